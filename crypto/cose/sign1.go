@@ -1,0 +1,100 @@
+// Package cose builds and opens COSE_Sign1 (RFC 9052, 4.2) in the one shape that
+// Schakel signs: Ed25519, a constant protected header per kind, an empty
+// unprotected header, untagged.
+//
+// Nothing is negotiable, so there is nothing to downgrade: a structure whose
+// protected header is not, byte for byte, the one of the expected kind is refused
+// before its signature is looked at. That also stops one kind from being passed
+// off as another (attack A23).
+package cose
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"schakel/crypto/canon"
+)
+
+// ErrFormat is wrapped by every refusal of a structure that is not the COSE_Sign1
+// expected.
+var ErrFormat = errors.New("not the expected COSE_Sign1")
+
+// Kind is the media type in the protected header (typ, RFC 9596).
+type Kind string
+
+// The two kinds that Schakel signs.
+const (
+	KindMessage  Kind = "application/vnd.schakel.msg.v1+cbor"
+	KindDelivery Kind = "application/vnd.schakel.delivery.v1+cbor"
+)
+
+// algEd25519 is the fully-specified algorithm of RFC 9864, not the polymorphic -8.
+const algEd25519 = -19
+
+// Sign1 is an opened structure. Payload and Signature point into what was parsed.
+type Sign1 struct {
+	Kind      Kind
+	Payload   []byte
+	Signature []byte
+}
+
+type structure struct {
+	_           struct{} `cbor:",toarray"`
+	Protected   []byte
+	Unprotected struct{}
+	Payload     []byte
+	Signature   []byte
+}
+
+type sigStructure struct {
+	_         struct{} `cbor:",toarray"`
+	Context   string
+	Protected []byte
+	External  []byte
+	Payload   []byte
+}
+
+// Protected returns the encoded protected header of a kind: {1: -19, 16: kind}.
+func (k Kind) Protected() []byte {
+	b, err := canon.Marshal(struct {
+		Alg int    `cbor:"1,keyasint"`
+		Typ string `cbor:"16,keyasint"`
+	}{algEd25519, string(k)})
+	if err != nil {
+		panic(err) // two constants always encode
+	}
+	return b
+}
+
+// ToBeSigned returns the Sig_structure (RFC 9052, 4.4) over payload and the
+// external data aad.
+func ToBeSigned(kind Kind, aad, payload []byte) ([]byte, error) {
+	return canon.Marshal(sigStructure{Context: "Signature1", Protected: kind.Protected(), External: aad, Payload: payload})
+}
+
+// Assemble returns the COSE_Sign1 that carries payload under a signature made
+// over ToBeSigned.
+func Assemble(kind Kind, payload, signature []byte) ([]byte, error) {
+	if len(signature) != ed25519.SignatureSize {
+		return nil, fmt.Errorf("%w: signature of %d bytes", ErrFormat, len(signature))
+	}
+	return canon.Marshal(structure{Protected: kind.Protected(), Payload: payload, Signature: signature})
+}
+
+// Parse opens raw, of at most limit bytes, as a COSE_Sign1 of the given kind. The
+// signature is not verified: the caller knows the key, and the external data.
+func Parse(kind Kind, raw []byte, limit int) (Sign1, error) {
+	var s structure
+	if err := canon.Unmarshal(raw, limit, &s); err != nil {
+		return Sign1{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if !bytes.Equal(s.Protected, kind.Protected()) {
+		return Sign1{}, fmt.Errorf("%w: other protected header", ErrFormat)
+	}
+	if len(s.Signature) != ed25519.SignatureSize {
+		return Sign1{}, fmt.Errorf("%w: signature of %d bytes", ErrFormat, len(s.Signature))
+	}
+	return Sign1{Kind: kind, Payload: s.Payload, Signature: s.Signature}, nil
+}

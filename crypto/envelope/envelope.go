@@ -1,0 +1,178 @@
+// Package envelope is what the relay reads: the header of a sealed delivery.
+//
+//	offset  size  meaning
+//	0       4     "SKE1"
+//	4       2     big endian H, the length of the header, at most MaxHeader
+//	6       H     header, canonical CBOR map (see Header)
+//	6+H     A     the age file, A as the header states it
+//
+// The relay learns from it which desk writes to which, when, roughly how large,
+// and how urgently somebody must look. It cannot learn more, because it holds no
+// key and does not contain the code to use one.
+package envelope
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"schakel/crypto/canon"
+	"schakel/crypto/identity"
+)
+
+// Limits of an envelope. An age file for 64 devices and the largest padded
+// delivery fits MaxSize.
+const (
+	Magic      = "SKE1"
+	MaxHeader  = 8192
+	MaxTargets = 64
+	MaxLife    = 7 * 24 * 60 * 60 // seconds between created and expires
+	MaxSize    = 1 << 20
+	MinAge     = 200 // no age file with one stanza and a body is shorter
+	prefixSize = len(Magic) + 2
+)
+
+// ErrFormat is wrapped by every refusal to parse or build an envelope.
+var ErrFormat = errors.New("malformed envelope")
+
+// ID names one envelope: a version 7 UUID made by the sealing device. Putting the
+// same envelope twice under the same ID stores it once.
+type ID [16]byte
+
+func (id ID) String() string { return identity.FormatUUID(id) }
+
+// MarshalText gives the canonical text form.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText parses the canonical text form.
+func (id *ID) UnmarshalText(b []byte) error {
+	u, err := identity.ParseUUID(string(b))
+	*id = ID(u)
+	return err
+}
+
+// Tier is the attention that an envelope asks for: what the relay's ladder goes by.
+type Tier uint8
+
+// The tiers, as the protocol's urgencies map to them. Receipts, statements,
+// acknowledgements and tests are TierNone: nothing pages for them.
+const (
+	TierNone    Tier = 0
+	TierRoutine Tier = 1
+	TierUrgent  Tier = 2
+	TierAcute   Tier = 3
+)
+
+// Target is one device that can open the envelope, and the epoch of the key it
+// was sealed to. The position of a target is the position of its age stanza.
+type Target struct {
+	_      struct{} `cbor:",toarray"`
+	Device identity.DeviceID
+	Epoch  uint64
+}
+
+// Header is what stands between the magic and the age file. Times are seconds
+// since 1970.
+type Header struct {
+	Version   uint64            `cbor:"1,keyasint"`
+	ID        ID                `cbor:"2,keyasint"`
+	Sealer    identity.DeviceID `cbor:"3,keyasint"` // the device that sealed it
+	Desk      identity.DeskID   `cbor:"4,keyasint"` // the desk it is for
+	Targets   []Target          `cbor:"5,keyasint"` // devices of that desk, sorted, unique
+	Created   uint64            `cbor:"6,keyasint"`
+	Expires   uint64            `cbor:"7,keyasint"`
+	AgeLength uint64            `cbor:"8,keyasint"`
+	Tier      Tier              `cbor:"9,keyasint"`
+	Attended  []byte            `cbor:"10,keyasint"` // SHA-256 of the attended token, or empty
+}
+
+// Envelope is a parsed envelope. Its slices point into the bytes it was parsed from.
+type Envelope struct {
+	Header Header
+	Prefix []byte // magic, length and header, as received: what the delivery's signature covers
+	Sealed []byte // the age file
+}
+
+// Prefix checks h and returns the bytes that stand before the age file.
+func (h Header) Prefix() ([]byte, error) {
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	body, err := canon.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if len(body) > MaxHeader {
+		return nil, fmt.Errorf("%w: header of %d bytes", ErrFormat, len(body))
+	}
+	out := make([]byte, 0, prefixSize+len(body))
+	out = append(out, Magic...)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(body)))
+	return append(out, body...), nil
+}
+
+// Parse reads a whole envelope strictly: known version, one encoding, exact
+// lengths, nothing behind. It allocates no more than the header asks for.
+func Parse(raw []byte) (Envelope, error) {
+	var e Envelope
+	if len(raw) > MaxSize {
+		return e, fmt.Errorf("%w: %d bytes, at most %d", ErrFormat, len(raw), MaxSize)
+	}
+	if len(raw) < prefixSize || string(raw[:len(Magic)]) != Magic {
+		return e, fmt.Errorf("%w: no %s at its start", ErrFormat, Magic)
+	}
+	n := int(binary.BigEndian.Uint16(raw[len(Magic):]))
+	if n > MaxHeader || len(raw) < prefixSize+n {
+		return e, fmt.Errorf("%w: header length %d", ErrFormat, n)
+	}
+	e.Prefix, e.Sealed = raw[:prefixSize+n], raw[prefixSize+n:]
+	if err := canon.Unmarshal(e.Prefix[prefixSize:], MaxHeader, &e.Header); err != nil {
+		return Envelope{}, fmt.Errorf("%w: header: %w", ErrFormat, err)
+	}
+	if err := e.Header.check(); err != nil {
+		return Envelope{}, err
+	}
+	if uint64(len(e.Sealed)) != e.Header.AgeLength {
+		return Envelope{}, fmt.Errorf("%w: %d sealed bytes, header says %d", ErrFormat, len(e.Sealed), e.Header.AgeLength)
+	}
+	return e, nil
+}
+
+// Index returns the position of device among the targets, or -1.
+func (h Header) Index(device identity.DeviceID) int {
+	for i := range h.Targets {
+		if h.Targets[i].Device == device {
+			return i
+		}
+	}
+	return -1
+}
+
+func (h Header) check() error {
+	switch {
+	case h.Version != 1:
+		return fmt.Errorf("%w: version %d; this program knows version 1", ErrFormat, h.Version)
+	case h.ID == ID{}, h.Sealer.IsZero():
+		return fmt.Errorf("%w: identifier of zeros", ErrFormat)
+	case len(h.Targets) == 0 || len(h.Targets) > MaxTargets:
+		return fmt.Errorf("%w: %d targets, want 1 to %d", ErrFormat, len(h.Targets), MaxTargets)
+	case h.Expires <= h.Created || h.Expires-h.Created > MaxLife:
+		return fmt.Errorf("%w: lives %d s, want 1 to %d", ErrFormat, int64(h.Expires-h.Created), MaxLife)
+	case h.AgeLength < MinAge || h.AgeLength > MaxSize:
+		return fmt.Errorf("%w: age file of %d bytes", ErrFormat, h.AgeLength)
+	case h.Tier > TierAcute:
+		return fmt.Errorf("%w: tier %d", ErrFormat, h.Tier)
+	case len(h.Attended) != 0 && len(h.Attended) != 32:
+		return fmt.Errorf("%w: attended hash of %d bytes", ErrFormat, len(h.Attended))
+	}
+	if _, err := identity.ParseDeskID(string(h.Desk)); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	for i := 1; i < len(h.Targets); i++ {
+		if bytes.Compare(h.Targets[i-1].Device[:], h.Targets[i].Device[:]) >= 0 {
+			return fmt.Errorf("%w: targets not sorted or not unique", ErrFormat)
+		}
+	}
+	return nil
+}
