@@ -1,0 +1,24 @@
+package schakel
+
+import "errors"
+
+// What a caller can decide on. Each is wrapped with what happened and what to do.
+var (
+	ErrNotFound      = errors.New("no such message")
+	ErrAmbiguous     = errors.New("more than one message begins like that")
+	ErrUnknownDesk   = errors.New("desk is not in the register")
+	ErrLane          = errors.New("these desks may not write to each other")
+	ErrNoEpoch       = errors.New("no device of the desk has a key for now; telephone the desk")
+	ErrNoDevice      = errors.New("the desk has no active device; telephone the desk")
+	ErrPersonNeeded  = errors.New("a named person must sign this")
+	ErrUnknownPerson = errors.New("no such person on this device")
+	ErrPIN           = errors.New("wrong PIN")
+	ErrNotEnrolled   = errors.New("this device has not joined yet: run schakel join")
+	ErrEnrolled      = errors.New("this device has joined already")
+	ErrFingerprint   = errors.New("fingerprint does not match: telephone the root holders and do not go on")
+	ErrUnreachable   = errors.New("relay unreachable")
+	ErrRegister      = errors.New("register refused")
+	ErrTooLarge      = errors.New("message too large")
+	ErrAcknowledged  = errors.New("already acknowledged")
+	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
+)

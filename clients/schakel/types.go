@@ -1,0 +1,200 @@
+package schakel
+
+import (
+	"time"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Draft is a message before it is signed. A message reference is a hash, an
+// identifier or a unique beginning of either, in text form.
+type Draft struct {
+	Class   string            `json:"class"`
+	Urgency message.Urgency   `json:"urgency"`
+	Case    string            `json:"case,omitempty"` // UUID; empty opens a new case
+	To      []identity.DeskID `json:"to"`
+	Answers string            `json:"answers,omitempty"`
+	RestsOn []string          `json:"restsOn,omitempty"`
+	Outcome string            `json:"outcome,omitempty"`
+	Body    []byte            `json:"body"` // JSON of the class; travels byte-identical
+	Person  string            `json:"person,omitempty"`
+	PIN     string            `json:"pin,omitempty"`
+}
+
+// Sent names a message that is signed, sealed and on disk here.
+type Sent struct {
+	Hash string `json:"hash"` // 64 hexadecimal digits: the identity of the message
+	ID   string `json:"id"`
+	Case string `json:"case"`
+}
+
+// State is how far a message has come with one desk. Each but the first two rests
+// on a signature of that desk.
+type State string
+
+// The states, in the order in which they are reached.
+const (
+	StatePrepared     State = "klaargezet"      // sealed, on disk here
+	StateAtRelay      State = "bij-relay"       // the relay signed that it is on its disk
+	StateDelivered    State = "afgeleverd"      // a device of the desk has it on disk
+	StateOpened       State = "gelezen"         // somebody opened it
+	StateAcknowledged State = "bevestigd"       // a named person took it
+	StateRejected     State = "geweigerd"       // refused under a named rule
+	StateFailed       State = "niet-afgeleverd" // the sender stopped trying
+	StateReceived     State = "ontvangen"       // inbound: on disk here
+)
+
+// Recipient is how far a message has come with one addressed desk.
+type Recipient struct {
+	Desk  identity.DeskID `json:"desk"`
+	State State           `json:"state"`
+	At    time.Time       `json:"at"`
+	By    string          `json:"by,omitempty"`   // the person who acknowledged
+	Rule  string          `json:"rule,omitempty"` // the rule it was refused under
+}
+
+// Summary is a message as a list shows it.
+type Summary struct {
+	Hash         string          `json:"hash"`
+	ID           string          `json:"id"`
+	Case         string          `json:"case"`
+	Inbound      bool            `json:"inbound"`
+	Class        string          `json:"class"`
+	Urgency      message.Urgency `json:"urgency"`
+	From         identity.DeskID `json:"from"`
+	Person       string          `json:"person,omitempty"` // opaque identifier of who signed
+	Created      time.Time       `json:"created"`
+	Received     time.Time       `json:"received,omitzero"`
+	Opened       time.Time       `json:"opened,omitzero"`
+	Acknowledged time.Time       `json:"acknowledged,omitzero"`
+	AckBy        string          `json:"ackBy,omitempty"`
+	AckDue       time.Time       `json:"ackDue,omitzero"` // when a named person must have acknowledged
+	Answers      string          `json:"answers,omitempty"`
+	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
+}
+
+// Letter is one message in full. Body is exactly what the sender signed.
+type Letter struct {
+	Summary
+	To     []identity.DeskID `json:"to"`
+	Device string            `json:"device"`
+	Body   []byte            `json:"body"`
+	Late   bool              `json:"late,omitempty"` // arrived after its successor
+}
+
+// Filter selects messages for a list. The zero Filter selects the whole inbox.
+type Filter struct {
+	Box   string `json:"box,omitempty"` // "in" (default), "sent", "all"
+	Case  string `json:"case,omitempty"`
+	ToAck bool   `json:"toAck,omitempty"` // only what waits for an acknowledgement here
+	Limit int    `json:"limit,omitempty"` // default 200, at most 1000
+}
+
+// Acknowledgement is what a named person says on taking a message.
+type Acknowledgement struct {
+	Person      string    `json:"person"` // identifier, or the person's name on this device
+	PIN         string    `json:"pin"`
+	Status      string    `json:"status"` // default in-behandeling
+	FirstAction string    `json:"firstAction,omitempty"`
+	AnswerBy    time.Time `json:"answerBy,omitzero"`
+}
+
+// Person is a named human of this desk. The name never leaves messages.
+type Person struct {
+	ID        identity.PersonID `json:"id"`
+	Name      string            `json:"name"`
+	Function  string            `json:"function"`
+	Telephone string            `json:"telephone"`
+}
+
+// Alarm is something a person must act on.
+type Alarm struct {
+	Kind    AlarmKind `json:"kind"`
+	Subject string    `json:"subject"` // identifier of what it is about
+	Since   time.Time `json:"since"`
+	Text    string    `json:"text"`   // Dutch
+	Remedy  string    `json:"remedy"` // Dutch: what to do, whom to call
+}
+
+// AlarmKind is the class of an alarm.
+type AlarmKind string
+
+// The alarms of this version.
+const (
+	AlarmUnacknowledged AlarmKind = "niet-bevestigd"        // sender's own timer
+	AlarmUndelivered    AlarmKind = "niet-afgeleverd"       // no statement of the desk names it
+	AlarmGap            AlarmKind = "bericht-ontbreekt"     // a counter never arrived
+	AlarmEquivocation   AlarmKind = "dubbele-telling"       // two deliveries under one counter
+	AlarmForged         AlarmKind = "valse-handtekening"    // signature of somebody else
+	AlarmNotAddressed   AlarmKind = "niet-geadresseerd"     // forwarded to a desk it was not signed for
+	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
+	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
+	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
+	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
+	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
+	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
+)
+
+// Status is the state of this device and its connection.
+type Status struct {
+	Desk            identity.DeskID   `json:"desk"`
+	Device          identity.DeviceID `json:"device"`
+	Relay           string            `json:"relay"`
+	Connected       bool              `json:"connected"`
+	ConnectedSince  time.Time         `json:"connectedSince,omitzero"`
+	LastError       string            `json:"lastError,omitempty"`
+	RegisterSize    uint64            `json:"registerSize"`
+	RegisterSkipped int               `json:"registerSkipped"`
+	Witnesses       string            `json:"witnesses"` // what the quorum does not tolerate
+	Outbox          int               `json:"outbox"`    // deliveries not yet confirmed by their desk
+	NotAtRelay      int               `json:"notAtRelay"`
+	Unread          int               `json:"unread"`
+	ToAcknowledge   int               `json:"toAcknowledge"`
+	KeysUntil       time.Time         `json:"keysUntil"`
+	Alarms          int               `json:"alarms"`
+	Quarantined     int               `json:"quarantined"`
+	Rejected        int               `json:"rejected"`
+}
+
+// Desk is a desk of the register, as a sender chooses it.
+type Desk struct {
+	ID        identity.DeskID `json:"id"`
+	Org       string          `json:"org"` // the organisation's registered name
+	Role      identity.Role   `json:"role"`
+	Region    string          `json:"region,omitempty"`
+	Telephone string          `json:"telephone,omitempty"`
+	Devices   int             `json:"devices"`   // active ones
+	Reachable bool            `json:"reachable"` // some device has a key for now
+}
+
+// Event tells a subscriber that something changed; it carries identifiers only.
+type Event struct {
+	Kind    EventKind `json:"kind"`
+	Message string    `json:"message,omitempty"` // hash
+	Desk    string    `json:"desk,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// EventKind is the class of an event.
+type EventKind string
+
+// The events.
+const (
+	EventReceived     EventKind = "received"
+	EventStatus       EventKind = "status" // a recipient's state moved
+	EventAcknowledged EventKind = "acknowledged"
+	EventAlarm        EventKind = "alarm"
+	EventConnection   EventKind = "connection"
+	EventRegister     EventKind = "register"
+	EventRejected     EventKind = "rejected" // something arrived and was refused
+)
+
+// Seen is one envelope as the relay sees it: what a demonstration shows.
+type Seen struct {
+	Envelope envelope.ID     `json:"envelope"`
+	Desk     identity.DeskID `json:"desk"`
+	Tier     envelope.Tier   `json:"tier"`
+	Size     int             `json:"size"`
+}
