@@ -83,6 +83,26 @@ func Assemble(kind Kind, payload, signature []byte) ([]byte, error) {
 	return canon.Marshal(structure{Protected: kind.Protected(), Payload: payload, Signature: signature})
 }
 
+// Size is the length of what Assemble gives for a payload of that length.
+func Size(kind Kind, payload int) int {
+	const brackets, signature = 2, 2 + ed25519.SignatureSize // array(4) and the empty map; bstr(64)
+	return brackets + byteString(len(kind.Protected())) + byteString(payload) + signature
+}
+
+// byteString is the encoded length of a byte string of n bytes (RFC 8949, 3).
+func byteString(n int) int {
+	switch {
+	case n < 24:
+		return 1 + n
+	case n < 1<<8:
+		return 2 + n
+	case n < 1<<16:
+		return 3 + n
+	default:
+		return 5 + n
+	}
+}
+
 // Parse opens raw, of at most limit bytes, as a COSE_Sign1 of the given kind. The
 // signature is not verified: the caller knows the key, and the external data.
 func Parse(kind Kind, raw []byte, limit int) (Sign1, error) {
