@@ -1,0 +1,201 @@
+package protocol
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Party is a desk and the role that the root signed for it.
+type Party struct {
+	Desk identity.DeskID
+	Role identity.Role
+}
+
+// Draft is what a message says, as both ends see it: the sender before it seals,
+// the recipient after it verified the signatures. The roles come from the
+// register, never from the message.
+type Draft struct {
+	Class   string
+	Urgency message.Urgency
+	From    Party
+	To      []Party       // every addressed desk
+	Answers []message.Ref // antwoordOp: none or one
+	RestsOn []message.Ref // steuntOp
+	Outcome string        // uitkomst, with a besluit
+	Person  bool          // a named person signs, or has signed, this message
+	Body    []byte        // JSON
+}
+
+// DraftOf is the draft of a message whose desks have the roles that role gives
+// (an unknown desk has the empty role). Both ends check what it returns.
+func DraftOf(m message.Message, role func(identity.DeskID) identity.Role) Draft {
+	h := m.Heading
+	d := Draft{Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn, Outcome: h.Outcome,
+		From: Party{m.Sender.Desk, role(m.Sender.Desk)}, Person: len(m.Person) > 0, Body: m.Body}
+	for _, desk := range m.Addressed {
+		d.To = append(d.To, Party{desk, role(desk)})
+	}
+	return d
+}
+
+// checks are tried in order; the first refusal is the answer. Each sees what the
+// ones before it let through.
+var checks = []func(Class, Draft, any) *Refusal{
+	checkUrgency,
+	checkAddressed,
+	checkRoutes,
+	checkPerson,
+	checkOutcome,
+	checkAcknowledgement,
+}
+
+// Check returns nil when the draft keeps the protocol, and a [*Refusal] otherwise.
+// Both ends call it: the sender refuses to seal, the recipient rejects with the
+// rule that it names.
+func (c *Catalogue) Check(d Draft) error {
+	class, ok := c.Class(d.Class)
+	if !ok {
+		return refuse(RuleClass,
+			Text{"deze klasse bestaat niet in " + c.protocol, "this class does not exist in " + c.protocol},
+			Text{"kies een klasse uit de catalogus, of werk Schakel bij", "choose a class of the catalogue, or update Schakel"})
+	}
+	body, refusal := parseBody(d.Body)
+	if refusal == nil {
+		refusal = validate(class.schema, body)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	for _, check := range checks {
+		if refusal := check(class, d, body); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+func checkUrgency(class Class, d Draft, _ any) *Refusal {
+	if slices.Contains(class.Urgencies, d.Urgency) {
+		return nil
+	}
+	names := make([]string, len(class.Urgencies))
+	for i, u := range class.Urgencies {
+		names[i] = string(u)
+	}
+	list := strings.Join(names, ", ")
+	return refuse(RuleUrgency,
+		Text{class.Name + " kent deze urgentie niet", class.Name + " does not know this urgency"},
+		Text{"kies uit " + list + "; bij acuut gevaar: bel 112 en verstuur een melding",
+			"choose from " + list + "; in acute danger telephone 112 and send a melding"})
+}
+
+func checkAddressed(_ Class, d Draft, _ any) *Refusal {
+	remedy := Text{"noem elk bureau één keer, en niet het eigen bureau", "name each desk once, and not your own"}
+	if len(d.To) == 0 || len(d.To) > message.MaxAddressed {
+		return refuse(RuleAddressed, Text{
+			fmt.Sprintf("%d geadresseerde bureaus; dat moet tussen 1 en %d zijn", len(d.To), message.MaxAddressed),
+			fmt.Sprintf("%d addressed desks; 1 to %d are possible", len(d.To), message.MaxAddressed)}, remedy)
+	}
+	seen := map[identity.DeskID]bool{d.From.Desk: true}
+	for _, to := range d.To {
+		if seen[to.Desk] {
+			return refuse(RuleAddressed, Text{
+				"een bureau staat er twee keer, of is het eigen bureau",
+				"a desk stands there twice, or is the sender's own"}, remedy)
+		}
+		seen[to.Desk] = true
+	}
+	return nil
+}
+
+// checkRoutes asks a route of the class for every addressed desk. Desks of one
+// organisation may always write to each other, in any class.
+func checkRoutes(class Class, d Draft, _ any) *Refusal {
+	for _, to := range d.To {
+		if to.Role == "" || d.From.Role == "" {
+			return refuse(RuleRoute,
+				Text{"een bureau staat niet in het register", "a desk is not in the register"},
+				Text{"controleer het adres met schakel status, of bel het bureau", "check the address with schakel status, or telephone the desk"})
+		}
+		if d.From.Desk.Org() == to.Desk.Org() || class.Carries(d.From.Role, to.Role) {
+			continue
+		}
+		if abroad(d.From.Role, to.Role) {
+			return refuse(RuleAbroad,
+				Text{"buza en posten wisselen alleen met het knooppunt uit", "the ministry and its posts exchange with the knooppunt only"},
+				Text{"stuur het aan het knooppunt; dat stuurt door wat nodig is", "send it to the knooppunt, which passes on what is needed"})
+		}
+		return refuse(RuleRoute, Text{
+			fmt.Sprintf("%s gaat niet van %s naar %s", class.Name, d.From.Role, to.Role),
+			fmt.Sprintf("%s does not go from %s to %s", class.Name, d.From.Role, to.Role)},
+			routeRemedy(class, d.From.Role))
+	}
+	return nil
+}
+
+// abroad reports whether a pair of roles breaks R09.
+func abroad(from, to identity.Role) bool {
+	outside := func(r identity.Role) bool { return r == identity.RoleBuza || r == identity.RolePost }
+	return outside(from) && to != identity.RoleKnooppunt || outside(to) && from != identity.RoleKnooppunt
+}
+
+func routeRemedy(class Class, from identity.Role) Text {
+	var to []string
+	for _, r := range identity.Roles() {
+		if class.Carries(from, r) {
+			to = append(to, string(r))
+		}
+	}
+	if len(to) == 0 {
+		return Text{string(from) + " kan deze klasse niet versturen; kies een andere",
+			string(from) + " cannot send this class; choose another"}
+	}
+	list := strings.Join(to, ", ")
+	return Text{"deze klasse kan naar: " + list, "this class can go to: " + list}
+}
+
+// checkPerson is R22: a device proves an installation, not a human.
+func checkPerson(class Class, d Draft, _ any) *Refusal {
+	if d.Person || !NeedsPerson(class.Name) {
+		return nil
+	}
+	return refuse(RulePerson,
+		Text{class.Name + " moet door een genoemd persoon ondertekend zijn", class.Name + " must be signed by a named person"},
+		Text{"onderteken met uw eigen sleutel en pincode", "sign with your own key and PIN"})
+}
+
+// checkOutcome keeps the heading from saying another outcome than the decision does.
+func checkOutcome(class Class, d Draft, body any) *Refusal {
+	if d.Outcome == "" || class.Name == ClassDecision && d.Outcome == field(body, "uitkomst") {
+		return nil
+	}
+	return refuse(RuleOutcome,
+		Text{"de uitkomst in de kop is niet die van het besluit", "the outcome in the heading is not that of the decision"},
+		Text{"laat de kop door Schakel maken", "let Schakel make the heading"})
+}
+
+// checkAcknowledgement ties what a person signed for to what the message answers:
+// otherwise an acknowledgement of one message could be shown for another.
+func checkAcknowledgement(class Class, d Draft, body any) *Refusal {
+	if class.Name != ClassAcknowledgement {
+		return nil
+	}
+	if len(d.Answers) == 1 && field(body, "bevestigt") == d.Answers[0].ID.String() {
+		return nil
+	}
+	return refuse(RuleAnswers,
+		Text{"een ontvangstbevestiging hoort bij precies één bericht, in kop en inhoud hetzelfde",
+			"an acknowledgement belongs to exactly one message, the same in heading and body"},
+		Text{"bevestig het bericht met schakel ack", "acknowledge the message with schakel ack"})
+}
+
+// field returns a text field of a validated body, or "".
+func field(body any, name string) string {
+	o, _ := body.(map[string]any)
+	s, _ := o[name].(string)
+	return s
+}

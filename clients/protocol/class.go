@@ -1,0 +1,146 @@
+package protocol
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Classes that the program itself makes or treats apart.
+const (
+	ClassAcknowledgement = "ontvangstbevestiging"
+	ClassDecision        = "besluit"
+	ClassHandover        = "overdracht"
+	ClassOffence         = "strafbaar-feit-melding"
+)
+
+// Class is one kind of message.
+type Class struct {
+	Name      string
+	Gloss     string // one line of English
+	Routes    []Route
+	Urgencies []message.Urgency
+	Answers   []string // classes that may answer it
+	Rules     []string // numbered rules that apply to it
+	terms     map[message.Urgency]Terms
+	schema    *jsonschema.Schema
+}
+
+// Route says which roles may send a class to which.
+type Route struct {
+	From []identity.Role `json:"van"`
+	To   []identity.Role `json:"aan"`
+}
+
+// classFile is a class as catalogus.json writes it.
+type classFile struct {
+	Name      string                          `json:"naam"`
+	Gloss     string                          `json:"gloss"`
+	Routes    []Route                         `json:"routes"`
+	Urgencies []message.Urgency               `json:"urgenties"`
+	Deviating map[message.Urgency]deviantFile `json:"afwijkendeTermijnen"`
+	Answers   []string                        `json:"verwachteAntwoorden"`
+	Rules     []string                        `json:"regels"`
+	Schema    string                          `json:"schema"`
+}
+
+// deviantFile is where one class must be answered sooner or later than its urgency says.
+type deviantFile struct {
+	Answered string `json:"antwoordBinnen"`
+}
+
+// Carries reports whether a desk of role from may send this class to a desk of
+// role to. Desks of one organisation are not its business: they always may.
+func (c Class) Carries(from, to identity.Role) bool {
+	return slices.ContainsFunc(c.Routes, func(r Route) bool {
+		return slices.Contains(r.From, from) && slices.Contains(r.To, to)
+	})
+}
+
+// Terms returns how fast a message of this class and urgency must be delivered,
+// acknowledged and answered; false where the class does not know the urgency.
+func (c Class) Terms(u message.Urgency) (Terms, bool) {
+	t, ok := c.terms[u]
+	return t, ok
+}
+
+// NeedsPerson reports whether a message of that class must carry the signature of
+// a named person (R22): a device proves an installation, not a human. Taking a
+// case is an ontvangstbevestiging, and so among them.
+func NeedsPerson(class string) bool {
+	switch class {
+	case ClassAcknowledgement, ClassDecision, ClassHandover, ClassOffence:
+		return true
+	}
+	return false
+}
+
+// TierOf returns the attention tier that the envelope of a message asks for. An
+// acknowledgement asks for none, however acute what it answers: nobody is paged
+// to hear that somebody is awake. An urgency that does not exist asks for none
+// either; Check refuses it.
+func TierOf(u message.Urgency, class string) envelope.Tier {
+	if class == ClassAcknowledgement {
+		return envelope.TierNone
+	}
+	switch u {
+	case message.Acute:
+		return envelope.TierAcute
+	case message.Urgent:
+		return envelope.TierUrgent
+	case message.Routine:
+		return envelope.TierRoutine
+	}
+	return envelope.TierNone
+}
+
+func (k classFile) parse(f file, terms map[message.Urgency]Terms) (Class, error) {
+	c := Class{Name: k.Name, Gloss: k.Gloss, Routes: k.Routes, Urgencies: k.Urgencies,
+		Answers: k.Answers, Rules: k.Rules, terms: map[message.Urgency]Terms{}}
+	for _, u := range k.Urgencies {
+		t, ok := terms[u]
+		if !ok {
+			return c, fmt.Errorf("urgency %q is not in the catalogue", u)
+		}
+		if d, ok := k.Deviating[u]; ok {
+			var err error
+			if t.Answered, err = ParseTerm(d.Answered); err != nil {
+				return c, err
+			}
+		}
+		c.terms[u] = t
+	}
+	return c, k.checkNames(f)
+}
+
+// checkNames refuses a class that refers to what the catalogue does not have.
+func (k classFile) checkNames(f file) error {
+	for u := range k.Deviating {
+		if !slices.Contains(k.Urgencies, u) {
+			return fmt.Errorf("a term for urgency %q, which the class does not know", u)
+		}
+	}
+	for _, id := range k.Rules {
+		if _, ok := f.Rules[id]; !ok {
+			return fmt.Errorf("rule %q is not in the catalogue", id)
+		}
+	}
+	for _, name := range k.Answers {
+		if !slices.ContainsFunc(f.Classes, func(o classFile) bool { return o.Name == name }) {
+			return fmt.Errorf("answer %q is not a class", name)
+		}
+	}
+	for _, r := range k.Routes {
+		for _, role := range slices.Concat(r.From, r.To) {
+			if _, ok := f.Roles[role]; !ok {
+				return fmt.Errorf("role %q is not in the catalogue", role)
+			}
+		}
+	}
+	return nil
+}

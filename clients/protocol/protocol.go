@@ -1,0 +1,144 @@
+// Package protocol is the collaboration protocol of the chain: which messages
+// partners send each other, who may send which to whom, how fast, and what each
+// must contain.
+//
+// The sending client refuses to seal what [Catalogue.Check] refuses; the receiving
+// client calls the same Check and answers with a signed rejection that names the
+// rule. The relay sees none of it: it enforces lanes only (see relay/lanes).
+//
+//	catalogue := protocol.V1()
+//	err := catalogue.Check(draft)
+//	var refusal *protocol.Refusal
+//	if errors.As(err, &refusal) { show(refusal.Reason.NL, refusal.Remedy.NL) }
+//
+// The catalogue, the schema of each class and one fictional example of each stand
+// beside this file and are part of the program. The package is pure: it reads no
+// file, no clock and no network.
+package protocol
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+//go:embed catalogus.json schemas voorbeelden
+var version1 embed.FS
+
+// ErrCatalogue is wrapped by every refusal to load a catalogue: an agreement that
+// contradicts itself is refused whole, because half of one is somebody's surprise.
+var ErrCatalogue = errors.New("catalogue refused")
+
+// V1 returns version 1 of the protocol, compiled once. It is safe for concurrent use.
+var V1 = sync.OnceValue(func() *Catalogue {
+	c, err := Load(version1)
+	if err != nil {
+		panic(err) // embedded and constant: wrong here means wrong in every test
+	}
+	return c
+})
+
+// Catalogue is one version of the protocol, checked and compiled. It never changes.
+type Catalogue struct {
+	protocol string
+	classes  []Class
+	terms    map[message.Urgency]Terms
+	rules    map[string]Rule
+	kop      *jsonschema.Schema
+	files    fs.FS
+}
+
+// Rule is one of the numbered agreements of the protocol (R01 to R26).
+type Rule struct {
+	Text       string `json:"tekst"`
+	Source     string `json:"bron"`
+	EnforcedBy string `json:"afgedwongenDoor"`
+}
+
+// file is catalogus.json as it is written.
+type file struct {
+	Protocol string                        `json:"protocol"`
+	Version  string                        `json:"versie"`
+	Roles    map[identity.Role]string      `json:"rollen"`
+	Terms    map[message.Urgency]termsFile `json:"urgenties"`
+	Classes  []classFile                   `json:"klassen"`
+	Rules    map[string]Rule               `json:"regels"`
+	Remarks  []string                      `json:"opmerkingen"`
+}
+
+// Load reads a catalogue: catalogus.json, the schemas that it names and
+// schemas/kop.schema.json. It refuses unknown fields, roles, urgencies, rules and
+// answers, and any schema that refers to something outside its own file.
+func Load(files fs.FS) (*Catalogue, error) {
+	raw, err := fs.ReadFile(files, "catalogus.json")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
+	}
+	var f file
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		return nil, fmt.Errorf("%w: catalogus.json: %w", ErrCatalogue, err)
+	}
+	c := &Catalogue{protocol: f.Protocol, rules: f.Rules, terms: map[message.Urgency]Terms{}, files: files}
+	if err := c.build(f); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
+	}
+	return c, nil
+}
+
+func (c *Catalogue) build(f file) (err error) {
+	for role := range f.Roles {
+		if _, err := identity.ParseRole(string(role)); err != nil {
+			return err
+		}
+	}
+	for name, t := range f.Terms {
+		if c.terms[name], err = t.parse(); err != nil {
+			return fmt.Errorf("urgency %q: %w", name, err)
+		}
+	}
+	if c.kop, err = compile(c.files, "schemas/kop.schema.json"); err != nil {
+		return err
+	}
+	for _, k := range f.Classes {
+		class, err := k.parse(f, c.terms)
+		if err != nil {
+			return fmt.Errorf("class %q: %w", k.Name, err)
+		}
+		if class.schema, err = compile(c.files, k.Schema); err != nil {
+			return fmt.Errorf("class %q: %w", k.Name, err)
+		}
+		c.classes = append(c.classes, class)
+	}
+	return nil
+}
+
+// Classes returns the classes in the order of the catalogue.
+func (c *Catalogue) Classes() []Class { return slices.Clone(c.classes) }
+
+// Class returns the class of that name, in its Dutch spelling.
+func (c *Catalogue) Class(name string) (Class, bool) {
+	for i := range c.classes {
+		if c.classes[i].Name == name {
+			return c.classes[i], true
+		}
+	}
+	return Class{}, false
+}
+
+// Rule returns the text of a numbered rule, such as "R09".
+func (c *Catalogue) Rule(id string) (Rule, bool) {
+	r, ok := c.rules[id]
+	return r, ok
+}

@@ -1,0 +1,176 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+)
+
+// maxFaults bounds a refusal: who made a hundred mistakes wants to see the first ones.
+const maxFaults = 20
+
+// closed is a schema loader that loads nothing: a schema that refers to another
+// document, on the network or on this disk, does not compile.
+type closed struct{}
+
+var _ jsonschema.URLLoader = closed{}
+
+func (closed) Load(url string) (any, error) {
+	return nil, fmt.Errorf("schema refers to %q; every schema must stand on its own", url)
+}
+
+func compile(files fs.FS, name string) (*jsonschema.Schema, error) {
+	raw, err := fs.ReadFile(files, name)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(closed{})
+	if err := c.AddResource(name, doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c.Compile(name)
+}
+
+// validate checks a parsed body against a schema.
+func validate(s *jsonschema.Schema, body any) *Refusal {
+	err := s.Validate(body)
+	if err == nil {
+		return nil
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		invalid = &jsonschema.ValidationError{ErrorKind: &kind.Schema{}}
+	}
+	faults := leaves(nil, invalid)
+	slices.SortFunc(faults, func(a, b Fault) int {
+		if c := strings.Compare(a.At, b.At); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Reason.EN, b.Reason.EN)
+	})
+	faults = slices.Compact(faults)
+	r := refuse(RuleSchema, Text{
+		fmt.Sprintf("%d fout(en) in de inhoud; de eerste, bij %s: %s", len(faults), place(faults[0].At), faults[0].Reason.NL),
+		fmt.Sprintf("%d fault(s) in the body; the first, at %s: %s", len(faults), place(faults[0].At), faults[0].Reason.EN),
+	}, Text{"verbeter de genoemde velden en verstuur opnieuw", "mend the fields that are named and send again"})
+	r.Faults = faults[:min(len(faults), maxFaults)]
+	return r
+}
+
+func place(at string) string {
+	if at == "" {
+		return "/"
+	}
+	return at
+}
+
+// leaves appends the faults under e that have no cause of their own.
+func leaves(faults []Fault, e *jsonschema.ValidationError) []Fault {
+	if len(e.Causes) == 0 {
+		return append(faults, Fault{At: pointer(e.InstanceLocation), Reason: describe(e.ErrorKind)})
+	}
+	for _, cause := range e.Causes {
+		faults = leaves(faults, cause)
+	}
+	return faults
+}
+
+// pointer is a JSON pointer whose names were perhaps chosen by a stranger.
+func pointer(path []string) string {
+	var b strings.Builder
+	for _, name := range path {
+		b.WriteByte('/')
+		b.WriteString(fieldName(name))
+	}
+	return b.String()
+}
+
+// fieldName lets through what can be the name of a field. Anything else is text
+// that somebody put where a name belongs, and may be about a person.
+func fieldName(s string) string {
+	if len(s) == 0 || len(s) > 40 {
+		return "?"
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return "?"
+		}
+	}
+	return s
+}
+
+func fieldNames(names []string) string {
+	out := make([]string, 0, min(len(names), maxFaults))
+	for _, n := range names[:min(len(names), maxFaults)] {
+		out = append(out, fieldName(n))
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
+// describe says what is wrong without quoting what was written.
+func describe(k jsonschema.ErrorKind) Text {
+	switch k := k.(type) {
+	case *kind.Required:
+		names := fieldNames(k.Missing)
+		return Text{"verplicht veld ontbreekt: " + names, "required field is missing: " + names}
+	case *kind.AdditionalProperties:
+		names := fieldNames(k.Properties)
+		return Text{"onbekend veld: " + names, "unknown field: " + names}
+	case *kind.Enum:
+		return Text{"kies uit: " + choices(k.Want), "choose from: " + choices(k.Want)}
+	case *kind.Const:
+		return Text{"moet zijn: " + choices([]any{k.Want}), "must be: " + choices([]any{k.Want})}
+	case *kind.Type:
+		return Text{"moet een " + strings.Join(k.Want, " of ") + " zijn", "must be " + strings.Join(k.Want, " or ")}
+	case *kind.Pattern:
+		return Text{"heeft niet de vorm " + k.Want, "does not have the form " + k.Want}
+	case *kind.Format:
+		return Text{"is geen geldige " + k.Want, "is not a valid " + k.Want}
+	}
+	return describeSize(k)
+}
+
+func describeSize(k jsonschema.ErrorKind) Text {
+	bound := func(nl, en string, n int) Text { return Text{nl + strconv.Itoa(n), en + strconv.Itoa(n)} }
+	switch k := k.(type) {
+	case *kind.MinLength:
+		return bound("te kort; minimaal ", "too short; at least ", k.Want)
+	case *kind.MaxLength:
+		return bound("te lang; maximaal ", "too long; at most ", k.Want)
+	case *kind.MinItems:
+		return bound("te weinig; minimaal ", "too few; at least ", k.Want)
+	case *kind.MaxItems:
+		return bound("te veel; maximaal ", "too many; at most ", k.Want)
+	case *kind.Minimum:
+		return Text{"te klein; minimaal " + k.Want.RatString(), "too small; at least " + k.Want.RatString()}
+	case *kind.Maximum:
+		return Text{"te groot; maximaal " + k.Want.RatString(), "too large; at most " + k.Want.RatString()}
+	case *kind.Not, *kind.FalseSchema:
+		return Text{"mag hier niet staan", "may not stand here"}
+	}
+	return Text{"voldoet niet aan het schema", "does not satisfy the schema"}
+}
+
+func choices(want []any) string {
+	out := make([]string, len(want))
+	for i, w := range want {
+		out[i] = fmt.Sprint(w)
+	}
+	return strings.Join(out, ", ")
+}
