@@ -1,5 +1,5 @@
 // Package delivery is how something travels to one desk: a message, a statement,
-// a request to send again, a rejection, a test or a copy for one's own desk, signed by the device that seals it.
+// a test or a copy for one's own desk, signed by the device that seals it.
 //
 // A delivery may be made again, by any device of the sending desk, without
 // changing the message inside. The signature covers the envelope's header, so the
@@ -40,10 +40,8 @@ type Kind uint64
 const (
 	KindMessage   Kind = 1 // the permanent bytes of a message.Signed
 	KindStatement Kind = 2 // a Statement: receipt and heartbeat in one
-	KindResend    Kind = 3 // a Resend: these counters never arrived
-	KindRejection Kind = 4 // a Rejection: a signed refusal that names the rule
-	KindTest      Kind = 5 // free bytes; pages nobody, enters no case
-	KindCopy      Kind = 6 // a Copy, to the sending desk's own other devices
+	KindTest      Kind = 3 // free bytes; pages nobody, enters no case
+	KindCopy      Kind = 4 // a Copy, to the sending desk's own other devices
 )
 
 // KeyUse states which key a device was sealed to, so that the device notices when
@@ -54,6 +52,11 @@ type KeyUse struct {
 	Epoch     uint64
 	Recipient [32]byte // SHA-256 of the recipient string
 }
+
+// Counted reports whether a delivery of that kind takes a counter of its own. The
+// others repeat the last one taken, 0 before the first: they may be lost without
+// leaving a gap, and each shows whether anything before it was (attack B02).
+func (k Kind) Counted() bool { return k == KindMessage || k == KindCopy }
 
 // Superseded names an earlier envelope that this delivery takes the place of, and
 // the counter that it used, so that the gap it leaves is known not to be one.
@@ -77,7 +80,7 @@ type Delivery struct {
 	Version    uint64         `cbor:"1,keyasint"`
 	Kind       Kind           `cbor:"2,keyasint"`
 	Content    []byte         `cbor:"3,keyasint"`
-	Counter    uint64         `cbor:"4,keyasint"` // 1, 2, 3 ... per sealing device and recipient desk
+	Counter    uint64         `cbor:"4,keyasint"` // 1, 2, 3 ... per sealing device and recipient desk; see Kind.Counted
 	Keys       []KeyUse       `cbor:"5,keyasint"` // in the order of the header's targets
 	Heads      []message.Hash `cbor:"6,keyasint"` // of conversations that the recipient desk was addressed in
 	Supersedes []Superseded   `cbor:"7,keyasint"`
@@ -145,7 +148,7 @@ func (d Delivery) check() error {
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, d.Version, Version)
 	case d.Kind < KindMessage || d.Kind > KindCopy:
 		return fmt.Errorf("%w: kind %d", ErrFormat, d.Kind)
-	case d.Counter == 0:
+	case d.Counter == 0 && d.Kind.Counted():
 		return fmt.Errorf("%w: counters start at 1", ErrFormat)
 	case len(d.Keys) == 0 || len(d.Keys) > envelope.MaxTargets:
 		return fmt.Errorf("%w: %d keys", ErrFormat, len(d.Keys))

@@ -15,6 +15,7 @@ const (
 	MaxPeers    = 64
 	MaxMissing  = 1024
 	MaxStatuses = 1000
+	maxRule     = 32
 )
 
 // Received says which deliveries of one peer device have arrived: all up to
@@ -36,11 +37,14 @@ type Status struct {
 	Opened       uint64
 	Acknowledged uint64
 	Rejected     uint64
+	Rule         string // the protocol's rule ("R09") or a word of docs/crypto.md, where Rejected is set; never free text
 }
 
-// Statement is what one desk declares to have received, opened and acknowledged
-// from another: cumulative, so that the newest one replaces all before it, and
-// sent at least hourly while a case is open, so that silence is noticed.
+// Statement is what one desk declares to have received, opened, acknowledged and
+// rejected from another: cumulative, so that the newest one replaces all before
+// it, and sent at least hourly while a case is open, so that silence is noticed.
+// It is also the request to send again: a counter that is neither contiguous nor
+// beyond is one that never arrived.
 type Statement struct {
 	Version  uint64          `cbor:"1,keyasint"`
 	From     identity.DeskID `cbor:"2,keyasint"`
@@ -62,23 +66,6 @@ func (s Statement) Has(device identity.DeviceID, counter uint64) bool {
 	return false
 }
 
-// Resend asks for deliveries that a gap in the counters shows to be missing.
-type Resend struct {
-	Version uint64            `cbor:"1,keyasint"`
-	Device  identity.DeviceID `cbor:"2,keyasint"` // the device whose counters these are
-	Missing []uint64          `cbor:"3,keyasint"` // sorted
-}
-
-// Rejection refuses a message under a named rule. Rule is one of the protocol's
-// ("R09") or a code of this package's documentation; never free text, so that it
-// cannot carry anything else.
-type Rejection struct {
-	Version uint64       `cbor:"1,keyasint"`
-	Message message.Hash `cbor:"2,keyasint"`
-	Rule    string       `cbor:"3,keyasint"`
-	At      uint64       `cbor:"4,keyasint"`
-}
-
 // Sent says under which envelope and counter a message first travelled to a desk.
 type Sent struct {
 	_        struct{} `cbor:",toarray"`
@@ -97,7 +84,7 @@ type Copy struct {
 
 // Encode returns the canonical bytes of what a delivery of another kind than
 // KindMessage and KindTest carries.
-func Encode[C Statement | Resend | Rejection | Copy](c C) ([]byte, error) { return canon.Marshal(c) }
+func Encode[C Statement | Copy](c C) ([]byte, error) { return canon.Marshal(c) }
 
 // ParseStatement reads the content of a delivery of KindStatement.
 func ParseStatement(b []byte) (Statement, error) {
@@ -108,36 +95,17 @@ func ParseStatement(b []byte) (Statement, error) {
 	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses {
 		return s, fmt.Errorf("%w: statement too long", ErrFormat)
 	}
+	for _, st := range s.Statuses {
+		if len(st.Rule) > maxRule || (st.Rejected != 0) != (st.Rule != "") {
+			return s, fmt.Errorf("%w: statement: a rejection names a rule, and nothing else does", ErrFormat)
+		}
+	}
 	for _, p := range s.Peers {
 		if len(p.Beyond) > MaxMissing || !slices.IsSorted(p.Beyond) {
 			return s, fmt.Errorf("%w: statement: counters beyond the gap", ErrFormat)
 		}
 	}
 	return s, nil
-}
-
-// ParseResend reads the content of a delivery of KindResend.
-func ParseResend(b []byte) (Resend, error) {
-	var r Resend
-	if err := parse(b, &r, &r.Version); err != nil {
-		return r, err
-	}
-	if len(r.Missing) == 0 || len(r.Missing) > MaxMissing || !slices.IsSorted(r.Missing) {
-		return r, fmt.Errorf("%w: resend: %d counters", ErrFormat, len(r.Missing))
-	}
-	return r, nil
-}
-
-// ParseRejection reads the content of a delivery of KindRejection.
-func ParseRejection(b []byte) (Rejection, error) {
-	var r Rejection
-	if err := parse(b, &r, &r.Version); err != nil {
-		return r, err
-	}
-	if len(r.Rule) == 0 || len(r.Rule) > 32 {
-		return r, fmt.Errorf("%w: rejection names no rule", ErrFormat)
-	}
-	return r, nil
 }
 
 // ParseCopy reads the content of a delivery of KindCopy.
