@@ -1,0 +1,78 @@
+// Package desk is the daemon's local service: a device's whole SDK over a unix
+// socket, and the client that speaks to it.
+//
+// One daemon owns a device's store. Every other program on the machine (the
+// command line, later the web desk and a partner's own system) goes through this
+// service. [Service] serves any [Node]; [Client] is itself a Node, with the same
+// sentinel errors, so that a caller cannot tell whether it speaks to a daemon or
+// holds the store itself:
+//
+//	ln, err := desk.Listen(path)
+//	...
+//	err = desk.New(desk.Config{Node: node}).Serve(ctx, ln)
+//
+//	client, err := desk.Dial(ctx, path)
+//	...
+//	list, err := client.List(ctx, schakel.Filter{})
+//
+// Trusted: whoever may open the socket. It lies in a folder that only its owner
+// may enter, has mode 0600, and the service asks the kernel who is at the other
+// end of each connection: another user, even of the same group, is refused. What
+// root or the owner runs can read every message, as it could read the memory of
+// the daemon.
+package desk
+
+import (
+	"context"
+
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+// Sender puts messages on their way. Each returns when the message is on disk.
+type Sender interface {
+	Send(ctx context.Context, d schakel.Draft) (schakel.Sent, error)
+	SendTest(ctx context.Context, to identity.DeskID) error
+	Acknowledge(ctx context.Context, ref string, a schakel.Acknowledgement) (schakel.Sent, error)
+}
+
+// Reader shows messages.
+type Reader interface {
+	List(ctx context.Context, f schakel.Filter) ([]schakel.Summary, error)
+	Read(ctx context.Context, ref string) (schakel.Letter, error)
+	Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error)
+}
+
+// Follower tells how far a message has come.
+type Follower interface {
+	Trace(ctx context.Context, ref string) (schakel.Summary, error)
+	Wait(ctx context.Context, ref string, state schakel.State) (schakel.Summary, error)
+	Subscribe() (events <-chan schakel.Event, cancel func())
+}
+
+// Watch tells how this device is and what a person must act on.
+type Watch interface {
+	Status(ctx context.Context) (schakel.Status, error)
+	Alarms(ctx context.Context) ([]schakel.Alarm, error)
+}
+
+// People knows who there is: the desks of the register, the persons of this desk.
+type People interface {
+	Directory(ctx context.Context) ([]schakel.Desk, error)
+	Persons(ctx context.Context) ([]schakel.Person, error)
+	AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error)
+}
+
+// Node is all of it: what a device of the chain can do.
+type Node interface {
+	Sender
+	Reader
+	Follower
+	Watch
+	People
+}
+
+var (
+	_ Node = (*schakel.Node)(nil)
+	_ Node = (*Client)(nil)
+)

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package desk
+
+import "net"
+
+// checkPeer trusts the mode of the socket and of its folder: this system has no
+// SO_PEERCRED.
+func checkPeer(net.Conn, int) error { return nil }

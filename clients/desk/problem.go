@@ -1,0 +1,107 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Refusals of the service itself, beside the sentinels of the SDK.
+var (
+	ErrNoDaemon = errors.New("no daemon runs for this device")
+	ErrRequest  = errors.New("request not understood")
+	ErrInternal = errors.New("the daemon failed")
+)
+
+// Problem is an error as the service sends it: problem+json (RFC 9457) with a
+// title in both languages, what to do about it, and a code that stays the same
+// across versions. It wraps the sentinel that the code stands for.
+type Problem struct {
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Titel  string `json:"titel"`
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Error is the detail: the text that the SDK gave.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Detail
+}
+
+// Unwrap returns the sentinel that the code stands for, so that errors.Is gives
+// the same answer on both sides of the socket.
+func (p *Problem) Unwrap() error {
+	for _, r := range refusals() {
+		if r.code == p.Code {
+			return r.err
+		}
+	}
+	return ErrInternal
+}
+
+// refusal ties a sentinel to its code, its HTTP status and its words.
+type refusal struct {
+	err    error
+	code   string
+	status int
+	title  string
+	titel  string
+	remedy string
+}
+
+// refusals is the one table of both directions. The first match wins, so the
+// more special sentinel stands first. Codes are part of the interface: add, never
+// rename.
+func refusals() []refusal {
+	return []refusal{
+		{schakel.ErrNotFound, "not-found", http.StatusNotFound, "No such message", "Bericht niet gevonden", "look in `schakel inbox` or `schakel sent` for its identifier"},
+		{schakel.ErrAmbiguous, "ambiguous", http.StatusConflict, "Several messages begin like that", "Meer dan één bericht begint zo", "give more characters of the identifier"},
+		{schakel.ErrUnknownDesk, "unknown-desk", http.StatusNotFound, "Desk is not in the register", "Bureau staat niet in het register", "look in `schakel desks` for the desks you may write to"},
+		{schakel.ErrLane, "lane", http.StatusForbidden, "These desks may not write to each other", "Deze bureaus mogen elkaar niet schrijven", "BuZa and its posts write to the knooppunt only; `schakel desks` lists whom this desk may write to"},
+		{schakel.ErrNoEpoch, "no-key", http.StatusConflict, "The desk has no key for now", "Het bureau heeft geen geldige sleutel", "telephone the desk: its device has been away too long"},
+		{schakel.ErrNoDevice, "no-device", http.StatusConflict, "The desk has no active device", "Het bureau heeft geen actief apparaat", "telephone the desk"},
+		{schakel.ErrPersonNeeded, "person-needed", http.StatusForbidden, "A named person must sign this", "Hiervoor moet een persoon tekenen", "add --person and --pin-file; `schakel person list` shows who can"},
+		{schakel.ErrUnknownPerson, "unknown-person", http.StatusNotFound, "No such person on this device", "Deze persoon staat niet op dit apparaat", "look in `schakel person list`, or add one with `schakel person add`"},
+		{schakel.ErrPIN, "wrong-pin", http.StatusForbidden, "Wrong PIN", "Verkeerde pincode", "try again; a forgotten PIN means a new person key: `schakel person add`"},
+		{schakel.ErrNotEnrolled, "not-enrolled", http.StatusConflict, "This device has not joined yet", "Dit apparaat is nog niet toegelaten", "run `schakel join` with the invitation of the root holders"},
+		{schakel.ErrEnrolled, "enrolled", http.StatusConflict, "This device has joined already", "Dit apparaat is al toegelaten", ""},
+		{schakel.ErrFingerprint, "fingerprint", http.StatusForbidden, "Fingerprint does not match", "Vingerafdruk klopt niet", "stop, and telephone the root holders on a number you already had"},
+		{schakel.ErrUnreachable, "relay-unreachable", http.StatusServiceUnavailable, "Relay unreachable", "Relay niet bereikbaar", "see `schakel doctor`"},
+		{schakel.ErrRegister, "register", http.StatusForbidden, "Register refused", "Register geweigerd", "stop sending and telephone the root holders; `schakel alarms` has the evidence"},
+		{schakel.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Message too large", "Bericht te groot", "a body holds at most 128 KiB"},
+		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
+		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
+		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
+		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
+		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},
+		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
+		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
+	}
+}
+
+// ProblemOf says what err means to a caller. An error with no code of its own is
+// the daemon's failure; its text stays, since only the device's owner can ask.
+func ProblemOf(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	for _, r := range refusals() {
+		if errors.Is(err, r.err) {
+			return &Problem{Status: r.status, Code: r.code, Title: r.title, Titel: r.titel,
+				Detail: err.Error(), Remedy: r.remedy}
+		}
+	}
+	return &Problem{Status: http.StatusInternalServerError, Code: "internal", Title: "The daemon failed",
+		Titel: "De daemon faalde", Detail: strings.TrimSpace(err.Error()), Remedy: "see the daemon's log and `schakel doctor`"}
+}

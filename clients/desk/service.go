@@ -1,0 +1,142 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of the service. A request is at most a message in base64 with room for
+// its heading; an answer at most a full list.
+const (
+	maxRequest   = 512 << 10
+	maxAnswer    = 16 << 20
+	readTimeout  = 10 * time.Second
+	writeTimeout = 60 * time.Second
+	pollTime     = 20 * time.Second // one long poll: well inside writeTimeout
+	drainTime    = 3 * time.Second
+)
+
+// APIVersion is what the API-Version header says.
+const APIVersion = "1.0.0"
+
+// Config is what a Service needs. Node is required.
+type Config struct {
+	Node Node
+	Log  *slog.Logger // default discards
+}
+
+// Service serves a Node over HTTP.
+type Service struct {
+	node Node
+	log  *slog.Logger
+}
+
+// New returns a Service. It starts nothing.
+func New(cfg Config) *Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{node: cfg.Node, log: cfg.Log}
+}
+
+// Serve answers on ln until ctx ends, then lets running requests finish for a few
+// seconds and returns nil. It closes ln.
+func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: writeTimeout, MaxHeaderBytes: 16 << 10,
+		// Long polls and event streams end when the daemon does.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			_ = srv.Close() // what does not drain is cut off
+		}
+	})
+	err := srv.Serve(ln)
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("failed to serve the desk's socket: %w", err)
+}
+
+// Handler returns the routes. A message reference is a path segment; it may be
+// any unique beginning of an identifier.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", answer(s.status))
+	mux.HandleFunc("GET /v1/alarms", answer(s.alarms))
+	mux.HandleFunc("GET /v1/desks", answer(s.desks))
+	mux.HandleFunc("GET /v1/persons", answer(s.persons))
+	mux.HandleFunc("POST /v1/persons", answer(s.addPerson))
+	mux.HandleFunc("GET /v1/messages", answer(s.list))
+	mux.HandleFunc("POST /v1/messages", answer(s.send))
+	mux.HandleFunc("POST /v1/messages/{ref}/open", answer(s.read))
+	mux.HandleFunc("GET /v1/messages/{ref}/trace", answer(s.trace))
+	mux.HandleFunc("GET /v1/messages/{ref}/wait", answer(s.wait))
+	mux.HandleFunc("POST /v1/messages/{ref}/acknowledgement", answer(s.acknowledge))
+	mux.HandleFunc("GET /v1/messages/{ref}/delivery", answer(s.export))
+	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("/", answer(func(r *http.Request) (struct{}, error) {
+		return struct{}{}, fmt.Errorf("%w: no such path %q", ErrRequest, r.URL.Path)
+	}))
+	return mux
+}
+
+// answer turns a function that knows no HTTP answers into a handler: JSON on
+// success, problem+json otherwise.
+func answer[T any](f func(*http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		v, err := f(r)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, "application/json", v)
+	}
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	p := ProblemOf(err)
+	reply(w, p.Status, "application/problem+json", p)
+}
+
+func reply(w http.ResponseWriter, status int, mediaType string, v any) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("API-Version", APIVersion)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone: nobody to tell
+}
+
+// decode reads a request's JSON strictly: a field that this version does not know
+// is refused rather than ignored, since it might have been a restriction.
+func decode[T any](r *http.Request) (T, error) {
+	var v T
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return v, fmt.Errorf("%w: something follows the JSON value", ErrRequest)
+	}
+	return v, nil
+}

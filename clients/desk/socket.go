@@ -1,0 +1,87 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// maxSocketPath is what sun_path holds on Linux, its final zero byte not counted.
+const maxSocketPath = 107
+
+// ErrStranger is wrapped when the other end of a connection is another user.
+var ErrStranger = errors.New("another user asks")
+
+// Listen makes the socket at path, in a folder that only its owner may enter.
+// A socket that nobody answers is what a killed daemon left, and is replaced. The
+// caller must hold the store's lock, or two starting daemons could race here.
+func Listen(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("socket path of %d bytes, at most %d: set `socket` to a shorter one", len(path), maxSocketPath)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("failed to make the socket's folder: %w", err)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("failed to make the socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("failed to close the socket to others: %w", err)
+	}
+	return &ownersOnly{ln}, nil
+}
+
+func removeStale(path string) error {
+	st, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("failed to look at the socket: %w", err)
+	}
+	if st.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s is in the way: it is no socket", path)
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = c.Close()
+		return fmt.Errorf("%s: another daemon answers there", path)
+	}
+	return os.Remove(path)
+}
+
+// ownersOnly refuses every connection of another user than this process's own and
+// root. The mode of the socket says so too; this holds where a copy of the path,
+// a bind mount or a mistaken chmod does not.
+type ownersOnly struct{ net.Listener }
+
+func (l *ownersOnly) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if checkPeer(c, os.Getuid()) == nil {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+// dial connects to the daemon, and says ErrNoDaemon where none answers.
+func dial(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
+	}
+	return c, nil
+}
