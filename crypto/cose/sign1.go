@@ -33,7 +33,7 @@ const (
 // algEd25519 is the fully-specified algorithm of RFC 9864, not the polymorphic -8.
 const algEd25519 = -19
 
-// Sign1 is an opened structure. Payload and Signature point into what was parsed.
+// Sign1 is an opened structure. Payload and Signature are copies.
 type Sign1 struct {
 	Kind      Kind
 	Payload   []byte

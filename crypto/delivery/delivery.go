@@ -88,14 +88,23 @@ type Delivery struct {
 	Attended   []byte         `cbor:"9,keyasint"` // the token whose hash the header carries, or empty
 }
 
-// ToBeSigned checks d against the envelope prefix it will travel under and
-// returns its payload and the bytes that the sealing device signs.
-func (d Delivery) ToBeSigned(prefix []byte) (payload, tbs []byte, err error) {
+// Payload checks d and returns its canonical bytes.
+func (d Delivery) Payload() ([]byte, error) {
 	if err := d.check(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if payload, err = canon.Marshal(d); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	payload, err := canon.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return payload, nil
+}
+
+// ToBeSigned returns the payload of d and the bytes that the sealing device signs
+// for it to travel under that envelope prefix.
+func (d Delivery) ToBeSigned(prefix []byte) (payload, tbs []byte, err error) {
+	if payload, err = d.Payload(); err != nil {
+		return nil, nil, err
 	}
 	tbs, err = cose.ToBeSigned(cose.KindDelivery, prefix, payload)
 	return payload, tbs, err
@@ -119,7 +128,10 @@ func Verify(raw, prefix []byte, sealer identity.Key) (Delivery, error) {
 	if err := canon.Unmarshal(s1.Payload, MaxSize, &d); err != nil {
 		return Delivery{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	return d, d.check()
+	if err := d.check(); err != nil {
+		return Delivery{}, err
+	}
+	return d, nil
 }
 
 // Matches checks what header and delivery state twice: targets and keys, and the

@@ -1,7 +1,11 @@
 package delivery
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"schakel/crypto/canon"
@@ -82,50 +86,122 @@ type Copy struct {
 	Sent    []Sent `cbor:"3,keyasint"` // sorted by desk
 }
 
-// Encode returns the canonical bytes of what a delivery of another kind than
-// KindMessage and KindTest carries.
-func Encode[C Statement | Copy](c C) ([]byte, error) { return canon.Marshal(c) }
-
-// ParseStatement reads the content of a delivery of KindStatement.
-func ParseStatement(b []byte) (Statement, error) {
-	var s Statement
-	if err := parse(b, &s, &s.Version); err != nil {
-		return s, err
-	}
-	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses {
-		return s, fmt.Errorf("%w: statement too long", ErrFormat)
-	}
-	for _, st := range s.Statuses {
-		if len(st.Rule) > maxRule || (st.Rejected != 0) != (st.Rule != "") {
-			return s, fmt.Errorf("%w: statement: a rejection names a rule, and nothing else does", ErrFormat)
-		}
-	}
-	for _, p := range s.Peers {
-		if len(p.Beyond) > MaxMissing || !slices.IsSorted(p.Beyond) {
-			return s, fmt.Errorf("%w: statement: counters beyond the gap", ErrFormat)
-		}
-	}
-	return s, nil
+// content is what a delivery of another kind than KindMessage and KindTest carries.
+type content interface {
+	Statement | Copy
+	check() error
 }
 
-// ParseCopy reads the content of a delivery of KindCopy.
-func ParseCopy(b []byte) (Copy, error) {
-	var c Copy
-	if err := parse(b, &c, &c.Version); err != nil {
-		return c, err
+// Encode checks c and returns its canonical bytes: what is not accepted from
+// others is not sent to them either.
+func Encode[C content](c C) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	if len(c.Sent) > message.MaxAddressed {
-		return c, fmt.Errorf("%w: copy: sent to %d desks", ErrFormat, len(c.Sent))
+	return canon.Marshal(c)
+}
+
+// ParseStatement reads the content of a delivery of KindStatement.
+func ParseStatement(b []byte) (Statement, error) { return parse[Statement](b) }
+
+// ParseCopy reads the content of a delivery of KindCopy. The message inside is
+// still to be parsed.
+func ParseCopy(b []byte) (Copy, error) { return parse[Copy](b) }
+
+func parse[C content](b []byte) (C, error) {
+	var c, none C
+	if err := canon.Unmarshal(b, MaxSize, &c); err != nil {
+		return none, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if err := c.check(); err != nil {
+		return none, err
 	}
 	return c, nil
 }
 
-func parse(b []byte, v any, version *uint64) error {
-	if err := canon.Unmarshal(b, MaxSize, v); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+func (s Statement) check() error {
+	if err := errors.Join(checkVersion(s.Version), checkDesk(s.From), checkDesk(s.To)); err != nil {
+		return err
 	}
-	if *version != Version {
-		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, *version, Version)
+	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses {
+		return fmt.Errorf("%w: statement on %d devices and %d messages", ErrFormat, len(s.Peers), len(s.Statuses))
+	}
+	if !increasing(s.Peers, func(a, b Received) int { return bytes.Compare(a.Device[:], b.Device[:]) }) ||
+		!increasing(s.Statuses, func(a, b Status) int { return bytes.Compare(a.Message[:], b.Message[:]) }) {
+		return fmt.Errorf("%w: statement: devices or messages not sorted or not unique", ErrFormat)
+	}
+	for _, p := range s.Peers {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	for _, st := range s.Statuses {
+		if !validRule(st.Rule) || (st.Rejected != 0) != (st.Rule != "") {
+			return fmt.Errorf("%w: statement: a rejection names a rule, and nothing else does", ErrFormat)
+		}
 	}
 	return nil
+}
+
+func (r Received) check() error {
+	if len(r.Beyond) > MaxMissing || !increasing(r.Beyond, cmp.Compare) {
+		return fmt.Errorf("%w: statement: counters beyond the gap not sorted or not unique", ErrFormat)
+	}
+	if len(r.Beyond) > 0 && (r.Contiguous == math.MaxUint64 || r.Beyond[0] <= r.Contiguous+1) {
+		return fmt.Errorf("%w: statement: counter %d is not beyond a gap", ErrFormat, r.Beyond[0])
+	}
+	return nil
+}
+
+// validRule accepts letters, digits and hyphens: a rule cannot carry free text.
+func validRule(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return len(s) <= maxRule
+}
+
+func (c Copy) check() error {
+	if err := checkVersion(c.Version); err != nil {
+		return err
+	}
+	if len(c.Message) == 0 || len(c.Message) > message.MaxSize || len(c.Sent) > message.MaxAddressed {
+		return fmt.Errorf("%w: copy: message of %d bytes, sent to %d desks", ErrFormat, len(c.Message), len(c.Sent))
+	}
+	for _, s := range c.Sent {
+		if err := checkDesk(s.Desk); err != nil {
+			return err
+		}
+	}
+	if !increasing(c.Sent, func(a, b Sent) int { return cmp.Compare(a.Desk, b.Desk) }) {
+		return fmt.Errorf("%w: copy: desks not sorted or not unique", ErrFormat)
+	}
+	return nil
+}
+
+func checkVersion(v uint64) error {
+	if v != Version {
+		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, v, Version)
+	}
+	return nil
+}
+
+func checkDesk(d identity.DeskID) error {
+	if _, err := identity.ParseDeskID(string(d)); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return nil
+}
+
+// increasing reports whether s is sorted without duplicates: one order, so that a
+// set has one encoding.
+func increasing[E any](s []E, compare func(a, b E) int) bool {
+	for i := 1; i < len(s); i++ {
+		if compare(s[i-1], s[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -153,10 +153,10 @@ func (h Header) check() error {
 	switch {
 	case h.Version != 1:
 		return fmt.Errorf("%w: version %d; this program knows version 1", ErrFormat, h.Version)
-	case h.ID == ID{}, h.Sealer.IsZero():
-		return fmt.Errorf("%w: identifier of zeros", ErrFormat)
 	case len(h.Targets) == 0 || len(h.Targets) > MaxTargets:
 		return fmt.Errorf("%w: %d targets, want 1 to %d", ErrFormat, len(h.Targets), MaxTargets)
+	case h.ID == ID{}, h.Sealer.IsZero(), h.Targets[0].Device.IsZero(): // sorted: zeros come first
+		return fmt.Errorf("%w: identifier of zeros", ErrFormat)
 	case h.Expires <= h.Created || h.Expires-h.Created > MaxLife:
 		return fmt.Errorf("%w: lives %d s, want 1 to %d", ErrFormat, int64(h.Expires-h.Created), MaxLife)
 	case h.AgeLength < MinAge || h.AgeLength > MaxSize:

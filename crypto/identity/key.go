@@ -49,7 +49,8 @@ func ParseKey(b []byte) (Key, error) {
 func (k Key) IsZero() bool { return k == Key{} }
 
 // Verify returns nil when sig is a signature by k over msg, and ErrBadSignature
-// otherwise. A zero key, like one that skipped ParseKey, never verifies.
+// otherwise. The zero key never verifies. Verify trusts that k came through
+// ParseKey, as every decoder of this package does.
 func (k Key) Verify(msg, sig []byte) error {
 	if k.IsZero() || len(sig) != ed25519.SignatureSize || !ed25519.Verify(k[:], msg, sig) {
 		return ErrBadSignature
@@ -65,6 +66,13 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // UnmarshalText parses standard base64 and applies every check of ParseKey.
 func (k *Key) UnmarshalText(b []byte) (err error) { *k, err = ParseKeyText(string(b)); return err }
+
+// MarshalBinary gives the 32 bytes, as CBOR carries them.
+func (k Key) MarshalBinary() ([]byte, error) { return k[:], nil }
+
+// UnmarshalBinary applies every check of ParseKey: a key inside CBOR gets no way
+// around them.
+func (k *Key) UnmarshalBinary(b []byte) (err error) { *k, err = ParseKey(b); return err }
 
 // ParseKeyText parses the form that String gives, and nothing else.
 func ParseKeyText(s string) (Key, error) {

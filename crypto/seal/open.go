@@ -115,7 +115,7 @@ func decrypt(sealed []byte, padded int, id *strictIdentity) ([]byte, error) {
 	// The end is authenticated too: a file cut at a chunk boundary (attack A12)
 	// gives all its bytes and then an error instead of io.EOF.
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("%w: no authenticated end: %w", ErrDecrypt, err)
+		return nil, fmt.Errorf("%w: no authenticated end: %v", ErrDecrypt, err)
 	}
 	return plain, nil
 }

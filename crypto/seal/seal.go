@@ -112,7 +112,7 @@ func Seal(p Parcel, device *DeviceKeys) ([]byte, error) {
 	}
 	d := p.Delivery
 	d.Version, d.Keys = delivery.Version, keyUses(targets)
-	payload, _, err := d.ToBeSigned(nil)
+	payload, err := d.Payload()
 	if err != nil {
 		return nil, err
 	}
