@@ -1,0 +1,226 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// ErrText refuses a WebSocket text message: frames are binary.
+var ErrText = errors.New("text message")
+
+// Conn carries frames. One goroutine may call ReadFrames while another calls
+// Write; Close may be called by any, any number of times.
+//
+// A hostile peer can make this side hold one message, wait for MessageTimeout or
+// IdleTimeout, and no more.
+type Conn struct {
+	ws      *websocket.Conn
+	guard   *guard
+	self    Side
+	binding []byte
+	date    time.Time
+}
+
+// scratch holds buffers that are in use only while a message is read or written,
+// so that an idle connection holds none.
+var scratch = sync.Pool{New: func() any { b := make([]byte, 0, batchTarget+8<<10); return &b }}
+
+const scratchKeep = 256 << 10
+
+func putScratch(b *[]byte) {
+	if cap(*b) <= scratchKeep {
+		*b = (*b)[:0]
+		scratch.Put(b)
+	}
+}
+
+// Binding returns the tls-exporter channel binding of the connection (RFC 9266),
+// 32 bytes, or none without TLS.
+func (c *Conn) Binding() []byte { return c.binding }
+
+// Date returns the peer's clock as its HTTP response gave it, or zero. It is not
+// authenticated beyond TLS; it serves to say "your clock is wrong" when a login
+// was refused.
+func (c *Conn) Date() time.Time { return c.date }
+
+// SetReadLimit bounds the WebSocket messages that follow: MaxLoginMessage at
+// first, MaxMessage once the login has succeeded.
+func (c *Conn) SetReadLimit(n int) { c.ws.SetReadLimit(int64(n)) }
+
+// ReadBy gives all reads together until t. The zero time returns to IdleTimeout
+// per read and MessageTimeout per message. Only the reading goroutine may call it.
+func (c *Conn) ReadBy(t time.Time) { c.guard.readBy = t }
+
+// ReadFrames waits for one WebSocket message and returns its frames, at least
+// one. Their byte slices are the caller's to keep. Any error is final. A device
+// must always be reading: ReadFrames also answers and sends pings.
+func (c *Conn) ReadFrames(ctx context.Context) ([]Frame, error) {
+	if c.self == SideDevice {
+		defer c.keepAlive()()
+	}
+	kind, r, err := c.ws.Reader(ctx)
+	if err != nil {
+		return nil, c.readError(err)
+	}
+	if kind != websocket.MessageBinary {
+		return nil, ErrText
+	}
+	if c.guard.readBy.IsZero() {
+		c.guard.readBy = time.Now().Add(MessageTimeout)
+		defer func() { c.guard.readBy = time.Time{} }()
+	}
+	msg, err := readMessage(r)
+	if err != nil {
+		return nil, c.readError(err)
+	}
+	return ParseFrames(msg, 1-c.self)
+}
+
+// readMessage reads into a pooled buffer first, because the length of a message
+// is not known before its end, and returns an exact copy.
+func readMessage(r io.Reader) ([]byte, error) {
+	pooled := scratch.Get().(*[]byte)
+	defer putScratch(pooled)
+	b := *pooled
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			*pooled = b
+			if errors.Is(err, io.EOF) {
+				return append(make([]byte, 0, len(b)), b...), nil
+			}
+			return nil, err
+		}
+	}
+}
+
+func (c *Conn) readError(err error) error {
+	if cause := c.guard.cause(); cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("failed to read frames: %w", err)
+}
+
+// keepAlive pings the relay while the device waits for a message, and gives up
+// on a relay that does not answer. It returns the function that ends it.
+func (c *Conn) keepAlive() func() {
+	var timer *time.Timer
+	var stopped sync.Mutex
+	ended := false
+	timer = time.AfterFunc(PingInterval, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), PingInterval)
+		defer cancel()
+		if err := c.ws.Ping(ctx); err != nil {
+			_ = c.guard.Close()
+			return
+		}
+		stopped.Lock()
+		defer stopped.Unlock()
+		if !ended {
+			timer.Reset(PingInterval)
+		}
+	})
+	return func() {
+		stopped.Lock()
+		defer stopped.Unlock()
+		ended = true
+		timer.Stop()
+	}
+}
+
+// Write sends the frames in order, as few WebSocket messages as their size
+// allows. It returns when they are with the kernel. Any error is final.
+func (c *Conn) Write(ctx context.Context, frames ...Frame) error {
+	pooled := scratch.Get().(*[]byte)
+	defer putScratch(pooled)
+	b, count := (*pooled)[:0], 0
+	for _, f := range frames {
+		before := len(b)
+		var err error
+		if b, err = AppendFrame(b, f); err != nil {
+			return err
+		}
+		*pooled = b
+		if before > 0 && (len(b) > batchTarget || count == MaxFrames) {
+			if err := c.send(ctx, b[:before]); err != nil {
+				return err
+			}
+			b, count = b[:copy(b, b[before:])], 0
+		}
+		count++
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return c.send(ctx, b)
+}
+
+func (c *Conn) send(ctx context.Context, msg []byte) error {
+	c.guard.writeWithin(WriteTimeout)
+	if err := c.ws.Write(ctx, websocket.MessageBinary, msg); err != nil {
+		return fmt.Errorf("failed to write frames: %w", err)
+	}
+	return nil
+}
+
+// Close says why and ends the connection, within CloseGrace whatever the peer
+// does. It frees a goroutine that waits in ReadFrames or Write.
+func (c *Conn) Close(code CloseCode) error {
+	c.guard.shut(CloseGrace)
+	err := c.ws.Close(websocket.StatusCode(code), code.String())
+	if e := c.guard.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		return fmt.Errorf("failed to close: %w", err)
+	}
+	return nil
+}
+
+// CloseNow ends the connection without a word.
+func (c *Conn) CloseNow() error {
+	c.guard.shut(0)
+	_ = c.guard.Close()
+	return c.ws.CloseNow()
+}
+
+// CloseCodeOf returns the code by which the peer closed, if err says that it did.
+func CloseCodeOf(err error) (CloseCode, bool) {
+	if s := websocket.CloseStatus(err); s >= 0 {
+		return CloseCode(s), true
+	}
+	return 0, false
+}
+
+// CodeFor returns the close code that answers an error of ReadFrames.
+func CodeFor(err error) CloseCode {
+	switch {
+	case err == nil:
+		return CloseNormal
+	case errors.Is(err, errFlood):
+		return CloseFlood
+	case errors.Is(err, ErrFrame):
+		return CloseFrame
+	case errors.Is(err, ErrText):
+		return CloseBadType
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return CloseTooBig
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return CloseTimeout
+	case websocket.CloseStatus(err) >= 0:
+		return CloseNormal
+	}
+	return CloseProtocol
+}

@@ -1,0 +1,125 @@
+package wire
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Refusals of Dial.
+var (
+	// ErrPin means that whoever answered does not hold the relay's TLS key.
+	ErrPin = errors.New("the relay's TLS key is not the pinned one")
+	// ErrBusy means that the relay sheds load: come back later, with jitter.
+	ErrBusy = errors.New("the relay takes no more connections now")
+)
+
+// Pin returns the SHA-256 of the certificate's public key (SubjectPublicKeyInfo)
+// in base64, as the register's relay entry carries it.
+func Pin(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// PinnedTLS returns a client configuration that believes the pinned key and
+// nothing else: no authority can vouch for another relay.
+func PinnedTLS(pin string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		// The pin is the check, made in VerifyConnection for every connection.
+		InsecureSkipVerify: true, //nolint:gosec // see above
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 || subtle.ConstantTimeCompare([]byte(Pin(s.PeerCertificates[0])), []byte(pin)) != 1 {
+				return ErrPin
+			}
+			return nil
+		},
+	}
+}
+
+// Dial opens a connection to the relay at url ("https://host:port"), on the
+// device's side. tlsConfig nil means no TLS at all, which only tests of the relay
+// use. The caller closes the Conn.
+func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error) {
+	d := dialer{tls: tlsConfig}
+	transport := &http.Transport{DialContext: d.plain, DialTLSContext: d.secure, MaxResponseHeaderBytes: 8 << 10}
+	defer transport.CloseIdleConnections()
+	ws, resp, err := websocket.Dial(ctx, url+ConnectPath, &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		if d.guard != nil {
+			_ = d.guard.Close()
+		}
+		if resp != nil && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests) {
+			err = ErrBusy
+		}
+		return nil, fmt.Errorf("failed to reach the relay: %w", err)
+	}
+	c := &Conn{ws: ws, guard: d.guard, self: SideDevice, binding: d.binding}
+	if t, err := time.Parse(http.TimeFormat, resp.Header.Get("Date")); err == nil {
+		c.date = t
+	}
+	c.SetReadLimit(MaxMessage)
+	return c, nil
+}
+
+// dialer keeps hold of the one conn that it makes.
+type dialer struct {
+	tls     *tls.Config
+	guard   *guard
+	binding []byte
+}
+
+func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, error) {
+	if d.tls != nil {
+		return nil, errors.New("failed to dial: plain text to a relay that has a TLS key")
+	}
+	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	d.guard = newGuard(raw, Limits{}, true)
+	return d.guard, nil
+}
+
+func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, error) {
+	if d.tls == nil {
+		return nil, errors.New("failed to dial: no TLS configuration")
+	}
+	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	conf := d.tls.Clone()
+	conf.MinVersion, conf.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
+	if conf.ServerName == "" {
+		conf.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	conn := tls.Client(raw, conf)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	state := conn.ConnectionState()
+	if d.binding, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize); err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	d.guard = newGuard(conn, Limits{}, true)
+	return d.guard, nil
+}

@@ -1,0 +1,240 @@
+package wire
+
+import (
+	"errors"
+
+	"schakel/crypto/custody"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+)
+
+// ErrFrame is wrapped by every refusal to parse or to build a frame.
+var ErrFrame = errors.New("malformed frame")
+
+// Type is the first byte of a frame. The highest bit tells who may send it.
+type Type uint8
+
+// The frames.
+const (
+	TypeLogin    Type = 0x01
+	TypePut      Type = 0x02
+	TypeAck      Type = 0x03
+	TypeCredit   Type = 0x04
+	TypeAttended Type = 0x05
+	TypeFetch    Type = 0x06
+	TypeAppend   Type = 0x07
+	TypeWantKeys Type = 0x08
+
+	TypeChallenge  Type = 0x81
+	TypeReady      Type = 0x82
+	TypeStored     Type = 0x83
+	TypeRefused    Type = 0x84
+	TypeDeliver    Type = 0x85
+	TypeNotice     Type = 0x86
+	TypeRegister   Type = 0x87
+	TypeAppended   Type = 0x88
+	TypeKeysAre    Type = 0x89
+	TypeAdvanced   Type = 0x8a
+	TypeGoAway     Type = 0x8b
+	TypeAttendedIs Type = 0x8c
+)
+
+// FromRelay reports whether only a relay may send the frame.
+func (t Type) FromRelay() bool { return t&0x80 != 0 }
+
+// Frame is one of the types below, by value.
+type Frame interface {
+	Type() Type
+	appendPayload(b []byte) ([]byte, error)
+}
+
+// Frames that a device sends.
+type (
+	// Login is the first frame of a device: the token of [SignLogin].
+	Login struct {
+		_     struct{} `cbor:",toarray"`
+		Token []byte
+	}
+
+	// Put offers one envelope. The relay answers with a leaf in a Stored frame, or
+	// with Refused. Putting the same bytes again is harmless.
+	Put struct{ Envelope []byte }
+
+	// Ack says that everything up to Position is on the device's own disk. It is
+	// cumulative, and lets the relay forget.
+	Ack struct{ Position uint64 }
+
+	// Credit adds to what the relay may send before the device says more.
+	Credit struct {
+		_        struct{} `cbor:",toarray"`
+		Messages uint32
+		Bytes    uint32
+	}
+
+	// Attended shows the token of a delivery, so that the relay stops paging for it.
+	Attended struct {
+		_     struct{} `cbor:",toarray"`
+		ID    envelope.ID
+		Token [32]byte
+	}
+
+	// Fetch asks for the register's entries from index From on, which is also the
+	// size that the device has proven so far.
+	Fetch struct {
+		_    struct{} `cbor:",toarray"`
+		From uint64
+	}
+
+	// Append offers one signed register entry. Recipients go with epoch entries
+	// only, whose log holds their hashes.
+	Append struct {
+		_          struct{} `cbor:",toarray"`
+		Tag        uint64
+		Entry      []byte
+		Recipients []string
+	}
+
+	// KeyWanted names the epoch key of a device.
+	KeyWanted struct {
+		_      struct{} `cbor:",toarray"`
+		Device identity.DeviceID
+		Epoch  uint64
+	}
+
+	// WantKeys asks for the recipients of epoch keys.
+	WantKeys struct {
+		_    struct{} `cbor:",toarray"`
+		Tag  uint64
+		Keys []KeyWanted
+	}
+)
+
+// Frames that a relay sends.
+type (
+	// Challenge opens a connection.
+	Challenge struct {
+		_       struct{} `cbor:",toarray"`
+		Nonce   [32]byte
+		Relay   string
+		Version uint64
+	}
+
+	// Ready ends the login. Times are seconds since 1970. StoreEpoch names the life
+	// of the relay's store: when it changes, everything without a receipt from its
+	// recipient has to be offered again.
+	Ready struct {
+		_            struct{} `cbor:",toarray"`
+		StoreEpoch   [16]byte
+		Ends         uint64 // when the session ends at the latest
+		Now          uint64 // the relay's clock
+		RegisterSize uint64
+	}
+
+	// Stored promises that envelopes are stored: one signature for a batch, and a
+	// path for each envelope of this session in it.
+	Stored struct {
+		Batch  custody.Batch
+		Leaves []custody.Leaf
+	}
+
+	// Refused answers a Put. The ID is that of the header, or zeros where none could
+	// be read.
+	Refused struct {
+		_    struct{} `cbor:",toarray"`
+		ID   envelope.ID
+		Code Code
+	}
+
+	// Deliver hands over one envelope. Positions rise.
+	Deliver struct {
+		Position uint64
+		Envelope []byte
+	}
+
+	// Notice tells what became of an envelope: to its sender, with Position 0, or at
+	// a place in the device's own mailbox.
+	Notice struct {
+		_        struct{} `cbor:",toarray"`
+		Position uint64
+		Kind     NoticeKind
+		ID       envelope.ID
+	}
+
+	// Register answers Fetch. Proof shows that the tree of size From is a prefix of
+	// the checkpoint's. More says that entries up to the checkpoint's size remain.
+	Register struct {
+		_          struct{} `cbor:",toarray"`
+		Checkpoint []byte
+		From       uint64
+		Entries    [][]byte
+		Proof      [][32]byte
+		More       bool
+	}
+
+	// Appended answers Append, with the entry's index where Code is CodeOK.
+	Appended struct {
+		_     struct{} `cbor:",toarray"`
+		Tag   uint64
+		Index uint64
+		Code  Code
+	}
+
+	// KeysAre answers WantKeys: the recipients in the order asked, empty where the
+	// relay has none. The device checks each against the hash in the register.
+	KeysAre struct {
+		_          struct{} `cbor:",toarray"`
+		Tag        uint64
+		Recipients []string
+	}
+
+	// Advanced says that the register has grown.
+	Advanced struct {
+		_            struct{} `cbor:",toarray"`
+		RegisterSize uint64
+	}
+
+	// GoAway asks the device to come back after this long.
+	GoAway struct {
+		_           struct{} `cbor:",toarray"`
+		AfterMillis uint32
+	}
+
+	// AttendedIs answers Attended.
+	AttendedIs struct {
+		_    struct{} `cbor:",toarray"`
+		ID   envelope.ID
+		Code Code
+	}
+)
+
+// NoticeKind is what became of an envelope.
+type NoticeKind uint8
+
+// The notices. A notice is a hint, never proof: the device decides by the
+// signed statements of the recipient.
+const (
+	NoticeExpired NoticeKind = 1 // nobody fetched it in time (niet-afgeleverd)
+	NoticeDamaged NoticeKind = 2 // the store no longer has it intact; offer it again
+)
+
+// Type gives the first byte of the frame.
+func (Login) Type() Type      { return TypeLogin }
+func (Put) Type() Type        { return TypePut }
+func (Ack) Type() Type        { return TypeAck }
+func (Credit) Type() Type     { return TypeCredit }
+func (Attended) Type() Type   { return TypeAttended }
+func (Fetch) Type() Type      { return TypeFetch }
+func (Append) Type() Type     { return TypeAppend }
+func (WantKeys) Type() Type   { return TypeWantKeys }
+func (Challenge) Type() Type  { return TypeChallenge }
+func (Ready) Type() Type      { return TypeReady }
+func (Stored) Type() Type     { return TypeStored }
+func (Refused) Type() Type    { return TypeRefused }
+func (Deliver) Type() Type    { return TypeDeliver }
+func (Notice) Type() Type     { return TypeNotice }
+func (Register) Type() Type   { return TypeRegister }
+func (Appended) Type() Type   { return TypeAppended }
+func (KeysAre) Type() Type    { return TypeKeysAre }
+func (Advanced) Type() Type   { return TypeAdvanced }
+func (GoAway) Type() Type     { return TypeGoAway }
+func (AttendedIs) Type() Type { return TypeAttendedIs }
