@@ -73,11 +73,7 @@ func (c *Catalogue) AcknowledgementBody(a Acknowledgement) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: no class %s", ErrCatalogue, ClassAcknowledgement)
 	}
-	body, refusal := parseBody(raw)
-	if refusal == nil {
-		refusal = validate(class.schema, body)
-	}
-	if refusal != nil {
+	if _, refusal := readBody(class.schema, raw); refusal != nil {
 		return nil, refusal
 	}
 	return raw, nil

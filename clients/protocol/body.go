@@ -3,9 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"unicode/utf8"
 
@@ -41,18 +39,7 @@ func parseBody(raw []byte) (any, *Refusal) {
 	}
 	w := walker{tokens: json.NewDecoder(bytes.NewReader(raw))}
 	w.tokens.UseNumber()
-	v, err := w.value(0)
-	if err != nil {
-		var known *walkError
-		if errors.As(err, &known) {
-			return nil, badJSON(known.reason)
-		}
-		return nil, badJSON(Text{"de inhoud is geen geldige JSON", "the body is not valid JSON"})
-	}
-	if _, err := w.tokens.Token(); !errors.Is(err, io.EOF) {
-		return nil, badJSON(Text{"achter de inhoud staat nog iets", "something stands behind the body"})
-	}
-	return v, nil
+	return w.value(0)
 }
 
 func badJSON(reason Text) *Refusal {
@@ -61,22 +48,11 @@ func badJSON(reason Text) *Refusal {
 		"make the message again with the form of its class; do not edit the file by hand"})
 }
 
-// walkError is what a walker stopped at.
-type walkError struct{ reason Text }
-
-func (e *walkError) Error() string { return e.reason.EN }
-
-func stop(nl, en string) error { return &walkError{Text{nl, en}} }
-
-func (w *walker) value(depth int) (any, error) {
+func (w *walker) value(depth int) (any, *Refusal) {
 	if w.values++; w.values > maxValues || depth > maxDepth {
-		return nil, stop("de inhoud heeft te veel of te diep geneste velden", "the body has too many fields, or nests too deep")
+		return nil, badJSON(Text{"de inhoud heeft te veel of te diep geneste velden", "the body has too many fields, or nests too deep"})
 	}
-	t, err := w.tokens.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := t.(type) {
+	switch t := w.token().(type) {
 	case json.Delim:
 		if t == '{' {
 			return w.object(depth)
@@ -86,59 +62,67 @@ func (w *walker) value(depth int) (any, error) {
 		return t, checkNumber(t)
 	case string:
 		return t, checkText(t)
+	default:
+		return t, nil
 	}
-	return t, nil
 }
 
-func (w *walker) object(depth int) (any, error) {
+func (w *walker) object(depth int) (any, *Refusal) {
 	o := map[string]any{}
 	for w.tokens.More() {
-		t, err := w.tokens.Token()
-		if err != nil {
-			return nil, err
+		key, _ := w.token().(string)
+		if _, twice := o[key]; twice {
+			return nil, badJSON(Text{"een veld staat er twee keer", "a field stands there twice"})
 		}
-		key, ok := t.(string)
-		if _, twice := o[key]; twice || !ok {
-			return nil, stop("een veld staat er twee keer", "a field stands there twice")
+		v, refusal := w.value(depth + 1)
+		if refusal != nil {
+			return nil, refusal
 		}
-		if o[key], err = w.value(depth + 1); err != nil {
-			return nil, err
-		}
+		o[key] = v
 	}
-	_, err := w.tokens.Token()
-	return o, err
+	w.token()
+	return o, nil
 }
 
-func (w *walker) array(depth int) (any, error) {
+func (w *walker) array(depth int) (any, *Refusal) {
 	a := []any{}
 	for w.tokens.More() {
-		v, err := w.value(depth + 1)
-		if err != nil {
-			return nil, err
+		v, refusal := w.value(depth + 1)
+		if refusal != nil {
+			return nil, refusal
 		}
 		a = append(a, v)
 	}
-	_, err := w.tokens.Token()
-	return a, err
+	w.token()
+	return a, nil
+}
+
+// token returns the next token. The text is valid JSON by now, so there is one.
+func (w *walker) token() json.Token {
+	t, err := w.tokens.Token()
+	if err != nil {
+		return nil
+	}
+	return t
 }
 
 // checkNumber accepts whole numbers that every JSON reader reads alike (RFC 8259,
 // 6: up to 2^53).
-func checkNumber(n json.Number) error {
+func checkNumber(n json.Number) *Refusal {
 	const limit = 1 << 53
 	i, err := strconv.ParseInt(string(n), 10, 64)
 	if err != nil || i < -limit || i > limit {
-		return stop("een getal is geen heel getal, of te groot", "a number is not a whole number, or too large")
+		return badJSON(Text{"een getal is geen heel getal, of te groot", "a number is not a whole number, or too large"})
 	}
 	return nil
 }
 
 // checkText refuses control characters: a partner's text is shown on terminals,
 // where an escape character moves the cursor and rewrites what stood there.
-func checkText(s string) error {
+func checkText(s string) *Refusal {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
-			return stop("een tekst bevat stuurtekens", "a text holds control characters")
+			return badJSON(Text{"een tekst bevat stuurtekens", "a text holds control characters"})
 		}
 	}
 	return nil

@@ -42,16 +42,13 @@ func DraftOf(m message.Message, role func(identity.DeskID) identity.Role) Draft 
 	return d
 }
 
-// checks are tried in order; the first refusal is the answer. Each sees what the
-// ones before it let through.
-var checks = []func(Class, Draft, any) *Refusal{
-	checkUrgency,
-	checkAddressed,
-	checkRoutes,
-	checkPerson,
-	checkOutcome,
-	checkAcknowledgement,
-}
+// The checks are tried in order, cheap ones first, and the first refusal is the
+// answer. Each sees what the ones before it let through; those of the second list
+// see a body that satisfies the schema of its class.
+var (
+	headingChecks = []func(Class, Draft) *Refusal{checkUrgency, checkAddressed, checkRoutes, checkPerson}
+	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement}
+)
 
 // Check returns nil when the draft keeps the protocol, and a [*Refusal] otherwise.
 // Both ends call it: the sender refuses to seal, the recipient rejects with the
@@ -63,14 +60,16 @@ func (c *Catalogue) Check(d Draft) error {
 			Text{"deze klasse bestaat niet in " + c.protocol, "this class does not exist in " + c.protocol},
 			Text{"kies een klasse uit de catalogus, of werk Schakel bij", "choose a class of the catalogue, or update Schakel"})
 	}
-	body, refusal := parseBody(d.Body)
-	if refusal == nil {
-		refusal = validate(class.schema, body)
+	for _, check := range headingChecks {
+		if refusal := check(class, d); refusal != nil {
+			return refusal
+		}
 	}
+	body, refusal := readBody(class.schema, d.Body)
 	if refusal != nil {
 		return refusal
 	}
-	for _, check := range checks {
+	for _, check := range bodyChecks {
 		if refusal := check(class, d, body); refusal != nil {
 			return refusal
 		}
@@ -78,7 +77,7 @@ func (c *Catalogue) Check(d Draft) error {
 	return nil
 }
 
-func checkUrgency(class Class, d Draft, _ any) *Refusal {
+func checkUrgency(class Class, d Draft) *Refusal {
 	if slices.Contains(class.Urgencies, d.Urgency) {
 		return nil
 	}
@@ -93,7 +92,7 @@ func checkUrgency(class Class, d Draft, _ any) *Refusal {
 			"choose from " + list + "; in acute danger telephone 112 and send a melding"})
 }
 
-func checkAddressed(_ Class, d Draft, _ any) *Refusal {
+func checkAddressed(_ Class, d Draft) *Refusal {
 	remedy := Text{"noem elk bureau één keer, en niet het eigen bureau", "name each desk once, and not your own"}
 	if len(d.To) == 0 || len(d.To) > message.MaxAddressed {
 		return refuse(RuleAddressed, Text{
@@ -114,7 +113,7 @@ func checkAddressed(_ Class, d Draft, _ any) *Refusal {
 
 // checkRoutes asks a route of the class for every addressed desk. Desks of one
 // organisation may always write to each other, in any class.
-func checkRoutes(class Class, d Draft, _ any) *Refusal {
+func checkRoutes(class Class, d Draft) *Refusal {
 	for _, to := range d.To {
 		if to.Role == "" || d.From.Role == "" {
 			return refuse(RuleRoute,
@@ -159,7 +158,7 @@ func routeRemedy(class Class, from identity.Role) Text {
 }
 
 // checkPerson is R22: a device proves an installation, not a human.
-func checkPerson(class Class, d Draft, _ any) *Refusal {
+func checkPerson(class Class, d Draft) *Refusal {
 	if d.Person || !NeedsPerson(class.Name) {
 		return nil
 	}

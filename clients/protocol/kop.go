@@ -55,11 +55,7 @@ func (c *Catalogue) RenderKop(m message.Message, address func(identity.DeskID) A
 	if err != nil {
 		return nil, fmt.Errorf("failed to encode a heading: %w", err)
 	}
-	v, refusal := parseBody(raw)
-	if refusal == nil {
-		refusal = validate(c.kop, v)
-	}
-	if refusal != nil {
+	if _, refusal := readBody(c.kop, raw); refusal != nil {
 		return nil, fmt.Errorf("failed to render the heading of %s: %w", m.ID, refusal)
 	}
 	return raw, nil

@@ -45,6 +45,15 @@ func compile(files fs.FS, name string) (*jsonschema.Schema, error) {
 	return c.Compile(name)
 }
 
+// readBody parses a body strictly and checks it against a schema.
+func readBody(s *jsonschema.Schema, raw []byte) (any, *Refusal) {
+	body, refusal := parseBody(raw)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return body, validate(s, body)
+}
+
 // validate checks a parsed body against a schema.
 func validate(s *jsonschema.Schema, body any) *Refusal {
 	err := s.Validate(body)
@@ -139,11 +148,28 @@ func describe(k jsonschema.ErrorKind) Text {
 	case *kind.Type:
 		return Text{"moet een " + strings.Join(k.Want, " of ") + " zijn", "must be " + strings.Join(k.Want, " or ")}
 	case *kind.Pattern:
-		return Text{"heeft niet de vorm " + k.Want, "does not have the form " + k.Want}
+		return describePattern(k.Want)
 	case *kind.Format:
 		return Text{"is geen geldige " + k.Want, "is not a valid " + k.Want}
 	}
 	return describeSize(k)
+}
+
+// describePattern says a form in words: a person at night reads no expressions.
+func describePattern(pattern string) Text {
+	switch pattern {
+	case `^\+[0-9]{6,15}$`:
+		return Text{"schrijf een telefoonnummer als +31600000007", "write a telephone number as +31600000007"}
+	case `^[A-Z]{2}$`:
+		return Text{"schrijf een land in twee hoofdletters, zoals NL", "write a country in two capitals, such as NL"}
+	case `^GM[0-9]{4}$`:
+		return Text{"schrijf een gemeentecode als GM0344", "write a municipality as GM0344"}
+	case `^[0-9]{9}$`:
+		return Text{"schrijf een bsn in negen cijfers", "write a bsn in nine digits"}
+	case `^sha256:[0-9a-f]{64}$`:
+		return Text{"schrijf een hash als sha256: en 64 tekens", "write a hash as sha256: and 64 digits"}
+	}
+	return Text{"heeft niet de vorm " + pattern, "does not have the form " + pattern}
 }
 
 func describeSize(k jsonschema.ErrorKind) Text {

@@ -92,6 +92,7 @@ func ParseTerm(s string) (Term, error) {
 }
 
 func (f termsFile) parse() (t Terms, err error) {
+	t = Terms{Gloss: f.Gloss, TelephoneToo: f.Telephone, AroundTheClock: f.Calendar == "24/7"}
 	if f.Calendar != "24/7" && f.Calendar != "werkdagen" {
 		return t, fmt.Errorf("calendar %q: write 24/7 or werkdagen", f.Calendar)
 	}
