@@ -23,12 +23,14 @@ const (
 )
 
 // Received says which deliveries of one peer device have arrived: all up to
-// Contiguous, and those in Beyond.
+// Contiguous, and those in Beyond. Stated is the number of its newest statement
+// seen here, so that it need not repeat what that one said.
 type Received struct {
 	_          struct{} `cbor:",toarray"`
 	Device     identity.DeviceID
 	Contiguous uint64
 	Beyond     []uint64 // sorted, each above Contiguous+1
+	Stated     uint64
 }
 
 // Status says how far one message of the peer desk has come here. Times are
