@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -62,9 +63,7 @@ func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error)
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		if d.guard != nil {
-			_ = d.guard.Close()
-		}
+		d.abandon()
 		if resp != nil && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests) {
 			err = ErrBusy
 		}
@@ -78,11 +77,36 @@ func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error)
 	return c, nil
 }
 
-// dialer keeps hold of the one conn that it makes.
+// dialer keeps hold of the one conn that it makes. The transport dials in a
+// goroutine of its own, which may outlive a cancelled request.
 type dialer struct {
-	tls     *tls.Config
-	guard   *guard
-	binding []byte
+	tls *tls.Config
+
+	mu        sync.Mutex // guards what follows
+	guard     *guard
+	binding   []byte
+	abandoned bool
+}
+
+// keep takes the conn that was made, unless nobody waits for it any more.
+func (d *dialer) keep(c net.Conn, binding []byte) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.abandoned {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	d.guard, d.binding = newGuard(c, Limits{}, true), binding
+	return d.guard, nil
+}
+
+func (d *dialer) abandon() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.abandoned = true
+	if d.guard != nil {
+		_ = d.guard.Close()
+	}
 }
 
 func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -93,8 +117,7 @@ func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	d.guard = newGuard(raw, Limits{}, true)
-	return d.guard, nil
+	return d.keep(raw, nil)
 }
 
 func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -116,10 +139,10 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 		return nil, err
 	}
 	state := conn.ConnectionState()
-	if d.binding, err = state.ExportKeyingMaterial(exporterLabel, nil, exporterSize); err != nil {
+	binding, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
+	if err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	d.guard = newGuard(conn, Limits{}, true)
-	return d.guard, nil
+	return d.keep(conn, binding)
 }
