@@ -1,0 +1,111 @@
+package store
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"schakel/crypto/message"
+)
+
+// caseKey returns the key of a case; with create set it makes one where there is
+// none. It returns ErrDestroyed for a case without a key.
+func (tx *Tx) caseKey(ref message.CaseRef, create bool) (cipher.AEAD, error) {
+	if a := tx.cases[ref]; a != nil {
+		return a, nil
+	}
+	var key []byte
+	err := tx.one(`SELECT box FROM kase WHERE ref=?`, args{ref[:]}, func(r row1) (err error) {
+		key, err = tx.get(tx.rows(), kindCase, ref[:], r.blob(0))
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		if err := tx.notRemoved(kindCase, ref[:]); !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("failed to open a case key: %w", err)
+		}
+		if !create {
+			return nil, ErrDestroyed
+		}
+		key, err = tx.makeCaseKey(ref)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("failed to open a case key: %w", err)
+	}
+	a, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: case key", ErrTampered)
+	}
+	tx.cases[ref] = a
+	return a, nil
+}
+
+func (tx *Tx) makeCaseKey(ref message.CaseRef) ([]byte, error) {
+	key := make([]byte, chacha20poly1305.KeySize)
+	rand.Read(key)
+	box, err := tx.put(tx.rows(), kindCase, ref[:], key)
+	if err != nil {
+		return nil, err
+	}
+	return key, tx.exec(`INSERT INTO kase(ref,box) VALUES(?,?)`, ref[:], box)
+}
+
+// DestroyCase destroys the key of a case and with it what was said in it: its
+// messages stay as empty rows, known by their hashes only, so that a repeated
+// delivery does not bring them back. Deliveries of it that still wait are dropped.
+// What the disk, its snapshots and earlier backups still hold is out of reach;
+// whoever has one of those and the data key can read it. It returns ErrNotFound
+// for a case without a key.
+func (tx *Tx) DestroyCase(ref message.CaseRef) error {
+	if err := tx.exec(`DELETE FROM kase WHERE ref=?`, ref[:]); err != nil {
+		return err
+	}
+	if tx.changes() == 0 {
+		return ErrNotFound
+	}
+	delete(tx.cases, ref)
+	if err := tx.drop(kindCase, ref[:]); err != nil {
+		return err
+	}
+	hashes, err := tx.hashesOf(ref)
+	if err != nil {
+		return err
+	}
+	for _, h := range hashes {
+		if err := tx.emptyMessage(h); err != nil {
+			return err
+		}
+	}
+	tx.destroyed = true
+	return tx.exec(`DELETE FROM head WHERE kase=?`, ref[:])
+}
+
+func (tx *Tx) hashesOf(ref message.CaseRef) (hs []message.Hash, err error) {
+	err = tx.each(`SELECT hash FROM message WHERE kase=?`, args{ref[:]}, func(r row1) error {
+		hs = append(hs, r.b32(0))
+		return nil
+	})
+	return hs, err
+}
+
+func (tx *Tx) emptyMessage(h message.Hash) error {
+	if err := tx.drop(kindMessage, h[:]); err != nil {
+		return err
+	}
+	waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})
+	if err != nil {
+		return err
+	}
+	for _, d := range waiting {
+		if err := tx.DeleteDelivery(d.Envelope); err != nil {
+			return err
+		}
+	}
+	if err := tx.exec(`UPDATE recipient SET acked_by='' WHERE message=?`, h[:]); err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE message SET destroyed=1, kase=zeroblob(16), id=zeroblob(16), class='', urgency='', peer='', answers=NULL,
+		attended=NULL, acked_by='', ack=NULL, opened_by=NULL, box=NULL WHERE hash=?`, h[:])
+}

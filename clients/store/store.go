@@ -1,0 +1,192 @@
+// Package store is the encrypted, crash-safe memory of one device: what it sent,
+// received, promised and must not forget.
+//
+//	s, err := store.Create(ctx, dir, store.CreateOptions{Keys: []vault.Way{recovery, keyFile}})
+//	s, err := store.Open(ctx, dir, store.Unlock{Keys: []vault.Way{keyFile}})
+//	err = s.Update(ctx, func(tx *store.Tx) error { ... })   // durable when it returns nil
+//	err = s.View(ctx, func(tx *store.Tx) error { ... })
+//
+// One process has a store open at a time; another gets ErrInUse. Transactions of
+// one process take turns. A Tx is valid inside its function only, and for one
+// goroutine; starting another transaction inside one would wait for ever.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"schakel/clients/store/vault"
+)
+
+const (
+	databaseFile   = "store.db"
+	generationFile = "generation"
+	pageVFS        = "adiantum"
+)
+
+// CreateOptions says how a new store is locked.
+type CreateOptions struct {
+	// Keys are the ways to the data key: the recovery passphrase and at least one
+	// other.
+	Keys []vault.Way
+	// GenerationFile is where the second copy of the generation number goes; empty
+	// means inside the folder. On another disk, or outside what is snapshotted and
+	// backed up, it notices more.
+	GenerationFile string
+}
+
+// Unlock says how to open a store.
+type Unlock struct {
+	Keys           []vault.Way // tried in order
+	GenerationFile string      // as at creation
+
+	// ReadOnly opens a store that is rolled back or tampered with as far as it
+	// opens, to save what can be read. Update refuses with ErrReadOnly.
+	ReadOnly bool
+}
+
+// Store is an open store. Its methods may be called from any goroutine.
+type Store struct {
+	dir      string
+	keys     *secrets
+	dataKey  vault.Key
+	readOnly bool
+
+	turn chan struct{} // holds one token: whoever took it owns all below
+	conn *connection   // nil once closed
+	side *sideFile     // nil when read-only
+	last state         // as committed
+	lost error         // why nothing may be written any more
+}
+
+// Create makes a store in dir, which it creates with mode 0700, and opens it. It
+// refuses with ErrExists and vault.ErrTooFewWays. A crash in the middle leaves a
+// folder that Open and Create refuse; nothing is in it yet, so delete it.
+func Create(ctx context.Context, dir string, o CreateOptions) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("failed to make the folder of the store: %w", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, databaseFile)); err == nil {
+		return nil, ErrExists
+	}
+	k, id, err := vault.Create(dir, o.Keys...)
+	if errors.Is(err, vault.ErrExists) {
+		return nil, fmt.Errorf("%w: %w", ErrExists, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStore(dir, k, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.create(sidePath(dir, o.GenerationFile))
+}
+
+// Open opens the store in dir. It refuses with vault.ErrNoWay, ErrInUse, ErrNewer,
+// ErrRolledBack, ErrTampered and ErrDamaged.
+func Open(ctx context.Context, dir string, u Unlock) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	k, id, err := vault.Open(dir, u.Keys...)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStore(dir, k, id)
+	if err != nil {
+		return nil, err
+	}
+	s.readOnly = u.ReadOnly
+	return s.open(sidePath(dir, u.GenerationFile))
+}
+
+func newStore(dir string, k vault.Key, id vault.ID) (*Store, error) {
+	keys, err := derive(k, id)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, keys: keys, dataKey: k, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s, nil
+}
+
+func sidePath(dir, chosen string) string {
+	if chosen != "" {
+		return chosen
+	}
+	return filepath.Join(dir, generationFile)
+}
+
+func (s *Store) database() string { return filepath.Join(s.dir, databaseFile) }
+
+func (s *Store) create(side string) (_ *Store, err error) {
+	if s.side, err = createSide(side, s.keys); err != nil {
+		return nil, err
+	}
+	if s.conn, err = connect(s.database(), pageVFS, s.keys, true); err != nil {
+		return nil, errors.Join(err, s.side.close())
+	}
+	if err := s.initialise(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
+func (s *Store) initialise() error {
+	if err := os.Chmod(s.database(), 0o600); err != nil {
+		return fmt.Errorf("failed to close the store to others: %w", err)
+	}
+	tx, err := s.begin(true)
+	if err != nil {
+		return err
+	}
+	if err := s.conn.migrate(0); err != nil {
+		return errors.Join(err, tx.rollback())
+	}
+	return tx.commit()
+}
+
+func (s *Store) open(side string) (_ *Store, err error) {
+	if s.conn, err = connect(s.database(), pageVFS, s.keys, false); err != nil {
+		return nil, err
+	}
+	if err := s.check(side); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
+// Close waits for the transaction in progress and closes the store.
+func (s *Store) Close() error {
+	<-s.turn
+	defer func() { s.turn <- struct{}{} }()
+	if s.conn == nil {
+		return nil
+	}
+	return s.release()
+}
+
+func (s *Store) release() error {
+	var errs []error
+	if s.conn != nil {
+		errs = append(errs, s.conn.close())
+	}
+	if s.side != nil {
+		errs = append(errs, s.side.close())
+	}
+	s.conn, s.side, s.dataKey = nil, nil, vault.Key{}
+	return errors.Join(errs...)
+}
+
+// AddKey wraps the data key in one more way.
+func (s *Store) AddKey(w vault.Way) error { return vault.Add(s.dir, s.keys.id, s.dataKey, w) }
+
+// RemoveKey forgets a way to the data key, such as a lost key file.
+func (s *Store) RemoveKey(w vault.Way) error { return vault.Remove(s.dir, w) }

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+
+	"schakel/crypto/message"
+)
+
+// Tx is one transaction: all of it happens, or nothing. Use it only inside the
+// function that got it.
+type Tx struct {
+	s          *Store
+	writes     bool
+	generation uint64 // of this transaction, when it writes
+	sum        sum
+	cases      map[message.CaseRef]cipher.AEAD
+	destroyed  bool // something was deleted that should not linger in the log
+}
+
+// Update runs f in a transaction that writes. When it returns nil, everything f
+// did is on disk, synced. When f or Update fails, nothing of it happened, except
+// after a failed commit: then nobody knows, and the store refuses with ErrBroken
+// until it is opened again.
+func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
+	return s.transact(ctx, true, f)
+}
+
+// View runs f in a transaction that only reads, and sees one state throughout.
+func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
+	return s.transact(ctx, false, f)
+}
+
+func (s *Store) transact(ctx context.Context, writes bool, f func(*Tx) error) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	if err := s.usable(writes); err != nil {
+		return err
+	}
+	tx, err := s.begin(writes)
+	if err != nil {
+		return err
+	}
+	return tx.finish(ctx, f)
+}
+
+func (s *Store) usable(writes bool) error {
+	switch {
+	case s.conn == nil:
+		return ErrClosed
+	case s.lost != nil:
+		return fmt.Errorf("%w: %w", ErrBroken, s.lost)
+	case writes && s.readOnly:
+		return ErrReadOnly
+	}
+	return nil
+}
+
+func (s *Store) begin(writes bool) (*Tx, error) {
+	sql := `BEGIN`
+	if writes {
+		sql = `BEGIN IMMEDIATE`
+	}
+	if err := s.conn.db.Exec(sql); err != nil {
+		return nil, fail("begin a transaction", err)
+	}
+	return &Tx{s: s, writes: writes, generation: s.last.generation + 1, sum: s.last.sum,
+		cases: map[message.CaseRef]cipher.AEAD{}}, nil
+}
+
+func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
+	done := false
+	defer func() {
+		if !done { // f failed or panicked
+			err = errors.Join(err, tx.rollback())
+		}
+	}()
+	tx.s.conn.db.SetInterrupt(ctx)
+	defer tx.s.conn.db.SetInterrupt(context.Background())
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx.s.conn.db.SetInterrupt(context.Background()) // a commit is never half
+	done = true
+	if !tx.writes {
+		return tx.rollback()
+	}
+	return tx.commit()
+}
+
+// commit writes the new generation inside the transaction, commits, and then
+// writes the side file: in that order the side file is never ahead.
+func (tx *Tx) commit() error {
+	s, st := tx.s, state{generation: tx.generation, sum: tx.sum}
+	box := s.keys.seal(s.keys.rows, kindMeta, nil, st.generation, st.encode())
+	if err := tx.exec(`INSERT INTO meta(one,generation,box) VALUES(1,?,?)
+		ON CONFLICT DO UPDATE SET generation=excluded.generation, box=excluded.box`, st.generation, box); err != nil {
+		return errors.Join(err, tx.rollback())
+	}
+	if err := s.conn.db.Exec(`COMMIT`); err != nil {
+		s.lost = fail("commit", err)
+		return errors.Join(s.lost, tx.rollback())
+	}
+	s.last = st
+	if err := s.side.write(st); err != nil {
+		s.lost = err // this transaction is durable and says so; the next one must not run
+	}
+	if tx.destroyed {
+		// The log still holds what was deleted: fold it into the database, where
+		// secure_delete wrote zeros.
+		s.lost = errors.Join(s.lost, fail("fold the log after a deletion", s.conn.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)))
+	}
+	return nil
+}
+
+func (tx *Tx) rollback() error {
+	if tx.s.conn.db.GetAutocommit() {
+		return nil
+	}
+	return fail("roll back", tx.s.conn.db.Exec(`ROLLBACK`))
+}
+
+func (tx *Tx) exec(sql string, a ...any) error {
+	if !tx.writes {
+		return ErrReadOnly
+	}
+	return tx.s.conn.run(sql, a, nil)
+}
+
+func (tx *Tx) each(sql string, a args, row func(row1) error) error {
+	return tx.s.conn.run(sql, a, row)
+}
+
+// one reads at most one row, and returns ErrNotFound where there is none.
+func (tx *Tx) one(sql string, a args, row func(row1) error) error {
+	found := false
+	err := tx.each(sql, a, func(r row1) error {
+		found = true
+		return row(r)
+	})
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return err
+}
+
+func (tx *Tx) changes() int { return int(tx.s.conn.db.Changes()) }
+
+func (tx *Tx) rows() cipher.AEAD { return tx.s.keys.rows }
