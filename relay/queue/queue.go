@@ -161,7 +161,7 @@ type NoticeKind uint8
 // The notices. The values are permanent.
 const (
 	NoticeExpired NoticeKind = 1 // the envelope expired before any device of its desk acknowledged it
-	NoticeDamaged NoticeKind = 2 // the store damaged the envelope; offer it again under a new ID
+	NoticeDamaged NoticeKind = 2 // the store damaged the envelope: offer it again, as it was
 )
 
 // NoticeLife is how long an unread notice stays, in seconds. A device that has
@@ -193,8 +193,9 @@ type Expire struct {
 
 // Quarantine takes a record that Read reported as damaged out of the mailbox,
 // keeps its bytes aside for the operator (a bounded number), and writes
-// NoticeDamaged to the sealing device where the store still knows it. Its ID is
-// free again afterwards. Idempotent; a record that is sound is left alone, with ErrSound.
+// NoticeDamaged to the sealing device where the store still knows it. The same
+// envelope can be put again afterwards. Idempotent; a record that is sound is
+// left alone, with ErrSound.
 type Quarantine struct {
 	Desk     identity.DeskID
 	Position Position
@@ -241,6 +242,32 @@ type Cursor struct {
 	Position Position // everything up to here is acknowledged
 	Last     Position // no record has a greater position; it may be one that never was
 	Dropped  bool
+}
+
+// Quota bounds what waits. It counts envelopes until they are deleted; notices
+// are not counted. Zero fields take the defaults.
+type Quota struct {
+	DeskRecords   int   // in the mailbox of one desk, default 100 000
+	DeskBytes     int64 // default 2 GiB
+	SealerRecords int   // sealed by the desks of one organisation, default 200 000
+	SealerBytes   int64 // default 4 GiB
+}
+
+// WithDefaults returns q with its zero fields filled.
+func (q Quota) WithDefaults() Quota {
+	if q.DeskRecords == 0 {
+		q.DeskRecords = 100_000
+	}
+	if q.DeskBytes == 0 {
+		q.DeskBytes = 2 << 30
+	}
+	if q.SealerRecords == 0 {
+		q.SealerRecords = 200_000
+	}
+	if q.SealerBytes == 0 {
+		q.SealerBytes = 4 << 30
+	}
+	return q
 }
 
 // Limit bounds one Read. Both must be positive.

@@ -115,7 +115,8 @@ func ParseRecord(b []byte, desk identity.DeskID, position Position) (Record, err
 	if !ok || name != string(desk) {
 		return Record{}, fmt.Errorf("%w: it belongs to another desk", ErrRecord)
 	}
-	return r, parseVariable(&r, rest, int(b[7]))
+	err = parseVariable(&r, rest, int(b[7]))
+	return r, err
 }
 
 func parseFixed(b []byte) (Record, error) {

@@ -167,7 +167,7 @@ func grown(batch []Entry) map[identity.DeskID]struct{} {
 			}
 		}
 		for _, e := range result.Expired {
-			if !e.Delivered {
+			if !e.Delivered && e.SealerDesk != "" {
 				desks[e.SealerDesk] = struct{}{}
 			}
 		}

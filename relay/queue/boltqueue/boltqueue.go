@@ -1,0 +1,134 @@
+// Package boltqueue keeps a relay's mailboxes in one bbolt file on one disk.
+//
+//	store, err := boltqueue.Open(boltqueue.Config{Path: "/var/lib/schakel/queue.db", Log: log})
+//	if err != nil { ... }            // queue.ErrInUse, ErrDamaged, ErrVersion
+//	defer store.Close()
+//	committer := queue.NewCommitter(store, queue.CommitterConfig{...})
+//
+// Every Commit ends with fdatasync. After an error of the disk the store refuses
+// all further work, because a second fsync after a failed one reports success
+// without having written; the process must end, and opening the file again
+// tells what is there.
+//
+// The file is trusted to be complete and its owner is not trusted with anything
+// else: who can modify it can at most withhold, delay, repeat, reorder or destroy
+// envelopes, forge acknowledgements, notices and attention, and read what the
+// relay reads (which desk wrote to which, when, how much, how urgently). They
+// cannot read an envelope, and cannot forge or change one without the recipient
+// noticing, because envelopes are sealed and signed by devices. What they
+// withhold is missed by the signed statements of the recipients. The checksums
+// are against accidents, not against them.
+package boltqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// Config says where the file is and how much it takes.
+type Config struct {
+	Path  string      // of the file; made when it does not exist, in a directory that does
+	Quota queue.Quota // zero fields take the defaults
+	// MinFree is the number of bytes that must stay free on the file system: below
+	// it puts are refused, while acknowledgements and expiry, which need some
+	// pages before they free others, still work. Default 256 MiB.
+	MinFree uint64
+	// Free returns the free bytes; nil asks the file system of Path.
+	Free func() (uint64, error)
+	Log  *slog.Logger // nil discards
+
+	// unsynced leaves out fsync, so that a test can show that it notices.
+	unsynced bool
+}
+
+// Store implements [queue.Store] on one file.
+type Store struct {
+	config Config
+	log    *slog.Logger
+	db     *bolt.DB
+	file   *os.File // of db; its flock keeps a second process out
+
+	failed atomic.Pointer[error] // why nothing works any more
+
+	names sync.RWMutex // guards numbers
+	// numbers are the desks that are on disk, for readers: entered after the
+	// commit that made them.
+	numbers map[identity.DeskID]deskNumber
+
+	write    sync.Mutex // one Commit at a time; guards what follows
+	epoch    [16]byte   // constant after Open
+	now      uint64     // of the latest Expire
+	sequence uint64     // of the latest record in log
+	byName   map[identity.DeskID]*desk
+	byNumber map[deskNumber]*desk
+	shares   map[identity.OrgID]*share
+	behind   map[*device]struct{} // devices whose sweep has not reached its goal
+	arena    []byte               // memory for the rows of one batch, used again
+}
+
+var _ queue.Store = (*Store)(nil)
+
+// State returns the epoch of the file.
+func (s *Store) State(context.Context) (queue.State, error) {
+	if err := s.usable(); err != nil {
+		return queue.State{}, err
+	}
+	state := queue.State{Epoch: s.epoch, Guarantee: queue.GuaranteeDisk}
+	if s.config.unsynced {
+		state.Guarantee = queue.GuaranteeNone
+	}
+	return state, nil
+}
+
+// Close waits for a running Commit and closes the file.
+func (s *Store) Close() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	err := s.usable()
+	if errors.Is(err, queue.ErrClosed) {
+		return nil
+	}
+	s.fail(queue.ErrClosed)
+	if err != nil {
+		// A failed transaction may still hold bbolt's locks. Closing the descriptor
+		// gives up the lock on the file; the memory map goes with the process.
+		return s.file.Close()
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("failed to close the queue file: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) usable() error {
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *Store) fail(err error) { s.failed.Store(&err) }
+
+// guard turns a panic of bbolt on a damaged page, and a fault on a page that is
+// not there any more, into ErrDamaged.
+func guard(f func() error) (err error) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", queue.ErrDamaged, r)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,129 @@
+package boltqueue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// The file has one bucket per kind of row. Numbers are big endian, so that the
+// order of keys is the order of time; every value below ends with a CRC-32C over
+// its key and what stands before it, except log, whose records carry their own.
+//
+//	format  -> formatText     exact
+//	epoch   -> 16             the store's epoch
+//	now     -> u64            the latest Expire
+//	desks      desk u32                -> reserved u64, name
+//	cursors    desk u32 | device 16    -> position, swept, until u64, dropped u8
+//	log        sequence u64            -> record (queue.AppendRecord)
+//	mail       desk u32 | position u64 -> slip: sequence u64, size u32, kind u8, id 16, sealer 16, sealer's desk u32
+//	ids        id 16 | desk u32        -> position, expires u64, digest 32, salt 16, tier u8, attended u8, hash 0|32
+//	ends       expires u64 | desk u32 | position u64 -> id 16
+//	waiting    id 16 | desk u32        -> tier u8, created, expires, position u64
+//	quarantine desk u32 | position u64 -> the damaged bytes
+//
+// Envelopes stand in log in the order of arrival, whoever they are for: a batch
+// writes one run of pages, whether it is for ten desks or ten thousand. mail is
+// the small index that turns the log into mailboxes. Identifiers are version 7
+// UUIDs, so ids, too, grows at one edge.
+const formatText = "schakel queue 1\n"
+
+var (
+	bucketMeta       = []byte("meta")
+	bucketDesks      = []byte("desks")
+	bucketCursors    = []byte("cursors")
+	bucketLog        = []byte("log")
+	bucketMail       = []byte("mail")
+	bucketIDs        = []byte("ids")
+	bucketEnds       = []byte("ends")
+	bucketWaiting    = []byte("waiting")
+	bucketQuarantine = []byte("quarantine")
+
+	keyFormat = []byte("format")
+	keyEpoch  = []byte("epoch")
+	keyNow    = []byte("now")
+)
+
+func allBuckets() [][]byte {
+	return [][]byte{bucketMeta, bucketDesks, bucketCursors, bucketLog, bucketMail,
+		bucketIDs, bucketEnds, bucketWaiting, bucketQuarantine}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errRow is a row that fails its checksum or length.
+var errRow = errors.New("damaged row")
+
+const sumSize = 4
+
+// seal appends the checksum of key and value to value.
+func seal(key, value []byte) []byte {
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	return binary.BigEndian.AppendUint32(value, sum)
+}
+
+// unseal checks a sealed value of at least size bytes and returns it without its checksum.
+func unseal(key, value []byte, size int) ([]byte, error) {
+	n := len(value) - sumSize
+	if n < size {
+		return nil, fmt.Errorf("%w: %d bytes", errRow, len(value))
+	}
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value[:n])
+	if sum != binary.BigEndian.Uint32(value[n:]) {
+		return nil, fmt.Errorf("%w: checksum", errRow)
+	}
+	return value[:n], nil
+}
+
+type deskNumber uint32
+
+func (n deskNumber) key() []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
+
+const mailKeySize = 4 + 8
+
+func mailKey(n deskNumber, p queue.Position) []byte {
+	k := make([]byte, 0, mailKeySize)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(k, uint32(n)), uint64(p))
+}
+
+func parseMailKey(k []byte) (deskNumber, queue.Position, bool) {
+	if len(k) != mailKeySize {
+		return 0, 0, false
+	}
+	return deskNumber(binary.BigEndian.Uint32(k)), queue.Position(binary.BigEndian.Uint64(k[4:])), true
+}
+
+func logKey(sequence uint64) []byte { return binary.BigEndian.AppendUint64(nil, sequence) }
+
+func cursorKey(n deskNumber, device identity.DeviceID) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 20), uint32(n)), device[:]...)
+}
+
+func idKey(id envelope.ID, n deskNumber) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 20), id[:]...), uint32(n))
+}
+
+func parseIDKey(k []byte) (envelope.ID, deskNumber, bool) {
+	if len(k) != 20 {
+		return envelope.ID{}, 0, false
+	}
+	return envelope.ID(k[:16]), deskNumber(binary.BigEndian.Uint32(k[16:])), true
+}
+
+func endKey(expires uint64, n deskNumber, p queue.Position) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 20), expires)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(k, uint32(n)), uint64(p))
+}
+
+func parseEndKey(k []byte) (expires uint64, n deskNumber, p queue.Position, ok bool) {
+	if len(k) != 20 {
+		return 0, 0, 0, false
+	}
+	return binary.BigEndian.Uint64(k), deskNumber(binary.BigEndian.Uint32(k[8:])),
+		queue.Position(binary.BigEndian.Uint64(k[12:])), true
+}

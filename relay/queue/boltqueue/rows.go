@@ -1,0 +1,145 @@
+package boltqueue
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// slip is a row of mail: where the record stands, and enough about it to count
+// it, and to tell its sealer when the record itself is damaged.
+type slip struct {
+	sequence   uint64
+	size       uint32 // of the envelope
+	kind       queue.Kind
+	id         envelope.ID
+	sealer     identity.DeviceID
+	sealerDesk deskNumber
+}
+
+const slipSize = 8 + 4 + 1 + 16 + 16 + 4
+
+func (s *slip) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, s.sequence)
+	b = binary.BigEndian.AppendUint32(b, s.size)
+	b = append(b, byte(s.kind))
+	b = append(append(b, s.id[:]...), s.sealer[:]...)
+	return binary.BigEndian.AppendUint32(b, uint32(s.sealerDesk))
+}
+
+func parseSlip(key, value []byte) (slip, error) {
+	v, err := unseal(key, value, slipSize)
+	if err != nil || len(v) != slipSize {
+		return slip{}, fmt.Errorf("%w: slip", errRow)
+	}
+	return slip{
+		sequence:   binary.BigEndian.Uint64(v),
+		size:       binary.BigEndian.Uint32(v[8:]),
+		kind:       queue.Kind(v[12]),
+		id:         envelope.ID(v[13:29]),
+		sealer:     identity.DeviceID(v[29:45]),
+		sealerDesk: deskNumber(binary.BigEndian.Uint32(v[45:])),
+	}, nil
+}
+
+// known is a row of ids: what a second put of the same envelope is answered by,
+// and what a token is compared with.
+type known struct {
+	position queue.Position
+	expires  uint64
+	digest   [32]byte
+	salt     [16]byte
+	tier     envelope.Tier
+	attended bool
+	hash     []byte // 0 or 32 bytes
+}
+
+const knownSize = 8 + 8 + 32 + 16 + 1 + 1
+
+func (k *known) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(k.position))
+	b = binary.BigEndian.AppendUint64(b, k.expires)
+	b = append(append(b, k.digest[:]...), k.salt[:]...)
+	return append(append(b, byte(k.tier), flag(k.attended)), k.hash...)
+}
+
+func parseKnown(key, value []byte) (known, error) {
+	v, err := unseal(key, value, knownSize)
+	if err != nil || (len(v) != knownSize && len(v) != knownSize+32) || v[65] > 1 {
+		return known{}, fmt.Errorf("%w: id", errRow)
+	}
+	return known{
+		position: queue.Position(binary.BigEndian.Uint64(v)),
+		expires:  binary.BigEndian.Uint64(v[8:]),
+		digest:   [32]byte(v[16:48]),
+		salt:     [16]byte(v[48:64]),
+		tier:     envelope.Tier(v[64]),
+		attended: v[65] == 1,
+		hash:     v[66:],
+	}, nil
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+const cursorSize = 8 + 8 + 8 + 1
+
+func (d *device) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(d.cursor))
+	b = binary.BigEndian.AppendUint64(b, uint64(d.swept))
+	b = binary.BigEndian.AppendUint64(b, uint64(d.until))
+	return append(b, flag(d.dropped))
+}
+
+func parseCursor(key, value []byte) (device, error) {
+	v, err := unseal(key, value, cursorSize)
+	if err != nil || len(v) != cursorSize || v[24] > 1 {
+		return device{}, fmt.Errorf("%w: cursor", errRow)
+	}
+	return device{
+		cursor:  queue.Position(binary.BigEndian.Uint64(v)),
+		swept:   queue.Position(binary.BigEndian.Uint64(v[8:])),
+		until:   queue.Position(binary.BigEndian.Uint64(v[16:])),
+		dropped: v[24] == 1,
+	}, nil
+}
+
+// unattended is a row of waiting.
+type unattended struct {
+	tier             envelope.Tier
+	created, expires uint64
+	position         queue.Position
+}
+
+const unattendedSize = 1 + 8 + 8 + 8
+
+func (u *unattended) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, byte(u.tier)), u.created)
+	b = binary.BigEndian.AppendUint64(b, u.expires)
+	return binary.BigEndian.AppendUint64(b, uint64(u.position))
+}
+
+func parseUnattended(key, value []byte) (unattended, error) {
+	v, err := unseal(key, value, unattendedSize)
+	if err != nil || len(v) != unattendedSize {
+		return unattended{}, fmt.Errorf("%w: waiting", errRow)
+	}
+	return unattended{
+		tier:     envelope.Tier(v[0]),
+		created:  binary.BigEndian.Uint64(v[1:]),
+		expires:  binary.BigEndian.Uint64(v[9:]),
+		position: queue.Position(binary.BigEndian.Uint64(v[17:])),
+	}, nil
+}
+
+// parseReserved reads the front of an unsealed row of desks.
+func parseReserved(row []byte) queue.Position {
+	return queue.Position(binary.BigEndian.Uint64(row))
+}
