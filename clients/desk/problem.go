@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -28,6 +29,9 @@ type Problem struct {
 	Titel  string `json:"titel"`
 	Detail string `json:"detail"`
 	Remedy string `json:"remedy,omitempty"`
+
+	// Refusal is the rule of the protocol that was broken, in both languages.
+	Refusal *protocol.Refusal `json:"refusal,omitempty"`
 }
 
 // Error is the detail: the text that the SDK gave.
@@ -41,6 +45,9 @@ func (p *Problem) Error() string {
 // Unwrap returns the sentinel that the code stands for, so that errors.Is gives
 // the same answer on both sides of the socket.
 func (p *Problem) Unwrap() error {
+	if p.Refusal != nil {
+		return p.Refusal
+	}
 	for _, r := range refusals() {
 		if r.code == p.Code {
 			return r.err
@@ -95,6 +102,11 @@ func ProblemOf(err error) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {
 		return p
+	}
+	var rule *protocol.Refusal
+	if errors.As(err, &rule) {
+		return &Problem{Status: http.StatusUnprocessableEntity, Code: "protocol", Title: "Refused by the protocol",
+			Titel: "Geweigerd volgens het protocol", Detail: err.Error(), Remedy: rule.Remedy.EN, Refusal: rule}
 	}
 	for _, r := range refusals() {
 		if errors.Is(err, r.err) {

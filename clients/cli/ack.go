@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"schakel/clients/schakel"
+)
+
+type ackFlags struct {
+	signer      signer
+	status      string
+	firstAction string
+	answerBy    string
+	noWait      bool
+}
+
+func (a *app) ackCommand() *cobra.Command {
+	var f ackFlags
+	c := &cobra.Command{
+		Use: "ack MESSAGE", Short: "Acknowledge a message as a named person",
+		Long: "Signs and sends the ontvangstbevestiging of a named person: from then on that person has it.\n" +
+			"Reading alone acknowledges nothing.",
+		Example: `  schakel ack 4f1c09aa --person "P. Iket" --pin-file pin --first-action "Meldkamer gebeld"`,
+		Args:    arguments("MESSAGE"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.ack(c.Context(), args[0], f) },
+	}
+	flags := c.Flags()
+	f.signer.flags(c)
+	flags.StringVar(&f.status, "status", "", "in-behandeling (default), doorgezet-intern, verkeerde-ontvanger or niet-leesbaar")
+	flags.StringVar(&f.firstAction, "first-action", "", "what that person did first")
+	flags.StringVar(&f.answerBy, "answer-by", "", "when an answer will come: 2026-11-24T15:00:00+01:00")
+	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
+	return c
+}
+
+func (a *app) ack(ctx context.Context, ref string, f ackFlags) error {
+	if f.signer.person == "" {
+		return advise(usage(errors.New("--person is missing")), "an acknowledgement needs a named person: see `schakel person list`")
+	}
+	taken := schakel.Acknowledgement{Person: f.signer.person, Status: f.status, FirstAction: f.firstAction}
+	if f.answerBy != "" {
+		t, err := time.Parse(time.RFC3339, f.answerBy)
+		if err != nil {
+			return usage(fmt.Errorf("--answer-by %q is no instant such as 2026-11-24T15:00:00+01:00", f.answerBy))
+		}
+		taken.AnswerBy = t
+	}
+	var err error
+	if taken.PIN, err = a.pin(f.signer); err != nil {
+		return err
+	}
+	return a.with(ctx, !f.noWait, func(s *session) error {
+		sent, err := s.Acknowledge(ctx, ref, taken)
+		if err != nil {
+			return suggestPerson(ctx, s, f.signer.person, err)
+		}
+		return a.follow(ctx, s, sent, f.noWait)
+	})
+}
+
+// suggestPerson adds the nearest person of this device to an error about an
+// unknown one.
+func suggestPerson(ctx context.Context, s *session, typed string, err error) error {
+	if !errors.Is(err, schakel.ErrUnknownPerson) {
+		return err
+	}
+	persons, lookErr := s.Persons(ctx)
+	if lookErr != nil {
+		return err
+	}
+	var names []string
+	for _, p := range persons {
+		names = append(names, p.Name)
+	}
+	if best, near := nearest(typed, names); near {
+		return advise(err, fmt.Sprintf("did you mean %q? `schakel person list` shows who is on this device", best))
+	}
+	return err
+}

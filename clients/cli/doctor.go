@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"schakel/clients/schakel"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check this device: every check with its evidence and its remedy",
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
+	}
+}
+
+// result of a check.
+type result string
+
+const (
+	passed  result = "ok"
+	warning result = "warn"
+	failed  result = "fail"
+	skipped result = "skip" // could not be made, because of another that failed
+)
+
+type check struct {
+	Name     string `json:"name"`
+	Result   result `json:"result"`
+	Evidence string `json:"evidence"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+type doctorDocument struct {
+	Schema string  `json:"schema"`
+	Checks []check `json:"checks"`
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	checks := append(a.checkFiles(), a.checkDevice(ctx)...)
+	if a.json {
+		if err := a.writeJSON(doctorDocument{"schakel.doctor/1", checks}); err != nil {
+			return err
+		}
+	} else {
+		a.showChecks(checks)
+	}
+	bad := 0
+	for _, c := range checks {
+		if c.Result == failed {
+			bad++
+		}
+	}
+	if bad > 0 {
+		return advise(fmt.Errorf("%w: %d of %d", errChecks, bad, len(checks)), "do what stands beside each failed check, then run doctor again")
+	}
+	return nil
+}
+
+func (a *app) showChecks(checks []check) {
+	paint := map[result]colour{passed: green, warning: yellow, failed: red, skipped: dim}
+	for _, c := range checks {
+		a.printf("%s  %s: %s\n", a.in(paint[c.Result], fmt.Sprintf("%-4s", c.Result)), c.Name, inertLine(c.Evidence))
+		if c.Remedy != "" {
+			a.printf("      do: %s\n", inertLine(c.Remedy))
+		}
+	}
+}
+
+// checkDevice opens the store or asks the daemon, and judges what it says.
+func (a *app) checkDevice(ctx context.Context) []check {
+	s, err := a.open(ctx, true)
+	if err != nil {
+		remedy := "see `schakel help`"
+		var own advice
+		if errors.As(err, &own) {
+			remedy = own.remedy
+		}
+		return []check{{"store", failed, err.Error(), remedy}, {"relay", skipped, "the store is not open", ""}}
+	}
+	defer s.close()
+	store := check{"store", passed, "opens", ""}
+	if s.daemon {
+		store.Evidence = "open in the daemon, which answers"
+	}
+	st, err := a.settled(ctx, s)
+	if errors.Is(err, schakel.ErrNotEnrolled) {
+		return []check{store, {"enrolment", failed, "this device has not joined the chain", "run `schakel join` with the invitation of the root holders"}}
+	}
+	if err != nil {
+		return []check{store, {"status", failed, err.Error(), "see the daemon's log"}}
+	}
+	now := a.Now()
+	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkRegister(st), checkKeys(st, now),
+		a.checkOutbox(ctx, s, now), a.checkAlarms(ctx, s), checkRefused(st)}
+}
+
+// settled returns the status once the connection stands, or after a few seconds
+// without: a node in this process has only just begun.
+func (a *app) settled(ctx context.Context, s *session) (schakel.Status, error) {
+	events, cancel := s.Subscribe()
+	defer cancel()
+	patience := time.NewTimer(a.settings.duration("wait"))
+	defer patience.Stop()
+	for {
+		st, err := s.Status(ctx)
+		if err != nil || st.Connected || s.daemon && st.LastError != "" {
+			return st, err
+		}
+		again := time.NewTimer(200 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-patience.C:
+			return st, nil
+		case <-events:
+		case <-again.C:
+		}
+	}
+}
+
+func checkDaemon(runs bool) check {
+	if runs {
+		return check{"daemon", passed, "runs", ""}
+	}
+	return check{"daemon", warning, "does not run: messages arrive only while a command runs", "start `schakel run`, as a service"}
+}
+
+func checkRelay(st schakel.Status) check {
+	if st.Connected {
+		return check{"relay", passed, st.Relay + " proved the key that the register names for it, and let this device in", ""}
+	}
+	why := st.LastError
+	if why == "" {
+		why = "no answer yet"
+	}
+	return check{"relay", failed, st.Relay + ": " + why, "check the network, then telephone the operator of the relay"}
+}
+
+func checkRegister(st schakel.Status) check {
+	evidence := fmt.Sprintf("%d entries verified, %d skipped; %s", st.RegisterSize, st.RegisterSkipped, st.Witnesses)
+	switch {
+	case st.RegisterSize == 0:
+		return check{"register", failed, evidence, "run `schakel join` again"}
+	case st.RegisterSkipped > 0:
+		return check{"register", warning, evidence, "an entry was not authorised: see `schakel alarms` and telephone the root holders"}
+	}
+	return check{"register", passed, evidence, ""}
+}
+
+// keysAhead is how far the published keys must reach before somebody is warned: a
+// long weekend.
+const keysAhead = 4 * 24 * time.Hour
+
+func checkKeys(st schakel.Status, now time.Time) check {
+	left := st.KeysUntil.Sub(now)
+	evidence := fmt.Sprintf("keys are published until %s", st.KeysUntil.UTC().Format(time.RFC3339))
+	switch {
+	case left <= 0:
+		return check{"keys", failed, evidence, "nobody can write to this desk: let the daemon reach the relay"}
+	case left < keysAhead:
+		return check{"keys", warning, evidence, "let the daemon run for a while: it publishes new ones by itself"}
+	}
+	return check{"keys", passed, evidence, ""}
+}
+
+// outboxAge is how old a message may be that its desk has not confirmed.
+const outboxAge = 4 * time.Hour
+
+func (a *app) checkOutbox(ctx context.Context, s *session, now time.Time) check {
+	messages, err := s.List(ctx, schakel.Filter{Box: "sent", Limit: 1000})
+	if err != nil {
+		return check{"outbox", failed, err.Error(), "see the daemon's log"}
+	}
+	waiting, oldest := 0, now
+	for _, m := range messages {
+		if st := slowest(m.Recipients).State; st == schakel.StatePrepared || st == schakel.StateAtRelay {
+			waiting++
+			if m.Created.Before(oldest) {
+				oldest = m.Created
+			}
+		}
+	}
+	evidence := fmt.Sprintf("%d messages not yet confirmed by every desk", waiting)
+	if waiting > 0 {
+		evidence += ", the oldest from " + a.when(oldest)
+	}
+	if now.Sub(oldest) > outboxAge {
+		return check{"outbox", warning, evidence, "see `schakel sent` and telephone the desks that are behind"}
+	}
+	return check{"outbox", passed, evidence, ""}
+}
+
+func (a *app) checkAlarms(ctx context.Context, s *session) check {
+	alarms, err := s.Alarms(ctx)
+	if err != nil {
+		return check{"alarms", failed, err.Error(), "see the daemon's log"}
+	}
+	if len(alarms) > 0 {
+		return check{"alarms", warning, fmt.Sprintf("%d, the oldest since %s", len(alarms), a.when(alarms[0].Since)), "see `schakel alarms`"}
+	}
+	return check{"alarms", passed, "none", ""}
+}
+
+func checkRefused(st schakel.Status) check {
+	evidence := fmt.Sprintf("%d arrivals in quarantine, %d rejected", st.Quarantined, st.Rejected)
+	if st.Quarantined+st.Rejected > 0 {
+		return check{"arrivals", warning, evidence, "show `schakel alarms` to the security officer"}
+	}
+	return check{"arrivals", passed, evidence, ""}
+}

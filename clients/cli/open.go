@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"schakel/clients/desk"
+	"schakel/clients/schakel"
+	"schakel/clients/store"
+	"schakel/clients/store/vault"
+)
+
+// credentialKey is the systemd credential with the key that unwraps the store.
+const credentialKey = "schakel-store-key"
+
+// session is a node for as long as one command takes.
+type session struct {
+	desk.Node
+	daemon bool // it is the daemon's; otherwise the store is open in this process
+	close  func()
+}
+
+// open connects to the daemon, or opens the store in this process when no daemon
+// runs. With travel, a node in this process also keeps a connection to the relay
+// until the session closes.
+func (a *app) open(ctx context.Context, travel bool) (*session, error) {
+	client, err := desk.Dial(ctx, a.settings.get("socket"))
+	if err == nil {
+		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
+	}
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	stop := func() {}
+	if travel {
+		stop = inBackground(ctx, node.Run)
+	}
+	return &session{Node: node, close: func() { stop(); _ = st.Close() }}, nil
+}
+
+// inBackground starts run and returns what ends it and waits for it.
+func inBackground(ctx context.Context, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = run(ctx) // what keeps it from the relay shows in the node's status
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func (a *app) storeFolder() string { return filepath.Join(a.settings.get("home"), "store") }
+
+// openStore opens the store with whatever way to its key is at hand.
+func (a *app) openStore(ctx context.Context) (*store.Store, error) {
+	if !a.hasStore() {
+		return nil, advise(fmt.Errorf("%w: %s", errNoStore, a.settings.get("home")),
+			"make one with `schakel init`, or name the right folder with --home")
+	}
+	ways, err := a.waysToKey()
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, a.storeFolder(), store.Unlock{Keys: ways})
+	if errors.Is(err, store.ErrInUse) {
+		return nil, advise(err, "wait until the other command ends; if a daemon runs, name its --socket")
+	}
+	return st, err
+}
+
+func (a *app) hasStore() bool {
+	_, err := os.Lstat(a.storeFolder())
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// waysToKey are the ways to the data key, those without a person first.
+func (a *app) waysToKey() ([]vault.Way, error) {
+	ways := []vault.Way{vault.KeyFile{Path: a.settings.get("key-file")}}
+	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
+		ways = append([]vault.Way{vault.Credential{Folder: folder, Name: credentialKey}}, ways...)
+	}
+	if a.settings.get("passphrase-file") == "" {
+		return ways, nil
+	}
+	phrase, err := a.read(a.passphrase())
+	return append(ways, vault.Passphrase{Phrase: phrase}), err
+}
+
+func (a *app) passphrase() secret {
+	return secret{what: "recovery passphrase of the store", file: a.settings.get("passphrase-file"),
+		flag: "passphrase-file", credential: "schakel-passphrase", twice: true}
+}
+
+// with runs f over a session and closes it.
+func (a *app) with(ctx context.Context, travel bool, f func(*session) error) error {
+	s, err := a.open(ctx, travel)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return f(s)
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+func (a *app) readCommand() *cobra.Command {
+	var bodyOnly bool
+	c := &cobra.Command{
+		Use: "read MESSAGE", Short: "Show one message; the sender sees that it was opened",
+		Long: "Shows a message whose signatures were verified when it arrived. Whom not to inform stands\n" +
+			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.",
+		Args: arguments("MESSAGE"),
+		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], bodyOnly) },
+	}
+	c.Flags().BoolVar(&bodyOnly, "body", false, "write only the body, exactly the bytes that were signed")
+	return c
+}
+
+type letterDocument struct {
+	Schema  string         `json:"schema"`
+	Message schakel.Letter `json:"message"`
+}
+
+func (a *app) readMessage(ctx context.Context, ref string, bodyOnly bool) error {
+	return a.with(ctx, false, func(s *session) error {
+		l, err := s.Read(ctx, ref)
+		switch {
+		case err != nil:
+			return err
+		case bodyOnly:
+			return a.writeBody(l.Body)
+		case a.json:
+			return a.writeJSON(letterDocument{"schakel.message/1", l})
+		}
+		return a.showLetter(l)
+	})
+}
+
+// writeBody gives the exact bytes to a file or a pipe. A terminal would act on
+// them, so there they come inert.
+func (a *app) writeBody(b []byte) error {
+	if f, ok := a.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b = []byte(inert(string(b)) + "\n")
+	}
+	_, err := a.Out.Write(b)
+	return err
+}
+
+func (a *app) showLetter(l schakel.Letter) error {
+	a.printf("%s  %s\n", a.in(bold, inertLine(l.Class)), a.in(urgencyColour(l.Urgency), inertLine(string(l.Urgency))))
+	a.table([][]cell{
+		{{"from", dim}, {inertLine(string(l.From)), plain}},
+		{{"to", dim}, {inertLine(deskNames(l.To)), plain}},
+		{{"created", dim}, {a.when(l.Created), plain}},
+		{{"case", dim}, {inertLine(l.Case), plain}},
+		{{"message", dim}, {l.ID, plain}},
+		{{"hash", dim}, {l.Hash, plain}},
+		{{"answers", dim}, {orDash(inertLine(l.Answers)), plain}},
+		{{"signed by", dim}, {signers(l), plain}},
+		{{"state", dim}, a.state(l.Summary)},
+	})
+	if l.Late {
+		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
+	}
+	a.printf("\n")
+	return a.showBody(l.Body)
+}
+
+func signers(l schakel.Letter) string {
+	s := "device " + inertLine(l.Device)
+	if l.Person != "" {
+		s += " and person " + inertLine(l.Person)
+	}
+	return s
+}
+
+func deskNames(ids []identity.DeskID) string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = string(id)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"schakel/clients/desk"
+	"schakel/clients/schakel"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "Run the daemon of this device",
+		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
+			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
+			"with everything on disk.",
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.runDaemon(c.Context()) },
+	}
+}
+
+func (a *app) runDaemon(ctx context.Context) error {
+	log := a.logger()
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log})
+	if err != nil {
+		return err
+	}
+	status, err := node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	socket := a.settings.get("socket")
+	ln, err := desk.Listen(socket)
+	if err != nil {
+		return err
+	}
+	log.Info("ready", "desk", status.Desk, "device", status.Device, "socket", socket)
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return unlessEnded(ctx, node.Run(ctx)) })
+	tasks.Go(func() error { return desk.New(desk.Config{Node: node, Log: log}).Serve(ctx, ln) })
+	err = tasks.Wait()
+	log.Info("ended")
+	return err
+}
+
+// unlessEnded drops the error of a task that was told to end: a daemon that ends
+// on SIGTERM has done its work.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (a *app) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(a.settings.get("log-level"))) // its check let it through
+	o := &slog.HandlerOptions{Level: level}
+	if a.settings.get("log-format") == "json" {
+		return slog.New(slog.NewJSONHandler(a.Err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.Err, o))
+}

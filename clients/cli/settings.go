@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// key is one setting: its name in the file, as a flag, and (in capitals with
+// underscores, behind SCHAKEL_) in the environment.
+type key struct {
+	name     string
+	help     string
+	fallback func(*app) string
+	check    func(string) error
+}
+
+func keys() []key {
+	return []key{
+		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything},
+		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything},
+		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
+		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
+		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
+		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
+		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},
+		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json")},
+	}
+}
+
+// setting is a value and where it came from.
+type setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
+}
+
+type settings map[string]setting
+
+func (s settings) get(name string) string { return s[name].Value }
+
+// duration is for keys that passed its check.
+func (s settings) duration(name string) time.Duration {
+	d, _ := time.ParseDuration(s.get(name))
+	return d
+}
+
+func (a *app) settingFlags(f *pflag.FlagSet) {
+	f.String("config", "", "configuration file (default client.toml in the XDG and /etc/schakel folders)")
+	f.BoolVar(&a.json, "json", false, "print one JSON document")
+	for _, k := range keys() {
+		f.String(k.name, "", k.help)
+	}
+}
+
+// configure fills the settings: flag, environment, file, default, in that order.
+func (a *app) configure(flags *pflag.FlagSet) error {
+	s := settings{}
+	for _, layer := range []func(settings, *pflag.FlagSet) error{a.fromFiles, a.fromEnviron, fromFlags} {
+		if err := layer(s, flags); err != nil {
+			return err
+		}
+	}
+	a.settings = s
+	for _, k := range keys() { // in order: the socket's default rests on the home
+		if _, given := s[k.name]; !given {
+			s[k.name] = setting{k.name, k.fallback(a), "default"}
+		}
+		if err := k.check(s.get(k.name)); err != nil {
+			return fmt.Errorf("%w: %s from %s: %w", errConfig, k.name, s[k.name].Origin, err)
+		}
+	}
+	a.paint = a.wantsColour(s.get("color"), a.Out)
+	return nil
+}
+
+func fromFlags(s settings, flags *pflag.FlagSet) error {
+	for _, k := range keys() {
+		if f := flags.Lookup(k.name); f != nil && f.Changed {
+			s[k.name] = setting{k.name, f.Value.String(), "flag --" + k.name}
+		}
+	}
+	return nil
+}
+
+const envPrefix = "SCHAKEL_"
+
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+}
+
+// fromEnviron refuses a SCHAKEL_ variable that nothing reads: a misspelt one would
+// otherwise silently leave the default. Those of the relay are not ours.
+func (a *app) fromEnviron(s settings, _ *pflag.FlagSet) error {
+	known := map[string]string{envName("config"): "config"}
+	for _, k := range keys() {
+		known[envName(k.name)] = k.name
+	}
+	for _, entry := range a.Environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, envPrefix+"RELAY_") {
+			continue
+		}
+		k, ok := known[name]
+		if !ok {
+			return fmt.Errorf("%w: environment variable %s is not known%s", errConfig, name,
+				didYouMean(name, slices.Sorted(maps.Keys(known))))
+		}
+		s[k] = setting{k, value, "environment " + name}
+	}
+	return nil
+}
+
+// fromFiles reads the machine's file and then the user's, which goes before it; or
+// only the one that is named.
+func (a *app) fromFiles(s settings, flags *pflag.FlagSet) error {
+	named, _ := flags.GetString("config")
+	if named == "" {
+		named = a.env(envName("config"))
+	}
+	if named != "" {
+		return readSettings(s, named)
+	}
+	for _, path := range []string{"/etc/schakel/client.toml", filepath.Join(a.xdg("XDG_CONFIG_HOME", ".config"), "schakel", "client.toml")} {
+		if err := readSettings(s, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func readSettings(s settings, path string) error {
+	k := koanf.New("\x00") // no delimiter: keys are flat
+	if err := k.Load(file.Provider(path), toml.Parser()); err != nil {
+		return fmt.Errorf("%w: %s: %w", errConfig, path, err)
+	}
+	var known []string
+	for _, k := range keys() {
+		known = append(known, k.name)
+	}
+	for name, value := range k.Raw() {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%w: %s: key %q is not known%s", errConfig, path, name, didYouMean(name, known))
+		}
+		text, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("%w: %s: %s must be a text in quotes", errConfig, path, name)
+		}
+		s[name] = setting{name, text, "file " + path}
+	}
+	return nil
+}
+
+func (a *app) env(name string) string {
+	for _, entry := range slices.Backward(a.Environ) {
+		if n, v, _ := strings.Cut(entry, "="); n == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// xdg returns a folder of the XDG base directory specification. A relative path in
+// the variable is invalid by that specification, and ignored.
+func (a *app) xdg(variable, fallback string) string {
+	if v := a.env(variable); filepath.IsAbs(v) {
+		return v
+	}
+	return filepath.Join(a.env("HOME"), fallback)
+}
+
+// defaultHome is /var/lib/schakel for a service account without a home of its own.
+func (a *app) defaultHome() string {
+	if h := a.env("HOME"); h == "" || h == "/" || h == "/nonexistent" {
+		return "/var/lib/schakel"
+	}
+	return filepath.Join(a.xdg("XDG_DATA_HOME", ".local/share"), "schakel")
+}
+
+func (a *app) defaultKeyFile() string { return filepath.Join(a.settings.get("home"), "device.key") }
+
+// defaultSocket lies in the device's folder, or, where that path is too long for a
+// socket (unix(7)), in the runtime folder under a name made from it.
+func (a *app) defaultSocket() string {
+	home, err := filepath.Abs(a.settings.get("home"))
+	if err != nil {
+		home = a.settings.get("home")
+	}
+	if path := filepath.Join(home, "desk.sock"); len(path) < 100 {
+		return path
+	}
+	runtime := a.env("XDG_RUNTIME_DIR")
+	if runtime == "" {
+		runtime = filepath.Join(os.TempDir(), fmt.Sprintf("schakel-%d", os.Getuid()))
+	}
+	name := sha256.Sum256([]byte(home))
+	return filepath.Join(runtime, "schakel-"+hex.EncodeToString(name[:8])+".sock")
+}
+
+func fixed(v string) func(*app) string { return func(*app) string { return v } }
+
+func anything(string) error { return nil }
+
+func oneOf(values ...string) func(string) error {
+	return func(v string) error {
+		if slices.Contains(values, v) {
+			return nil
+		}
+		return fmt.Errorf("%q is not one of %s%s", v, strings.Join(values, ", "), didYouMean(v, values))
+	}
+}
+
+func duration(v string) error {
+	if d, err := time.ParseDuration(v); err != nil || d < 0 {
+		return fmt.Errorf("%q is no duration such as 10s or 2m", v)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"schakel/clients/schakel"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show this device, its connection and what waits",
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
+	}
+}
+
+type statusDocument struct {
+	Schema string `json:"schema"`
+	Daemon bool   `json:"daemon"`
+	schakel.Status
+}
+
+func (a *app) status(ctx context.Context) error {
+	return a.with(ctx, false, func(s *session) error {
+		st, err := s.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.writeJSON(statusDocument{"schakel.status/1", s.daemon, st})
+		}
+		a.showStatus(st, s.daemon)
+		return nil
+	})
+}
+
+func (a *app) showStatus(st schakel.Status, daemon bool) {
+	rows := [][]cell{
+		{{"desk", dim}, {string(st.Desk), bold}},
+		{{"device", dim}, {st.Device.String(), plain}},
+		{{"relay", dim}, {inertLine(st.Relay), plain}},
+		{{"connection", dim}, a.connection(st, daemon)},
+		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; " + orDash(inertLine(st.Witnesses)), plain}},
+		{{"keys until", dim}, {a.when(st.KeysUntil), plain}},
+		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow),
+		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
+		count("alarms", st.Alarms, red), count("skipped entries", st.RegisterSkipped, red),
+		count("quarantined", st.Quarantined, red), count("rejected", st.Rejected, yellow),
+	}
+	a.table(rows)
+	if st.Alarms > 0 {
+		a.sayf("see `schakel alarms`: somebody must act")
+	}
+}
+
+// count colours what is not zero.
+func count(name string, n int, c colour) []cell {
+	if n == 0 {
+		c = plain
+	}
+	return []cell{{name, dim}, {strconv.Itoa(n), c}}
+}
+
+func (a *app) connection(st schakel.Status, daemon bool) cell {
+	switch {
+	case st.Connected:
+		return cell{"connected since " + a.when(st.ConnectedSince), green}
+	case !daemon:
+		return cell{"no daemon runs", yellow}
+	case st.LastError != "":
+		return cell{"not connected: " + inertLine(st.LastError), red}
+	}
+	return cell{"not connected", red}
+}
