@@ -140,6 +140,16 @@ func verify(plain []byte, e envelope.Envelope, sealer identity.Key, index int, k
 	return d, nil
 }
 
+// Identity is k as an age.Identity with the rules of Open: it opens stanza index
+// of exactly count hybrid ones, and refuses any other file. For whoever reads an
+// age file outside an envelope, such as an exported delivery.
+func (k *EpochKey) Identity(index, count int) (age.Identity, error) {
+	if index < 0 || index >= count || count > envelope.MaxTargets {
+		return nil, fmt.Errorf("%w: stanza %d of %d", ErrStanzas, index, count)
+	}
+	return &strictIdentity{key: k, index: index, count: count}, nil
+}
+
 // strictIdentity opens the one stanza at this device's place, after checking all
 // of them. age refuses to mix kinds of recipient when it encrypts but not when it
 // decrypts, tries every stanza, and would compute scrypt for one: here any other
