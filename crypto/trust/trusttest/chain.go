@@ -212,3 +212,13 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// RecipientsOf are the stand-in strings that an epoch entry publishes, nil for any
+// other.
+func (c *Chain) RecipientsOf(entry []byte) []string {
+	b, ok := must(trust.ParseEntry(entry)).Body.(trust.Epochs)
+	if !ok {
+		return nil
+	}
+	return Device{Device: trust.Device{ID: b.Device}}.Recipients(b.First, len(b.Hashes))
+}

@@ -1,0 +1,281 @@
+package register
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+)
+
+// request is one Append that waits for a commit.
+type request struct {
+	entry      []byte
+	recipients []string
+	at         time.Time
+
+	done  bool // guarded by Log.write
+	index uint64
+	err   error
+}
+
+// Append adds one entry and answers, with its index, when it is on disk. The
+// entry must count by the rules of crypto/trust, or the error wraps
+// trust.ErrSkipped. Recipients come with an epoch entry and no other: the strings
+// whose hashes it publishes, in its order. Appending an entry that is there
+// already answers its index again, so that whoever lost an answer may repeat.
+// Other errors: ErrNoGenesis, ErrQuota, ErrRecipients, ErrFailed, ErrClosed.
+func (l *Log) Append(ctx context.Context, entry []byte, recipients []string, now time.Time) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	r := &request{entry: entry, recipients: recipients, at: now}
+	l.waitingMu.Lock()
+	l.waiting = append(l.waiting, r)
+	l.waitingMu.Unlock()
+
+	// Whoever gets the lock commits for all that wait: one fsync for many.
+	l.write.Lock()
+	defer l.write.Unlock()
+	if !r.done {
+		l.commitWaiting()
+	}
+	return r.index, r.err
+}
+
+func (l *Log) commitWaiting() {
+	l.waitingMu.Lock()
+	batch := l.waiting
+	l.waiting = nil
+	l.waitingMu.Unlock()
+	err := l.commit(batch)
+	for _, r := range batch {
+		r.done = true
+		if err != nil {
+			r.index, r.err = 0, err
+		}
+	}
+}
+
+// Import appends the entries of a file that the root holders made, all or none.
+// In an empty register the first must be the genesis: only the operator, who has
+// the file from the root holders, may call Import. Entries that are there already
+// are passed over. It answers how many were new.
+func (l *Log) Import(ctx context.Context, entries [][]byte, now time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	l.write.Lock()
+	defer l.write.Unlock()
+	before := l.Size()
+	batch := make([]*request, len(entries))
+	for i, e := range entries {
+		batch[i] = &request{entry: e, at: now}
+	}
+	err := l.commitAll(batch, true)
+	return int(l.Size() - before), err
+}
+
+func (l *Log) commit(batch []*request) error { return l.commitAll(batch, false) }
+
+// commitAll writes the entries of a batch that count, in one transaction, and only
+// then publishes the register with them. With strict, one refusal refuses all.
+func (l *Log) commitAll(batch []*request, strict bool) error {
+	if l.failed != nil {
+		return l.failed
+	}
+	d := draft{log: l, reg: l.Register(), founding: strict}
+	if d.reg != nil {
+		d.reg = d.reg.Clone()
+	}
+	counts := maps.Clone(l.counts)
+	for i, r := range batch {
+		r.index, r.err = d.add(r)
+		if strict && r.err != nil {
+			l.counts = counts
+			return fmt.Errorf("entry %d of the file: %w", i, r.err)
+		}
+	}
+	if len(d.rows) == 0 {
+		return nil
+	}
+	err := l.save(d)
+	if err == nil {
+		err = l.publish(d.reg)
+	}
+	if err != nil {
+		l.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return l.failed
+}
+
+// draft is a register that is being extended, with what must be written for it.
+type draft struct {
+	log      *Log
+	reg      *trust.Register
+	rows     []row
+	founding bool // may begin with a genesis
+}
+
+// row is one accepted entry.
+type row struct {
+	index uint64
+	at    time.Time
+	entry []byte
+	hash  trust.Hash
+	keys  []keyRow
+	ended []keyName // keys of this device that nobody can need any more
+}
+
+type keyRow struct {
+	name      keyName
+	recipient string
+}
+
+func (d *draft) add(r *request) (uint64, error) {
+	hash := trust.EntryHash(r.entry)
+	if index, ok := d.find(hash); ok {
+		return index, nil
+	}
+	if d.reg == nil {
+		return d.found(r, hash)
+	}
+	e, err := d.reg.Check(r.entry)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := checkRecipients(e, r.recipients)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.log.charge(charged(e, d.reg), r.at); err != nil {
+		return 0, err
+	}
+	w := row{index: d.reg.Size(), at: r.at, entry: r.entry, hash: hash, keys: keys}
+	if b, ok := e.Body.(trust.Epochs); ok {
+		w.ended = endedKeys(d.reg, b, r.at)
+	}
+	if err := d.reg.Apply(r.entry); err != nil {
+		return 0, err
+	}
+	d.rows = append(d.rows, w)
+	return w.index, nil
+}
+
+// found begins the register. The relay believes its operator: the fingerprint is
+// for the clients to compare.
+func (d *draft) found(r *request, hash trust.Hash) (uint64, error) {
+	if !d.founding {
+		return 0, ErrNoGenesis
+	}
+	reg, err := trust.New(r.entry, trust.GenesisFingerprint(r.entry))
+	if err != nil {
+		return 0, err
+	}
+	d.reg = reg
+	d.rows = append(d.rows, row{at: r.at, entry: r.entry, hash: hash})
+	return 0, nil
+}
+
+// find returns the index of an entry on disk or earlier in the draft.
+func (d *draft) find(hash trust.Hash) (uint64, bool) {
+	for _, w := range d.rows {
+		if w.hash == hash {
+			return w.index, true
+		}
+	}
+	var index uint64
+	var found bool
+	d.log.db.View(func(tx *bolt.Tx) error {
+		if v := tx.Bucket(bucketHashes).Get(hash[:]); len(v) == 8 {
+			index, found = binary.BigEndian.Uint64(v), true
+		}
+		return nil
+	})
+	return index, found
+}
+
+// checkRecipients checks that the strings are those whose hashes the entry
+// publishes. The relay hands them out and cannot exchange one: senders check the
+// hash against the register again.
+func checkRecipients(e trust.Entry, recipients []string) ([]keyRow, error) {
+	b, ok := e.Body.(trust.Epochs)
+	if !ok && len(recipients) == 0 {
+		return nil, nil
+	}
+	if len(recipients) != len(b.Hashes) {
+		return nil, fmt.Errorf("%w: %d for %d hashes", ErrRecipients, len(recipients), len(b.Hashes))
+	}
+	rows := make([]keyRow, len(recipients))
+	for i, s := range recipients {
+		if len(s) > MaxRecipient || sha256.Sum256([]byte(s)) != b.Hashes[i] {
+			return nil, fmt.Errorf("%w: number %d", ErrRecipients, i)
+		}
+		rows[i] = keyRow{newKeyName(b.Device, b.First+uint64(i)), s}
+	}
+	return rows, nil
+}
+
+// keepKeys is how long after an epoch its recipient string is still kept: longer
+// than a sender can have a use for it.
+const keepKeys = 8 * 24 * time.Hour
+
+// endedKeys lists earlier keys of a device whose time is over: a device's keys
+// would otherwise fill the disk, two kilobytes a day, for ever.
+func endedKeys(reg *trust.Register, b trust.Epochs, now time.Time) (ended []keyName) {
+	last, ok := reg.LastEpoch(b.Device)
+	if !ok {
+		return nil
+	}
+	for n := last.Number; n > 0 && last.Number-n < 4*trust.MaxEpochs; n-- {
+		if ref, ok := reg.Epoch(b.Device, n); ok && ref.Until.Add(keepKeys).Before(now) {
+			ended = append(ended, newKeyName(b.Device, n))
+		}
+	}
+	return ended
+}
+
+// save writes the rows and the new head in one transaction.
+func (l *Log) save(d draft) error {
+	return guard(func() error {
+		return l.db.Update(func(tx *bolt.Tx) error {
+			for _, w := range d.rows {
+				if err := w.put(tx); err != nil {
+					return err
+				}
+			}
+			return putHead(tx, d.reg)
+		})
+	})
+}
+
+func (w row) put(tx *bolt.Tx) error {
+	key := binary.BigEndian.AppendUint64(nil, w.index)
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(w.entry)), uint64(w.at.Unix()))
+	err := errors.Join(
+		tx.Bucket(bucketEntries).Put(key, append(value, w.entry...)),
+		tx.Bucket(bucketHashes).Put(w.hash[:], key))
+	for _, name := range w.ended {
+		err = errors.Join(err, tx.Bucket(bucketKeys).Delete(name[:]))
+	}
+	for _, k := range w.keys {
+		err = errors.Join(err, tx.Bucket(bucketKeys).Put(k.name[:], []byte(k.recipient)))
+	}
+	return err
+}
+
+// keyName is where the recipient string of an epoch of a device stands.
+type keyName [24]byte
+
+func newKeyName(d identity.DeviceID, epoch uint64) (k keyName) {
+	copy(k[:], d[:])
+	binary.BigEndian.PutUint64(k[16:], epoch)
+	return k
+}
