@@ -1,0 +1,152 @@
+package boltqueue_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+	"schakel/relay/queue/boltqueue"
+)
+
+// BenchmarkCycle runs put, durable, acknowledge, deleted through a committer, on
+// boltqueue and on the least that could be called a store: the same envelopes put
+// under a counter in one bbolt bucket, and deleted. Their ratio is what the
+// contract costs. Each message is acknowledged when its put has been answered.
+//
+//	go test -run - -bench Cycle -benchtime 200000x ./relay/queue/boltqueue
+func BenchmarkCycle(b *testing.B) {
+	for _, size := range []int{1 << 10, 6 << 10} {
+		for _, desks := range []int{8, 1000, 10_000} {
+			for _, kind := range []string{"bare", "boltqueue"} {
+				b.Run(fmt.Sprintf("size=%d/desks=%d/%s", size, desks, kind), func(b *testing.B) {
+					cycle(b, openBench(b, kind), desks, size)
+				})
+			}
+		}
+	}
+}
+
+func openBench(b *testing.B, kind string) queue.Store {
+	path := filepath.Join(b.TempDir(), "queue.db")
+	if kind == "bare" {
+		return openBare(b, path)
+	}
+	store, err := boltqueue.Open(boltqueue.Config{Path: path, Quota: queue.Quota{
+		DeskRecords: 1 << 30, DeskBytes: 1 << 50, SealerRecords: 1 << 30, SealerBytes: 1 << 50}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return store
+}
+
+const inFlight = 512
+
+func cycle(b *testing.B, store queue.Store, desks, size int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	answered := make(chan *queue.Put, 4*inFlight)
+	var c *queue.Committer
+	c = queue.NewCommitter(store, queue.CommitterConfig{Committed: func(batch []queue.Entry) {
+		for i := range batch {
+			put, ok := batch[i].Op.(*queue.Put)
+			if batch[i].Result.Err != nil {
+				b.Error(batch[i].Result.Err)
+			}
+			if ok {
+				if err := c.Submit(nil, &queue.Ack{Desk: put.Desk, Device: put.Targets[0], Position: batch[i].Result.Position}); err != nil {
+					b.Error(err)
+				}
+				answered <- put
+			}
+		}
+	}})
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	b.SetBytes(int64(size))
+	b.ResetTimer()
+	for i := range b.N {
+		if i >= inFlight {
+			<-answered
+		}
+		if err := c.Submit(nil, benchPut(i, desks, size)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range min(b.N, inFlight) {
+		<-answered
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	cancel()
+	running.Wait()
+	store.Close()
+}
+
+func benchPut(i, desks, size int) *queue.Put {
+	raw := make([]byte, size)
+	id, _ := identity.NewUUIDv7(benchClock(i), benchRandom(i))
+	digest := sha256.Sum256(id[:]) // the relay computes the real one; its cost is not the queue's
+	desk := i * 7919 % desks
+	return &queue.Put{
+		ID: envelope.ID(id), Desk: identity.DeskID(fmt.Sprintf("org%d/desk%d", desk%97, desk)),
+		Targets: []identity.DeviceID{{1, byte(desk), byte(desk >> 8)}}, Sealer: identity.DeviceID{2},
+		SealerDesk: "knooppunt/piket", Created: 1000 + uint64(i)/50_000, Expires: 600_000 + uint64(i)/50_000,
+		Digest: digest, Envelope: raw,
+	}
+}
+
+// bare has no mailboxes, idempotence, cursors, quotas or checks.
+type bare struct {
+	queue.Store // the methods that no benchmark calls
+	db          *bolt.DB
+	next        uint64
+}
+
+func openBare(b *testing.B, path string) *bare {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		NoFreelistSync: true, FreelistType: bolt.FreelistMapType, InitialMmapSize: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	db.AllocSize = 64 << 20
+	return &bare{db: db}
+}
+
+func (s *bare) Commit(_ context.Context, ops []queue.Op) ([]queue.Result, error) {
+	results := make([]queue.Result, len(ops))
+	return results, s.db.Update(func(tx *bolt.Tx) error {
+		bucket, err := tx.CreateBucketIfNotExists([]byte("log"))
+		if err != nil {
+			return err
+		}
+		bucket.FillPercent = 1
+		for i, op := range ops {
+			switch op := op.(type) {
+			case *queue.Put:
+				s.next++
+				results[i].Position = queue.Position(s.next)
+				err = bucket.Put(binary.BigEndian.AppendUint64(nil, s.next), op.Envelope)
+			case *queue.Ack:
+				err = bucket.Delete(binary.BigEndian.AppendUint64(nil, uint64(op.Position)))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *bare) Close() error { return s.db.Close() }
