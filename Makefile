@@ -1,0 +1,47 @@
+# Two commands matter: make demo, make test. Everything else is for who builds here.
+# Needs Go (go.mod says which), Node, git, make, and for the race detector gcc.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build demo test check bench clean
+
+GO ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# How long one package may take: the crash tests kill real processes many times.
+TIMEOUT := 30m
+# What follows "schakel demo", such as DEMO="--headless --json-lines".
+DEMO ?=
+# What follows "schakel bench".
+BENCH ?=
+
+# Both programs, without cgo: one file each, for any Linux of this architecture.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+
+# A relay and eight desks on this machine, and one fictional case. Leaves nothing behind.
+demo: build
+	bin/schakel demo $(DEMO)
+
+# All tests. Installs what they need where it may, and says so where it may not.
+test:
+	@.ci/test $(TIMEOUT)
+
+# What a reviewer would say before reading: layout, vet, staticcheck, known holes.
+check:
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { echo "gofmt would change:"; git ls-files '*.go' | xargs gofmt -l; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	GOBIN=$(CURDIR)/bin/tools $(GO) install $(GOVULNCHECK)
+	@code=0; bin/tools/govulncheck ./... || code=$$?; case $$code in (0) ;; (3) exit 3 ;; \
+		(*) echo "make check: NOT CHECKED for known vulnerabilities: the database cannot be reached from here" ;; esac
+
+# The whole relay beside a bare bbolt, and sealing beside bare age, in one run.
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/schakel bench $(BENCH)
+
+clean:
+	rm -rf bin dist .demo
+	$(GO) clean -testcache

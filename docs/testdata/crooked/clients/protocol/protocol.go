@@ -1,0 +1,4 @@
+// Package protocol breaks rule 2: it waits.
+package protocol
+
+import _ "context"

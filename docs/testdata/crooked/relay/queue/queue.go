@@ -1,0 +1,2 @@
+// Package queue is a room that only the relay may enter.
+package queue
