@@ -44,13 +44,21 @@ const (
 // seven days and is delivered again under a new counter.
 const historyHorizon = 8 * 24 * time.Hour
 
+// maxCounter leaves room to count in signed numbers. No honest device comes near.
+const maxCounter = 1 << 53
+
 // Arrived notes a delivery and says whether it is new.
 func (tx *Tx) Arrived(a Arrival) (Verdict, error) {
+	if a.Counter == 0 || a.Counter > maxCounter {
+		return 0, fmt.Errorf("%w: counter %d", ErrTooLarge, a.Counter)
+	}
 	v, marked, err := tx.seenBefore(a)
 	if err != nil || v != Fresh {
 		return v, err
 	}
-	if err := tx.beginArriving(a.Device, a.Desk, a.Counter, a.At, a.FromStart); err != nil {
+	if err := tx.exec(`INSERT INTO arriving(device,desk,first,first_at,from_start,contiguous) VALUES(?,?,?,?,?,0)
+		ON CONFLICT DO UPDATE SET first=excluded.first, first_at=excluded.first_at, from_start=excluded.from_start WHERE first=0`,
+		a.Device[:], a.Desk, a.Counter, a.At, a.FromStart); err != nil {
 		return 0, err
 	}
 	if marked {
@@ -102,7 +110,11 @@ func (tx *Tx) seenBefore(a Arrival) (v Verdict, marked bool, err error) {
 // MarkSuperseded notes that a counter will never be used again, because a later
 // delivery took its place: it is no gap.
 func (tx *Tx) MarkSuperseded(device identity.DeviceID, desk identity.DeskID, counter uint64, at time.Time) error {
-	if err := tx.beginArriving(device, desk, counter, at, false); err != nil {
+	if counter == 0 || counter > maxCounter {
+		return fmt.Errorf("%w: counter %d", ErrTooLarge, counter)
+	}
+	if err := tx.exec(`INSERT INTO arriving(device,desk,first,first_at,from_start,contiguous) VALUES(?,?,0,0,0,0) ON CONFLICT DO NOTHING`,
+		device[:], desk); err != nil {
 		return err
 	}
 	st, err := tx.arriving(device)
@@ -119,9 +131,10 @@ func (tx *Tx) MarkSuperseded(device identity.DeviceID, desk identity.DeskID, cou
 type arrivingState struct {
 	device            identity.DeviceID
 	desk              identity.DeskID
-	first, contiguous uint64
+	first, contiguous uint64 // first is 0 while only marks of MarkSuperseded are known
 	firstAt           time.Time
 	fromStart         bool
+	stated            uint64 // number of its newest statement
 }
 
 func (tx *Tx) arriving(d identity.DeviceID) (st arrivingState, err error) {
@@ -132,16 +145,12 @@ func (tx *Tx) arriving(d identity.DeviceID) (st arrivingState, err error) {
 	return st, err
 }
 
-const selectArriving = `SELECT device, desk, first, first_at, from_start, contiguous FROM arriving`
+const selectArriving = `SELECT device, desk, first, first_at, from_start, contiguous,
+	coalesce((SELECT number FROM stated s WHERE s.device=arriving.device),0) FROM arriving`
 
 func readArriving(r row1) arrivingState {
 	return arrivingState{device: identity.DeviceID(r.b16(0)), desk: r.desk(1), first: r.num(2), firstAt: r.time(3),
-		fromStart: r.bool(4), contiguous: r.num(5)}
-}
-
-func (tx *Tx) beginArriving(d identity.DeviceID, desk identity.DeskID, counter uint64, at time.Time, fromStart bool) error {
-	return tx.exec(`INSERT INTO arriving(device,desk,first,first_at,from_start,contiguous) VALUES(?,?,?,?,?,0) ON CONFLICT DO NOTHING`,
-		d[:], desk, counter, at, fromStart)
+		fromStart: r.bool(4), contiguous: r.num(5), stated: r.num(6)}
 }
 
 // advance moves the contiguous number over what has arrived.
@@ -195,7 +204,7 @@ func (tx *Tx) Received(desk identity.DeskID, now time.Time) ([]delivery.Received
 }
 
 func (tx *Tx) vector(st arrivingState, now time.Time) (delivery.Received, error) {
-	v := delivery.Received{Device: st.device, Contiguous: st.contiguous, Beyond: []uint64{}}
+	v := delivery.Received{Device: st.device, Contiguous: st.contiguous, Stated: st.stated}
 	if st.pastHistory(now) {
 		v.Contiguous = max(v.Contiguous, st.first-1)
 	}
@@ -213,7 +222,7 @@ func (tx *Tx) vector(st arrivingState, now time.Time) (delivery.Received, error)
 }
 
 func (st arrivingState) pastHistory(now time.Time) bool {
-	return !st.fromStart && now.Sub(st.firstAt) > historyHorizon
+	return !st.fromStart && st.first > 0 && now.Sub(st.firstAt) > historyHorizon
 }
 
 // Gap is a counter of a peer device that has not arrived though a later one has.

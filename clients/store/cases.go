@@ -103,7 +103,7 @@ func (tx *Tx) emptyMessage(h message.Hash) error {
 			return err
 		}
 	}
-	if err := tx.exec(`UPDATE recipient SET acked_by='' WHERE message=?`, h[:]); err != nil {
+	if err := tx.exec(`UPDATE recipient SET acked_by='', deadline=0 WHERE message=?`, h[:]); err != nil {
 		return err
 	}
 	return tx.exec(`UPDATE message SET destroyed=1, kase=zeroblob(16), id=zeroblob(16), class='', urgency='', peer='', answers=NULL,

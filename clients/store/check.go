@@ -21,10 +21,10 @@ func (s *Store) check(sidePath string) error {
 		return fmt.Errorf("%w: it was never finished: delete the folder and create it again", ErrDamaged)
 	}
 	err = s.checkState(sidePath)
-	if s.readOnly && (errors.Is(err, ErrRolledBack) || errors.Is(err, ErrTampered)) {
-		return nil
+	if s.readOnly {
+		return nil // what opens can be read, whatever is wrong with the rest
 	}
-	if err != nil || s.readOnly {
+	if err != nil {
 		return err
 	}
 	if version < schemaVersion {

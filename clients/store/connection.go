@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -42,12 +43,10 @@ PRAGMA cache_size=-8192;
 `
 
 func connect(path, vfs string, keys *secrets, fresh bool) (*connection, error) {
-	flags := sqlite3.OPEN_READWRITE | sqlite3.OPEN_URI
-	if fresh {
-		flags |= sqlite3.OPEN_CREATE
-	}
-	uri := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "vfs=" + vfs}
-	db, err := sqlite3.OpenFlags(uri.String(), flags)
+	// modeof: the log gets the mode of the database, 0600.
+	query := url.Values{"vfs": {vfs}, "modeof": {path}}
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: query.Encode()}
+	db, err := sqlite3.OpenFlags(uri.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, fail("open the store", err)
 	}

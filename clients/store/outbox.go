@@ -141,15 +141,15 @@ func (tx *Tx) arrivedAt(d Delivery, state RecipientState, at time.Time) error {
 }
 
 // Confirmed applies the vector of a desk's statement: deliveries to that desk
-// that it covers leave the outbox, their recipients are Delivered, and statuses
-// they carried are confirmed. It returns them, without bytes.
+// that it covers leave the outbox, their recipients are Delivered, and the statuses
+// of this device's statements up to the one it has seen are confirmed. It returns them, without bytes.
 //
 // ahead is true when the vector covers a counter of this device that it never
 // gave out: the peer lies, or this device is a restored copy (attack C24, where
 // the side file was restored with it).
 func (tx *Tx) Confirmed(desk identity.DeskID, vector []delivery.Received, at time.Time) (gone []Delivery, ahead bool, err error) {
 	for _, v := range vector {
-		ds, err := tx.deliveries(`WHERE desk=? AND sealer=? ORDER BY counter`, args{desk, v.Device[:]})
+		ds, err := tx.deliveries(`WHERE desk=? AND sealer=? AND counter<=? ORDER BY counter`, args{desk, v.Device[:], highest(v)})
 		if err != nil {
 			return gone, ahead, err
 		}
@@ -191,11 +191,15 @@ func (tx *Tx) confirmOwn(desk identity.DeskID, v delivery.Received) (ahead bool,
 	if err != nil {
 		return false, err
 	}
-	highest := v.Contiguous
+	return highest(v) > last, tx.confirmStatuses(desk, v.Stated)
+}
+
+// highest returns the highest counter that a vector covers.
+func highest(v delivery.Received) uint64 {
 	if n := len(v.Beyond); n > 0 {
-		highest = max(highest, v.Beyond[n-1])
+		return max(v.Contiguous, v.Beyond[n-1])
 	}
-	return highest > last, tx.confirmStatuses(desk, v)
+	return v.Contiguous
 }
 
 // DeleteDelivery takes a delivery out of the outbox, such as one that another

@@ -97,6 +97,7 @@ func (tx *Tx) Recipients(h message.Hash) ([]Recipient, error) {
 }
 
 // Unconfirmed returns whose acknowledgement is overdue at now, longest first.
+// Desks that rejected the message said so themselves and are left out.
 func (tx *Tx) Unconfirmed(now time.Time) ([]Recipient, error) {
-	return tx.recipients(` WHERE deadline>0 AND acked=0 AND deadline<=? ORDER BY deadline`, args{now})
+	return tx.recipients(` WHERE deadline>0 AND acked=0 AND rejected=0 AND deadline<=? ORDER BY deadline`, args{now})
 }

@@ -52,6 +52,9 @@ func (tx *Tx) SaveStatement(device identity.DeviceID, s delivery.Statement, at t
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
+	if s.Number > maxCounter || s.Next > maxCounter {
+		return fmt.Errorf("%w: statement number or time", ErrTooLarge)
+	}
 	if s.Number <= newest {
 		return fmt.Errorf("%w: statement %d, newest is %d", ErrOlder, s.Number, newest)
 	}
@@ -65,12 +68,13 @@ func (tx *Tx) SaveStatement(device identity.DeviceID, s delivery.Statement, at t
 	return tx.exec(`UPDATE peer SET next_in=? WHERE desk=?`, time.Unix(int64(s.Next), 0), s.From)
 }
 
-// StatementSent notes that this device stated something to a desk under the
-// delivery counter: the statuses it carried are confirmed once the desk's vector
-// covers that counter.
-func (tx *Tx) StatementSent(desk identity.DeskID, counter uint64, carried []delivery.Status, at time.Time) error {
+// StatementSent notes that this device sent its statement with that number to a
+// desk, carrying these of the pending statuses. They are confirmed once the desk
+// states that it has seen this statement or a later one: a later one carries
+// whatever was still pending, the longest waiting first.
+func (tx *Tx) StatementSent(desk identity.DeskID, number uint64, carried []delivery.Status, at time.Time) error {
 	for _, st := range carried {
-		if err := tx.exec(`UPDATE status SET carried=?, carried_change=change WHERE desk=? AND message=?`, counter, desk, st.Message[:]); err != nil {
+		if err := tx.exec(`UPDATE status SET carried=?, carried_change=change WHERE desk=? AND message=?`, number, desk, st.Message[:]); err != nil {
 			return err
 		}
 	}
@@ -100,28 +104,12 @@ func (tx *Tx) PendingStatuses(desk identity.DeskID, limit int) (ss []delivery.St
 	return ss, err
 }
 
-// confirmStatuses marks what the covered counters carried. A status that changed
-// after it was carried stays pending.
-func (tx *Tx) confirmStatuses(desk identity.DeskID, v delivery.Received) error {
-	type carried struct {
-		message []byte
-		counter uint64
-	}
-	var open []carried
-	err := tx.each(`SELECT message, carried FROM status WHERE desk=? AND confirmed<change AND carried>0`, args{desk}, func(r row1) error {
-		open = append(open, carried{r.blob(0), r.num(1)})
+// confirmStatuses marks what statements up to a number carried. A status that
+// changed after it was carried stays pending.
+func (tx *Tx) confirmStatuses(desk identity.DeskID, stated uint64) error {
+	if stated == 0 {
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	for _, c := range open {
-		if !Covers(v, c.counter) {
-			continue
-		}
-		if err := tx.exec(`UPDATE status SET confirmed=max(confirmed,carried_change) WHERE desk=? AND message=?`, desk, c.message); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.exec(`UPDATE status SET confirmed=carried_change
+		WHERE desk=? AND confirmed<change AND carried BETWEEN 1 AND ?`, desk, min(stated, maxCounter))
 }

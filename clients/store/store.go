@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -63,24 +64,19 @@ type Store struct {
 }
 
 // Create makes a store in dir, which it creates with mode 0700, and opens it. It
-// refuses with ErrExists and vault.ErrTooFewWays. A crash in the middle leaves a
-// folder that Open and Create refuse; nothing is in it yet, so delete it.
+// refuses with ErrExists and vault.ErrTooFewWays, and takes away what it made when
+// it fails. A crash in the middle leaves a folder that Open and Create refuse;
+// nothing is in it yet, so delete it.
 func Create(ctx context.Context, dir string, o CreateOptions) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("failed to make the folder of the store: %w", err)
-	}
-	if _, err := os.Lstat(filepath.Join(dir, databaseFile)); err == nil {
-		return nil, ErrExists
+	if err := makeFolder(dir); err != nil {
+		return nil, err
 	}
 	k, id, err := vault.Create(dir, o.Keys...)
-	if errors.Is(err, vault.ErrExists) {
-		return nil, fmt.Errorf("%w: %w", ErrExists, err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(filepath.Join(dir, databaseFile)))
 	}
 	s, err := newStore(dir, k, id)
 	if err != nil {
@@ -124,6 +120,33 @@ func sidePath(dir, chosen string) string {
 	return filepath.Join(dir, generationFile)
 }
 
+// makeFolder makes the folder and the empty database in it. Whoever makes that
+// file, exclusively, is the one who creates the store.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("failed to make the folder of the store: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("failed to close the folder of the store to others: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, databaseFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("failed to make the store: %w", err)
+	}
+	return f.Close()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("failed to open a folder: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 func (s *Store) database() string { return filepath.Join(s.dir, databaseFile) }
 
 func (s *Store) create(side string) (_ *Store, err error) {
@@ -140,9 +163,6 @@ func (s *Store) create(side string) (_ *Store, err error) {
 }
 
 func (s *Store) initialise() error {
-	if err := os.Chmod(s.database(), 0o600); err != nil {
-		return fmt.Errorf("failed to close the store to others: %w", err)
-	}
 	tx, err := s.begin(true)
 	if err != nil {
 		return err
@@ -150,7 +170,10 @@ func (s *Store) initialise() error {
 	if err := s.conn.migrate(0); err != nil {
 		return errors.Join(err, tx.rollback())
 	}
-	return tx.commit()
+	if err := tx.commit(); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir)))
 }
 
 func (s *Store) open(side string) (_ *Store, err error) {

@@ -29,6 +29,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -80,7 +81,8 @@ const (
 )
 
 // Create makes a data key and an ID and wraps the key in every way given. dir
-// must exist. It refuses with ErrTooFewWays and ErrExists.
+// must exist. It refuses with ErrTooFewWays and ErrExists, and leaves nothing in
+// dir when it fails.
 func Create(dir string, ways ...Way) (Key, ID, error) {
 	var k Key
 	var id ID
@@ -89,12 +91,15 @@ func Create(dir string, ways ...Way) (Key, ID, error) {
 	}
 	rand.Read(k[:])
 	rand.Read(id[:])
-	if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+	keys := filepath.Join(dir, folder)
+	if err := os.Mkdir(keys, 0o700); errors.Is(err, fs.ErrExist) {
+		return k, id, fmt.Errorf("%w: folder %s", ErrExists, folder)
+	} else if err != nil {
 		return k, id, fmt.Errorf("failed to make the folder of wrapped keys: %w", err)
 	}
 	for _, w := range ways {
 		if err := Add(dir, id, k, w); err != nil {
-			return k, id, err
+			return Key{}, id, errors.Join(err, os.RemoveAll(keys)) // made above, so ours
 		}
 	}
 	return k, id, nil
