@@ -137,8 +137,8 @@ func (r *Register) continued(old Pinned, c Checkpoint, u Update) (*Register, err
 		return nil, fmt.Errorf("%w: from size %d to %d", ErrEntries, old.Size, c.Size)
 	}
 	next := r.Clone()
-	for _, e := range u.Entries {
-		next.Apply(e) // what does not count is listed in Skipped
+	if err := next.applyAll(u.Entries); err != nil {
+		return nil, err
 	}
 	if err := next.signedByLog(c); err != nil {
 		return nil, err

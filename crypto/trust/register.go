@@ -105,12 +105,7 @@ func Replay(entries [][]byte, fingerprint string) (*Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries[1:] {
-		if err := r.Apply(e); errors.Is(err, ErrTooLarge) {
-			return nil, err
-		}
-	}
-	return r, nil
+	return r, r.applyAll(entries[1:])
 }
 
 // Clone returns an independent copy, cheap enough for one per growth: records and
@@ -130,17 +125,25 @@ func (r *Register) Clone() *Register {
 // the same, or the relay could stop every client with one bad entry. Only a full
 // register (ErrTooLarge) does not grow.
 func (r *Register) Apply(raw []byte) error {
+	e, err := ParseEntry(raw)
+	return r.apply(raw, e, err)
+}
+
+// apply adds raw, which was parsed to e or refused with refusal.
+func (r *Register) apply(raw []byte, e Entry, refusal error) error {
 	if r.Size() >= MaxEntries {
 		return fmt.Errorf("%w: %d entries", ErrTooLarge, r.Size())
 	}
-	e, err := r.Check(raw)
-	if err == nil {
+	if refusal == nil {
+		refusal = r.judge(e)
+	}
+	if refusal == nil {
 		r.accept(e)
 	} else {
-		r.skipped = append(r.skipped, Skipped{Index: r.Size(), Reason: err})
+		r.skipped = append(r.skipped, Skipped{Index: r.Size(), Reason: refusal})
 	}
 	r.tree.add(raw)
-	return err
+	return refusal
 }
 
 // Check says whether raw would count as the next entry, without adding it. The
@@ -150,13 +153,19 @@ func (r *Register) Check(raw []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if want := r.Next(e.Body.Subject()); e.Place != want {
-		return e, fmt.Errorf("%w: %s is at seq %d, this says %d", ErrSequence, e.Body.Subject(), want.Seq, e.Seq)
+	return e, r.judge(e)
+}
+
+// judge goes by what the register is now: place first, signatures last.
+func (r *Register) judge(e Entry) error {
+	s := e.Body.Subject()
+	if want := r.Next(s); e.Place != want {
+		return fmt.Errorf("%w: %s is at seq %d, this says %d", ErrSequence, s, want.Seq, e.Seq)
 	}
 	if err := r.allowed(e); err != nil {
-		return e, fmt.Errorf("%s: %w", e.Body.Subject(), err)
+		return fmt.Errorf("%s: %w", s, err)
 	}
-	return e, nil
+	return nil
 }
 
 // Next is the place that the next entry of a subject must have.

@@ -198,7 +198,7 @@ func (r *Register) speakingOrg(id identity.OrgID) (OrgState, error) {
 		return org, fmt.Errorf("%w: organisation %w", ErrRule, ErrUnknown)
 	}
 	if !org.Active() {
-		return org, fmt.Errorf("%w: or its organisation is suspended", ErrRevoked)
+		return org, ErrRevoked
 	}
 	return org, nil
 }

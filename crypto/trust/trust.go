@@ -55,7 +55,7 @@ var (
 	ErrSequence     = fmt.Errorf("%w: not the next entry of its subject", ErrSkipped)
 	ErrUnauthorised = fmt.Errorf("%w: not signed by who must sign it", ErrSkipped)
 	ErrKeyReused    = fmt.Errorf("%w: key already stands for something else", ErrSkipped)
-	ErrRevoked      = fmt.Errorf("%w: subject is revoked", ErrSkipped)
+	ErrRevoked      = fmt.Errorf("%w: subject, or what it belongs to, is revoked or suspended", ErrSkipped)
 	ErrRule         = fmt.Errorf("%w: against the rules of its kind", ErrSkipped)
 )
 
