@@ -25,7 +25,7 @@ func (a *app) checkPermissions() check {
 		if err != nil {
 			return nil // gone while we looked
 		}
-		private := path != home && filepath.Dir(path) == home && filepath.Ext(path) == ".json" // the request is public
+		private := path != home && filepath.Dir(path) == home && filepath.Ext(path) == ".txt" // the request is public
 		if st.Mode().Perm()&0o077 != 0 && !private && d.Type() != fs.ModeSymlink {
 			open = append(open, fmt.Sprintf("%s (%04o)", path, st.Mode().Perm()))
 		}

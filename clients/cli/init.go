@@ -41,9 +41,9 @@ func (a *app) initCommand() *cobra.Command {
 	flags.StringVar(&f.oin, "oin", "", "its OIN (20 digits)")
 	flags.StringVar(&f.desk, "desk", "", "this desk: organisation/desk")
 	flags.StringVar(&f.role, "role", "", "the desk's role in the chain, such as veilig-thuis or politie")
-	flags.StringVar(&f.region, "region", "", "its region, such as VT20 or RE03")
+	flags.StringVar(&f.region, "region", "NL", "its region, such as VT20 or RE03; NL where it serves the whole country")
 	flags.StringVar(&f.phone, "phone", "", "the desk's telephone number, answered day and night")
-	flags.StringVar(&f.out, "out", "", "where the request goes (default request.json in the home folder)")
+	flags.StringVar(&f.out, "out", "", "where the request goes (default request.txt in the home folder)")
 	return c
 }
 
@@ -68,7 +68,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	}
 	path := f.out
 	if path == "" {
-		path = filepath.Join(a.settings.get("home"), "request.json")
+		path = filepath.Join(a.settings.get("home"), "request.txt")
 	}
 	return a.leaveRequest(path, request)
 }
