@@ -18,7 +18,7 @@ const maxReadme = 250
 var (
 	linkPattern    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	headingPattern = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
-	makePattern    = regexp.MustCompile(`\bmake ([a-z][a-z-]*)\b`)
+	makePattern    = regexp.MustCompile("(?m)^[`$ ]*make ([a-z][a-z-]*)")
 	targetPattern  = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
 	fencePattern   = regexp.MustCompile("(?ms)^```.*?^```")
 	anchorDropped  = regexp.MustCompile(`[^a-z0-9 _-]`)
