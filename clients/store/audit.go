@@ -40,7 +40,7 @@ func (tx *Tx) Audit(action, subject string, person identity.PersonID, at time.Ti
 	if err != nil {
 		return err
 	}
-	b, err := canon.Marshal(auditRecord{Number: last + 1, Action: action, Subject: subject, Person: person, At: millis(at)})
+	b, err := encodeAudit(AuditEntry{Number: last + 1, Action: action, Subject: subject, Person: person, At: at})
 	if err != nil {
 		return fmt.Errorf("failed to write the audit log: %w", err)
 	}
@@ -103,10 +103,17 @@ func (tx *Tx) AuditLog(each func(AuditEntry) error) error {
 	return err
 }
 
+func encodeAudit(e AuditEntry) ([]byte, error) {
+	return canon.Marshal(auditRecord{Number: e.Number, Action: e.Action, Subject: e.Subject, Person: e.Person, At: millis(e.At)})
+}
+
 func parseAudit(b []byte) (AuditEntry, error) {
 	var r auditRecord
 	if err := canon.Unmarshal(b, maxAudit, &r); err != nil {
 		return AuditEntry{}, fmt.Errorf("%w: audit line: %w", ErrTampered, err)
+	}
+	if r.At < 0 || r.At > maxCounter {
+		return AuditEntry{}, fmt.Errorf("%w: audit line: time", ErrTampered)
 	}
 	return AuditEntry{Number: r.Number, Action: r.Action, Subject: r.Subject, Person: r.Person, At: fromMillis(r.At)}, nil
 }

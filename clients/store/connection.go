@@ -4,7 +4,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -43,6 +45,9 @@ PRAGMA cache_size=-8192;
 `
 
 func connect(path, vfs string, keys *secrets, fresh bool) (*connection, error) {
+	if err := wholeBlocks(path + "-wal"); err != nil {
+		return nil, err
+	}
 	// modeof: the log gets the mode of the database, 0600.
 	query := url.Values{"vfs": {vfs}, "modeof": {path}}
 	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: query.Encode()}
@@ -55,6 +60,28 @@ func connect(path, vfs string, keys *secrets, fresh bool) (*connection, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// blockSize is what the page cipher encrypts at a time, in every file.
+const blockSize = 4096
+
+// wholeBlocks fills the last block of the log with zeros. After a power cut the
+// file may end inside a block; the cipher then fails to read it, and SQLite would
+// refuse the whole log instead of ending it there. What was committed ends at a
+// block, so only unfinished writes are concerned; a running process never leaves
+// such an end.
+func wholeBlocks(log string) error {
+	st, err := os.Stat(log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && st.Size()%blockSize != 0 {
+		err = os.Truncate(log, st.Size()+blockSize-st.Size()%blockSize)
+	}
+	if err != nil {
+		return fmt.Errorf("failed to complete the last block of the log: %w", err)
+	}
+	return nil
 }
 
 func (c *connection) prepare(keys *secrets, fresh bool) error {

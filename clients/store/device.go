@@ -39,6 +39,14 @@ const (
 
 // SetDevice stores this device, replacing what was stored.
 func (tx *Tx) SetDevice(d Device) error {
+	b, err := encodeDevice(d)
+	if err != nil {
+		return fmt.Errorf("failed to store the device: %w", err)
+	}
+	return tx.setSetting(settingDevice, b)
+}
+
+func encodeDevice(d Device) ([]byte, error) {
 	r := deviceRecord{ID: d.ID, Desk: d.Desk, Relay: d.Relay}
 	for _, k := range []struct {
 		to   *[]byte
@@ -49,15 +57,11 @@ func (tx *Tx) SetDevice(d Device) error {
 			continue
 		}
 		if len(k.from) != ed25519.PrivateKeySize {
-			return fmt.Errorf("failed to store the device: private key of %d bytes", len(k.from))
+			return nil, fmt.Errorf("private key of %d bytes", len(k.from))
 		}
 		*k.to = k.from.Seed()
 	}
-	b, err := canon.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("failed to store the device: %w", err)
-	}
-	return tx.setSetting(settingDevice, b)
+	return canon.Marshal(r)
 }
 
 // Device returns this device, or ErrNotFound before SetDevice.

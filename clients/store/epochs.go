@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,6 +22,9 @@ func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 // another key under it is refused with ErrConflict.
 func (tx *Tx) PutEpochKey(k EpochKey) error {
 	old, err := tx.EpochKey(k.Number)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	if err == nil && old.Secret != k.Secret {
 		return fmt.Errorf("%w: epoch %d", ErrConflict, k.Number)
 	}
@@ -40,6 +44,9 @@ func (tx *Tx) EpochKey(n uint64) (k EpochKey, err error) {
 		k, err = tx.readEpoch(r)
 		return err
 	})
+	if errors.Is(err, ErrNotFound) {
+		err = tx.notRemoved(kindEpoch, number(n))
+	}
 	return k, err
 }
 

@@ -55,7 +55,7 @@ func (p Person) Unlock(pin string) (ed25519.PrivateKey, error) {
 
 // SetPerson stores a person, replacing what was stored under the identifier.
 func (tx *Tx) SetPerson(p Person) error {
-	b, err := canon.Marshal(personRecord{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone, Locked: p.Locked})
+	b, err := encodePerson(p)
 	if err != nil {
 		return fmt.Errorf("failed to store a person: %w", err)
 	}
@@ -106,6 +106,10 @@ func (tx *Tx) readPerson(r row1) (Person, error) {
 		return Person{}, fmt.Errorf("failed to open a person: %w", err)
 	}
 	return parsePerson(b)
+}
+
+func encodePerson(p Person) ([]byte, error) {
+	return canon.Marshal(personRecord{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone, Locked: p.Locked})
 }
 
 func parsePerson(b []byte) (Person, error) {

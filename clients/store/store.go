@@ -68,6 +68,11 @@ type Store struct {
 // it fails. A crash in the middle leaves a folder that Open and Create refuse;
 // nothing is in it yet, so delete it.
 func Create(ctx context.Context, dir string, o CreateOptions) (*Store, error) {
+	return createOn(ctx, pageVFS, dir, o)
+}
+
+// createOn creates a store on a VFS by name: tests put a failing disk under it.
+func createOn(ctx context.Context, vfs, dir string, o CreateOptions) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -82,7 +87,7 @@ func Create(ctx context.Context, dir string, o CreateOptions) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.create(sidePath(dir, o.GenerationFile))
+	return s.create(vfs, sidePath(dir, o.GenerationFile))
 }
 
 // Open opens the store in dir. It refuses with vault.ErrNoWay, ErrInUse, ErrNewer,
@@ -149,11 +154,11 @@ func syncDir(dir string) error {
 
 func (s *Store) database() string { return filepath.Join(s.dir, databaseFile) }
 
-func (s *Store) create(side string) (_ *Store, err error) {
+func (s *Store) create(vfs, side string) (_ *Store, err error) {
 	if s.side, err = createSide(side, s.keys); err != nil {
 		return nil, err
 	}
-	if s.conn, err = connect(s.database(), pageVFS, s.keys, true); err != nil {
+	if s.conn, err = connect(s.database(), vfs, s.keys, true); err != nil {
 		return nil, errors.Join(err, s.side.close())
 	}
 	if err := s.initialise(); err != nil {

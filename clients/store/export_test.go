@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+
+	"schakel/crypto/canon"
+)
+
+// CreateOn is Create on a VFS of the test's.
+func CreateOn(ctx context.Context, vfs, dir string, o CreateOptions) (*Store, error) {
+	return createOn(ctx, vfs, dir, o)
+}
+
+// Meddle changes the database behind the store's back, with its page key but
+// without sealing anything: what an attacker does who found a way to write pages.
+// A leading "SELECT" returns the first column of each row.
+func (s *Store) Meddle(sql string, a ...any) (column [][]byte, err error) {
+	<-s.turn
+	defer func() { s.turn <- struct{}{} }()
+	err = s.conn.run(sql, a, func(r row1) error {
+		column = append(column, r.blob(0))
+		return nil
+	})
+	return column, err
+}
+
+// Codecs are the own formats of sealed rows: each parses bytes and gives back
+// what it would have written for them.
+var Codecs = map[string]func([]byte) ([]byte, error){
+	"device": func(b []byte) ([]byte, error) {
+		d, err := parseDevice(b)
+		if err != nil {
+			return nil, err
+		}
+		return encodeDevice(d)
+	},
+	"pinned": func(b []byte) ([]byte, error) {
+		p, err := parsePinned(b)
+		if err != nil {
+			return nil, err
+		}
+		return canon.Marshal(pinnedRecord{Size: p.Size, Root: p.Root, Note: p.Note})
+	},
+	"counters": func(b []byte) ([]byte, error) {
+		c, err := parseCounters(b)
+		if err != nil {
+			return nil, err
+		}
+		return canon.Marshal(c)
+	},
+	"person": func(b []byte) ([]byte, error) {
+		p, err := parsePerson(b)
+		if err != nil {
+			return nil, err
+		}
+		return encodePerson(p)
+	},
+	"audit": func(b []byte) ([]byte, error) {
+		e, err := parseAudit(b)
+		if err != nil {
+			return nil, err
+		}
+		return encodeAudit(e)
+	},
+	"state": func(b []byte) ([]byte, error) {
+		s, err := parseState(b)
+		if err != nil {
+			return nil, err
+		}
+		return s.encode(), nil
+	},
+}

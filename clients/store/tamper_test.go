@@ -1,0 +1,342 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"schakel/clients/store"
+	"schakel/clients/store/vault"
+	"schakel/crypto/message"
+)
+
+// refusals are all the errors that a damaged or changed folder may give.
+var refusals = []error{store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, vault.ErrNoWay}
+
+func refused(err error) bool {
+	for _, r := range refusals {
+		if errors.Is(err, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// filled returns a closed store with messages 1 to n in case n%8, a waiting
+// delivery for each, and one of everything else.
+func filled(t *testing.T, n uint64) place {
+	t.Helper()
+	p := newPlace(t)
+	s := p.create(t)
+	fill(t, s, 1, n)
+	update(t, s, func(tx *store.Tx) error {
+		return errors.Join(
+			tx.SetDevice(store.Device{ID: self, Desk: "knooppunt/piket", Sign: privateKey(1), Login: privateKey(2), Relay: "wss://relay.example"}),
+			tx.SetSetting("genesis", []byte("root")),
+			tx.PutEpochKey(store.EpochKey{Number: 1, Secret: "AGE-SECRET-KEY-PQ-1", From: now, Until: now.Add(24 * time.Hour)}),
+			tx.SetPerson(store.Person{ID: [16]byte{1}, Name: "Noor de Vries", Locked: []byte{1}}),
+			tx.Audit("created", "store", [16]byte{}, now),
+			tx.Audit("filled", "store", [16]byte{}, now))
+	})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func fill(t *testing.T, s *store.Store, from, to uint64) {
+	t.Helper()
+	update(t, s, func(tx *store.Tx) error {
+		for n := from; n <= to; n++ {
+			if err := sendOne(tx, n, crashBody(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Attack G01: an attacker who can write pages exchanges two rows, or puts an
+// older one back. Reading says so, and every other row still opens.
+func TestMeddledRows(t *testing.T) {
+	hash := func(n uint64) []byte { h := storedMessage(n, store.Out).Hash; return h[:] }
+	meddle := func(sql string, a ...any) func(*testing.T, *store.Store) {
+		return func(t *testing.T, s *store.Store) {
+			if _, err := s.Meddle(sql, a...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, change := range map[string]func(*testing.T, *store.Store){
+		"other row of the same case": meddle(`UPDATE message SET box=(SELECT box FROM message WHERE hash=?) WHERE hash=?`, hash(9), hash(1)),
+		"row of another case":        meddle(`UPDATE message SET box=(SELECT box FROM message WHERE hash=?) WHERE hash=?`, hash(2), hash(1)),
+		"row moved to another case":  meddle(`UPDATE message SET kase=(SELECT kase FROM message WHERE hash=?) WHERE hash=?`, hash(2), hash(1)),
+		"one bit":                    meddle(`UPDATE message SET box=CAST(substr(box,1,30)||char(7)||substr(box,32) AS BLOB) WHERE hash=?`, hash(1)),
+		"empty box":                  meddle(`UPDATE message SET box=x'' WHERE hash=?`, hash(1)),
+		"no box":                     meddle(`UPDATE message SET box=NULL WHERE hash=?`, hash(1)),
+		"row of another table":       meddle(`UPDATE message SET box=(SELECT box FROM outbox LIMIT 1) WHERE hash=?`, hash(1)),
+		"row taken away":             meddle(`DELETE FROM message WHERE hash=?`, hash(1)),
+		"seal taken away":            meddle(`DELETE FROM seal WHERE row=?`, hash(1)),
+		"seal of another version":    meddle(`UPDATE seal SET version=version+1 WHERE row=?`, hash(1)),
+		"case key of another case":   meddle(`UPDATE kase SET box=(SELECT box FROM kase WHERE ref=?) WHERE ref=?`, caseRef(2), caseRef(1)),
+		"case key taken away":        meddle(`DELETE FROM kase WHERE ref=?`, caseRef(1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := filled(t, 12).open(t)
+			change(t, s)
+			err := s.View(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.Message(message.Hash(hash(1)))
+				return err
+			})
+			if !errors.Is(err, store.ErrTampered) {
+				t.Errorf("reading the row: %v", err)
+			}
+			if err := s.Verify(t.Context()); !errors.Is(err, store.ErrTampered) {
+				t.Errorf("verifying: %v", err)
+			}
+			view(t, s, func(tx *store.Tx) error {
+				_, err := tx.Message(message.Hash(hash(3)))
+				return err
+			})
+		})
+	}
+}
+
+func caseRef(n uint64) []byte { c := caseOf(n); return c[:] }
+
+func TestUnmeddled(t *testing.T) {
+	if err := filled(t, 12).open(t).Verify(t.Context()); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}
+
+func TestMeddledOthers(t *testing.T) {
+	for sql, read := range map[string]func(*store.Tx) error{
+		`UPDATE setting SET box=(SELECT box FROM setting WHERE name='genesis')`: func(tx *store.Tx) error { _, err := tx.Device(); return err },
+		`DELETE FROM setting WHERE name<>'genesis'`:                             func(tx *store.Tx) error { _, err := tx.Device(); return err },
+		`DELETE FROM counters`:             func(tx *store.Tx) error { _, err := tx.NextCounter(peer); return err },
+		`DELETE FROM person`:               func(tx *store.Tx) error { _, err := tx.Person([16]byte{1}); return err },
+		`UPDATE epoch SET number=2`:        func(tx *store.Tx) error { _, err := tx.EpochKey(2); return err },
+		`DELETE FROM outbox`:               func(tx *store.Tx) error { _, err := tx.Delivery(envelopeID(1)); return err },
+		`DELETE FROM audit WHERE number=1`: readAudit,
+		`DELETE FROM audit WHERE number=2`: readAudit,
+		`UPDATE audit SET entry=(SELECT entry FROM audit WHERE number=1) WHERE number=2`: readAudit,
+		`UPDATE audit SET entry=CAST(substr(entry,1,12)||'x'||substr(entry,14) AS BLOB)`: readAudit,
+		`UPDATE outbox SET box=(SELECT box FROM outbox WHERE seq=2) WHERE seq=1`:         func(tx *store.Tx) error { _, err := tx.Offers([16]byte{}, now, 0, 9); return err },
+	} {
+		s := filled(t, 3).open(t)
+		if _, err := s.Meddle(sql); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Update(t.Context(), read)
+		if !errors.Is(err, store.ErrTampered) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func readAudit(tx *store.Tx) error {
+	return tx.AuditLog(func(store.AuditEntry) error { return nil })
+}
+
+// A set of rows put back together with their seals fits in itself, but no longer
+// the sum.
+func TestRowsAndSealsPutBack(t *testing.T) {
+	p := filled(t, 3)
+	s := p.open(t)
+	if _, err := s.Meddle(`CREATE TEMP TABLE old AS SELECT box, (SELECT version FROM seal WHERE kind=4) version FROM counters`); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 4, 4)
+	for _, sql := range []string{
+		`UPDATE counters SET box=(SELECT box FROM old)`,
+		`UPDATE seal SET version=(SELECT version FROM old) WHERE kind=4`,
+	} {
+		if _, err := s.Meddle(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := openError(t, p); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("opened with an older counter: %v", err)
+	}
+}
+
+func openError(t *testing.T, p place) error {
+	t.Helper()
+	s, err := store.Open(t.Context(), p.dir, store.Unlock{Keys: p.ways})
+	if err == nil {
+		s.Close()
+	}
+	return err
+}
+
+// Attack C24, as far as a folder can tell: an older copy of the database beside
+// the newer side file. With an older side file as well nothing here can tell.
+func TestRolledBack(t *testing.T) {
+	p := filled(t, 3)
+	old, oldSide := read(t, p, "store.db"), read(t, p, "generation")
+	s := p.open(t)
+	fill(t, s, 4, 4)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newer, side := read(t, p, "store.db"), read(t, p, "generation")
+
+	write(t, p, "store.db", old)
+	if err := openError(t, p); !errors.Is(err, store.ErrRolledBack) {
+		t.Errorf("older database: %v", err)
+	}
+	if err := os.Remove(filepath.Join(p.dir, "generation")); err != nil {
+		t.Fatal(err)
+	}
+	if err := openError(t, p); !errors.Is(err, store.ErrRolledBack) {
+		t.Errorf("no generation file: %v", err)
+	}
+	write(t, p, "generation", bytes.Repeat([]byte{1}, len(side)))
+	if err := openError(t, p); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("generation file of rubbish: %v", err)
+	}
+	write(t, p, "store.db", newer)
+	write(t, p, "generation", oldSide)
+	if err := openError(t, p); err != nil {
+		t.Errorf("generation file behind, as after a power cut: %v", err)
+	}
+}
+
+func TestRolledBackCanBeRead(t *testing.T) {
+	p := filled(t, 3)
+	old := read(t, p, "store.db")
+	s := p.open(t)
+	fill(t, s, 4, 4)
+	s.Close()
+	write(t, p, "store.db", old)
+	s, err := store.Open(t.Context(), p.dir, store.Unlock{Keys: p.ways, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	view(t, s, func(tx *store.Tx) error {
+		_, err := tx.Message(storedMessage(2, store.Out).Hash)
+		return err
+	})
+	if err := s.Update(t.Context(), func(*store.Tx) error { return nil }); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("Update: %v", err)
+	}
+}
+
+// A database of another store, under the keys of this one.
+func TestForeignDatabase(t *testing.T) {
+	p, q := filled(t, 1), filled(t, 1)
+	write(t, p, "store.db", read(t, q, "store.db"))
+	if err := openError(t, p); !refused(err) {
+		t.Errorf("foreign database: %v", err)
+	}
+	for _, name := range []string{"keyfile.wrap", "recovery.age"} {
+		write(t, p, "keys/"+name, read(t, q, "keys/"+name))
+	}
+	if err := openError(t, p); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("a whole foreign store beside the generation file of this one: %v", err)
+	}
+}
+
+// Flipped bits and truncations anywhere in any file: either a typed refusal, or
+// everything is there. Never a panic, never other content.
+func TestDamagedFiles(t *testing.T) {
+	p := filled(t, 12)
+	rounds := 150
+	if testing.Short() {
+		rounds = 20
+	}
+	for _, name := range []string{"store.db", "generation", "keys/keyfile.wrap", "keys/recovery.age"} {
+		whole := read(t, p, name)
+		for i := range rounds {
+			rng := rand.New(rand.NewPCG(3, uint64(i)))
+			b := damage(rng, whole)
+			write(t, p, name, b)
+			if err := readEverything(t, place{dir: p.dir, ways: p.ways[:1]}); err != nil && !refused(err) {
+				t.Errorf("%s, round %d: %v", name, i, err)
+			}
+		}
+		write(t, p, name, whole)
+	}
+	if err := readEverything(t, p); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}
+
+func damage(rng *rand.Rand, whole []byte) []byte {
+	b := append([]byte(nil), whole...)
+	switch rng.IntN(4) {
+	case 0:
+		return b[:rng.IntN(len(b))]
+	case 1:
+		clear(b[rng.IntN(len(b)):])
+	default:
+		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+	}
+	return b
+}
+
+// readEverything opens, verifies and compares the contents of a store of 12.
+func readEverything(t *testing.T, p place) error {
+	s, err := store.Open(t.Context(), p.dir, store.Unlock{Keys: p.ways})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Verify(t.Context()); err != nil {
+		return err
+	}
+	return s.View(t.Context(), func(tx *store.Tx) error {
+		for n := uint64(1); n <= 12; n++ {
+			m, err := tx.Message(storedMessage(n, store.Out).Hash)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(m.Raw, crashBody(n)) {
+				return fmt.Errorf("message %d has another content", n)
+			}
+		}
+		return nil
+	})
+}
+
+// A log that ends inside a block, as a power cut may leave it.
+func TestLogEndsInsideBlock(t *testing.T) {
+	p := newPlace(t)
+	s := p.create(t)
+	fill(t, s, 1, 12)
+	after := place{dir: t.TempDir(), ways: p.ways}
+	if err := os.CopyFS(after.dir, os.DirFS(p.dir)); err != nil { // as of now: never closed
+		t.Fatal(err)
+	}
+	log := read(t, after, "store.db-wal")
+	write(t, after, "store.db-wal", append(log, make([]byte, 4000)...))
+	if err := readEverything(t, after); err != nil {
+		t.Error(err)
+	}
+}
+
+func read(t *testing.T, p place, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func write(t *testing.T, p place, name string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

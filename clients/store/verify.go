@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+
+	"schakel/crypto/message"
+)
+
+// Verify reads the whole store: the structure of the database, every sealed row,
+// and that each seal still has its row. It takes as long as reading everything
+// does, in one transaction. It returns all that is wrong, joined: ErrDamaged,
+// ErrTampered.
+func (s *Store) Verify(ctx context.Context) error {
+	return s.View(ctx, func(tx *Tx) error {
+		errs := []error{tx.integrity()}
+		for _, t := range sealedTables {
+			n, err := tx.verifyTable(t)
+			if err == nil {
+				err = tx.verifyCount(t, n)
+			}
+			errs = append(errs, err)
+		}
+		errs = append(errs, tx.AuditLog(func(AuditEntry) error { return nil }))
+		return errors.Join(errs...)
+	})
+}
+
+// sealedTable says where the boxes of one kind stand. Columns: the row as its
+// seal names it, the box, and the case whose key it is under, or NULL.
+type sealedTable struct {
+	kind kind
+	sql  string
+}
+
+var sealedTables = [...]sealedTable{
+	{kindSetting, `SELECT CAST(name AS BLOB), box, NULL FROM setting`},
+	{kindEpoch, `SELECT number, box, NULL FROM epoch`},
+	{kindCounters, `SELECT CAST(desk AS BLOB), box, NULL FROM counters`},
+	{kindCase, `SELECT ref, box, NULL FROM kase`},
+	{kindMessage, `SELECT hash, box, kase FROM message WHERE destroyed=0`},
+	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
+	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
+	{kindPerson, `SELECT id, box, NULL FROM person`},
+}
+
+func (tx *Tx) verifyTable(t sealedTable) (rows int, err error) {
+	var bad []error
+	err = tx.each(t.sql, nil, func(r row1) error {
+		rows++
+		if err := tx.verifyRow(t.kind, r); err != nil && len(bad) < 100 {
+			bad = append(bad, fmt.Errorf("row of kind %d: %w", t.kind, err))
+		}
+		return nil
+	})
+	return rows, errors.Join(append(bad, err)...)
+}
+
+func (tx *Tx) verifyRow(k kind, r row1) (err error) {
+	row := r.blob(0)
+	if k == kindEpoch || k == kindQuarantine {
+		row = number(r.num(0))
+	}
+	var key cipher.AEAD = tx.rows()
+	if k == kindMessage {
+		if key, err = tx.caseKey(message.CaseRef(r.b16(2)), false); err != nil {
+			return err
+		}
+	}
+	_, err = tx.get(key, k, row, r.blob(1))
+	return err
+}
+
+func (tx *Tx) verifyCount(t sealedTable, rows int) error {
+	return tx.one(`SELECT count(*) FROM seal WHERE kind=?`, args{t.kind}, func(r row1) error {
+		if r.int(0) != rows {
+			return fmt.Errorf("%w: %d rows of kind %d, sealed were %d", ErrTampered, rows, t.kind, r.int(0))
+		}
+		return nil
+	})
+}
+
+// integrity runs SQLite's own check, which also compares indexes with tables.
+func (tx *Tx) integrity() error {
+	var errs []error
+	err := tx.each(`PRAGMA integrity_check(20)`, nil, func(r row1) error {
+		if line := r.text(0); line != "ok" {
+			errs = append(errs, fmt.Errorf("%w: %s", ErrDamaged, line))
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
+}
