@@ -1,0 +1,7 @@
+package seal
+
+// For the published table of sizes.
+var (
+	PaddedSize = paddedSize
+	SealedSize = sealedSize
+)
