@@ -84,13 +84,13 @@ func (a *app) state(m schakel.Summary) cell {
 	case !m.Inbound:
 		return cell{string(slowest(m.Recipients).State), plain}
 	case !m.Acknowledged.IsZero():
-		return cell{"bevestigd", green}
+		return cell{"acknowledged", green}
 	case !m.AckDue.IsZero() && m.AckDue.Before(a.Now()):
-		return cell{"bevestigen, te laat sinds " + a.when(m.AckDue), red}
+		return cell{"acknowledge: late since " + a.when(m.AckDue), red}
 	case !m.AckDue.IsZero():
-		return cell{"bevestigen vóór " + a.when(m.AckDue), yellow}
+		return cell{"acknowledge before " + a.when(m.AckDue), yellow}
 	case m.Opened.IsZero():
-		return cell{"ongelezen", bold}
+		return cell{"unread", bold}
 	}
-	return cell{"gelezen", plain}
+	return cell{"opened", plain}
 }

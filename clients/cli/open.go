@@ -33,6 +33,9 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	if err == nil {
 		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return nil, err

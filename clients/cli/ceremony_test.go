@@ -1,0 +1,168 @@
+package cli_test
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"schakel/clients/cli"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+)
+
+// signer is a key of a test's own making.
+type signer struct{ private ed25519.PrivateKey }
+
+func (s signer) Public() identity.Key { return identity.Key(s.private.Public().(ed25519.PublicKey)) }
+
+func (s signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.private, msg), nil }
+
+func keyOf(name string) signer {
+	seed := sha256.Sum256([]byte(name))
+	return signer{ed25519.NewKeyFromSeed(seed[:])}
+}
+
+// ceremony is a table with the root holders' files on it.
+type ceremony struct {
+	*place
+	dir     string
+	request string
+}
+
+func newCeremony(t *testing.T) ceremony {
+	c := ceremony{place: newPlace(t), dir: t.TempDir()}
+	log, err := trust.LogKey("relay-1.example/log", keyOf("log").Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := sha256.Sum256([]byte("tls"))
+	b, err := json.Marshal(map[string]string{"id": "relay-1", "url": "wss://127.0.0.1:8443", "log": log.String(),
+		"spki": base64.StdEncoding.EncodeToString(pin[:]), "receipt": keyOf("receipt").Public().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, c.file("relay.json"), string(b), 0o644)
+	c.request = c.file("request.txt")
+	writeFile(t, c.request, string(request(t, "vt20")), 0o644)
+	return c
+}
+
+func (c ceremony) file(name string) string { return filepath.Join(c.dir, name) }
+
+func (c ceremony) begin(more ...string) (fingerprint string) {
+	out, _ := c.must(cli.Done, append([]string{"register", "init", "--dir", c.file("root"), "--relay", c.file("relay.json")}, more...)...)
+	return strings.TrimSpace(out)
+}
+
+func request(t *testing.T, org identity.OrgID) []byte {
+	r := trust.AdmissionRequest{
+		Org:  trust.Org{ID: org, Name: "Veilig Thuis Utrecht", OIN: "00000099000000020000", Key: keyOf(string(org)).Public(), Status: trust.OrgActive},
+		Desk: trust.Desk{ID: identity.DeskID(org + "/crisis"), Name: "Crisis", Role: identity.RoleVeiligThuis, Region: "VT20", Phone: "+31600000007"},
+	}
+	raw, err := r.Sign(keyOf(string(org)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func fingerprintOf(t *testing.T, path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := trust.ParseInvitation(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i.Desk != "vt20/crisis" {
+		t.Errorf("the invitation is for %s", i.Desk)
+	}
+	return trust.GenesisFingerprint(i.Genesis())
+}
+
+func TestCeremonyOfOne(t *testing.T) {
+	c := newCeremony(t)
+	_, stderr := c.must(cli.Done, "register", "init", "--dir", c.file("root"), "--relay", c.file("relay.json"))
+	if !strings.Contains(stderr, "1 of 1") {
+		t.Errorf("a root of one must say so loudly:\n%s", stderr)
+	}
+	fingerprint := c.begin() // again: kept
+	_, stderr = c.must(cli.Done, "register", "admit", "--dir", c.file("root"), c.request, "--out", c.file("invitation.txt"))
+	if !strings.Contains(stderr, "NOT COMPARED") {
+		t.Errorf("an uncompared fingerprint must be said:\n%s", stderr)
+	}
+	if got := fingerprintOf(t, c.file("invitation.txt")); got != fingerprint {
+		t.Errorf("the invitation has fingerprint %s, init said %s", got, fingerprint)
+	}
+	c.must(cli.Conflict, "register", "admit", "--dir", c.file("root"), c.request, "--out", c.file("again.txt"))
+	out, _ := c.must(cli.Done, "register", "fingerprint", c.file("invitation.txt"))
+	if strings.TrimSpace(out) != fingerprint {
+		t.Errorf("register fingerprint says %s", out)
+	}
+	out, _ = c.must(cli.Done, "register", "show", c.file("invitation.txt"), "--json")
+	if !strings.Contains(out, `"desk/vt20/crisis"`) || !strings.Contains(out, `"schakel.register/1"`) {
+		t.Errorf("register show:\n%s", out)
+	}
+}
+
+func TestCeremonyOfSeveralAtOneTable(t *testing.T) {
+	c := newCeremony(t)
+	c.begin("--threshold", "2", "--roots", "3")
+	c.must(cli.Done, "register", "admit", "--dir", c.file("root"), "--key", c.file("root/root-1/root.key"), "--key", c.file("root/root-3/root.key"),
+		c.request, "--out", c.file("invitation.txt"))
+	fingerprintOf(t, c.file("invitation.txt"))
+}
+
+// TestCeremonyByDrafts has every holder sign on a machine of an own.
+func TestCeremonyByDrafts(t *testing.T) {
+	c := newCeremony(t)
+	c.begin("--threshold", "2", "--roots", "3")
+	one, two := c.file("root/root-1/root.key"), c.file("root/root-2/root.key")
+	invitation, draft := c.file("invitation.txt"), c.file("invitation.txt.entries")
+	c.must(cli.Partly, "register", "admit", "--dir", c.file("root"), "--key", one, c.request, "--out", invitation)
+	if _, err := os.Stat(invitation); err == nil {
+		t.Fatal("an invitation came of one signature of two")
+	}
+	c.must(cli.Done, "register", "cosign", draft, "--key", two)
+	c.must(cli.Partly, "register", "admit", "--dir", c.file("root"), "--key", one, draft, "--out", invitation)
+	c.must(cli.Done, "register", "cosign", invitation, "--key", two)
+	fingerprintOf(t, invitation)
+}
+
+func TestCeremonyRefusals(t *testing.T) {
+	c := newCeremony(t)
+	c.begin()
+	admit := []string{"register", "admit", "--dir", c.file("root"), c.request, "--out", c.file("invitation.txt")}
+	c.must(cli.Unverified, append(admit, "--fingerprint", "12345 12345")...)
+	c.must(cli.Usage, "register", "init", "--dir", c.file("r"), "--relay", c.file("relay.json"), "--threshold", "3", "--roots", "2")
+	c.must(cli.NotFound, "register", "init", "--dir", c.file("r"), "--relay", c.file("none.json"))
+	if err := os.Chmod(c.file("root/root.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := c.must(cli.Refused, admit...); !strings.Contains(stderr, "can be read by others") {
+		t.Error(stderr)
+	}
+}
+
+func TestRootKeyUnderAPassphrase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("scrypt takes a second")
+	}
+	c := newCeremony(t)
+	phrase := writeFile(t, c.file("phrase"), "zes willekeurige woorden hier\n", 0o600)
+	c.begin("--key-passphrase-file", phrase)
+	content, err := os.ReadFile(c.file("root/root.key"))
+	if err != nil || !strings.HasPrefix(string(content), "age-encryption.org/") {
+		t.Fatalf("the key is not wrapped: %v", err)
+	}
+	admit := []string{"register", "admit", "--dir", c.file("root"), c.request, "--out", c.file("invitation.txt"), "--key-passphrase-file"}
+	wrong := writeFile(t, c.file("wrong"), "andere woorden\n", 0o600)
+	c.must(cli.Locked, append(admit, wrong)...)
+	c.must(cli.Done, append(admit, phrase)...)
+}

@@ -1,0 +1,98 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	"schakel/clients/schakel"
+)
+
+// commands are all commands that have a help page of ours.
+func commands() []string {
+	return strings.Split("ack|alarms|config|config show|demo|desks|doctor|inbox|init|join|person|person add|person list|"+
+		"read|register|register admit|register cosign|register fingerprint|register init|register relay|register show|"+
+		"run|send|sent|status|version|wait", "|")
+}
+
+func TestHelp(t *testing.T) {
+	p := newPlace(t)
+	for _, c := range append([]string{""}, commands()...) {
+		out, _ := p.must(0, append(strings.Fields(c), "--help")...)
+		golden(t, "help/"+strings.ReplaceAll("schakel "+c, " ", "-")+".txt", out)
+	}
+}
+
+// TestEveryCommandHasGoldenHelp fails when a command is added without its page.
+func TestEveryCommandHasGoldenHelp(t *testing.T) {
+	known := map[string]bool{"completion": true, "help": true, "bench": true}
+	for _, c := range commands() {
+		known[c] = true
+	}
+	p := newPlace(t)
+	line := regexp.MustCompile(`(?m)^  ([a-z]+) {2,}[A-Z]`)
+	for _, parent := range []string{"", "config", "person", "register"} {
+		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
+		for _, m := range line.FindAllStringSubmatch(out, -1) {
+			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {
+				t.Errorf("command %q has no golden help", name)
+			}
+		}
+	}
+}
+
+func fullNode() *scripted {
+	return &scripted{
+		body:   []byte(`{"vorm":["achterlating"],"feiten":"x","veiligContact":{"nietInformeren":["ouders"]},"melder":{"telefoon":"+31600000003"}}`),
+		alarms: []schakel.Alarm{{Kind: schakel.AlarmUnacknowledged, Subject: id1, Since: now(), Text: "Niemand bevestigde.", Remedy: "Bel +31600000007."}},
+		recipients: []schakel.Recipient{{Desk: "vt20/crisis", State: schakel.StateAcknowledged, At: now(), By: "P. Iket"},
+			{Desk: "politie-re03/oc", State: schakel.StateDelivered, At: now()}},
+	}
+}
+
+func reading() map[string][]string {
+	return map[string][]string{
+		"status": {"status"}, "inbox": {"inbox"}, "sent": {"sent"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
+		"desks": {"desks"}, "persons": {"person", "list"}, "wait": {"wait", "4f1c", "--for", "delivered"},
+	}
+}
+
+func TestReadingCommands(t *testing.T) {
+	p := newPlace(t)
+	p.serve(fullNode())
+	for name, args := range reading() {
+		out, _ := p.must(0, args...)
+		golden(t, "text/"+name+".txt", out)
+		out, _ = p.must(0, append(args, "--json")...)
+		golden(t, "json/"+name+".json", out)
+	}
+}
+
+// TestEveryDocumentHasASchema guards what scripts of partners rest on.
+func TestEveryDocumentHasASchema(t *testing.T) {
+	p := newPlace(t)
+	p.serve(fullNode())
+	all := reading()
+	all["config"], all["version"] = []string{"config", "show"}, []string{"version"}
+	for name, args := range all {
+		out, _ := p.must(0, append(args, "--json")...)
+		var d struct {
+			Schema string `json:"schema"`
+		}
+		if err := json.Unmarshal([]byte(out), &d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !regexp.MustCompile(`^schakel\.[a-z-]+/1$`).MatchString(d.Schema) {
+			t.Errorf("%s: schema %q", name, d.Schema)
+		}
+	}
+}
+
+func TestEmptyListsAreNotNull(t *testing.T) {
+	p := newPlace(t)
+	p.serve(&scripted{})
+	if out, _ := p.must(0, "alarms", "--json"); !strings.Contains(out, `"alarms": []`) {
+		t.Errorf("an empty list should be [], not null:\n%s", out)
+	}
+}

@@ -1,0 +1,115 @@
+package cli_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// scripted is a node that answers what the test says.
+type scripted struct {
+	sendErr, waitErr, personErr error
+	recipients                  []schakel.Recipient
+	body                        []byte
+	alarms                      []schakel.Alarm
+	drafts                      []schakel.Draft
+	acks                        []schakel.Acknowledgement
+}
+
+const (
+	hash1 = "4f1c09aa00000000000000000000000000000000000000000000000000000001"
+	id1   = "019ab2c0-6004-7b00-8a00-000000000004"
+	case1 = "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01"
+)
+
+func inbound() schakel.Summary {
+	return schakel.Summary{Hash: hash1, ID: id1, Case: case1, Inbound: true, Class: "melding", Urgency: message.Acute,
+		From: "arts/praktijk", Created: now().Add(-time.Minute), Received: now(), AckDue: now().Add(14 * time.Minute)}
+}
+
+func (n *scripted) outbound() schakel.Summary {
+	s := inbound()
+	s.Inbound, s.From, s.AckDue, s.Received = false, "vt20/crisis", time.Time{}, time.Time{}
+	s.Recipients = n.recipients
+	return s
+}
+
+func (n *scripted) Send(_ context.Context, d schakel.Draft) (schakel.Sent, error) {
+	n.drafts = append(n.drafts, d)
+	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
+}
+
+func (n *scripted) SendTest(context.Context, identity.DeskID) error { return nil }
+
+func (n *scripted) Acknowledge(_ context.Context, ref string, a schakel.Acknowledgement) (schakel.Sent, error) {
+	n.acks = append(n.acks, a)
+	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.personErr
+}
+
+func (n *scripted) List(_ context.Context, f schakel.Filter) ([]schakel.Summary, error) {
+	if f.Box == "sent" {
+		return []schakel.Summary{n.outbound()}, nil
+	}
+	return []schakel.Summary{inbound()}, nil
+}
+
+func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {
+	if ref != hash1[:len(ref)] {
+		return schakel.Letter{}, fmt.Errorf("%w: %q", schakel.ErrNotFound, ref)
+	}
+	return schakel.Letter{Summary: inbound(), To: []identity.DeskID{"politie-re03/oc", "vt20/crisis"}, Device: "019ab2c0-0000-7000-8000-000000000001", Body: n.body}, nil
+}
+
+func (n *scripted) Export(context.Context, string, identity.DeskID) ([]byte, error) {
+	return []byte("age"), nil
+}
+
+func (n *scripted) Trace(context.Context, string) (schakel.Summary, error) { return n.outbound(), nil }
+
+func (n *scripted) Wait(ctx context.Context, _ string, _ schakel.State) (schakel.Summary, error) {
+	if n.waitErr == context.DeadlineExceeded {
+		<-ctx.Done()
+		return schakel.Summary{}, ctx.Err()
+	}
+	return n.outbound(), n.waitErr
+}
+
+func (n *scripted) Subscribe() (<-chan schakel.Event, func()) {
+	events := make(chan schakel.Event)
+	return events, func() {}
+}
+
+func (n *scripted) Status(context.Context) (schakel.Status, error) {
+	return schakel.Status{Desk: "vt20/crisis", Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
+		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
+		KeysUntil: now().Add(16 * 24 * time.Hour)}, nil
+}
+
+func (n *scripted) Alarms(context.Context) ([]schakel.Alarm, error) { return n.alarms, nil }
+
+func (n *scripted) Directory(context.Context) ([]schakel.Desk, error) {
+	return []schakel.Desk{{ID: "knooppunt/piket", Org: "Landelijk Knooppunt", Role: identity.RoleKnooppunt, Region: "NL",
+		Telephone: "+31600000006", Devices: 1, Reachable: true}, {ID: "politie-re03/oc", Org: "Politie", Role: identity.RolePolitie}}, nil
+}
+
+func (n *scripted) Persons(context.Context) ([]schakel.Person, error) {
+	return []schakel.Person{{ID: identity.PersonID{7}, Name: "P. Iket", Function: "piketdienst", Telephone: "+31600000007"}}, nil
+}
+
+func (n *scripted) AddPerson(_ context.Context, p schakel.Person, _ string) (schakel.Person, error) {
+	p.ID = identity.PersonID{8}
+	return p, n.personErr
+}
+
+// refusal is what the protocol answers to BuZa writing to somebody else than the
+// knooppunt.
+func refusal() error {
+	return &protocol.Refusal{Rule: protocol.RuleAbroad, Reason: protocol.Text{NL: "nee", EN: "no"},
+		Remedy: protocol.Text{NL: "anders", EN: "send it to the knooppunt"},
+		Faults: []protocol.Fault{{At: "/veiligContact", Reason: protocol.Text{NL: "ontbreekt", EN: "is missing"}}}}
+}
