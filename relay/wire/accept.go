@@ -20,9 +20,6 @@ const (
 const (
 	readBuffer  = 1 << 10
 	writeBuffer = 512
-	// kernelBuffer bounds what a stalled peer pins in the kernel; the default
-	// grows to megabytes.
-	kernelBuffer = 64 << 10
 )
 
 // Accept upgrades a request to a connection, on the relay's side. The handler may
@@ -75,15 +72,5 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		early, _ := brw.Reader.Peek(n)
 		h.guard.pending = append([]byte(nil), early...)
 	}
-	limitKernel(conn)
 	return h.guard, bufio.NewReadWriter(bufio.NewReaderSize(h.guard, readBuffer), bufio.NewWriterSize(h.guard, writeBuffer)), nil
-}
-
-func limitKernel(conn net.Conn) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = t.NetConn()
-	}
-	if t, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
-		_ = t.SetWriteBuffer(kernelBuffer)
-	}
 }

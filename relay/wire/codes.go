@@ -55,6 +55,13 @@ func codeNames(c Code) (string, bool) {
 	return "", false
 }
 
+// EntryAnswer is the body of the answer to a POST on RegisterPath. Code is the text
+// of a Code; Index is that of the entry where it is "ok".
+type EntryAnswer struct {
+	Index uint64 `json:"index"`
+	Code  string `json:"code"`
+}
+
 // CloseCode is why a connection ended (RFC 6455, 7.4; 4000 and up are ours).
 type CloseCode uint16
 

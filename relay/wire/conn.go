@@ -189,11 +189,15 @@ func (c *Conn) Close(code CloseCode) error {
 	return nil
 }
 
-// CloseNow ends the connection without a word.
+// Hurry gives everything that is still read, written and closed CloseGrace from
+// now. Further calls, and the Close that follows, do not prolong it.
+func (c *Conn) Hurry() { c.guard.shut(CloseGrace) }
+
+// CloseNow ends the connection without a word. It may be called by any goroutine
+// and does not wait for the others.
 func (c *Conn) CloseNow() error {
 	c.guard.shut(0)
-	_ = c.guard.Close()
-	return c.ws.CloseNow()
+	return c.guard.Close()
 }
 
 // CloseCodeOf returns the code by which the peer closed, if err says that it did.

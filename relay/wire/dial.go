@@ -3,10 +3,8 @@ package wire
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -25,22 +23,19 @@ var (
 	ErrBusy = errors.New("the relay takes no more connections now")
 )
 
-// Pin returns the SHA-256 of the certificate's public key (SubjectPublicKeyInfo)
-// in base64, as the register's relay entry carries it.
-func Pin(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
+// Pin returns the SHA-256 of the certificate's SubjectPublicKeyInfo, as the
+// register's relay entry carries it (trust.Relay.TLS).
+func Pin(cert *x509.Certificate) [32]byte { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
 
 // PinnedTLS returns a client configuration that believes the pinned key and
 // nothing else: no authority can vouch for another relay.
-func PinnedTLS(pin string) *tls.Config {
+func PinnedTLS(pin [32]byte) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// The pin is the check, made in VerifyConnection for every connection.
 		InsecureSkipVerify: true, //nolint:gosec // see above
 		VerifyConnection: func(s tls.ConnectionState) error {
-			if len(s.PeerCertificates) == 0 || subtle.ConstantTimeCompare([]byte(Pin(s.PeerCertificates[0])), []byte(pin)) != 1 {
+			if len(s.PeerCertificates) == 0 || Pin(s.PeerCertificates[0]) != pin {
 				return ErrPin
 			}
 			return nil
@@ -48,7 +43,7 @@ func PinnedTLS(pin string) *tls.Config {
 	}
 }
 
-// Dial opens a connection to the relay at url ("https://host:port"), on the
+// Dial opens a connection to the relay at url ("wss://host:port"), on the
 // device's side. tlsConfig nil means no TLS at all, which only tests of the relay
 // use. The caller closes the Conn.
 func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error) {

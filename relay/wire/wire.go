@@ -69,5 +69,5 @@ const (
 	PingInterval   = 10 * time.Second
 	MessageTimeout = 30 * time.Second // from the first byte of a message to its last
 	WriteTimeout   = 30 * time.Second // for one WebSocket message to leave
-	CloseGrace     = 3 * time.Second  // for a close handshake, then the hard close
+	CloseGrace     = 5 * time.Second  // for a close handshake, then the hard close
 )

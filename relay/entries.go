@@ -1,0 +1,207 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+	"schakel/relay/queue"
+	"schakel/relay/register"
+	"schakel/relay/wire"
+)
+
+// fetch is an answer to Fetch on its way: several Register frames under one
+// checkpoint, made one at a time as the device takes them.
+type fetch struct {
+	checkpoint trust.Pinned
+	proof      []trust.Hash
+	next       uint64
+}
+
+// ask takes the frames about the register.
+func (s *session) ask(ctx context.Context, f wire.Frame) error {
+	allowed := s.meter.asks.AllowN(s.relay.config.Now(), 1)
+	switch f := f.(type) {
+	case wire.Fetch:
+		// One at a time: a further one takes the place of one that has not begun.
+		s.mu.Lock()
+		s.shared.asked = &f
+		s.mu.Unlock()
+		signal(s.wake)
+	case wire.Append:
+		code, index := wire.CodeRate, uint64(0)
+		if allowed {
+			var err error
+			index, err = s.relay.appendEntry(ctx, f.Entry, f.Recipients)
+			code = codeOf(err)
+		}
+		s.answer(32, wire.Appended{Tag: f.Tag, Index: index, Code: code})
+	case wire.WantKeys:
+		if !allowed {
+			return fmt.Errorf("%w: keys", errAsks)
+		}
+		return s.keys(f)
+	}
+	return nil
+}
+
+var errAsks = fmt.Errorf("%w: too many requests", wire.ErrFrame)
+
+// keys answers with what the register file has. A key that is not there is empty:
+// the device checks each against the log and knows what is missing.
+func (s *session) keys(f wire.WantKeys) error {
+	answer, weight := wire.KeysAre{Tag: f.Tag, Recipients: make([]string, len(f.Keys))}, 0
+	for i, k := range f.Keys {
+		recipient, _, err := s.relay.config.Register.Recipient(k.Device, k.Epoch)
+		if err != nil {
+			s.log.Error("recipient key cannot be read", "error", err.Error())
+		}
+		answer.Recipients[i] = recipient
+		weight += len(recipient)
+	}
+	s.answer(weight, answer)
+	return nil
+}
+
+// sendRegister adds the next piece of the register that the device asked for.
+func (s *session) sendRegister(frames []wire.Frame, asked *wire.Fetch) ([]wire.Frame, error) {
+	if s.fetching == nil && asked != nil {
+		if err := s.beginFetch(asked.From); err != nil {
+			return frames, err
+		}
+	}
+	f := s.fetching
+	if f == nil {
+		return frames, nil
+	}
+	piece := wire.Register{Checkpoint: f.checkpoint.Note, From: f.next, Proof: f.proof}
+	if f.next < f.checkpoint.Size {
+		entries, err := s.relay.config.Register.Entries(f.next, min(wire.MaxEntries, f.checkpoint.Size-f.next))
+		if err != nil {
+			return frames, fmt.Errorf("failed to read the register: %w", err)
+		}
+		piece.Entries = entries
+	}
+	f.next += uint64(len(piece.Entries))
+	piece.More = len(piece.Entries) > 0 && f.next < f.checkpoint.Size
+	if piece.More {
+		signal(s.wake)
+	} else {
+		s.fetching = nil
+	}
+	return append(frames, piece), nil
+}
+
+func (s *session) beginFetch(from uint64) error {
+	log := s.relay.config.Register
+	checkpoint, err := log.Checkpoint()
+	if err != nil {
+		return err
+	}
+	f := &fetch{checkpoint: checkpoint, next: from}
+	if from >= 1 && from < checkpoint.Size {
+		if f.proof, err = log.Proof(from, checkpoint.Size); err != nil {
+			return err
+		}
+	}
+	s.fetching = f
+	return nil
+}
+
+// appendEntry adds an entry to the register. Its signatures decide.
+func (r *Relay) appendEntry(ctx context.Context, entry []byte, recipients []string) (uint64, error) {
+	index, err := r.config.Register.Append(ctx, entry, recipients, r.config.Now())
+	if errors.Is(err, register.ErrFailed) {
+		r.fail(err)
+	}
+	r.metrics.entries.WithLabelValues(codeOf(err).String()).Inc()
+	return index, err
+}
+
+// watch follows the register: whenever it grows, sessions of devices that are no
+// longer active end, the others are told, and mailboxes stop waiting for revoked
+// devices.
+func (r *Relay) watch(ctx context.Context) {
+	known := uint64(0) // so that a crash between a revocation and its effect heals
+	for {
+		grown := r.config.Register.Grown()
+		if size := r.config.Register.Size(); size > known {
+			r.hub.each(func(s *session) { s.registerGrew(size) })
+			r.metrics.registerSize.Set(float64(size))
+			known = r.dropRevoked(ctx, known, size)
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *session) registerGrew(size uint64) {
+	s.mu.Lock()
+	entered := s.shared.entered
+	if entered {
+		s.shared.advanced = size
+	}
+	s.mu.Unlock()
+	if !entered {
+		return
+	}
+	if !s.relay.active(s.rights.Device) {
+		s.end(wire.CloseRevoked)
+		return
+	}
+	signal(s.wake)
+}
+
+// dropRevoked ends the part of devices revoked by the entries from known to size,
+// and returns how far it came.
+func (r *Relay) dropRevoked(ctx context.Context, known, size uint64) uint64 {
+	for known < size {
+		entries, err := r.config.Register.Entries(known, size-known)
+		if err != nil || len(entries) == 0 {
+			r.log.Error("register cannot be read", "error", fmt.Sprint(err))
+			return known
+		}
+		for _, raw := range entries {
+			if err := r.dropIfRevoked(ctx, raw); err != nil {
+				return known
+			}
+			known++
+		}
+	}
+	return known
+}
+
+func (r *Relay) dropIfRevoked(ctx context.Context, raw []byte) error {
+	e, err := trust.ParseEntry(raw)
+	if err != nil {
+		return nil // it was skipped by everybody
+	}
+	revoke, ok := e.Body.(trust.Revoke)
+	if !ok {
+		return nil
+	}
+	id, ok := revokedDevice(revoke.Of)
+	if !ok {
+		return nil
+	}
+	d, ok := r.config.Register.Register().Device(id)
+	if !ok || d.Revoked == 0 {
+		return nil
+	}
+	_, err = r.committer.Do(ctx, &queue.DropDevice{Desk: d.Desk, Device: id})
+	return err
+}
+
+func revokedDevice(s trust.Subject) (identity.DeviceID, bool) {
+	const prefix = trust.Subject(trust.KindDevice) + "/"
+	if len(s) <= len(prefix) || s[:len(prefix)] != prefix {
+		return identity.DeviceID{}, false
+	}
+	id, err := identity.ParseDeviceID(string(s[len(prefix):]))
+	return id, err == nil
+}

@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"container/list"
+	"net"
+	"sync"
+	"time"
+)
+
+// kernelBuffer bounds what a peer that stops reading pins in the kernel; left
+// alone it grows to megabytes.
+const kernelBuffer = 64 << 10
+
+// gate is the listener of devices. It bounds the connections that have not logged
+// in yet, which cost a handshake and prove nothing: when there are too many, the
+// oldest has to go, because an honest device takes milliseconds and a stalling
+// one takes all the time it gets.
+type gate struct {
+	net.Listener
+	limits  Limits
+	metrics *metrics
+
+	mu      sync.Mutex // guards what follows
+	pending *list.List // of *entering, oldest first
+	perHost map[string]int
+	closed  bool
+}
+
+func newGate(l net.Listener, limits Limits, m *metrics) *gate {
+	return &gate{Listener: l, limits: limits, metrics: m, pending: list.New(), perHost: make(map[string]int)}
+}
+
+// minStay is how long a pending connection is left in peace.
+const minStay = 500 * time.Millisecond
+
+// Accept returns the next connection that there is room for.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		raw, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if t, ok := raw.(*net.TCPConn); ok {
+			_ = t.SetWriteBuffer(kernelBuffer)
+		}
+		c := &entering{Conn: raw, gate: g, host: hostOf(raw), since: time.Now()}
+		if g.enter(c) {
+			return c, nil
+		}
+		g.metrics.shed.Inc()
+		_ = raw.Close()
+	}
+}
+
+func (g *gate) enter(c *entering) bool {
+	g.mu.Lock()
+	var victim *entering
+	defer func() {
+		g.mu.Unlock()
+		if victim != nil {
+			_ = victim.Conn.Close()
+			g.metrics.shed.Inc()
+		}
+	}()
+	if g.closed || g.perHost[c.host] >= g.limits.MaxPerHost {
+		return false
+	}
+	if g.pending.Len() >= g.limits.MaxPending {
+		oldest := g.pending.Front().Value.(*entering)
+		if c.since.Sub(oldest.since) < minStay {
+			return false
+		}
+		victim = oldest
+		g.leave(oldest)
+	}
+	c.place = g.pending.PushBack(c)
+	g.perHost[c.host]++
+	return true
+}
+
+// leave takes c from the list; g.mu is held.
+func (g *gate) leave(c *entering) {
+	if c.place == nil {
+		return
+	}
+	g.pending.Remove(c.place)
+	c.place = nil
+	if g.perHost[c.host]--; g.perHost[c.host] <= 0 {
+		delete(g.perHost, c.host)
+	}
+}
+
+// shut stops accepting.
+func (g *gate) shut() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	_ = g.Listener.Close()
+}
+
+func hostOf(c net.Conn) string {
+	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
+	if err != nil {
+		return c.RemoteAddr().String()
+	}
+	return host
+}
+
+// entering is a connection that counts as pending until settled or closed.
+type entering struct {
+	net.Conn
+	gate  *gate
+	host  string
+	since time.Time
+	place *list.Element // guarded by gate.mu
+}
+
+// settle makes room for others: the device has logged in.
+func (c *entering) settle() {
+	c.gate.mu.Lock()
+	defer c.gate.mu.Unlock()
+	c.gate.leave(c)
+}
+
+// Close closes the connection and makes room.
+func (c *entering) Close() error {
+	c.settle()
+	return c.Conn.Close()
+}

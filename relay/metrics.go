@@ -1,0 +1,81 @@
+package relay
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are the relay's numbers. Labels are codes from fixed tables: no device,
+// desk or organisation ever.
+type metrics struct {
+	sessions     prometheus.Gauge
+	registerSize prometheus.Gauge
+	logins       *prometheus.CounterVec // result
+	closes       *prometheus.CounterVec // code
+	puts         *prometheus.CounterVec // code
+	entries      *prometheus.CounterVec // code
+	expired      *prometheus.CounterVec // delivered
+	stored       prometheus.Counter
+	deliveries   prometheus.Counter
+	acks         prometheus.Counter
+	damaged      prometheus.Counter
+	panics       prometheus.Counter
+	shed         prometheus.Counter
+	batch        prometheus.Histogram
+}
+
+func newMetrics(reg *prometheus.Registry) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "schakel", Subsystem: "relay", Name: name, Help: help})
+	}
+	vector := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "schakel", Subsystem: "relay", Name: name, Help: help}, []string{label})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "schakel", Subsystem: "relay", Name: name, Help: help})
+	}
+	m := &metrics{
+		sessions:     gauge("sessions", "Devices with a live session."),
+		registerSize: gauge("register_entries", "Entries in the register."),
+		logins:       vector("logins_total", "Logins by result.", "result"),
+		closes:       vector("sessions_closed_total", "Sessions ended, by close code.", "code"),
+		puts:         vector("puts_total", "Envelopes offered, by answer.", "code"),
+		entries:      vector("entries_total", "Register entries offered, by answer.", "code"),
+		expired:      vector("expired_total", "Envelopes and notices that reached their expiry.", "delivered"),
+		stored:       counter("stored_total", "Envelopes promised in custody receipts."),
+		deliveries:   counter("deliveries_total", "Envelopes and notices handed to devices."),
+		acks:         counter("acks_total", "Acknowledgements by devices."),
+		damaged:      counter("damaged_records_total", "Records that failed their checksum."),
+		panics:       counter("panics_total", "Sessions ended by a fault of the program."),
+		shed:         counter("shed_total", "Connections turned away for lack of room."),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "schakel", Subsystem: "relay", Name: "batch_operations",
+			Help: "Operations per durable batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
+		}),
+	}
+	reg.MustRegister(m.sessions, m.registerSize, m.logins, m.closes, m.puts, m.entries, m.expired,
+		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// adminServer serves health and metrics. Its listener belongs on loopback.
+func (r *Relay) adminServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !r.ready.Load() {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{}))
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10}
+}
