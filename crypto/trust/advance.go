@@ -37,6 +37,7 @@ type Update struct {
 	From       uint64
 	Entries    [][]byte // all of From up to the checkpoint's size
 	Proof      []Hash   // from From to the checkpoint's size; empty where they are equal
+	bytes      int      // of what Add took
 }
 
 // Add appends a piece of a long update, as a relay sends it in several frames, and
@@ -46,21 +47,22 @@ func (u *Update) Add(from uint64, entries [][]byte) error {
 		return fmt.Errorf("%w: piece begins at %d, want %d", ErrEntries, from, u.From+uint64(len(u.Entries)))
 	}
 	u.Entries = append(u.Entries, entries...)
-	return u.bounded()
+	u.bytes += total(entries)
+	return bounded(len(u.Entries), u.bytes)
 }
 
-func (u *Update) bounded() error {
-	if uint64(len(u.Entries)) > MaxEntries {
-		return fmt.Errorf("%w: %d entries", ErrTooLarge, len(u.Entries))
-	}
-	total := 0
-	for _, e := range u.Entries {
-		total += len(e)
-	}
-	if total > MaxUpdateBytes {
-		return fmt.Errorf("%w: %d bytes in one update", ErrTooLarge, total)
+func bounded(entries, bytes int) error {
+	if entries > MaxEntries || bytes > MaxUpdateBytes {
+		return fmt.Errorf("%w: %d entries of %d bytes in one update", ErrTooLarge, entries, bytes)
 	}
 	return nil
+}
+
+func total(entries [][]byte) (n int) {
+	for _, e := range entries {
+		n += len(e)
+	}
+	return n
 }
 
 // Pin returns what to pin for the register as it is, before any checkpoint: a
@@ -120,7 +122,7 @@ func (r *Register) continued(old Pinned, c Checkpoint, u Update) (*Register, err
 	if c.Size > MaxEntries {
 		return nil, fmt.Errorf("%w: %d entries", ErrTooLarge, c.Size)
 	}
-	if err := u.bounded(); err != nil {
+	if err := bounded(len(u.Entries), total(u.Entries)); err != nil {
 		return nil, err
 	}
 	if u.From != old.Size || uint64(len(u.Entries)) != c.Size-old.Size {

@@ -110,7 +110,11 @@ func ParseEntry(raw []byte) (Entry, error) {
 	if !n.ordered(e.Body.signers()) {
 		return Entry{}, fmt.Errorf("%w: signatures out of order, twice, or of no use on this kind", ErrFormat)
 	}
-	if text, err := entryText(e.Body, e.Place); err != nil || text != n.text {
+	text, err := entryText(e.Body, e.Place)
+	if err != nil {
+		return Entry{}, err
+	}
+	if text != n.text {
 		return Entry{}, fmt.Errorf("%w: another spelling of the same entry", ErrFormat)
 	}
 	return e, nil
