@@ -3,11 +3,19 @@ package schakel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"schakel/clients/protocol"
 	"schakel/clients/store"
 	"schakel/crypto/identity"
+	"schakel/crypto/seal"
+	"schakel/relay/wire"
 )
 
 // Config is what a Node needs. Store is required and must be enrolled (see [Join]).
@@ -15,102 +23,163 @@ type Config struct {
 	Store *store.Store
 	Now   func() time.Time // default time.Now
 	Log   *slog.Logger     // default discards
+
+	// Every is how often the node looks at its timers: deliveries to make again,
+	// statements, keys, alarms. Default one second.
+	Every time.Duration
 }
 
-// Node is one device's end of the chain.
+// Node is one device's end of the chain. Its methods may be called from any
+// goroutine.
 type Node struct {
-	cfg Config
+	store     *store.Store
+	now       func() time.Time
+	log       *slog.Logger
+	every     time.Duration
+	catalogue *protocol.Catalogue
+	dev       store.Device
+	keys      *seal.DeviceKeys
+	parsed    *seal.Recipients // public keys of others, checked against the register
+	events    subscribers
+	work      chan struct{} // wakes upkeep
+	recheck   atomic.Bool   // a connection stands: offer keys and persons now
+
+	mu      sync.Mutex // guards what follows
+	dir     directory
+	epochs  map[uint64]*seal.EpochKey
+	session *session // nil while there is no connection
+	conn    connection
+	stating map[identity.DeskID]time.Time // when a statement to that desk is due
 }
 
-var errNotBuilt = errors.New("not built yet")
+// maxParsed bounds the public keys kept in memory, about 4 KiB each.
+const maxParsed = 4096
 
 // New returns a Node over an enrolled store. It starts nothing.
-func New(cfg Config) (*Node, error) { return &Node{cfg: cfg}, nil }
+func New(cfg Config) (*Node, error) {
+	n := newNode(cfg)
+	return n, n.store.View(context.Background(), n.load)
+}
+
+func newNode(cfg Config) *Node {
+	n := &Node{
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every,
+		catalogue: protocol.V1(), parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
+		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
+	}
+	if n.now == nil {
+		n.now = time.Now
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.every <= 0 {
+		n.every = time.Second
+	}
+	return n
+}
+
+// load reads what does not change while the node lives, and the register.
+func (n *Node) load(tx *store.Tx) (err error) {
+	if n.dev, err = tx.Device(); errors.Is(err, store.ErrNotFound) {
+		return ErrNotEnrolled
+	} else if err != nil {
+		return err
+	}
+	n.keys = &seal.DeviceKeys{ID: n.dev.ID, Sign: n.dev.Sign, Login: n.dev.Login}
+	if n.dir, err = loadDirectory(tx); err != nil {
+		return err
+	}
+	if _, ok := n.dir.Device(n.dev.ID); !ok {
+		return fmt.Errorf("%w: the register does not hold this device", ErrNotEnrolled)
+	}
+	return n.loadEpochs(tx)
+}
+
+func (n *Node) loadEpochs(tx *store.Tx) error {
+	stored, err := tx.EpochKeys()
+	if err != nil {
+		return err
+	}
+	for _, k := range stored {
+		key, err := seal.ParseEpochKey(k.Number, k.Secret)
+		if err != nil {
+			return err
+		}
+		n.epochs[k.Number] = key
+	}
+	return nil
+}
 
 // Run keeps the connection, the outbox, the statements, the keys and the alarms
-// going until ctx ends. It reconnects by itself, with full jitter.
-func (n *Node) Run(ctx context.Context) error { return errNotBuilt }
-
-// Send checks, signs and seals a message and puts it on disk. It travels when the
-// connection stands; use Wait to see it travel.
-func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) { return Sent{}, errNotBuilt }
-
-// SendTest sends an empty test delivery to a desk: it pages nobody and enters no case.
-func (n *Node) SendTest(ctx context.Context, to identity.DeskID) error { return errNotBuilt }
-
-// List returns the messages that f selects: urgent first, then newest first.
-func (n *Node) List(ctx context.Context, f Filter) ([]Summary, error) { return nil, errNotBuilt }
-
-// Read returns one message and notes that it was opened.
-func (n *Node) Read(ctx context.Context, ref string) (Letter, error) { return Letter{}, errNotBuilt }
-
-// Acknowledge sends the ontvangstbevestiging of a named person for an inbound
-// message and shows the relay that it is attended to.
-func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (Sent, error) {
-	return Sent{}, errNotBuilt
+// going until ctx ends. It reconnects by itself, with full jitter. It returns nil
+// when ctx ended, and an error only when the store can no longer be trusted.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.stayConnected(ctx) })
+	g.Go(func() error { return n.upkeep(ctx) })
+	return g.Wait()
 }
 
-// Trace returns an outbound message's state with each addressed desk.
-func (n *Node) Trace(ctx context.Context, ref string) (Summary, error) { return Summary{}, errNotBuilt }
+// Desk returns the desk of this device.
+func (n *Node) Desk() identity.DeskID { return n.dev.Desk }
 
-// Wait blocks until every addressed desk has reached at least state (or one has
-// rejected), or ctx ends.
-func (n *Node) Wait(ctx context.Context, ref string, state State) (Summary, error) {
-	return Summary{}, errNotBuilt
+// Device returns the identifier of this device.
+func (n *Node) Device() identity.DeviceID { return n.dev.ID }
+
+func (n *Node) dial(ctx context.Context) (*wire.Conn, error) {
+	relay := n.directory().relay
+	return wire.Dial(ctx, endpoint(relay), tlsFor(relay))
 }
 
-// Status returns the state of this device.
-func (n *Node) Status(ctx context.Context) (Status, error) { return Status{}, errNotBuilt }
-
-// Alarms returns what a person must act on, oldest first.
-func (n *Node) Alarms(ctx context.Context) ([]Alarm, error) { return nil, errNotBuilt }
-
-// Directory returns the desks of the register that this desk may write to.
-func (n *Node) Directory(ctx context.Context) ([]Desk, error) { return nil, errNotBuilt }
-
-// AddPerson makes a person's key, certifies it by the organisation and publishes
-// it. The organisation's key must be on this device.
-func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, error) {
-	return Person{}, errNotBuilt
+// update runs f in a writing transaction. A store that broke ends the node: what
+// it does not remember it must not acknowledge.
+func (n *Node) update(ctx context.Context, f func(*store.Tx) error) error {
+	err := n.store.Update(ctx, f)
+	for _, broken := range []error{store.ErrBroken, store.ErrDamaged, store.ErrTampered, store.ErrRolledBack, store.ErrClosed} {
+		if errors.Is(err, broken) {
+			return &fatalError{err}
+		}
+	}
+	return err
 }
 
-// Persons returns the persons whose keys are on this device.
-func (n *Node) Persons(ctx context.Context) ([]Person, error) { return nil, errNotBuilt }
-
-// Subscribe returns events from now on. A subscriber that does not keep up loses
-// the oldest ones: events are hints to look again. cancel ends it.
-func (n *Node) Subscribe() (events <-chan Event, cancel func()) { return nil, func() {} }
-
-// Export returns the newest delivery of an outbound message to a desk as its bare
-// age file: what a device of that desk can open with the stock age program.
-func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
-	return nil, errNotBuilt
+// epochKey returns this device's key of an epoch, or seal.ErrNoEpochKey when it
+// was never made or is destroyed.
+func (n *Node) epochKey(number uint64) (*seal.EpochKey, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if k, ok := n.epochs[number]; ok {
+		return k, nil
+	}
+	return nil, seal.ErrNoEpochKey
 }
 
-// InitOptions say who a new device is.
-type InitOptions struct {
-	Org       identity.OrgID
-	OrgName   string
-	OIN       string
-	Desk      identity.DeskID
-	Role      identity.Role
-	Region    string
-	Telephone string
+func (n *Node) attach(s *session) {
+	n.mu.Lock()
+	n.session = s
+	n.mu.Unlock()
 }
 
-// Init makes the organisation's and the device's keys in an empty store and
-// returns the admission request for the root holders. Called again it returns the
-// same request.
-func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (request []byte, err error) {
-	return nil, errNotBuilt
+func (n *Node) detach(s *session) {
+	n.mu.Lock()
+	if n.session == s {
+		n.session = nil
+	}
+	n.mu.Unlock()
 }
 
-// Join checks the invitation against the fingerprint read out by telephone, enters
-// organisation, desk and device into the register through the relay, fetches and
-// verifies the whole register, and publishes the first epoch keys.
-func Join(ctx context.Context, st *store.Store, invitation []byte, fingerprint string, now func() time.Time) error {
-	return errNotBuilt
+// live returns the session that stands, or nil.
+func (n *Node) live() *session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.session
 }
 
-// InvitationFingerprint returns what the root holders read out for an invitation.
-func InvitationFingerprint(invitation []byte) (string, error) { return "", errNotBuilt }
+// poke makes upkeep look now instead of at its next tick.
+func (n *Node) poke() {
+	select {
+	case n.work <- struct{}{}:
+	default:
+	}
+}

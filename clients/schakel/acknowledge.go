@@ -1,0 +1,182 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/relay/wire"
+)
+
+// Acknowledge sends the ontvangstbevestiging of a named person for an inbound
+// message and shows the relay that it is attended to. It refuses with ErrNotFound,
+// ErrAcknowledged, ErrNothingToAck, ErrUnknownPerson, ErrPIN or a *protocol.Refusal.
+func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (Sent, error) {
+	row, err := n.acknowledgeable(ctx, ref)
+	if err != nil {
+		return Sent{}, err
+	}
+	p, err := n.person(ctx, a.Person)
+	if err != nil {
+		return Sent{}, err
+	}
+	if a.Status == "" {
+		a.Status = protocol.StatusTaken
+	}
+	body, err := n.catalogue.AcknowledgementBody(protocol.Acknowledgement{
+		Confirms: row.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone,
+		Status: a.Status, FirstAction: a.FirstAction, AnswerBy: a.AnswerBy,
+	})
+	if err != nil {
+		return Sent{}, err
+	}
+	m, err := n.compose(ctx, Draft{
+		Class: protocol.ClassAcknowledgement, Urgency: row.Urgency, Answers: row.Hash.String(),
+		To: []identity.DeskID{row.Peer}, Body: body, Person: p.ID.String(),
+	})
+	if err != nil {
+		return Sent{}, err
+	}
+	key, err := n.unlock(ctx, p.ID.String(), a.PIN)
+	if err != nil {
+		return Sent{}, err
+	}
+	m.Person = key.ID[:]
+	if err := n.catalogue.Check(protocol.DraftOf(m, n.directory().role)); err != nil {
+		return Sent{}, err
+	}
+	sent, err := n.commit(ctx, m, key, func(tx *store.Tx, signed message.Signed) error {
+		return n.attended(tx, row, p, signed)
+	})
+	if err == nil {
+		n.showAttended(ctx, row)
+		n.stateSoon(row.Peer)
+	}
+	return sent, err
+}
+
+// acknowledgeable returns an inbound message that still asks for a person.
+func (n *Node) acknowledgeable(ctx context.Context, ref string) (row store.Message, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) (err error) { row, err = find(tx, ref); return err })
+	switch {
+	case err != nil:
+		return row, err
+	case row.Direction != store.In, row.Class == protocol.ClassAcknowledgement:
+		return row, fmt.Errorf("%w: %s", ErrNothingToAck, row.Hash)
+	case !row.Acknowledged.IsZero():
+		return row, fmt.Errorf("%w: by %s", ErrAcknowledged, row.AcknowledgedBy)
+	}
+	return row, nil
+}
+
+// attended notes here what the acknowledgement says to others.
+func (n *Node) attended(tx *store.Tx, row store.Message, p store.Person, ack message.Signed) error {
+	now := n.now()
+	if err := tx.SetOpened(row.Hash, now, p.ID); err != nil {
+		return err
+	}
+	err := tx.SetAcknowledged(row.Hash, store.Acknowledgement{Desk: n.dev.Desk, At: now, Person: p.Name, Message: ack.Hash()})
+	if err != nil {
+		return err
+	}
+	if err := tx.Audit("acknowledged", row.Hash.String(), p.ID, now); err != nil {
+		return err
+	}
+	return tx.SetStatus(row.Peer, delivery.Status{Message: row.Hash, Opened: unix(now), Acknowledged: unix(now)})
+}
+
+// showAttended stops the relay's ladder for a message. The token is worth nothing
+// to anybody else: the sender believes only the person's signature (attack H07).
+func (n *Node) showAttended(ctx context.Context, row store.Message) {
+	s := n.live()
+	if s == nil || len(row.Attended) != 32 {
+		return
+	}
+	if err := s.say(ctx, wire.Attended{ID: row.Envelope, Token: [32]byte(row.Attended)}); err != nil {
+		n.log.Info("attended token not shown yet", "envelope", row.Envelope)
+	}
+}
+
+// showAllAttended repeats the tokens of what was acknowledged while there was no
+// connection. Showing one twice is harmless.
+func (s *session) showAllAttended(ctx context.Context) error {
+	var rows []store.Message
+	err := s.n.store.View(ctx, func(tx *store.Tx) (err error) {
+		rows, err = tx.Messages(store.Query{Direction: store.In, Limit: maxReshown})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if !row.Acknowledged.IsZero() && s.n.now().Sub(row.Received) < life {
+			s.n.showAttended(ctx, row)
+		}
+	}
+	return nil
+}
+
+// maxReshown bounds the tokens that a new session repeats.
+const maxReshown = 200
+
+// person finds a person of this device by identifier or by name.
+func (n *Node) person(ctx context.Context, who string) (store.Person, error) {
+	var found []store.Person
+	err := n.store.View(ctx, func(tx *store.Tx) error {
+		all, err := tx.Persons()
+		for _, p := range all {
+			if p.ID.String() == who || strings.EqualFold(p.Name, who) {
+				found = append(found, p)
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return store.Person{}, err
+	case len(found) == 0:
+		return store.Person{}, fmt.Errorf("%w: %.80q", ErrUnknownPerson, who)
+	case len(found) > 1:
+		return store.Person{}, fmt.Errorf("%w: %.80q names %d persons; give the identifier", ErrUnknownPerson, who, len(found))
+	}
+	return found[0], nil
+}
+
+// opened notes that a message was read here, which its sender hears.
+func (n *Node) opened(ctx context.Context, row store.Message) error {
+	if row.Direction != store.In || !row.Opened.IsZero() {
+		return nil
+	}
+	now := n.now()
+	err := n.update(ctx, func(tx *store.Tx) error {
+		if err := tx.SetOpened(row.Hash, now, identity.PersonID{}); err != nil {
+			return err
+		}
+		if err := tx.Audit("opened", row.Hash.String(), identity.PersonID{}, now); err != nil {
+			return err
+		}
+		return tx.SetStatus(row.Peer, delivery.Status{Message: row.Hash, Opened: unix(now)})
+	})
+	if errors.Is(err, store.ErrReadOnly) {
+		return nil // a store opened to save what can be read
+	}
+	n.stateSoon(row.Peer)
+	return err
+}
+
+// lastMoment keeps time.Time zero values out of arithmetic.
+func lastMoment(ts ...time.Time) (t time.Time) {
+	for _, x := range ts {
+		if x.After(t) {
+			t = x
+		}
+	}
+	return t
+}

@@ -1,0 +1,88 @@
+package schakel
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+)
+
+// Alarms returns what a person must act on, oldest first.
+func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Alarms()
+		for _, a := range rows {
+			text, remedy := n.explain(AlarmKind(a.Kind), a)
+			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Since: a.At.UTC(), Text: text, Remedy: remedy})
+		}
+		return err
+	})
+	return out, err
+}
+
+// ClearAlarm ends an alarm that a person has dealt with; it comes back when its
+// cause does. It returns ErrNotFound when there is no such alarm.
+func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) error {
+	err := n.update(ctx, func(tx *store.Tx) error {
+		if err := tx.ClearAlarm(string(kind), subject); err != nil {
+			return err
+		}
+		return tx.Audit("alarm-cleared-"+string(kind), subject, identity.PersonID{}, n.now())
+	})
+	if isNotFound(err) {
+		return fmt.Errorf("%w: alarm %s", ErrNotFound, kind)
+	}
+	return err
+}
+
+// explain says in plain Dutch what an alarm means and what to do now. An alarm that
+// concerns a desk names its telephone number: software that failed is no way to
+// reach somebody.
+func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	desk := identity.DeskID(a.Code)
+	call := n.call(desk)
+	switch kind {
+	case AlarmUnacknowledged:
+		return fmt.Sprintf("%s heeft uw bericht nog niet bevestigd.", desk), call
+	case AlarmUndelivered:
+		return fmt.Sprintf("%s heeft uw bericht nog niet ontvangen.", desk), call
+	case AlarmGap:
+		return fmt.Sprintf("Er ontbreekt een bericht van %s. Het is opnieuw gevraagd.", desk), call
+	case AlarmSilence:
+		return fmt.Sprintf("%s geeft geen levensteken meer.", desk), call
+	case AlarmEquivocation:
+		return "Een apparaat gebruikte hetzelfde nummer voor twee berichten.", "Bel het bureau. Bewaar beide berichten."
+	case AlarmForged:
+		return "Een bericht had niet de handtekening die erbij hoort. Het is geweigerd.", "Waarschuw de beheerder. Het bericht is apart bewaard."
+	case AlarmNotAddressed:
+		return "Een bericht was niet voor dit bureau ondertekend. Het is geweigerd.", "Waarschuw de beheerder."
+	case AlarmKeySwap:
+		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
+	case AlarmRegister:
+		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
+	case AlarmConflict:
+		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
+	case AlarmTampered:
+		return "Een bericht is onderweg veranderd. Het is geweigerd en wordt opnieuw gestuurd.", "Gebeurt dit vaker: waarschuw de beheerder."
+	case AlarmEpochs:
+		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
+	}
+	return string(kind), "Waarschuw de beheerder."
+}
+
+func registerWord(code string) string {
+	if code == "skipped" {
+		return "een regel is niet bevoegd ondertekend en telt niet"
+	}
+	return "de relay toont een ander register dan eerst"
+}
+
+func (n *Node) call(desk identity.DeskID) string {
+	state, ok := n.directory().Desk(desk)
+	if !ok || strings.TrimSpace(state.Phone) == "" {
+		return "Bel het bureau."
+	}
+	return "Bel " + state.Phone + "."
+}

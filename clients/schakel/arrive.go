@@ -1,0 +1,322 @@
+package schakel
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/relay/wire"
+)
+
+// arrived takes deliveries in the order in which they came. While the register is
+// being fetched they wait: the credit bounds how many.
+func (s *session) arrived(ctx context.Context, batch []wire.Deliver) error {
+	if s.syncing || len(s.held) > 0 {
+		s.held = append(s.held, batch...)
+		return nil
+	}
+	return s.judged(ctx, batch, false)
+}
+
+// judged opens, verifies and stores a batch, and only then acknowledges it. With
+// final set the register is as new as it gets: what cannot be judged now is kept
+// apart instead of waited for.
+func (s *session) judged(ctx context.Context, batch []wire.Deliver, final bool) error {
+	dir, now := s.n.directory(), s.n.now()
+	arrivals := make([]arrival, 0, len(batch))
+	for i, d := range batch {
+		a := s.n.judge(d.Envelope, dir, now)
+		if a.fault != nil && a.fault.wait && !final {
+			s.held = append(batch[i:len(batch):len(batch)], s.held...)
+			batch = batch[:i]
+			break
+		}
+		arrivals = append(arrivals, a)
+	}
+	if err := s.n.take(ctx, arrivals); err != nil {
+		return err
+	}
+	if err := s.handBack(ctx, batch); err != nil || len(s.held) == 0 {
+		return err
+	}
+	return s.fetchRegister(ctx)
+}
+
+// handBack acknowledges what is on disk and gives the credit back.
+func (s *session) handBack(ctx context.Context, batch []wire.Deliver) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	size := uint32(0)
+	for _, d := range batch {
+		size += uint32(len(d.Envelope))
+	}
+	return s.say(ctx, wire.Ack{Position: batch[len(batch)-1].Position},
+		wire.Credit{Messages: uint32(len(batch)), Bytes: size})
+}
+
+// intake collects what a transaction changes that others are to hear of, once it
+// is on disk.
+type intake struct {
+	n      *Node
+	tx     *store.Tx
+	now    time.Time
+	events []Event
+	state  map[identity.DeskID]bool // desks that a statement is due to
+}
+
+func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
+	in.events = append(in.events, Event{Kind: kind, Message: h.String(), Desk: string(desk), At: in.now})
+}
+
+// take stores arrivals in one transaction.
+func (n *Node) take(ctx context.Context, arrivals []arrival) error {
+	if len(arrivals) == 0 {
+		return nil
+	}
+	var in *intake
+	err := n.update(ctx, func(tx *store.Tx) error {
+		in = &intake{n: n, tx: tx, now: n.now(), state: map[identity.DeskID]bool{}}
+		for i := range arrivals {
+			if err := in.one(&arrivals[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n.events.publish(in.events...)
+	for desk := range in.state {
+		n.stateSoon(desk)
+	}
+	return nil
+}
+
+func (in *intake) one(a *arrival) error {
+	if a.fault != nil && !a.proven {
+		return in.refuse(a)
+	}
+	if a.delivery.Kind.Counted() {
+		verdict, err := in.count(a)
+		if err != nil {
+			return err
+		}
+		switch verdict {
+		case store.Replay:
+			return in.tx.CountRejected("replay")
+		case store.Equivocation:
+			a.fault = &fault{reason: "equivocation", alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
+		}
+	}
+	if err := in.supersede(a); err != nil {
+		return err
+	}
+	if a.fault != nil {
+		return in.refuse(a)
+	}
+	switch a.delivery.Kind {
+	case delivery.KindMessage:
+		return in.message(a)
+	case delivery.KindStatement:
+		return in.statement(a)
+	case delivery.KindCopy:
+		return in.copy(a)
+	}
+	in.event(EventReceived, message.Hash{}, a.from) // a test
+	return nil
+}
+
+// count notes the counter of a delivery that its device really sealed.
+func (in *intake) count(a *arrival) (store.Verdict, error) {
+	dir := in.n.directory()
+	me, _ := dir.Device(in.n.dev.ID)
+	peer, _ := dir.Device(a.header.Sealer)
+	in.state[a.from] = true
+	return in.tx.Arrived(store.Arrival{
+		Device: a.header.Sealer, Desk: a.from, Counter: a.delivery.Counter,
+		Envelope: a.header.ID, Digest: sha256.Sum256(a.raw), At: in.now,
+		FromStart: me.Since < peer.Since,
+	})
+}
+
+// supersede explains gaps: counters that will never come, because this delivery
+// takes their place. Only devices of the same desk are believed about each other
+// (attack H05).
+func (in *intake) supersede(a *arrival) error {
+	dir := in.n.directory()
+	for _, old := range a.delivery.Supersedes {
+		d, ok := dir.Device(old.Sealer)
+		if !ok || d.Desk != a.from {
+			if err := in.tx.CountRejected("supersedes-of-another"); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := in.tx.MarkSuperseded(old.Sealer, d.Desk, old.Counter, in.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse keeps account of what was not accepted: a count, an audit line, evidence
+// where it may be of use, an alarm where somebody must look, and the rule for the
+// sender where it can mend something.
+func (in *intake) refuse(a *arrival) error {
+	f := a.fault
+	in.n.log.Warn("delivery refused", "reason", f.reason, "envelope", a.header.ID)
+	if err := in.tx.Audit("refused-"+f.reason, a.header.ID.String(), identity.PersonID{}, in.now); err != nil {
+		return err
+	}
+	if f.quarantine || f.wait || f.alarm != "" {
+		if _, err := in.tx.Quarantine(store.Quarantined{Reason: f.reason, At: in.now, Raw: a.raw}); err != nil {
+			return err
+		}
+	} else if err := in.tx.CountRejected(f.reason); err != nil {
+		return err
+	}
+	if f.alarm != "" {
+		if err := in.raise(f.alarm, a.header.ID.String(), f.reason); err != nil {
+			return err
+		}
+	}
+	in.events = append(in.events, Event{Kind: EventRejected, Desk: string(a.from), At: in.now})
+	if f.rule == "" || a.signed.Raw == nil {
+		return nil
+	}
+	in.state[a.from] = true
+	return in.tx.SetStatus(a.from, delivery.Status{Message: a.signed.Hash(), Received: unix(in.now), Rejected: unix(in.now), Rule: f.rule})
+}
+
+func (in *intake) raise(kind AlarmKind, subject, code string) error {
+	fresh, err := in.tx.RaiseAlarm(string(kind), subject, code, in.now)
+	if fresh {
+		in.events = append(in.events, Event{Kind: EventAlarm, Message: subject, At: in.now})
+	}
+	return err
+}
+
+// message stores a verified message, once, whatever the number of deliveries that
+// brought it. Another message under a known identifier is refused (attack H02).
+func (in *intake) message(a *arrival) error {
+	m, hash := a.signed.Message, a.signed.Hash()
+	if clash, err := in.clash(m.ID, hash); err != nil {
+		return err
+	} else if clash {
+		a.fault = &fault{reason: "identifier-reused", alarm: AlarmConflict, quarantine: true, err: message.ErrFormat}
+		return in.refuse(a)
+	}
+	row := storedMessage(a.signed, store.In, m.Sender.Desk, in.now)
+	row.Envelope, row.Attended = a.header.ID, a.delivery.Attended
+	fresh, err := in.tx.SaveMessage(row)
+	if err != nil {
+		return err
+	}
+	in.state[a.from] = true
+	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil || !fresh {
+		return err
+	}
+	if err := in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...); err != nil {
+		return err
+	}
+	in.event(EventReceived, hash, a.from)
+	return in.acknowledged(a.signed, a.from)
+}
+
+func (in *intake) clash(id message.ID, hash message.Hash) (bool, error) {
+	known, err := in.tx.HashOf(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && known != hash, err
+}
+
+// acknowledged applies an ontvangstbevestiging: only this, signed by a person of
+// the recipient desk, makes a message of ours acknowledged.
+func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
+	m := s.Message
+	if m.Heading.Class != protocol.ClassAcknowledgement || len(m.Heading.Answers) == 0 {
+		return nil
+	}
+	answered := m.Heading.Answers[0].Hash
+	err := in.tx.SetAcknowledged(answered, store.Acknowledgement{
+		Desk: from, At: time.Unix(int64(m.Created), 0), Person: signerName(m.Body), Message: s.Hash(),
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return in.tx.CountRejected("acknowledges-unknown")
+	}
+	if err != nil {
+		return err
+	}
+	for _, kind := range []AlarmKind{AlarmUnacknowledged, AlarmUndelivered} {
+		if err := in.tx.ClearAlarm(string(kind), subject(answered, from)); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	in.event(EventAcknowledged, answered, from)
+	return nil
+}
+
+// signerName reads the name that a person gives in the body of an
+// ontvangstbevestiging; its form was checked by the protocol.
+func signerName(body []byte) string {
+	var b struct {
+		By struct {
+			Name string `json:"naam"`
+		} `json:"door"`
+	}
+	if json.Unmarshal(body, &b) != nil {
+		return ""
+	}
+	return b.By.Name
+}
+
+// copy takes over what another device of this desk sent, so that this one can
+// follow it and make its deliveries again when that one is gone.
+func (in *intake) copy(a *arrival) error {
+	m, hash := a.signed.Message, a.signed.Hash()
+	fresh, err := in.tx.SaveMessage(storedMessage(a.signed, store.Out, m.Addressed[0], in.now))
+	if err != nil || !fresh {
+		return err
+	}
+	deadline := in.n.ackDeadline(m)
+	for _, desk := range m.Addressed {
+		if err := in.tx.AddRecipient(hash, desk, time.Unix(int64(m.Created), 0), deadline); err != nil {
+			return err
+		}
+		if err := in.tx.SetHead(desk, m.Case, hash, a.delivery.Heads...); err != nil {
+			return err
+		}
+	}
+	if err := in.tx.SetSetting(settingSent+hash.String(), a.delivery.Content); err != nil {
+		return err
+	}
+	in.event(EventStatus, hash, a.from)
+	return in.acknowledged(a.signed, a.from)
+}
+
+// storedMessage is the row of a message.
+func storedMessage(s message.Signed, dir store.Direction, peer identity.DeskID, now time.Time) store.Message {
+	m := s.Message
+	row := store.Message{
+		Hash: s.Hash(), ID: m.ID, Case: m.Case, Direction: dir, Class: m.Heading.Class, Urgency: m.Heading.Urgency,
+		Peer: peer, Created: time.Unix(int64(m.Created), 0), Received: now, Raw: s.Raw,
+	}
+	if len(m.Heading.Answers) > 0 {
+		row.Answers = m.Heading.Answers[0].Hash
+	}
+	return row
+}
+
+// subject names a message at a desk, as alarms do.
+func subject(h message.Hash, desk identity.DeskID) string { return fmt.Sprintf("%s %s", h, desk) }

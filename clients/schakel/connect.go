@@ -1,0 +1,95 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"schakel/relay/wire"
+)
+
+// Waits between two tries to connect: full jitter over a doubling window, so that
+// ten thousand devices that lost the same relay do not come back as one.
+const (
+	backoffFirst = 250 * time.Millisecond
+	backoffMost  = 15 * time.Second
+	// steady is how long a session must have stood before a break counts as the first.
+	steady = 30 * time.Second
+)
+
+// goAwayError ends a session because the relay asked for it.
+type goAwayError struct{ after time.Duration }
+
+func (goAwayError) Error() string { return "relay asked to come back later" }
+
+// stayConnected keeps one session after another until ctx ends.
+func (n *Node) stayConnected(ctx context.Context) error {
+	window := backoffFirst
+	for {
+		started := n.now()
+		err := n.runSession(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fatal := new(fatalError); errors.As(err, &fatal) {
+			return err
+		}
+		n.setDisconnected(err)
+		if n.now().Sub(started) > steady {
+			window = backoffFirst
+		}
+		wait := rand.N(window)
+		if away := new(goAwayError); errors.As(err, away) {
+			wait = away.after
+		}
+		n.log.Info("session ended", "err", err, "again_in", wait)
+		window = min(2*window, backoffMost)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// fatalError ends Run: the store failed, and going on could break a promise.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+func (e *fatalError) Unwrap() error { return e.err }
+
+// connection is what Status tells about the line to the relay.
+type connection struct {
+	up      bool
+	since   time.Time
+	lastErr string
+}
+
+func (n *Node) setConnected() {
+	n.mu.Lock()
+	n.conn = connection{up: true, since: n.now()}
+	n.mu.Unlock()
+	n.publish(EventConnection, "", "")
+}
+
+func (n *Node) setDisconnected(err error) {
+	n.mu.Lock()
+	was := n.conn.up
+	n.conn = connection{lastErr: reasonOf(err)}
+	n.mu.Unlock()
+	if was {
+		n.publish(EventConnection, "", "")
+	}
+}
+
+// reasonOf is what Status may show of why a session ended.
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	if code, ok := wire.CloseCodeOf(err); ok {
+		return "relay closed the connection: " + code.String()
+	}
+	return err.Error()
+}

@@ -1,0 +1,328 @@
+package schakel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/crypto/seal"
+	"schakel/crypto/trust"
+	"schakel/relay/wire"
+)
+
+const (
+	// life of an envelope: the longest there is. What waits longer is made again.
+	life = envelope.MaxLife * time.Second
+	// deliverBatch bounds what one transaction makes.
+	deliverBatch = 64
+	// settingSent begins the name under which a copy says what another device of
+	// this desk sent.
+	settingSent = "sent/"
+)
+
+// errNoKeys says that a delivery must wait for public keys that the relay has.
+var errNoKeys = errors.New("public keys not here yet")
+
+// makeDeliveries makes every delivery that is due: of messages just signed, and
+// again of those whose envelope expired, was refused, or was sealed for devices
+// and epochs that are gone. It reports whether more is due.
+func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
+	made := 0
+	err = n.update(ctx, func(tx *store.Tx) error {
+		due, err := tx.Undelivered(n.now(), 4*deliverBatch)
+		if err != nil {
+			return err
+		}
+		for _, r := range due {
+			if made == deliverBatch {
+				more = true
+				return nil
+			}
+			ok, err := n.deliver(tx, r)
+			if err != nil {
+				return err
+			}
+			if ok {
+				made++
+			}
+		}
+		return nil
+	})
+	if s := n.live(); s != nil && made > 0 {
+		s.nudge()
+	}
+	return more, err
+}
+
+// deliver makes one delivery, if it is this device's to make and the keys are
+// here. A message past its life is given up, which its sender hears.
+func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
+	row, err := tx.Message(r.Message)
+	if err != nil {
+		return false, err
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return false, err
+	}
+	if !n.now().Before(time.Unix(int64(signed.Message.Heading.Expires), 0)) {
+		n.publish(EventStatus, r.Message.String(), string(r.Desk))
+		return false, tx.SetRecipient(r.Message, r.Desk, store.Failed, n.now(), "expired")
+	}
+	if !n.mine(signed.Message) {
+		return false, nil
+	}
+	if r.Desk == n.dev.Desk && !slices.Contains(signed.Message.Addressed, r.Desk) {
+		return n.deliverCopy(tx, signed)
+	}
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw}
+	if d.Heads, err = tx.Heads(r.Desk, row.Case); err != nil {
+		return false, err
+	}
+	d.Heads = slices.DeleteFunc(d.Heads, func(h message.Hash) bool { return h == row.Hash })
+	tier := protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class)
+	return n.put(tx, row.Hash, r.Desk, tier, d)
+}
+
+// mine reports whether this device makes the deliveries of a message: its own, and
+// those of a device of this desk that is gone, or that let an envelope's whole life
+// pass without a word from the recipient.
+func (n *Node) mine(m message.Message) bool {
+	if m.Sender.Device == n.dev.ID {
+		return true
+	}
+	d, ok := n.directory().Device(m.Sender.Device)
+	return !ok || !d.UsableAt(n.now()) || n.now().Sub(time.Unix(int64(m.Created), 0)) > life
+}
+
+// put seals a delivery to a desk and puts it into the outbox, with a counter of its
+// own and in the place of all earlier ones of the same message.
+func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
+	targets, err := n.targets(desk)
+	if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) {
+		return false, nil // upkeep tries again, and alarms when it takes too long
+	}
+	if err != nil {
+		return false, err
+	}
+	if d.Supersedes, err = n.superseded(tx, h, desk); err != nil {
+		return false, err
+	}
+	if d.Counter, err = tx.NextCounter(desk); err != nil {
+		return false, err
+	}
+	if tier > envelope.TierNone {
+		d.Attended = make([]byte, 32)
+		rand.Read(d.Attended)
+	}
+	p, raw, err := n.seal(desk, targets, tier, d)
+	if err != nil {
+		return false, err
+	}
+	return true, tx.PutDelivery(store.Delivery{
+		Envelope: p.ID, Kind: d.Kind, Message: h, Desk: desk, Counter: d.Counter, Sealer: n.dev.ID,
+		Created: n.now(), Expires: time.Unix(int64(p.Expires), 0), Tier: tier, Raw: raw,
+	})
+}
+
+func (n *Node) seal(desk identity.DeskID, targets []seal.Target, tier envelope.Tier, d delivery.Delivery) (seal.Parcel, []byte, error) {
+	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	if err != nil {
+		return seal.Parcel{}, nil, err
+	}
+	dir := n.directory()
+	d.Register = delivery.RegisterView{Size: dir.pinned.Size, Root: dir.pinned.Root}
+	p := seal.Parcel{ID: envelope.ID(id), Desk: desk, Targets: targets, Created: unix(n.now()), Expires: unix(n.now().Add(life)), Tier: tier, Delivery: d}
+	raw, err := seal.Seal(p, n.keys)
+	return p, raw, err
+}
+
+// superseded lists what a new delivery takes the place of.
+func (n *Node) superseded(tx *store.Tx, h message.Hash, desk identity.DeskID) ([]delivery.Superseded, error) {
+	earlier, err := tx.DeliveriesOf(h, desk)
+	if err != nil {
+		return nil, err
+	}
+	var out []delivery.Superseded
+	for _, d := range earlier {
+		out = append(out, delivery.Superseded{Envelope: d.Envelope, Sealer: d.Sealer, Counter: d.Counter})
+	}
+	content, err := tx.Setting(settingSent + h.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := delivery.ParseCopy(content)
+	if err != nil {
+		return nil, err
+	}
+	m, err := message.Parse(c.Message)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range c.Sent {
+		if s.Desk == desk {
+			out = append(out, delivery.Superseded{Envelope: s.Envelope, Sealer: m.Message.Sender.Device, Counter: s.Counter})
+		}
+	}
+	return out, nil
+}
+
+// deliverCopy tells the other devices of this desk what was sent, once every
+// addressed desk has its delivery.
+func (n *Node) deliverCopy(tx *store.Tx, signed message.Signed) (bool, error) {
+	hash := signed.Hash()
+	c := delivery.Copy{Version: delivery.Version, Message: signed.Raw, Sent: []delivery.Sent{}}
+	for _, desk := range signed.Message.Addressed {
+		ds, err := tx.DeliveriesOf(hash, desk)
+		if err != nil {
+			return false, err
+		}
+		if len(ds) > 0 {
+			last := ds[len(ds)-1]
+			c.Sent = append(c.Sent, delivery.Sent{Desk: desk, Envelope: last.Envelope, Counter: last.Counter})
+		}
+	}
+	content, err := delivery.Encode(c)
+	if err != nil {
+		return false, err
+	}
+	return n.put(tx, hash, n.dev.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindCopy, Content: content})
+}
+
+// retire ends an envelope before its time, so that the delivery is made again.
+func (n *Node) retire(tx *store.Tx, id envelope.ID) error { return tx.Retire(id, n.now()) }
+
+// targets returns the devices of a desk to seal to now, with their keys: every one
+// that is active and has a key for now, but not this device itself.
+func (n *Node) targets(desk identity.DeskID) ([]seal.Target, error) {
+	var out []seal.Target
+	refs, err := n.sealable(desk, n.now())
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range refs {
+		key := n.parsed.Get(r.epoch.Hash)
+		if key == nil {
+			return nil, fmt.Errorf("%w: desk %s", errNoKeys, desk)
+		}
+		out = append(out, seal.Target{Device: r.device, Epoch: r.epoch.Number, Recipient: key})
+	}
+	return out, nil
+}
+
+// sealableDevice is a device that can be sealed to, and its epoch.
+type sealableDevice struct {
+	device identity.DeviceID
+	epoch  trust.EpochRef
+}
+
+// sealable returns the devices of a desk that have a published key for t. It
+// refuses with ErrNoDevice or ErrNoEpoch, naming the telephone number: whoever
+// cannot be written to must be called.
+func (n *Node) sealable(desk identity.DeskID, t time.Time) ([]sealableDevice, error) {
+	dir := n.directory()
+	state, ok := dir.Desk(desk)
+	if !ok || !state.Active() {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownDesk, desk)
+	}
+	active := 0
+	var out []sealableDevice
+	for _, d := range dir.DevicesOf(desk) {
+		if d.ID == n.dev.ID || !d.UsableAt(t) {
+			continue
+		}
+		active++
+		if ref, err := dir.EpochFor(d.ID, t); err == nil {
+			out = append(out, sealableDevice{device: d.ID, epoch: ref})
+		}
+	}
+	switch {
+	case active == 0:
+		return nil, fmt.Errorf("%w: %s, %s", ErrNoDevice, desk, state.Phone)
+	case len(out) == 0:
+		return nil, fmt.Errorf("%w: %s, %s", ErrNoEpoch, desk, state.Phone)
+	}
+	return out[:min(len(out), envelope.MaxTargets)], nil
+}
+
+// wantKeys asks for the public keys that are not in memory yet: of every desk this
+// one may write to, for now and for the epoch after it.
+func (s *session) wantKeys(ctx context.Context) error {
+	var want []wire.KeyWanted
+	for _, k := range s.n.missingKeys() {
+		want = append(want, k)
+		if len(want) == wire.MaxKeys {
+			if err := s.askKeys(ctx, want); err != nil {
+				return err
+			}
+			want = nil
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	return s.askKeys(ctx, want)
+}
+
+func (s *session) askKeys(ctx context.Context, want []wire.KeyWanted) error {
+	s.tag++
+	s.asked[s.tag] = want
+	return s.say(ctx, wire.WantKeys{Tag: s.tag, Keys: want})
+}
+
+func (n *Node) missingKeys() (want []wire.KeyWanted) {
+	dir, now := n.directory(), n.now()
+	for _, desk := range dir.Desks() {
+		if desk != n.dev.Desk && !dir.lane(n.dev.Desk, desk) {
+			continue
+		}
+		for _, t := range []time.Time{now, now.Add(epochLength)} {
+			refs, err := n.sealable(desk, t)
+			if err != nil {
+				continue
+			}
+			for _, r := range refs {
+				k := wire.KeyWanted{Device: r.device, Epoch: r.epoch.Number}
+				if n.parsed.Get(r.epoch.Hash) == nil && !slices.Contains(want, k) {
+					want = append(want, k)
+				}
+			}
+		}
+	}
+	return want
+}
+
+// keysAre takes public keys in, each against the hash in the register: a key that
+// is not the logged one never gets as far as being used (attack C01).
+func (s *session) keysAre(ctx context.Context, f wire.KeysAre) error {
+	asked, ok := s.asked[f.Tag]
+	if !ok || len(asked) != len(f.Recipients) {
+		return fmt.Errorf("%w: keys that nobody asked for", wire.ErrFrame)
+	}
+	delete(s.asked, f.Tag)
+	dir := s.n.directory()
+	for i, recipient := range f.Recipients {
+		hash, ok := dir.EpochHash(asked[i].Device, asked[i].Epoch)
+		if !ok || strings.TrimSpace(recipient) == "" {
+			continue
+		}
+		if _, err := s.n.parsed.Add(recipient, hash); err != nil {
+			s.n.alarm(ctx, AlarmKeySwap, asked[i].Device.String(), "key-not-logged")
+		}
+	}
+	s.n.poke()
+	return nil
+}

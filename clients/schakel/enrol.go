@@ -1,0 +1,266 @@
+package schakel
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/seal"
+	"schakel/crypto/trust"
+	"schakel/relay/wire"
+)
+
+const (
+	settingAdmission = "admission-request"
+	// deviceLife is how long the organisation vouches for a device or a person
+	// before it must do so again.
+	deviceLife = 2 * 365 * 24 * time.Hour
+	// joinTimeout bounds how long Join waits for the relay and the register.
+	joinTimeout = 60 * time.Second
+	// backdate allows for clocks that are behind this one.
+	backdate = time.Hour
+)
+
+// InitOptions say who a new device is.
+type InitOptions struct {
+	Org       identity.OrgID
+	OrgName   string
+	OIN       string
+	Desk      identity.DeskID
+	DeskName  string // default: the organisation's name
+	Role      identity.Role
+	Region    string
+	Telephone string
+}
+
+// Init makes the organisation's and the device's keys in an empty store and
+// returns the admission request for the root holders. Called again it returns the
+// same request.
+func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (request []byte, err error) {
+	err = st.View(ctx, func(tx *store.Tx) (err error) {
+		request, err = tx.Setting(settingAdmission)
+		return err
+	})
+	if !errors.Is(err, store.ErrNotFound) {
+		return request, err
+	}
+	id, err := identity.NewUUIDv7(now, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := seal.NewDeviceKeys(identity.DeviceID(id), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	_, org, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	request, err = o.request(org)
+	if err != nil {
+		return nil, err
+	}
+	dev := store.Device{ID: keys.ID, Desk: o.Desk, Sign: keys.Sign, Login: keys.Login, Org: org}
+	err = st.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.SetDevice(dev); err != nil {
+			return err
+		}
+		return tx.SetSetting(settingAdmission, request)
+	})
+	return request, err
+}
+
+func (o InitOptions) request(org ed25519.PrivateKey) ([]byte, error) {
+	name := o.DeskName
+	if name == "" {
+		name = o.OrgName
+	}
+	return trust.AdmissionRequest{
+		Org:  trust.Org{ID: o.Org, Name: o.OrgName, OIN: o.OIN, Key: edKey(org).Public(), Status: trust.OrgActive},
+		Desk: trust.Desk{ID: o.Desk, Name: name, Role: o.Role, Region: o.Region, Phone: o.Telephone},
+	}.Sign(edKey(org))
+}
+
+// InvitationFingerprint returns what the root holders read out for an invitation.
+func InvitationFingerprint(invitation []byte) (string, error) {
+	i, err := trust.ParseInvitation(invitation)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	return trust.GenesisFingerprint(i.Genesis()), nil
+}
+
+// Join checks the invitation against the fingerprint read out by telephone, enters
+// organisation, desk and device into the register through the relay, fetches and
+// verifies the whole register, and publishes the first epoch keys. It can be called
+// again after it was cut short.
+func Join(ctx context.Context, st *store.Store, invitation []byte, fingerprint string, now func() time.Time) error {
+	inv, err := trust.ParseInvitation(invitation)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	if err := inv.CheckFingerprint(fingerprint); err != nil {
+		return fmt.Errorf("%w: %w", ErrFingerprint, err)
+	}
+	n, err := joining(ctx, Config{Store: st, Now: now, Every: 200 * time.Millisecond}, inv)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	if err := n.enter(ctx, inv); err != nil {
+		return err
+	}
+	return n.runUntil(ctx, func() bool {
+		dir := n.directory()
+		_, here := dir.Device(n.dev.ID)
+		last, published := dir.LastEpoch(n.dev.ID)
+		return here && published && last.Until.After(n.now())
+	})
+}
+
+// joining returns a node that knows its keys, the genesis, and, from the
+// invitation, where the relay is.
+func joining(ctx context.Context, cfg Config, inv trust.Invitation) (*Node, error) {
+	n := newNode(cfg)
+	relay, _ := inv.Register().Relay()
+	err := n.update(ctx, func(tx *store.Tx) (err error) {
+		if n.dev, err = tx.Device(); err != nil {
+			return fmt.Errorf("%w: run schakel init first: %w", ErrNotEnrolled, err)
+		}
+		if n.dev.Desk != inv.Desk {
+			return fmt.Errorf("%w: the invitation is for desk %s, this device is of %s", ErrRegister, inv.Desk, n.dev.Desk)
+		}
+		if org, _ := inv.Register().Org(inv.Desk.Org()); org.Key != edKey(n.dev.Org).Public() {
+			return fmt.Errorf("%w: the invitation names another key for %s; send the admission request again", ErrRegister, inv.Desk.Org())
+		}
+		return saveGenesis(tx, inv)
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.keys = &seal.DeviceKeys{ID: n.dev.ID, Sign: n.dev.Sign, Login: n.dev.Login}
+	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
+		n.dir, err = loadDirectory(tx)
+		if n.dir.Register == nil {
+			return err
+		}
+		if n.dir.relay.ID == "" {
+			n.dir.relay = relay
+		}
+		return n.loadEpochs(tx)
+	})
+	return n, err
+}
+
+// saveGenesis pins the genesis of the invitation, unless one was pinned before,
+// which must then be the same.
+func saveGenesis(tx *store.Tx, inv trust.Invitation) error {
+	fingerprint := trust.GenesisFingerprint(inv.Genesis())
+	old, err := tx.Setting(settingGenesis)
+	if err == nil {
+		if string(old) != fingerprint {
+			return fmt.Errorf("%w: this device belongs to another chain", ErrEnrolled)
+		}
+		return nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	reg, err := trust.New(inv.Genesis(), fingerprint)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	if err := tx.SaveRegister(0, [][]byte{inv.Genesis()}, store.Pinned(reg.Pin())); err != nil {
+		return err
+	}
+	return tx.SetSetting(settingGenesis, []byte(fingerprint))
+}
+
+// enter offers the entries that make this device known. Those that the register
+// has already are refused again, which is as good: what counts is the register
+// that comes back.
+func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
+	now := n.now().UTC().Truncate(time.Second)
+	d := trust.Device{
+		ID: n.dev.ID, Desk: n.dev.Desk, Type: trust.DevicePerson,
+		SignKey: n.keys.SignPublic(), LoginKey: n.keys.LoginPublic(),
+		From: now.Add(-backdate), Until: now.Add(deviceLife),
+	}
+	device, err := d.Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
+	if err != nil {
+		return err
+	}
+	for _, entry := range append(inv.Entries[1:len(inv.Entries):len(inv.Entries)], device) {
+		if err := n.post(ctx, entry); err != nil && !errors.Is(err, ErrRegister) {
+			return err
+		}
+	}
+	return nil
+}
+
+// post offers one signed entry over plain HTTPS: the way in for a device that
+// cannot log in yet. The entry's signatures decide, not who offers it.
+func (n *Node) post(ctx context.Context, entry []byte) error {
+	relay := n.directory().relay
+	transport := &http.Transport{TLSClientConfig: tlsFor(relay), ForceAttemptHTTP2: false}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: loginTimeout}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint(relay)+wire.RegisterPath, bytes.NewReader(entry))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%w: relay answered %s", ErrRegister, resp.Status)
+	}
+	return nil
+}
+
+// endpoint is the relay's address as HTTP spells it.
+func endpoint(relay trust.RelayState) string {
+	return strings.Replace(relay.URL, "ws", "http", 1)
+}
+
+// runUntil runs the node until done reports true.
+func (n *Node) runUntil(ctx context.Context, done func() bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events, stop := n.Subscribe()
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	for !done() {
+		select {
+		case <-events:
+		case <-time.After(100 * time.Millisecond):
+		case err := <-ended:
+			if err == nil {
+				err = fmt.Errorf("%w: %s", ErrUnreachable, n.lastError())
+			}
+			return err
+		}
+	}
+	cancel()
+	return <-ended
+}
+
+func (n *Node) lastError() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conn.lastErr
+}

@@ -1,0 +1,232 @@
+package schakel
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/crypto/seal"
+)
+
+// clockSlack is how far ahead another honest clock may be.
+const clockSlack = 5 * time.Minute
+
+// arrival is what one delivery turned out to be. Nothing in it has been stored.
+type arrival struct {
+	raw       []byte
+	header    envelope.Header
+	delivery  delivery.Delivery
+	from      identity.DeskID // the sealing device's desk
+	signed    message.Signed  // messages and copies
+	statement delivery.Statement
+	copied    delivery.Copy
+	proven    bool // the sealing device sealed it, and may write here: its counter counts
+	fault     *fault
+}
+
+// fault is why an arrival is not accepted.
+type fault struct {
+	reason     string    // a constant word, for the audit log and for counting
+	rule       string    // stated to the sender, who can then mend it; empty: not stated
+	alarm      AlarmKind // empty: none
+	quarantine bool      // kept for an officer instead of dropped
+	wait       bool      // may be different once the register has caught up
+	err        error
+}
+
+func (f *fault) Error() string { return fmt.Sprintf("%s: %v", f.reason, f.err) }
+
+// judge opens and verifies one envelope against the register: as it was when the
+// sealing device looked at it, and as it is. It stores nothing and asks nobody, so
+// its order of checks is the whole of what protects the desk.
+func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
+	a := arrival{raw: raw}
+	o, err := seal.Open(raw, n.lock(dir))
+	if e, perr := envelope.Parse(raw); perr == nil {
+		a.header = e.Header
+	}
+	if err != nil {
+		a.fault = openFault(err)
+		return a
+	}
+	a.delivery = o.Delivery
+	if a.fault = n.judgeSealer(&a, dir, now); a.fault != nil {
+		return a
+	}
+	a.proven = true
+	switch o.Delivery.Kind {
+	case delivery.KindMessage:
+		a.signed, err = o.Message()
+		if err != nil {
+			a.fault = contentFault(err)
+		} else {
+			a.fault = n.judgeMessage(&a, dir, now)
+		}
+	case delivery.KindStatement:
+		a.statement, err = delivery.ParseStatement(o.Delivery.Content)
+		a.fault = n.judgeStatement(&a, err)
+	case delivery.KindCopy:
+		a.fault = n.judgeCopy(&a, dir)
+	case delivery.KindTest:
+	}
+	return a
+}
+
+// openFault turns a refusal to open into what this desk does about it. Towards the
+// relay all of them look alike: the envelope is taken and forgotten.
+func openFault(err error) *fault {
+	f := &fault{reason: seal.Reason(err), err: err}
+	switch {
+	case errors.Is(err, seal.ErrUnknownSealer):
+		f.wait = true
+	case errors.Is(err, seal.ErrKeyHash):
+		f.alarm = AlarmKeySwap
+	case errors.Is(err, seal.ErrNoEpochKey):
+		f.quarantine = true // sealed to a key of ours that is destroyed: the sender makes it again
+	case errors.Is(err, seal.ErrNotForMe), errors.Is(err, envelope.ErrFormat):
+	default:
+		f.alarm = AlarmTampered
+	}
+	return f
+}
+
+func contentFault(err error) *fault {
+	if errors.Is(err, seal.ErrNotAddressed) {
+		return &fault{reason: "not-addressed", alarm: AlarmNotAddressed, err: err}
+	}
+	return &fault{reason: "content", alarm: AlarmForged, err: err}
+}
+
+// judgeSealer asks whether the sealing device may write here at all.
+func (n *Node) judgeSealer(a *arrival, dir directory, now time.Time) *fault {
+	d, ok := dir.Device(a.header.Sealer)
+	if !ok {
+		return &fault{reason: "unknown-sealer", wait: true, err: seal.ErrUnknownSealer}
+	}
+	a.from = d.Desk
+	seen := a.delivery.Register.Size
+	switch {
+	case seen > dir.Size():
+		return &fault{reason: "register-ahead", wait: true, err: ErrRegister}
+	case d.Revoked != 0 && seen <= d.Revoked:
+		// Sealed before the revocation, or by a thief who pretends so (F11, F12).
+		return &fault{reason: "sealed-before-revocation", quarantine: true, err: identity.ErrBadSignature}
+	case !d.UsableAt(now):
+		return &fault{reason: "sealer-inactive", err: identity.ErrBadSignature}
+	case a.from != n.dev.Desk && !dir.lane(a.from, n.dev.Desk):
+		return &fault{reason: "lane", rule: protocol.RuleRoute, alarm: AlarmForged, err: ErrLane}
+	case a.header.Created > unix(now.Add(clockSlack)):
+		return &fault{reason: "from-the-future", quarantine: true, err: envelope.ErrFormat}
+	case a.header.Expires < unix(now):
+		return &fault{reason: "expired", quarantine: true, err: envelope.ErrFormat}
+	}
+	return nil
+}
+
+// judgeMessage verifies what was said: who signed it, for whom, and whether the
+// protocol allows it. The same check ran at the sender's (see Send).
+func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
+	m := a.signed.Message
+	if m.Sender.Desk != a.from {
+		// A delivery may be made again by another device of the sending desk, not by
+		// another desk of its organisation (H04), nor by whoever got a copy (F01).
+		return &fault{reason: "delivered-by-another-desk", alarm: AlarmForged, err: identity.ErrBadSignature}
+	}
+	if err := verifySender(a.signed, dir); err != nil {
+		return &fault{reason: "message-signature", alarm: AlarmForged, err: err}
+	}
+	if m.Created > unix(now.Add(clockSlack)) {
+		return &fault{reason: "from-the-future", quarantine: true, err: message.ErrFormat}
+	}
+	if err := verifyPerson(a.signed, dir); err != nil {
+		return &fault{reason: "person-signature", rule: protocol.RulePerson, alarm: AlarmForged, err: err}
+	}
+	if err := n.catalogue.Check(protocol.DraftOf(m, dir.role)); err != nil {
+		return &fault{reason: "protocol", rule: ruleOf(err), err: err}
+	}
+	return nil
+}
+
+func ruleOf(err error) string {
+	var r *protocol.Refusal
+	if errors.As(err, &r) {
+		return r.Rule
+	}
+	return protocol.RuleSchema
+}
+
+// verifySender checks the signature of the device named in the message, which
+// must be of the desk named in it. The device may be revoked by now: the delivery
+// around it was signed by one that is not.
+func verifySender(s message.Signed, dir directory) error {
+	d, ok := dir.Device(s.Message.Sender.Device)
+	if !ok || d.Desk != s.Message.Sender.Desk {
+		return identity.ErrBadSignature
+	}
+	return s.VerifyDevice(d.SignKey)
+}
+
+// verifyPerson checks the signature of the person that the message names, who must
+// be of the sending desk and active (H08). A message that names none passes here;
+// whether it should have is the protocol's question.
+func verifyPerson(s message.Signed, dir directory) error {
+	if len(s.Message.Person) == 0 {
+		return nil
+	}
+	p, ok := dir.Person(identity.PersonID(s.Message.Person))
+	if !ok || p.Desk != s.Message.Sender.Desk || !p.UsableAt(time.Unix(int64(s.Message.Created), 0)) {
+		return identity.ErrBadSignature
+	}
+	return s.VerifyPerson(p.Key)
+}
+
+func (n *Node) judgeStatement(a *arrival, err error) *fault {
+	if err != nil {
+		return contentFault(err)
+	}
+	if a.statement.From != a.from || a.statement.To != n.dev.Desk {
+		return &fault{reason: "statement-of-another", alarm: AlarmForged, err: delivery.ErrFormat}
+	}
+	return nil
+}
+
+// judgeCopy accepts copies from this desk's own devices only.
+func (n *Node) judgeCopy(a *arrival, dir directory) (f *fault) {
+	if a.from != n.dev.Desk {
+		return &fault{reason: "copy-of-another", alarm: AlarmForged, err: delivery.ErrFormat}
+	}
+	var err error
+	if a.copied, err = delivery.ParseCopy(a.delivery.Content); err != nil {
+		return contentFault(err)
+	}
+	if a.signed, err = message.Parse(a.copied.Message); err != nil {
+		return contentFault(err)
+	}
+	if a.signed.Message.Sender.Desk != n.dev.Desk || verifySender(a.signed, dir) != nil {
+		return &fault{reason: "message-signature", alarm: AlarmForged, err: identity.ErrBadSignature}
+	}
+	return nil
+}
+
+// lock is what this device opens envelopes with.
+func (n *Node) lock(dir directory) seal.Lock {
+	return seal.Lock{
+		Desk: n.dev.Desk, Device: n.dev.ID,
+		Epoch: n.epochKey,
+		Sealer: func(id identity.DeviceID) (identity.Key, error) {
+			d, ok := dir.Device(id)
+			if !ok {
+				return identity.Key{}, seal.ErrUnknownSealer
+			}
+			return d.SignKey, nil
+		},
+	}
+}
+
+// unix gives seconds since 1970; times before it are 0.
+func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 0)) }

@@ -1,0 +1,107 @@
+package schakel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/seal"
+	"schakel/crypto/trust"
+	"schakel/relay/wire"
+)
+
+// settingPersonEntry begins the name under which a person's register entry waits
+// until the register has it.
+const settingPersonEntry = "person-entry/"
+
+// ErrNoOrgKey says that another device of the organisation must do this.
+var ErrNoOrgKey = errors.New("the organisation's key is not on this device")
+
+// AddPerson makes a person's key, certifies it by the organisation and publishes
+// it, at once or as soon as there is a connection. The organisation's key must be
+// on this device. The key is locked under the PIN, which takes about a second.
+func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, error) {
+	if len(n.dev.Org) == 0 {
+		return Person{}, ErrNoOrgKey
+	}
+	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	if err != nil {
+		return Person{}, err
+	}
+	p.ID = identity.PersonID(id)
+	key, err := seal.NewPersonKey(p.ID, rand.Reader)
+	if err != nil {
+		return Person{}, err
+	}
+	locked, err := store.LockPerson(key.Key, pin, 0)
+	if err != nil {
+		return Person{}, fmt.Errorf("%w: %w", ErrPIN, err)
+	}
+	now := n.now().UTC().Truncate(time.Second)
+	body := trust.Person{ID: p.ID, Desk: n.dev.Desk, Key: key.Public(), From: now.Add(-backdate), Until: now.Add(deviceLife)}
+	entry, err := body.Sign(trust.First(), edKey(n.dev.Org), edKey(key.Key))
+	if err != nil {
+		return Person{}, err
+	}
+	err = n.update(ctx, func(tx *store.Tx) error {
+		if err := tx.SetPerson(store.Person{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone, Locked: locked}); err != nil {
+			return err
+		}
+		return tx.SetSetting(settingPersonEntry+p.ID.String(), entry)
+	})
+	if err != nil {
+		return Person{}, err
+	}
+	if err := n.post(ctx, entry); err != nil {
+		n.log.Info("person not in the register yet", "err", err)
+	}
+	return p, nil
+}
+
+// keepPersons offers the entries of persons that the register does not have yet.
+func (n *Node) keepPersons(ctx context.Context) error {
+	s := n.live()
+	if s == nil || !s.online.Load() {
+		return nil
+	}
+	all, err := n.Persons(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if _, ok := n.directory().Person(p.ID); ok {
+			continue
+		}
+		var entry []byte
+		err := n.store.View(ctx, func(tx *store.Tx) (err error) {
+			entry, err = tx.Setting(settingPersonEntry + p.ID.String())
+			return err
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.say(ctx, wire.Append{Entry: entry}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Persons returns the persons whose keys are on this device.
+func (n *Node) Persons(ctx context.Context) (out []Person, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		ps, err := tx.Persons()
+		for _, p := range ps {
+			out = append(out, Person{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone})
+		}
+		return err
+	})
+	return out, err
+}

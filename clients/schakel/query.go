@@ -1,0 +1,297 @@
+package schakel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+const (
+	defaultList = 200
+	maxList     = 1000
+)
+
+// List returns the messages that f selects: urgent first, then newest first.
+func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
+	q := store.Query{Direction: store.In, Order: store.Urgent, Unacknowledged: f.ToAck, Limit: cmp.Or(min(f.Limit, maxList), defaultList)}
+	switch f.Box {
+	case "sent":
+		q.Direction = store.Out
+	case "all":
+		q.Direction = 0
+	}
+	if f.Case != "" {
+		u, err := identity.ParseUUID(f.Case)
+		if err != nil {
+			return nil, fmt.Errorf("case: %w", err)
+		}
+		q.Case = message.CaseRef(u)
+	}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Messages(q)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if f.ToAck && n.ackDue(row).IsZero() {
+				continue
+			}
+			s, err := n.summary(tx, row)
+			if err != nil {
+				return err
+			}
+			out = append(out, s)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ackDue is when a named person here must have acknowledged an inbound message.
+func (n *Node) ackDue(row store.Message) time.Time {
+	if row.Direction != store.In {
+		return time.Time{}
+	}
+	return n.ackDeadline(message.Message{
+		Created: unix(row.Created), Heading: message.Heading{Class: row.Class, Urgency: row.Urgency},
+	})
+}
+
+func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
+	s := Summary{
+		Hash: row.Hash.String(), ID: row.ID.String(), Case: row.Case.String(), Inbound: row.Direction == store.In,
+		Class: row.Class, Urgency: row.Urgency, From: row.Peer, Created: row.Created.UTC(), Received: utc(row.Received),
+		Opened: utc(row.Opened), Acknowledged: utc(row.Acknowledged), AckBy: row.AcknowledgedBy, AckDue: utc(n.ackDue(row)),
+	}
+	if row.Answers != (message.Hash{}) {
+		s.Answers = row.Answers.String()
+	}
+	if s.Inbound {
+		return s, nil
+	}
+	s.From = n.dev.Desk
+	rs, err := tx.Recipients(row.Hash)
+	for _, r := range rs {
+		if r.Desk != n.dev.Desk {
+			s.Recipients = append(s.Recipients, recipientOf(r))
+		}
+	}
+	return s, err
+}
+
+func utc(t time.Time) time.Time {
+	if t.Unix() <= 0 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// stateNames gives each stored state the word a person sees.
+var stateNames = map[store.RecipientState]State{
+	store.Pending: StatePrepared, store.AtRelay: StateAtRelay, store.Delivered: StateDelivered, store.Opened: StateOpened,
+	store.Acknowledged: StateAcknowledged, store.Rejected: StateRejected, store.Failed: StateFailed,
+}
+
+func recipientOf(r store.Recipient) Recipient {
+	at := map[store.RecipientState]time.Time{
+		store.Pending: r.Pending, store.AtRelay: r.AtRelay, store.Delivered: r.Delivered, store.Opened: r.Opened,
+		store.Acknowledged: r.Acknowledged, store.Rejected: r.Rejected, store.Failed: r.Failed,
+	}
+	return Recipient{Desk: r.Desk, State: stateNames[r.State], At: utc(at[r.State]), By: r.AcknowledgedBy, Rule: r.Rule}
+}
+
+// Read returns one message and notes that it was opened.
+func (n *Node) Read(ctx context.Context, ref string) (Letter, error) {
+	var row store.Message
+	var l Letter
+	err := n.store.View(ctx, func(tx *store.Tx) (err error) {
+		if row, err = find(tx, ref); err != nil {
+			return err
+		}
+		if l.Summary, err = n.summary(tx, row); err != nil {
+			return err
+		}
+		signed, err := message.Parse(row.Raw)
+		if err != nil {
+			return err
+		}
+		l.To, l.Device, l.Body = signed.Message.Addressed, signed.Message.Sender.Device.String(), signed.Message.Body
+		if len(signed.Message.Person) > 0 {
+			l.Person = identity.PersonID(signed.Message.Person).String()
+		}
+		return nil
+	})
+	if err != nil {
+		return Letter{}, err
+	}
+	return l, n.opened(ctx, row)
+}
+
+// Trace returns an outbound message's state with each addressed desk.
+func (n *Node) Trace(ctx context.Context, ref string) (s Summary, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		row, err := find(tx, ref)
+		if err != nil {
+			return err
+		}
+		s, err = n.summary(tx, row)
+		return err
+	})
+	return s, err
+}
+
+// Wait blocks until every addressed desk has reached at least state, or one of them
+// rejected the message or it was given up, or ctx ends.
+func (n *Node) Wait(ctx context.Context, ref string, state State) (Summary, error) {
+	events, cancel := n.Subscribe()
+	defer cancel()
+	for {
+		s, err := n.Trace(ctx, ref)
+		if err != nil || reached(s.Recipients, state) {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, ctx.Err()
+		case <-events:
+		case <-time.After(time.Second): // events are hints, and may be lost
+		}
+	}
+}
+
+// order of the states on the way; rejected and failed end any wait.
+var order = []State{StatePrepared, StateAtRelay, StateDelivered, StateOpened, StateAcknowledged}
+
+func reached(rs []Recipient, state State) bool {
+	for _, r := range rs {
+		if r.State == StateRejected || r.State == StateFailed {
+			return true
+		}
+	}
+	for _, r := range rs {
+		if slices.Index(order, r.State) < slices.Index(order, state) {
+			return false
+		}
+	}
+	return true
+}
+
+// Status returns the state of this device.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	n.mu.Lock()
+	dir, conn, session := n.dir, n.conn, n.session
+	n.mu.Unlock()
+	st := Status{
+		Desk: n.dev.Desk, Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
+		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)),
+		Witnesses: "none: a relay and log that lie together are not noticed by this version",
+	}
+	if last, ok := dir.LastEpoch(n.dev.ID); ok {
+		st.KeysUntil = last.Until.UTC()
+	}
+	var epoch [16]byte
+	if session != nil {
+		epoch = session.ready.StoreEpoch
+	}
+	return st, n.store.View(ctx, func(tx *store.Tx) error { return n.counts(tx, &st, epoch) })
+}
+
+func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
+	if st.Outbox, err = tx.OutboxSize(); err != nil {
+		return err
+	}
+	if st.NotAtRelay, err = tx.NotAtRelay(epoch, n.now()); err != nil {
+		return err
+	}
+	if st.Unread, err = tx.CountMessages(store.Query{Unread: true}); err != nil {
+		return err
+	}
+	waiting, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Limit: maxList})
+	for _, row := range waiting {
+		if !n.ackDue(row).IsZero() {
+			st.ToAcknowledge++
+		}
+	}
+	if err != nil {
+		return err
+	}
+	alarms, err := tx.Alarms()
+	if err != nil {
+		return err
+	}
+	st.Alarms = len(alarms)
+	rejected, err := tx.Rejected()
+	for _, times := range rejected {
+		st.Rejected += int(times)
+	}
+	if err != nil {
+		return err
+	}
+	kept, err := tx.Quarantined(0, maxList)
+	st.Quarantined = len(kept)
+	return err
+}
+
+// Directory returns the desks of the register that this desk may write to.
+func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
+	dir := n.directory()
+	var out []Desk
+	for _, id := range dir.Desks() {
+		state, ok := dir.Desk(id)
+		if !ok || !state.Active() || id == n.dev.Desk || !dir.lane(n.dev.Desk, id) {
+			continue
+		}
+		org, _ := dir.Org(id.Org())
+		_, err := n.sealable(id, n.now())
+		out = append(out, Desk{
+			ID: id, Org: org.Name, Role: state.Role, Region: state.Region, Telephone: state.Phone,
+			Devices: len(dir.DevicesOf(id)), Reachable: err == nil,
+		})
+	}
+	return out, nil
+}
+
+// Export returns the newest delivery of an outbound message to a desk as its bare
+// age file: what a device of that desk can open with the stock age program. It is
+// gone once the desk has confirmed it.
+func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
+	var sealed []byte
+	err := n.store.View(ctx, func(tx *store.Tx) error {
+		row, err := find(tx, ref)
+		if err != nil {
+			return err
+		}
+		ds, err := tx.DeliveriesOf(row.Hash, to)
+		if err != nil {
+			return err
+		}
+		if len(ds) == 0 {
+			return fmt.Errorf("%w: no delivery to %s is kept here", ErrNotFound, to)
+		}
+		d, err := tx.Delivery(ds[len(ds)-1].Envelope)
+		if err != nil {
+			return err
+		}
+		e, err := envelope.Parse(d.Raw)
+		sealed = e.Sealed
+		return err
+	})
+	return sealed, err
+}
+
+// Rule returns the text of a rule of the protocol, for showing beside a rejection.
+func (n *Node) Rule(id string) (protocol.Rule, bool) { return n.catalogue.Rule(id) }
+
+// isNotFound reports an error of either vocabulary.
+func isNotFound(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, store.ErrNotFound)
+}

@@ -1,0 +1,202 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+	"schakel/relay/lanes"
+	"schakel/relay/wire"
+)
+
+// settingGenesis holds the fingerprint that was compared by telephone on joining.
+const settingGenesis = "genesis-fingerprint"
+
+// directory is the register as this node last verified it. It never changes: a new
+// checkpoint makes a new one.
+type directory struct {
+	*trust.Register
+	pinned trust.Pinned
+	relay  trust.RelayState
+}
+
+// loadDirectory replays the stored register. The entries prove themselves against
+// the pinned root, and the genesis against the fingerprint a person compared.
+func loadDirectory(tx *store.Tx) (directory, error) {
+	fingerprint, err := tx.Setting(settingGenesis)
+	if errors.Is(err, store.ErrNotFound) {
+		return directory{}, ErrNotEnrolled
+	}
+	if err != nil {
+		return directory{}, err
+	}
+	var entries [][]byte
+	p, err := tx.Register(func(_ uint64, entry []byte) error {
+		entries = append(entries, entry)
+		return nil
+	})
+	if err != nil {
+		return directory{}, err
+	}
+	reg, err := trust.Replay(entries, string(fingerprint))
+	if err != nil {
+		return directory{}, fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	dir, err := newDirectory(reg, trust.Pinned(p))
+	if errors.Is(err, errNoRelay) {
+		return dir, nil // joining: the invitation knows
+	}
+	return dir, err
+}
+
+var errNoRelay = fmt.Errorf("%w: it names no relay", ErrRegister)
+
+func newDirectory(reg *trust.Register, pinned trust.Pinned) (directory, error) {
+	if err := pinned.Matches(reg); err != nil {
+		return directory{}, fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	relay, ok := reg.Relay()
+	if !ok {
+		return directory{Register: reg, pinned: pinned}, errNoRelay
+	}
+	return directory{Register: reg, pinned: pinned, relay: relay}, nil
+}
+
+func (d directory) role(desk identity.DeskID) identity.Role {
+	state, ok := d.Desk(desk)
+	if !ok || !state.Active() {
+		return ""
+	}
+	return state.Role
+}
+
+// lane reports whether from may write to to: both known, and their roles allow it.
+func (d directory) lane(from, to identity.DeskID) bool {
+	f, t := d.role(from), d.role(to)
+	return f != "" && t != "" && lanes.Allowed(f, t, from.Org() == to.Org())
+}
+
+func (n *Node) directory() directory {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dir
+}
+
+// fetchRegister asks for what is new. Only one question is open at a time.
+func (s *session) fetchRegister(ctx context.Context) error {
+	if s.syncing {
+		s.again = true
+		return nil
+	}
+	s.syncing, s.again = true, false
+	s.update = trust.Update{From: s.n.directory().pinned.Size}
+	return s.say(ctx, wire.Fetch{From: s.update.From})
+}
+
+// registered collects one piece of the answer. The first piece names the
+// checkpoint that all of them must add up to; a relay whose register grows
+// meanwhile is asked again afterwards.
+func (s *session) registered(ctx context.Context, f wire.Register) error {
+	if !s.syncing {
+		return fmt.Errorf("%w: register frame that nobody asked for", wire.ErrFrame)
+	}
+	if s.update.Checkpoint == nil {
+		s.update.Checkpoint, s.update.Proof = f.Checkpoint, f.Proof
+	}
+	c, err := trust.ParseCheckpoint(s.update.Checkpoint)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	have := s.update.From + uint64(len(s.update.Entries))
+	entries := f.Entries
+	if c.Size > have && uint64(len(entries)) > c.Size-have {
+		entries, s.again = entries[:c.Size-have], true
+	}
+	if err := s.update.Add(f.From, entries); err != nil {
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	if have += uint64(len(entries)); have < c.Size && len(entries) > 0 {
+		return s.say(ctx, wire.Fetch{From: have})
+	}
+	return s.synced(ctx)
+}
+
+// synced verifies what was collected, stores it durably, and only then uses it.
+func (s *session) synced(ctx context.Context) error {
+	if err := s.n.advance(ctx, s.update); err != nil {
+		return err
+	}
+	s.syncing, s.update = false, trust.Update{}
+	if s.again {
+		return s.fetchRegister(ctx)
+	}
+	return s.caughtUp(ctx)
+}
+
+// advance moves the directory forward. A register that contradicts what was seen
+// before raises an alarm and ends the session: this device then sends nothing.
+func (n *Node) advance(ctx context.Context, u trust.Update) error {
+	old := n.directory()
+	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
+	if err != nil {
+		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) {
+			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
+		}
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	dir, err := newDirectory(reg, pinned)
+	if err != nil {
+		return err
+	}
+	err = n.update(ctx, func(tx *store.Tx) error {
+		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
+			return err
+		}
+		for _, skipped := range reg.Skipped(old.pinned.Size) {
+			n.log.Warn("register entry skipped", "index", skipped.Index, "err", skipped.Reason)
+			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.dir = dir
+	n.mu.Unlock()
+	if pinned.Size > old.pinned.Size {
+		n.publish(EventRegister, "", "")
+	}
+	return nil
+}
+
+// caughtUp goes on with what had to wait for the register.
+func (s *session) caughtUp(ctx context.Context) error {
+	if !s.credited {
+		s.credited = true
+		s.online.Store(true)
+		s.n.setConnected()
+		s.n.recheck.Store(true)
+		if err := s.say(ctx, wire.Credit{Messages: creditMessages, Bytes: creditBytes}); err != nil {
+			return err
+		}
+		if err := s.showAllAttended(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.wantKeys(ctx); err != nil {
+		return err
+	}
+	s.n.poke()
+	held := s.held
+	s.held = nil
+	if len(held) > 0 {
+		return s.judged(ctx, held, true)
+	}
+	return nil
+}

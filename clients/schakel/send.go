@@ -1,0 +1,261 @@
+package schakel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/clients/store/vault"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/crypto/seal"
+	"schakel/relay/wire"
+)
+
+// Send checks, signs and seals a message and puts it on disk. It travels when the
+// connection stands; use Wait to see it travel. It refuses before anything is
+// sealed with a *protocol.Refusal, ErrUnknownDesk, ErrLane, ErrNoDevice,
+// ErrNoEpoch, ErrPersonNeeded, ErrUnknownPerson or ErrPIN.
+func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
+	m, err := n.compose(ctx, d)
+	if err != nil {
+		return Sent{}, err
+	}
+	person, err := n.unlock(ctx, d.Person, d.PIN)
+	if err != nil {
+		return Sent{}, err
+	}
+	if person != nil {
+		m.Person = person.ID[:]
+	}
+	if err := n.catalogue.Check(protocol.DraftOf(m, n.directory().role)); err != nil {
+		return Sent{}, err
+	}
+	return n.commit(ctx, m, person, nil)
+}
+
+// commit signs a message and puts it on disk with all that is to be done for it.
+// also runs in the same transaction.
+func (n *Node) commit(ctx context.Context, m message.Message, person *seal.PersonKey, also func(*store.Tx, message.Signed) error) (Sent, error) {
+	signed, err := seal.SignMessage(m, n.keys, person)
+	if err != nil {
+		return Sent{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	if len(signed.Raw) > message.MaxSize {
+		return Sent{}, fmt.Errorf("%w: %d bytes signed, at most %d", ErrTooLarge, len(signed.Raw), message.MaxSize)
+	}
+	err = n.update(ctx, func(tx *store.Tx) error {
+		if err := n.record(tx, signed); err != nil {
+			return err
+		}
+		if also == nil {
+			return nil
+		}
+		return also(tx, signed)
+	})
+	if err != nil {
+		return Sent{}, err
+	}
+	// What can be sealed now is sealed now; upkeep does the rest.
+	if _, err := n.makeDeliveries(ctx); err != nil {
+		return Sent{}, err
+	}
+	h := signed.Hash()
+	n.publish(EventStatus, h.String(), "")
+	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String()}, nil
+}
+
+// record stores an outgoing message and its recipients. The desk's own other
+// devices are one more recipient: they get a copy.
+func (n *Node) record(tx *store.Tx, signed message.Signed) error {
+	m, hash, now := signed.Message, signed.Hash(), n.now()
+	if _, err := tx.SaveMessage(storedMessage(signed, store.Out, m.Addressed[0], now)); err != nil {
+		return err
+	}
+	deadline := n.ackDeadline(m)
+	for _, desk := range m.Addressed {
+		if err := tx.AddRecipient(hash, desk, now, deadline); err != nil {
+			return err
+		}
+		heads, err := tx.Heads(desk, m.Case)
+		if err != nil {
+			return err
+		}
+		if err := tx.SetHead(desk, m.Case, hash, heads...); err != nil {
+			return err
+		}
+	}
+	if _, err := n.sealable(n.dev.Desk, now); err == nil && !slices.Contains(m.Addressed, n.dev.Desk) {
+		return tx.AddRecipient(hash, n.dev.Desk, now, time.Time{})
+	}
+	return nil
+}
+
+// ackDeadline is when a named person of each addressed desk must have
+// acknowledged; zero where the protocol asks for none.
+func (n *Node) ackDeadline(m message.Message) time.Time {
+	terms, ok := n.terms(m)
+	if !ok || m.Heading.Class == protocol.ClassAcknowledgement || terms.Acknowledged.IsZero() {
+		return time.Time{}
+	}
+	return terms.Acknowledged.End(time.Unix(int64(m.Created), 0))
+}
+
+func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
+	class, ok := n.catalogue.Class(m.Heading.Class)
+	if !ok {
+		return protocol.Terms{}, false
+	}
+	return class.Terms(m.Heading.Urgency)
+}
+
+// compose makes the message of a draft. Who may be written to is checked before
+// anything else: nothing is signed for a desk that may not read it.
+func (n *Node) compose(ctx context.Context, d Draft) (message.Message, error) {
+	m := message.Message{
+		Version: message.Version, Sender: message.Sender{Desk: n.dev.Desk, Device: n.dev.ID},
+		Addressed: slices.Compact(slices.Sorted(slices.Values(d.To))), Created: unix(n.now()), Body: d.Body,
+		Attachments: []message.Attachment{}, Enclosed: [][]byte{}, Person: []byte{},
+		Heading: message.Heading{
+			Protocol: message.Protocol, Class: d.Class, Urgency: d.Urgency, Outcome: d.Outcome,
+			Answers: []message.Ref{}, RestsOn: []message.Ref{},
+		},
+	}
+	if err := n.reachable(m.Addressed); err != nil {
+		return m, err
+	}
+	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	if err != nil {
+		return m, err
+	}
+	m.ID = message.ID(id)
+	m.Heading.Expires = unix(n.lifeEnd(m))
+	if err := n.store.View(ctx, func(tx *store.Tx) error { return n.refer(tx, &m, d) }); err != nil {
+		return m, err
+	}
+	if d.Person == "" && protocol.NeedsPerson(d.Class) {
+		return m, fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
+	}
+	return m, nil
+}
+
+// reachable checks the addressed desks: known, allowed, and with a device that has
+// a key for now.
+func (n *Node) reachable(desks []identity.DeskID) error {
+	dir := n.directory()
+	for _, desk := range desks {
+		if state, ok := dir.Desk(desk); !ok || !state.Active() {
+			return fmt.Errorf("%w: %s", ErrUnknownDesk, desk)
+		}
+		if !dir.lane(n.dev.Desk, desk) {
+			return fmt.Errorf("%w: %s (%s) to %s (%s)", ErrLane, n.dev.Desk, dir.role(n.dev.Desk), desk, dir.role(desk))
+		}
+		if _, err := n.sealable(desk, n.now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lifeEnd is until when this device keeps trying to deliver.
+func (n *Node) lifeEnd(m message.Message) time.Time {
+	created := time.Unix(int64(m.Created), 0)
+	if terms, ok := n.terms(m); ok && !terms.Life.IsZero() {
+		return terms.Life.End(created)
+	}
+	return created.Add(life)
+}
+
+// refer fills in the case and the messages that a draft answers and rests on. An
+// answer belongs to the case of what it answers.
+func (n *Node) refer(tx *store.Tx, m *message.Message, d Draft) error {
+	if d.Case != "" {
+		u, err := identity.ParseUUID(d.Case)
+		if err != nil {
+			return fmt.Errorf("case: %w", err)
+		}
+		m.Case = message.CaseRef(u)
+	}
+	for _, ref := range d.RestsOn {
+		row, err := find(tx, ref)
+		if err != nil {
+			return fmt.Errorf("rests on %.80q: %w", ref, err)
+		}
+		m.Heading.RestsOn = append(m.Heading.RestsOn, message.Ref{ID: row.ID, Hash: row.Hash})
+	}
+	if d.Answers != "" {
+		row, err := find(tx, d.Answers)
+		if err != nil {
+			return fmt.Errorf("answers %.80q: %w", d.Answers, err)
+		}
+		m.Heading.Answers = []message.Ref{{ID: row.ID, Hash: row.Hash}}
+		if d.Case == "" {
+			m.Case = row.Case
+		}
+	}
+	if m.Case == (message.CaseRef{}) {
+		u, err := identity.NewUUIDv7(n.now(), rand.Reader)
+		m.Case = message.CaseRef(u)
+		return err
+	}
+	return nil
+}
+
+func find(tx *store.Tx, ref string) (store.Message, error) {
+	row, err := tx.FindMessage(ref)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return row, fmt.Errorf("%w: %.80q", ErrNotFound, ref)
+	case errors.Is(err, store.ErrAmbiguous):
+		return row, fmt.Errorf("%w: %.80q", ErrAmbiguous, ref)
+	}
+	return row, err
+}
+
+// unlock opens a person's signing key with the person's PIN; nil for nobody. It
+// takes about a second on purpose, and runs outside any transaction.
+func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, error) {
+	if who == "" {
+		return nil, nil
+	}
+	p, err := n.person(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	key, err := p.Unlock(pin)
+	if errors.Is(err, vault.ErrPassphrase) {
+		return nil, ErrPIN
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &seal.PersonKey{ID: p.ID, Key: key}, nil
+}
+
+// SendTest sends an empty test delivery to a desk: it pages nobody, enters no case
+// and is not repeated. It needs a connection.
+func (n *Node) SendTest(ctx context.Context, to identity.DeskID) error {
+	if err := n.reachable([]identity.DeskID{to}); err != nil {
+		return err
+	}
+	s := n.live()
+	if s == nil {
+		return ErrUnreachable
+	}
+	targets, err := n.targets(to)
+	if err != nil {
+		return err
+	}
+	_, raw, err := n.seal(to, targets, envelope.TierNone, delivery.Delivery{Kind: delivery.KindTest, Content: []byte("test")})
+	if err != nil {
+		return err
+	}
+	return s.say(ctx, wire.Put{Envelope: raw})
+}

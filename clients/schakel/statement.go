@@ -1,0 +1,228 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/relay/wire"
+)
+
+const (
+	// statementPause gathers what happens close together into one statement.
+	statementPause = 100 * time.Millisecond
+	// statementEvery is how often a desk with an open case hears from this one
+	// even when nothing happened: the silence after it is an alarm.
+	statementEvery = time.Hour
+	// peerOpen is how long after the last traffic a desk counts as one with an
+	// open case.
+	peerOpen = 30 * 24 * time.Hour
+	// resendAfter is how long a delivery may be at the relay without the
+	// recipient's vector covering it, while later ones are covered.
+	resendAfter = 30 * time.Second
+)
+
+// stateSoon makes a statement to a desk due.
+func (n *Node) stateSoon(desk identity.DeskID) {
+	n.mu.Lock()
+	if _, due := n.stating[desk]; !due {
+		n.stating[desk] = n.now().Add(statementPause)
+	}
+	n.mu.Unlock()
+	n.poke()
+}
+
+// stateAll sends the statements that are due. Nothing of a statement is kept: one
+// that is lost is replaced by the next, which says the same and more.
+func (n *Node) stateAll(ctx context.Context) (wait time.Duration, err error) {
+	s := n.live()
+	if s == nil || !s.online.Load() {
+		return 0, nil
+	}
+	now := n.now()
+	n.mu.Lock()
+	var due []identity.DeskID
+	for desk, at := range n.stating {
+		if !at.After(now) {
+			due = append(due, desk)
+			delete(n.stating, desk)
+		} else if left := at.Sub(now); wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	n.mu.Unlock()
+	slices.Sort(due)
+	for _, desk := range due {
+		if err := n.state(ctx, s, desk); err != nil {
+			return wait, err
+		}
+	}
+	return wait, nil
+}
+
+func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) error {
+	targets, err := n.targets(desk)
+	if err != nil {
+		n.stateLater(desk)
+		return nil // no keys, no epoch, no device: nobody there to hear it now
+	}
+	var d delivery.Delivery
+	err = n.update(ctx, func(tx *store.Tx) error {
+		st, err := n.statement(tx, desk)
+		if err != nil {
+			return err
+		}
+		if d.Content, err = delivery.Encode(st); err != nil {
+			return err
+		}
+		if d.Counter, err = tx.LastCounter(desk); err != nil {
+			return err
+		}
+		return tx.StatementSent(desk, st.Number, st.Statuses, n.now())
+	})
+	if err != nil {
+		return err
+	}
+	d.Kind = delivery.KindStatement
+	_, raw, err := n.seal(desk, targets, envelope.TierNone, d)
+	if err != nil {
+		return err
+	}
+	return s.say(ctx, wire.Put{Envelope: raw})
+}
+
+// stateLater tries a desk again that nothing could be sealed to.
+func (n *Node) stateLater(desk identity.DeskID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stating[desk] = n.now().Add(5*time.Second + rand.N(5*time.Second))
+}
+
+// statement declares what this device has of a desk.
+func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement, error) {
+	number, err := tx.NextStatementNumber(desk)
+	if err != nil {
+		return delivery.Statement{}, err
+	}
+	st := delivery.Statement{
+		Version: delivery.Version, From: n.dev.Desk, To: desk, Number: number,
+		At: unix(n.now()), Next: unix(n.now().Add(statementEvery)),
+	}
+	if st.Peers, err = tx.Received(desk, n.now()); err != nil {
+		return st, err
+	}
+	st.Statuses, err = tx.PendingStatuses(desk, delivery.MaxStatuses)
+	if len(st.Statuses) == delivery.MaxStatuses {
+		n.mu.Lock()
+		n.stating[desk] = n.now().Add(statementPause) // the rest in the next one
+		n.mu.Unlock()
+	}
+	return st, err
+}
+
+// statement applies what a peer desk declares. It moves states forward only.
+func (in *intake) statement(a *arrival) error {
+	st := a.statement
+	at := time.Unix(int64(min(st.At, unix(in.now))), 0)
+	err := in.tx.SaveStatement(a.header.Sealer, st, in.now)
+	if errors.Is(err, store.ErrOlder) {
+		return in.tx.CountRejected("older-statement") // replayed or overtaken (attack B05)
+	}
+	if err != nil {
+		return err
+	}
+	gone, ahead, err := in.tx.Confirmed(a.from, st.Peers, at)
+	if err != nil {
+		return err
+	}
+	if ahead {
+		if err := in.raise(AlarmEquivocation, a.header.Sealer.String(), "counter-never-given"); err != nil {
+			return err
+		}
+	}
+	for _, d := range gone {
+		in.event(EventStatus, d.Message, a.from)
+	}
+	for _, status := range st.Statuses {
+		if err := in.status(a.from, status, at); err != nil {
+			return err
+		}
+	}
+	if err := in.tx.ClearAlarm(string(AlarmSilence), string(a.from)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return in.resend(a.from, st)
+}
+
+// status moves one recipient. Acknowledged is not taken from here: only a person's
+// signature says so.
+func (in *intake) status(desk identity.DeskID, s delivery.Status, at time.Time) error {
+	steps := []struct {
+		when  uint64
+		state store.RecipientState
+		rule  string
+	}{{s.Received, store.Delivered, ""}, {s.Opened, store.Opened, ""}, {s.Rejected, store.Rejected, s.Rule}}
+	for _, step := range steps {
+		if step.when == 0 {
+			continue
+		}
+		err := in.tx.SetRecipient(s.Message, desk, step.state, at, step.rule)
+		if errors.Is(err, store.ErrNotFound) {
+			return in.tx.CountRejected("status-of-unknown")
+		}
+		if err != nil {
+			return err
+		}
+		in.event(EventStatus, s.Message, desk)
+	}
+	if err := in.tx.ClearAlarm(string(AlarmUndelivered), subject(s.Message, desk)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return in.confirmed(s.Message, desk)
+}
+
+// confirmed forgets the deliveries of a message that its desk has stated by name:
+// those of other devices too, and those that were made again needlessly.
+func (in *intake) confirmed(h message.Hash, desk identity.DeskID) error {
+	ds, err := in.tx.DeliveriesOf(h, desk)
+	if err != nil {
+		return err
+	}
+	for _, d := range ds {
+		if err := in.tx.DeleteDelivery(d.Envelope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resend makes again what the peer's vector shows to be missing: a counter that is
+// not covered while later ones are, though the relay took it a while ago.
+func (in *intake) resend(desk identity.DeskID, st delivery.Statement) error {
+	for _, p := range st.Peers {
+		if p.Device != in.n.dev.ID || len(p.Beyond) == 0 {
+			continue
+		}
+		missing, err := in.tx.Uncovered(desk, p.Device, p.Beyond[len(p.Beyond)-1], in.now.Add(-resendAfter))
+		if err != nil {
+			return err
+		}
+		for _, id := range missing {
+			if err := in.n.retire(in.tx, id); err != nil {
+				return fmt.Errorf("failed to deliver again: %w", err)
+			}
+		}
+		if len(missing) > 0 {
+			in.n.poke()
+		}
+	}
+	return nil
+}

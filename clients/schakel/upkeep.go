@@ -1,0 +1,232 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"schakel/clients/store"
+)
+
+// How often upkeep looks at what does not come by itself.
+const (
+	alarmsEvery  = 5 * time.Second
+	epochsEvery  = time.Minute
+	forgetEvery  = time.Hour
+	gapAlarm     = 30 * time.Minute
+	alarmsAtOnce = 500
+)
+
+// upkeep does what time asks for: deliveries to make, statements to send, keys to
+// publish and destroy, alarms to raise. It looks when it is poked and at every tick.
+func (n *Node) upkeep(ctx context.Context) error {
+	tick := time.NewTicker(n.every)
+	defer tick.Stop()
+	var alarms, epochs, forget time.Time
+	for {
+		if n.recheck.Swap(false) {
+			epochs = time.Time{}
+		}
+		soon, err := n.upkeepOnce(ctx)
+		if err == nil && due(n.now(), &alarms, alarmsEvery) {
+			err = n.keepWatch(ctx)
+		}
+		if err == nil && due(n.now(), &epochs, epochsEvery) {
+			if err = n.keepEpochs(ctx); err == nil {
+				err = n.keepPersons(ctx)
+			}
+		}
+		if err == nil && due(n.now(), &forget, forgetEvery) {
+			err = n.forget(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fatal := new(fatalError); errors.As(err, &fatal) {
+			return err
+		}
+		if err != nil {
+			n.log.Error("upkeep failed, will try again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.work:
+		case <-tick.C:
+		case <-after(soon):
+		}
+	}
+}
+
+func due(now time.Time, last *time.Time, every time.Duration) bool {
+	if !last.IsZero() && now.Sub(*last) < every {
+		return false
+	}
+	*last = now
+	return true
+}
+
+// after is a channel that fires after d, or never for 0.
+func after(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
+func (n *Node) upkeepOnce(ctx context.Context) (soon time.Duration, err error) {
+	for more := true; more && err == nil; {
+		more, err = n.makeDeliveries(ctx)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n.stateAll(ctx)
+}
+
+func (n *Node) forget(ctx context.Context) error {
+	return n.update(ctx, func(tx *store.Tx) error {
+		_, err := tx.ForgetArrivals(n.now().Add(-2 * life))
+		return err
+	})
+}
+
+// keepWatch raises what silence means: the sender's own timers, which go by
+// signatures of the recipient alone, gaps in what arrived, and peers that no longer
+// say anything. Statements to peers with an open case become due here too.
+func (n *Node) keepWatch(ctx context.Context) error {
+	now := n.now()
+	in := &intake{n: n, now: now}
+	err := n.update(ctx, func(tx *store.Tx) error {
+		in.tx, in.events = tx, nil
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchPeers} {
+			if err := watch(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		n.events.publish(in.events...)
+	}
+	return err
+}
+
+func (in *intake) watchAcknowledgements() error {
+	rs, err := in.tx.Unconfirmed(in.now)
+	if err != nil {
+		return err
+	}
+	for _, r := range rs {
+		if r.State == store.Rejected || r.State == store.Failed {
+			continue
+		}
+		if err := in.raise(AlarmUnacknowledged, subject(r.Message, r.Desk), string(r.Desk)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchDeliveries alarms for messages that no statement of the recipient has named
+// within the time that their urgency allows for delivery.
+func (in *intake) watchDeliveries() error {
+	rs, err := in.tx.Unstated(in.now.Add(-time.Minute), alarmsAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, r := range rs {
+		if r.Desk == in.n.dev.Desk {
+			continue
+		}
+		row, err := in.tx.Message(r.Message)
+		if errors.Is(err, store.ErrDestroyed) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		class, ok := in.n.catalogue.Class(row.Class)
+		if !ok {
+			continue
+		}
+		terms, ok := class.Terms(row.Urgency)
+		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created)) {
+			continue
+		}
+		if err := in.raise(AlarmUndelivered, subject(r.Message, r.Desk), string(r.Desk)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *intake) watchGaps() error {
+	peers, err := in.tx.OpenPeers()
+	if err != nil {
+		return err
+	}
+	for _, p := range peers {
+		devices, err := in.tx.PeerDevices(p.Desk)
+		if err != nil {
+			return err
+		}
+		for _, d := range devices {
+			gaps, err := in.tx.Gaps(d)
+			if err != nil {
+				return err
+			}
+			if len(gaps) > 0 && in.now.Sub(gaps[0].Since) > gapAlarm {
+				err = in.raise(AlarmGap, d.String(), string(p.Desk))
+			} else if err = in.tx.ClearAlarm(string(AlarmGap), d.String()); errors.Is(err, store.ErrNotFound) {
+				err = nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watchPeers keeps the hourly statements going and notices when a peer's stop.
+func (in *intake) watchPeers() error {
+	peers, err := in.tx.OpenPeers()
+	if err != nil {
+		return err
+	}
+	for _, p := range peers {
+		if in.now.Sub(lastMoment(p.LastIn, p.LastOut)) > peerOpen {
+			if err := in.tx.ClosePeer(p.Desk); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.Desk == in.n.dev.Desk {
+			continue
+		}
+		if in.now.Sub(p.StatementOut) >= statementEvery {
+			in.n.stateSoon(p.Desk)
+		}
+		if p.NextDue.Unix() > 0 && in.now.Sub(p.NextDue) > statementEvery {
+			if err := in.raise(AlarmSilence, string(p.Desk), string(p.Desk)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// alarm raises an alarm outside a larger transaction. That it could not be stored
+// is logged: the caller is already dealing with something worse.
+func (n *Node) alarm(ctx context.Context, kind AlarmKind, subject, code string) {
+	in := &intake{n: n, now: n.now()}
+	err := n.update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		in.tx, in.events = tx, nil
+		return in.raise(kind, subject, code)
+	})
+	if err != nil {
+		n.log.Error("alarm not stored", "kind", string(kind), "err", err)
+	}
+	n.events.publish(in.events...)
+}
