@@ -127,6 +127,25 @@ func (tx *Tx) MarkSuperseded(device identity.DeviceID, desk identity.DeskID, cou
 	return tx.advance(device)
 }
 
+// Reached notes that a peer's device has given out counters up to and including
+// counter, as its statements and other uncounted deliveries say: what is missing
+// at the end is then a gap too, and silence is seen (attack B02). Of a device that
+// nothing came from yet, that is the history before this device, unless fromStart.
+func (tx *Tx) Reached(device identity.DeviceID, desk identity.DeskID, counter uint64, at time.Time, fromStart bool) error {
+	if counter > maxCounter {
+		return fmt.Errorf("%w: counter %d", ErrTooLarge, counter)
+	}
+	first := counter + 1
+	if fromStart {
+		first = 1
+	}
+	return tx.exec(`INSERT INTO arriving(device,desk,first,first_at,from_start,contiguous,reached,reached_at) VALUES(?,?,?,?,?,0,?,?)
+		ON CONFLICT DO UPDATE SET reached=excluded.reached, reached_at=excluded.reached_at,
+		from_start=CASE WHEN first=0 THEN excluded.from_start ELSE from_start END,
+		first=CASE WHEN first=0 THEN excluded.first ELSE first END WHERE excluded.reached>reached`,
+		device[:], desk, first, at, fromStart, counter, at)
+}
+
 // arrivingState is what is known of one peer device.
 type arrivingState struct {
 	device            identity.DeviceID
@@ -135,6 +154,8 @@ type arrivingState struct {
 	firstAt           time.Time
 	fromStart         bool
 	stated            uint64 // number of its newest statement
+	reached           uint64 // highest counter that it says it gave out
+	reachedAt         time.Time
 }
 
 func (tx *Tx) arriving(d identity.DeviceID) (st arrivingState, err error) {
@@ -145,12 +166,12 @@ func (tx *Tx) arriving(d identity.DeviceID) (st arrivingState, err error) {
 	return st, err
 }
 
-const selectArriving = `SELECT device, desk, first, first_at, from_start, contiguous,
+const selectArriving = `SELECT device, desk, first, first_at, from_start, contiguous, reached, reached_at,
 	coalesce((SELECT number FROM stated s WHERE s.device=arriving.device),0) FROM arriving`
 
 func readArriving(r row1) arrivingState {
 	return arrivingState{device: identity.DeviceID(r.b16(0)), desk: r.desk(1), first: r.num(2), firstAt: r.time(3),
-		fromStart: r.bool(4), contiguous: r.num(5), stated: r.num(6)}
+		fromStart: r.bool(4), contiguous: r.num(5), reached: r.num(6), reachedAt: r.time(7), stated: r.num(8)}
 }
 
 // advance moves the contiguous number over what has arrived.
@@ -225,18 +246,18 @@ func (st arrivingState) pastHistory(now time.Time) bool {
 	return !st.fromStart && st.first > 0 && now.Sub(st.firstAt) > historyHorizon
 }
 
-// Gap is a counter of a peer device that has not arrived though a later one has.
+// Gap is a counter that a peer device gave out and that has not arrived.
 type Gap struct {
 	Counter uint64
-	Since   time.Time // when the first later delivery arrived
+	Since   time.Time // when this device learned that it was given out
 }
 
 // Gaps returns at most delivery.MaxMissing missing counters of a device, lowest
 // first. What came before the first counter seen is the history before this
 // device, and no gap, unless the arrivals were FromStart.
-func (tx *Tx) Gaps(device identity.DeviceID) ([]Gap, error) {
+func (tx *Tx) Gaps(device identity.DeviceID) (gaps []Gap, err error) {
 	st, err := tx.arriving(device)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || err == nil && st.first == 0 {
 		return nil, nil
 	}
 	if err != nil {
@@ -246,17 +267,25 @@ func (tx *Tx) Gaps(device identity.DeviceID) ([]Gap, error) {
 	if !st.fromStart {
 		next = max(next, st.first)
 	}
-	var gaps []Gap
-	err = tx.each(`SELECT counter, at FROM arrival WHERE device=? AND counter>=? ORDER BY counter`, args{device[:], next}, func(r row1) error {
-		for ; next < r.num(0); next++ {
+	missing := func(until uint64, since time.Time) error {
+		for ; next < until; next++ {
 			if len(gaps) == delivery.MaxMissing {
 				return errStop
 			}
-			gaps = append(gaps, Gap{Counter: next, Since: r.time(1)})
+			gaps = append(gaps, Gap{Counter: next, Since: since})
+		}
+		return nil
+	}
+	err = tx.each(`SELECT counter, at FROM arrival WHERE device=? AND counter>=? ORDER BY counter`, args{device[:], next}, func(r row1) error {
+		if err := missing(r.num(0), r.time(1)); err != nil {
+			return err
 		}
 		next = r.num(0) + 1
 		return nil
 	})
+	if err == nil && st.reached > 0 {
+		err = missing(st.reached+1, st.reachedAt)
+	}
 	if errors.Is(err, errStop) {
 		err = nil
 	}

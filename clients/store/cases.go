@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -54,11 +55,12 @@ func (tx *Tx) makeCaseKey(ref message.CaseRef) ([]byte, error) {
 
 // DestroyCase destroys the key of a case and with it what was said in it: its
 // messages stay as empty rows, known by their hashes only, so that a repeated
-// delivery does not bring them back. Deliveries of it that still wait are dropped.
+// delivery does not bring them back. Deliveries of it that still wait are dropped
+// and their recipients Failed under the rule "destroyed".
 // What the disk, its snapshots and earlier backups still hold is out of reach;
 // whoever has one of those and the data key can read it. It returns ErrNotFound
 // for a case without a key.
-func (tx *Tx) DestroyCase(ref message.CaseRef) error {
+func (tx *Tx) DestroyCase(ref message.CaseRef, at time.Time) error {
 	if err := tx.exec(`DELETE FROM kase WHERE ref=?`, ref[:]); err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (tx *Tx) DestroyCase(ref message.CaseRef) error {
 		return err
 	}
 	for _, h := range hashes {
-		if err := tx.emptyMessage(h); err != nil {
+		if err := tx.emptyMessage(h, at); err != nil {
 			return err
 		}
 	}
@@ -90,7 +92,7 @@ func (tx *Tx) hashesOf(ref message.CaseRef) (hs []message.Hash, err error) {
 	return hs, err
 }
 
-func (tx *Tx) emptyMessage(h message.Hash) error {
+func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
 	if err := tx.drop(kindMessage, h[:]); err != nil {
 		return err
 	}
@@ -102,6 +104,10 @@ func (tx *Tx) emptyMessage(h message.Hash) error {
 		if err := tx.DeleteDelivery(d.Envelope); err != nil {
 			return err
 		}
+	}
+	if err := tx.exec(`UPDATE recipient SET failed=?, rule='destroyed', state=? WHERE message=? AND state<=?`,
+		at, int(Failed), h[:], int(AtRelay)); err != nil {
+		return err
 	}
 	if err := tx.exec(`UPDATE recipient SET acked_by='', deadline=0 WHERE message=?`, h[:]); err != nil {
 		return err

@@ -26,12 +26,12 @@ CREATE TABLE peer(desk TEXT PRIMARY KEY, last_in INTEGER NOT NULL DEFAULT 0, las
   stated_in INTEGER NOT NULL DEFAULT 0, stated_out INTEGER NOT NULL DEFAULT 0, next_in INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE stated(device BLOB PRIMARY KEY, desk TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE status(desk TEXT, message BLOB, received INTEGER NOT NULL, opened INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
-  rejected INTEGER NOT NULL, change INTEGER NOT NULL, carried INTEGER NOT NULL DEFAULT 0, carried_change INTEGER NOT NULL DEFAULT 0,
+  rejected INTEGER NOT NULL, rule TEXT NOT NULL DEFAULT '', change INTEGER NOT NULL, carried INTEGER NOT NULL DEFAULT 0, carried_change INTEGER NOT NULL DEFAULT 0,
   confirmed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(desk,message)) WITHOUT ROWID;
 CREATE INDEX status_open ON status(desk,change) WHERE confirmed<change;
 
 CREATE TABLE arriving(device BLOB PRIMARY KEY, desk TEXT NOT NULL, first INTEGER NOT NULL, first_at INTEGER NOT NULL,
-  from_start INTEGER NOT NULL, contiguous INTEGER NOT NULL) WITHOUT ROWID;
+  from_start INTEGER NOT NULL, contiguous INTEGER NOT NULL, reached INTEGER NOT NULL DEFAULT 0, reached_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE arrival(device BLOB, counter INTEGER, envelope BLOB, digest BLOB, at INTEGER NOT NULL, PRIMARY KEY(device,counter)) WITHOUT ROWID;
 CREATE INDEX arrival_at ON arrival(at);
 
@@ -55,7 +55,8 @@ CREATE TABLE recipient(message BLOB, desk TEXT, state INTEGER NOT NULL, pending 
   delivered INTEGER NOT NULL DEFAULT 0, opened INTEGER NOT NULL DEFAULT 0, acked INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, acked_by TEXT NOT NULL DEFAULT '', ack BLOB, rule TEXT NOT NULL DEFAULT '', deadline INTEGER NOT NULL,
   PRIMARY KEY(message,desk)) WITHOUT ROWID;
-CREATE INDEX recipient_deadline ON recipient(deadline) WHERE deadline>0 AND acked=0;
+CREATE INDEX recipient_undelivered ON recipient(pending) WHERE state<=2;
+CREATE INDEX recipient_deadline ON recipient(deadline) WHERE deadline>0 AND acked=0 AND rejected=0;
 
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, envelope BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, message BLOB,
   desk TEXT NOT NULL, counter INTEGER NOT NULL, sealer BLOB NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,

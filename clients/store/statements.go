@@ -87,18 +87,20 @@ func (tx *Tx) SetStatus(desk identity.DeskID, s delivery.Status) error {
 	first := func(column string) string {
 		return column + `=CASE WHEN ` + column + `=0 THEN excluded.` + column + ` ELSE ` + column + ` END`
 	}
-	return tx.exec(`INSERT INTO status(desk,message,received,opened,acknowledged,rejected,change) VALUES(?,?,?,?,?,?,?)
-		ON CONFLICT DO UPDATE SET `+first("received")+`,`+first("opened")+`,`+first("acknowledged")+`,`+first("rejected")+`,change=excluded.change`,
-		desk, s.Message[:], s.Received, s.Opened, s.Acknowledged, s.Rejected, tx.generation)
+	return tx.exec(`INSERT INTO status(desk,message,received,opened,acknowledged,rejected,rule,change) VALUES(?,?,?,?,?,?,?,?)
+		ON CONFLICT DO UPDATE SET rule=CASE WHEN rejected=0 THEN excluded.rule ELSE rule END,`+
+		first("received")+`,`+first("opened")+`,`+first("acknowledged")+`,`+first("rejected")+`,change=excluded.change`,
+		desk, s.Message[:], s.Received, s.Opened, s.Acknowledged, s.Rejected, s.Rule, tx.generation)
 }
 
-// PendingStatuses returns the statuses that a desk has not confirmed, those that
-// changed first before others, at most limit and sorted by message as a statement
+// PendingStatuses returns the statuses that a desk has not confirmed, at most
+// limit, the longest waiting first, and then sorted by message as a statement
 // wants them.
 func (tx *Tx) PendingStatuses(desk identity.DeskID, limit int) (ss []delivery.Status, err error) {
-	err = tx.each(`SELECT * FROM (SELECT message,received,opened,acknowledged,rejected FROM status
+	err = tx.each(`SELECT * FROM (SELECT message,received,opened,acknowledged,rejected,rule FROM status
 		WHERE desk=? AND confirmed<change ORDER BY change LIMIT ?) ORDER BY message`, args{desk, limit}, func(r row1) error {
-		ss = append(ss, delivery.Status{Message: message.Hash(r.b32(0)), Received: r.num(1), Opened: r.num(2), Acknowledged: r.num(3), Rejected: r.num(4)})
+		ss = append(ss, delivery.Status{Message: message.Hash(r.b32(0)), Received: r.num(1), Opened: r.num(2), Acknowledged: r.num(3),
+			Rejected: r.num(4), Rule: r.text(5)})
 		return nil
 	})
 	return ss, err
