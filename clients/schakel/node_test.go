@@ -1,0 +1,107 @@
+package schakel_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually waits for a condition that other goroutines bring about.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	for !cond() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("never happened: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func example(t *testing.T, class string) []byte {
+	t.Helper()
+	e, err := protocol.V1().Example(class)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Body
+}
+
+// An acute report travels from a doctor to Veilig Thuis and the police, is read and
+// acknowledged by a named person, and the doctor sees that.
+func TestAcuteReportIsAcknowledgedByAPerson(t *testing.T) {
+	ctx := testContext(t)
+	chain := schakeltest.New(t)
+	doctor := chain.Join("arts/praktijk", identity.RoleSignaleerder)
+	safe := chain.Join("vt20/crisis", identity.RoleVeiligThuis)
+	police := chain.Join("politie-mn/meldkamer", identity.RolePolitie)
+	officer := safe.AddPerson("P. Iket")
+	for _, m := range []*schakeltest.Member{doctor, safe, police} {
+		m.Start()
+	}
+	body := example(t, "melding")
+	eventually(t, "the doctor knows both desks", func() bool {
+		desks, err := doctor.Node.Directory(ctx)
+		return err == nil && len(desks) == 2 && desks[0].Reachable && desks[1].Reachable
+	})
+	sent, err := doctor.Node.Send(ctx, schakel.Draft{
+		Class: "melding", Urgency: message.Acute, To: []identity.DeskID{safe.Desk, police.Desk}, Body: body,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := doctor.Node.Wait(ctx, sent.Hash, schakel.StateDelivered); err != nil {
+		t.Fatal(err)
+	}
+	letter, err := safe.Node.Read(ctx, sent.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(letter.Body, body) {
+		t.Error("body is not byte-identical")
+	}
+	eventually(t, "the doctor sees that it was read", func() bool {
+		s, err := doctor.Node.Trace(ctx, sent.Hash)
+		return err == nil && stateAt(s, safe.Desk) == schakel.StateOpened
+	})
+	if _, err := safe.Node.Acknowledge(ctx, sent.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the doctor sees who took it", func() bool {
+		s, err := doctor.Node.Trace(ctx, sent.Hash)
+		if err != nil {
+			return false
+		}
+		for _, r := range s.Recipients {
+			if r.Desk == safe.Desk {
+				return r.State == schakel.StateAcknowledged && r.By == officer.Name
+			}
+		}
+		return false
+	})
+}
+
+func stateAt(s schakel.Summary, desk identity.DeskID) schakel.State {
+	for _, r := range s.Recipients {
+		if r.Desk == desk {
+			return r.State
+		}
+	}
+	return ""
+}

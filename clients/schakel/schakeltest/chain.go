@@ -1,0 +1,202 @@
+// Package schakeltest starts a whole chain for tests of programs that use the SDK:
+// a real relay on a port of its own, with TLS, login and a store on disk, and desks
+// that joined it the way partners do.
+//
+//	chain := schakeltest.New(t)
+//	doctor := chain.Join("arts/praktijk", identity.RoleSignaleerder)
+//	police := chain.Join("politie-mn/meldkamer", identity.RolePolitie)
+//	doctor.Start(); police.Start()
+//	sent, err := doctor.Node.Send(ctx, draft)
+//
+// Everything ends with the test.
+package schakeltest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"schakel/crypto/custody"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+	"schakel/relay"
+	"schakel/relay/queue/boltqueue"
+	"schakel/relay/register"
+	"schakel/relay/wire"
+)
+
+// Chain is a register with one root holder, a relay, and the desks that joined.
+type Chain struct {
+	// Tap, set before StartRelay, sees every frame and may replace it: the
+	// dishonest operator of the tests.
+	Tap relay.Tap
+	// Log receives what relay and nodes log; nil discards.
+	Log *slog.Logger
+
+	t       testing.TB
+	dir     string
+	root    signer
+	log     signer
+	receipt signer
+	cert    tls.Certificate
+	genesis [][]byte
+	address string
+
+	mu    sync.Mutex
+	moved time.Duration // how far the clock of everybody was moved
+
+	stop func()
+}
+
+// signer is a key in memory.
+type signer struct{ ed25519.PrivateKey }
+
+func newSigner(t testing.TB) signer {
+	_, k, err := ed25519.GenerateKey(rand.Reader)
+	ok(t, err)
+	return signer{k}
+}
+
+func (s signer) Public() (k identity.Key) {
+	copy(k[:], s.PrivateKey.Public().(ed25519.PublicKey))
+	return k
+}
+
+func (s signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.PrivateKey, msg), nil }
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// New makes a chain and starts its relay.
+func New(t testing.TB) *Chain {
+	t.Helper()
+	c := Prepare(t)
+	c.StartRelay()
+	return c
+}
+
+// Prepare makes a chain without starting its relay.
+func Prepare(t testing.TB) *Chain {
+	t.Helper()
+	c := &Chain{t: t, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t)}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	c.address = l.Addr().String()
+	ok(t, l.Close())
+	c.cert = certificate(t)
+	c.found()
+	t.Cleanup(c.StopRelay)
+	return c
+}
+
+// Now is the clock of the relay and of every desk.
+func (c *Chain) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.moved)
+}
+
+// Pass lets time go by for everybody.
+func (c *Chain) Pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved += d
+}
+
+// found makes the genesis and the relay's entry.
+func (c *Chain) found() {
+	now := c.Now().UTC().Truncate(time.Second)
+	root := trust.Root{
+		Version: 1, Threshold: 1, Keys: []identity.Key{c.root.Public()},
+		Agreement: sha256.Sum256([]byte("test")), Issued: now, Expires: now.AddDate(1, 0, 0),
+	}
+	genesis, err := root.Sign(trust.First(), c.root)
+	ok(c.t, err)
+	vkey, err := trust.LogKey("schakel.example/relay-test", c.log.Public())
+	ok(c.t, err)
+	entry, err := trust.Relay{
+		ID: "relay-test", URL: "wss://" + c.address, TLS: wire.Pin(c.cert.Leaf), Receipt: c.receipt.Public(), Log: vkey,
+	}.Sign(trust.First(), c.root)
+	ok(c.t, err)
+	c.genesis = [][]byte{genesis, entry}
+}
+
+func certificate(t testing.TB) tls.Certificate {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	ok(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay-test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ok(t, err)
+	leaf, err := x509.ParseCertificate(der)
+	ok(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// StartRelay starts the relay on its folder and address; it may have run before.
+func (c *Chain) StartRelay() {
+	c.t.Helper()
+	log, err := register.Open(register.Config{Path: c.file("register.db"), LogName: "schakel.example/relay-test", LogKey: c.log})
+	ok(c.t, err)
+	_, err = log.Import(context.Background(), c.genesis, c.Now())
+	ok(c.t, err)
+	store, err := boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
+	ok(c.t, err)
+	l, err := net.Listen("tcp", c.address)
+	ok(c.t, err)
+	r, err := relay.New(relay.Config{
+		ID: "relay-test", Listener: l, TLS: &tls.Config{Certificates: []tls.Certificate{c.cert}},
+		Store: store, Register: log, Receipts: custody.PrivateKey(c.receipt.PrivateKey),
+		Now: c.Now, Log: c.Log, Tap: c.Tap,
+		Limits: relay.Limits{Drain: 2 * time.Second, Return: 100 * time.Millisecond, Expire: 100 * time.Millisecond},
+	})
+	ok(c.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	c.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			c.t.Errorf("relay: %v", err)
+		}
+		ok(c.t, store.Close())
+		ok(c.t, log.Close())
+	}
+}
+
+// StopRelay drains and stops the relay, if it runs.
+func (c *Chain) StopRelay() {
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
+
+// LoseStore deletes the relay's whole queue. The relay must be stopped.
+func (c *Chain) LoseStore() {
+	c.t.Helper()
+	ok(c.t, os.Remove(c.file("queue.db")))
+}
+
+// Files is the folder of the relay's data.
+func (c *Chain) Files() string { return c.dir }
+
+func (c *Chain) file(name string) string { return filepath.Join(c.dir, name) }

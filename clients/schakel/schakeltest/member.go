@@ -1,0 +1,140 @@
+package schakeltest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"schakel/clients/schakel"
+	"schakel/clients/store"
+	"schakel/clients/store/vault"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+)
+
+// PIN unlocks every person of a test.
+const PIN = "123456"
+
+// Member is a desk's device that joined the chain.
+type Member struct {
+	Node *schakel.Node
+	Desk identity.DeskID
+
+	chain *Chain
+	dir   string
+	store *store.Store
+	stop  func()
+}
+
+// Join admits a desk and its first device, the way a partner joins: request,
+// invitation, fingerprint. The device does not run yet.
+func (c *Chain) Join(desk identity.DeskID, role identity.Role) *Member {
+	c.t.Helper()
+	m := &Member{Desk: desk, chain: c, dir: filepath.Join(c.t.TempDir(), "store")}
+	ctx := context.Background()
+	var err error
+	m.store, err = store.Create(ctx, m.dir, store.CreateOptions{Keys: m.ways()})
+	ok(c.t, err)
+	c.t.Cleanup(func() { m.Stop(); m.store.Close() })
+	request, err := schakel.Init(ctx, m.store, schakel.InitOptions{
+		Org: desk.Org(), OrgName: "Test " + string(desk.Org()), OIN: oin(desk), Desk: desk, Role: role,
+		Region: "XA", Telephone: "+31600000001",
+	}, c.Now())
+	ok(c.t, err)
+	invitation := c.admit(request)
+	fingerprint, err := schakel.InvitationFingerprint(invitation)
+	ok(c.t, err)
+	ok(c.t, schakel.Join(ctx, m.store, invitation, fingerprint, c.Now))
+	m.open()
+	return m
+}
+
+func (m *Member) ways() []vault.Way {
+	return []vault.Way{
+		vault.KeyFile{Path: m.dir + ".key"},
+		vault.Passphrase{Phrase: "test passphrase, worthless", WorkFactor: 4},
+	}
+}
+
+// oin derives a fictional number: the prefix 00000099 belongs to nobody.
+func oin(desk identity.DeskID) string {
+	sum := 0
+	for _, b := range []byte(desk.Org()) {
+		sum = sum*31 + int(b)
+		sum %= 1_000_000_000
+	}
+	return fmt.Sprintf("00000099%012d", sum)
+}
+
+// admit does the root holders' part.
+func (c *Chain) admit(request []byte) (invitation []byte) {
+	c.t.Helper()
+	a, err := trust.ParseAdmissionRequest(request)
+	ok(c.t, err)
+	reg, err := trust.Replay(c.genesis, trust.GenesisFingerprint(c.genesis[0]))
+	ok(c.t, err)
+	entries, err := a.Admit(reg, c.root)
+	ok(c.t, err)
+	inv, err := trust.NewInvitation(a.Desk.ID, append(c.genesis[:2:2], entries...))
+	ok(c.t, err)
+	invitation, err = inv.Sign(c.root)
+	ok(c.t, err)
+	return invitation
+}
+
+func (m *Member) open() {
+	m.chain.t.Helper()
+	var err error
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.chain.Now, Log: m.chain.Log, Every: 50 * time.Millisecond})
+	ok(m.chain.t, err)
+}
+
+// Start runs the device.
+func (m *Member) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Node.Run(ctx) }()
+	m.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			m.chain.t.Errorf("%s: %v", m.Desk, err)
+		}
+	}
+}
+
+// Stop ends the device's run, if it runs.
+func (m *Member) Stop() {
+	if m.stop != nil {
+		m.stop()
+		m.stop = nil
+	}
+}
+
+// Reopen closes the device's store and opens it again, as a new process would.
+func (m *Member) Reopen() {
+	m.chain.t.Helper()
+	m.Stop()
+	ok(m.chain.t, m.store.Close())
+	var err error
+	m.store, err = store.Open(context.Background(), m.dir, store.Unlock{Keys: m.ways()})
+	ok(m.chain.t, err)
+	m.open()
+}
+
+// AddPerson certifies a person under the test PIN.
+func (m *Member) AddPerson(name string) schakel.Person {
+	m.chain.t.Helper()
+	p, err := m.Node.AddPerson(context.Background(), schakel.Person{
+		Name: name, Function: strings.ToLower(string(m.Desk)), Telephone: "+31600000007",
+	}, PIN)
+	ok(m.chain.t, err)
+	return p
+}
+
+// Files is the folder of the device's store.
+func (m *Member) Files() string { return m.dir }
+
+// Store is the device's store.
+func (m *Member) Store() *store.Store { return m.store }
