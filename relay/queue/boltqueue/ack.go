@@ -12,7 +12,7 @@ func (b *batch) ack(op *queue.Ack) (queue.Result, error) {
 	}
 	d := b.s.byName[op.Desk]
 	switch {
-	case op.Position == 0:
+	case d == nil && op.Position == 0:
 		return queue.Result{}, nil
 	case d == nil || op.Position > d.last:
 		return refuse(queue.ErrAhead)

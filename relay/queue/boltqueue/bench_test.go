@@ -120,7 +120,7 @@ func openBare(b *testing.B, path string) *bare {
 	if err != nil {
 		b.Fatal(err)
 	}
-	db.AllocSize = 64 << 20
+	db.AllocSize = 16 << 20
 	return &bare{db: db}
 }
 

@@ -29,6 +29,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -101,14 +102,19 @@ func (s *Store) Close() error {
 	}
 	s.fail(queue.ErrClosed)
 	if err != nil {
-		// A failed transaction may still hold bbolt's locks. Closing the descriptor
-		// gives up the lock on the file; the memory map goes with the process.
-		return s.file.Close()
+		return s.abandon()
 	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("failed to close the queue file: %w", err)
 	}
 	return nil
+}
+
+// abandon closes the file without bbolt, whose own locks a failed transaction may
+// hold for ever. Its memory map stays until the process ends, and would keep the
+// lock on the file, so that is given up by name.
+func (s *Store) abandon() error {
+	return errors.Join(syscall.Flock(int(s.file.Fd()), syscall.LOCK_UN), s.file.Close())
 }
 
 func (s *Store) usable() error {

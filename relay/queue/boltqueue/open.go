@@ -42,7 +42,7 @@ func Open(config Config) (*Store, error) {
 	}
 	if err := s.open(); err != nil {
 		if s.file != nil {
-			s.file.Close()
+			s.abandon() // the first error says more
 		}
 		return nil, fmt.Errorf("failed to open the queue file %s: %w", config.Path, err)
 	}
@@ -153,7 +153,7 @@ func (s *Store) attach(file *os.File) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", queue.ErrDamaged, err)
 		}
-		db.AllocSize = 64 << 20
+		db.AllocSize = 16 << 20
 		s.db = db
 		return nil
 	})

@@ -1,0 +1,201 @@
+package queuetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// Found counts what damage did.
+type Found struct {
+	Refused  int // rounds in which the store did not open
+	Renewed  int // rounds in which it opened with a new epoch
+	Reported int // records reported as damaged
+	Noticed  int // of those, how many led to a notice for the sealer
+	Whole    int // rounds in which every record came back
+}
+
+// DamageRounds is the number of rounds that Run does.
+func DamageRounds(short bool) int {
+	if short {
+		return 100
+	}
+	return 1500
+}
+
+// Damage fills a store, damages it afresh in every round, and returns an error
+// when the store then gives a record that differs from what was put, gives it to
+// another desk, or loses one without a word: without refusing to open with
+// ErrDamaged or ErrVersion, taking a new epoch, or reporting the record.
+func Damage(b Backend, dir string, rounds int) (Found, error) {
+	var found Found
+	w := &world{backend: b, dir: dir, serial: 1}
+	puts, epoch, err := w.fill()
+	if err != nil {
+		return found, err
+	}
+	whole, err := takePicture(dir)
+	if err != nil {
+		return found, err
+	}
+	for round := range rounds {
+		random := rand.New(rand.NewPCG(uint64(round), 0xda))
+		if err := errors.Join(whole.restore(dir), b.Damage(dir, random)); err != nil {
+			return found, err
+		}
+		if err := damageRound(b, dir, puts, epoch, &found); err != nil {
+			return found, fmt.Errorf("round %d: %w", round, err)
+		}
+	}
+	return found, nil
+}
+
+// fill puts envelopes of all sizes for three desks, half of them acknowledged.
+func (w *world) fill() (puts map[queue.Ref]*queue.Put, epoch [16]byte, err error) {
+	defer func() {
+		if broken, ok := recover().(broken); ok {
+			err = broken.error
+		}
+	}()
+	w.open()
+	puts = make(map[queue.Ref]*queue.Put)
+	for i := range 120 {
+		desk := []identity.DeskID{wacht, vt, piket}[i%3]
+		p := newPut(desk, uint64(i+1), 1+i%2, 64+(i*i*37)%9000)
+		withToken(p, envelope.Tier(i%4), [32]byte{byte(i)})
+		at := w.put(p)
+		if i >= 60 {
+			puts[queue.Ref{Desk: desk, ID: p.ID}] = p
+			continue
+		}
+		w.ack(desk, 1, at)
+		w.ack(desk, 2, at)
+	}
+	state, err := w.store.State(ctx())
+	return puts, state.Epoch, errors.Join(err, w.store.Close())
+}
+
+func damageRound(b Backend, dir string, puts map[queue.Ref]*queue.Put, epoch [16]byte, found *Found) error {
+	store, err := b.Open(dir, queue.Quota{})
+	if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrVersion) {
+		found.Refused++
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("opening gave an error of no type: %w", err)
+	}
+	defer store.Close()
+	state, err := store.State(ctx())
+	if err != nil {
+		return err
+	}
+	if state.Epoch != epoch {
+		found.Renewed++
+	}
+	seen, reported := 0, 0
+	for _, desk := range []identity.DeskID{wacht, vt, piket} {
+		page, err := readDamaged(store, desk)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Records {
+			if p := puts[queue.Ref{Desk: desk, ID: r.ID}]; p != nil {
+				if err := same(&r, p); err != nil {
+					return fmt.Errorf("a damaged record was given: %w", err)
+				}
+				seen++
+			} else if r.Kind == queue.KindEnvelope && serialOf(r.ID) > 60 {
+				return fmt.Errorf("%s was given %s, which was never put there", desk, r.ID)
+			}
+		}
+		reported += len(page.Damaged)
+		if err := quarantineAll(store, desk, page.Damaged, found); err != nil {
+			return err
+		}
+	}
+	found.Reported += reported
+	if seen == len(puts) {
+		found.Whole++
+	} else if seen+reported < len(puts) && state.Epoch == epoch {
+		return fmt.Errorf("%d of %d records are missing, %d are reported", len(puts)-seen, len(puts), reported)
+	}
+	return nil
+}
+
+func readDamaged(s queue.Store, desk identity.DeskID) (queue.Page, error) {
+	var all queue.Page
+	for {
+		page, err := s.Read(ctx(), desk, all.Next, queue.Limit{Records: 8, Bytes: 1 << 20})
+		if err != nil {
+			return all, fmt.Errorf("failed to read: %w", err)
+		}
+		all.Records = append(all.Records, page.Records...)
+		all.Damaged = append(all.Damaged, page.Damaged...)
+		all.Next = page.Next
+		if !page.More {
+			return all, nil
+		}
+	}
+}
+
+// quarantineAll wants the reported records gone from the mailbox afterwards.
+func quarantineAll(s queue.Store, desk identity.DeskID, reported []queue.Damaged, found *Found) error {
+	for _, d := range reported {
+		results, err := s.Commit(ctx(), []queue.Op{&queue.Quarantine{Desk: desk, Position: d.Position, Now: start}})
+		if err != nil || results[0].Err != nil {
+			return fmt.Errorf("quarantine gave %+v, %w", results, err)
+		}
+		if results[0].Noticed != "" {
+			found.Noticed++
+		}
+	}
+	if len(reported) == 0 {
+		return nil
+	}
+	page, err := readDamaged(s, desk)
+	if err != nil || len(page.Damaged) > 0 {
+		return fmt.Errorf("after quarantine still %+v, %w", page.Damaged, err)
+	}
+	return nil
+}
+
+// picture is the files of a directory: what stands before the zeros at the end,
+// and the size.
+type picture map[string]snapshot
+
+type snapshot struct {
+	content []byte
+	size    int64
+}
+
+func takePicture(dir string) (picture, error) {
+	all := make(picture)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		size := int64(len(content))
+		all[path] = snapshot{bytes.Clone(bytes.TrimRight(content, "\x00")), size}
+		return err
+	})
+	return all, err
+}
+
+func (p picture) restore(dir string) error {
+	for path, s := range p {
+		if err := errors.Join(os.WriteFile(path, s.content, 0o600), os.Truncate(path, s.size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mkdir(dir string) error { return os.Mkdir(dir, 0o700) }
