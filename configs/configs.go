@@ -1,0 +1,16 @@
+// Package configs holds the configuration files that come with Schakel, so that
+// programs and tests use the same bytes that a reader of this folder sees.
+package configs
+
+import _ "embed"
+
+// Client is client.toml: every setting of the client, with its meaning.
+//
+//go:embed client.toml
+var Client []byte
+
+// Scenario is demo/scenario.toml: the fictional case of the demonstration and of
+// the end-to-end test.
+//
+//go:embed demo/scenario.toml
+var Scenario []byte
