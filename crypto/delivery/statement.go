@@ -20,6 +20,8 @@ const (
 	MaxMissing  = 1024
 	MaxStatuses = 1000
 	maxRule     = 32
+
+	MaxUnreadable = 64
 )
 
 // Received says which deliveries of one peer device have arrived: all up to
@@ -60,6 +62,10 @@ type Statement struct {
 	Peers    []Received      `cbor:"6,keyasint"` // devices of To, sorted
 	Statuses []Status        `cbor:"7,keyasint"` // sorted by message hash
 	Next     uint64          `cbor:"8,keyasint"` // when the next statement is due at the latest
+
+	// Unreadable lists envelopes that claim to come from To and did not open here,
+	// once: their sender makes them again at once instead of waiting (attack F10).
+	Unreadable []envelope.ID `cbor:"9,keyasint"`
 }
 
 // Has reports whether the statement confirms the delivery with that counter.
@@ -125,7 +131,7 @@ func (s Statement) check() error {
 	if err := errors.Join(checkVersion(s.Version), checkDesk(s.From), checkDesk(s.To)); err != nil {
 		return err
 	}
-	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses {
+	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses || len(s.Unreadable) > MaxUnreadable {
 		return fmt.Errorf("%w: statement on %d devices and %d messages", ErrFormat, len(s.Peers), len(s.Statuses))
 	}
 	if !increasing(s.Peers, func(a, b Received) int { return bytes.Compare(a.Device[:], b.Device[:]) }) ||

@@ -26,6 +26,7 @@ func statement() delivery.Statement {
 			{Message: message.Hash{1}, Received: 1_795_000_000},
 			{Message: message.Hash{2}, Received: 1_795_000_000, Rejected: 1_795_000_001, Rule: "R09"},
 		},
+		Unreadable: []envelope.ID{{3}},
 	}
 }
 
@@ -90,6 +91,7 @@ func TestStatementRefuses(t *testing.T) {
 		"rule too long":      func(s *delivery.Statement) { s.Statuses[1].Rule = "R23456789012345678901234567890123" },
 		"65 devices":         func(s *delivery.Statement) { s.Peers = make([]delivery.Received, 65) },
 		"1001 messages":      func(s *delivery.Statement) { s.Statuses = make([]delivery.Status, 1001) },
+		"65 unreadable":      func(s *delivery.Statement) { s.Unreadable = make([]envelope.ID, 65) },
 		"1025 counters":      func(s *delivery.Statement) { s.Peers[0].Beyond = make([]uint64, 1025) },
 	} {
 		s := statement()

@@ -159,8 +159,9 @@ func (m maker) longInteger(d message.Message) string {
 func (m maker) contents() []vector {
 	stated := delivery.Statement{
 		Version: 1, From: recipientDesk, To: senderDesk, Number: 2, At: created, Next: created + 3600,
-		Peers:    []delivery.Received{{Device: m.sender.ID, Contiguous: 4, Beyond: []uint64{6, 7}}},
-		Statuses: []delivery.Status{{Message: message.Hash{1}, Received: created}, {Message: message.Hash{2}, Received: created, Rejected: created + 1, Rule: "R09"}},
+		Peers:      []delivery.Received{{Device: m.sender.ID, Contiguous: 4, Beyond: []uint64{6, 7}}},
+		Statuses:   []delivery.Status{{Message: message.Hash{1}, Received: created}, {Message: message.Hash{2}, Received: created, Rejected: created + 1, Rule: "R09"}},
+		Unreadable: []envelope.ID{{3}},
 	}
 	s, err := delivery.Encode(stated)
 	must(m.t, err)
