@@ -41,6 +41,8 @@ func (s *session) sweep(now time.Time, ring bool) {
 	case !entered:
 	case !now.Before(s.rights.Ends):
 		s.end(wire.CloseEnded)
+	case ring && !s.relay.active(s.rights.Device): // suspended by the operator
+		s.end(wire.CloseRevoked)
 	case ring:
 		s.ring()
 	}

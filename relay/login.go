@@ -71,8 +71,8 @@ func (s *session) greet(ctx context.Context) error {
 }
 
 func (r *Relay) active(id identity.DeviceID) bool {
-	d, ok := r.config.Register.Register().Device(id)
-	return ok && d.UsableAt(r.config.Now())
+	_, ok := r.device(id, r.config.Now())
+	return ok
 }
 
 // loginCode is what the network hears of a failed login: for every token the same.

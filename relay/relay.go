@@ -34,6 +34,7 @@ import (
 
 	"schakel/crypto/custody"
 	"schakel/crypto/identity"
+	"schakel/crypto/trust"
 	"schakel/relay/auth"
 	"schakel/relay/queue"
 	"schakel/relay/register"
@@ -55,6 +56,10 @@ type Config struct {
 	Log    *slog.Logger     // nil discards
 	Now    func() time.Time // nil: time.Now
 	Random io.Reader        // nil: crypto/rand
+
+	// Suspended, where set, reports organisations that the operator does not serve.
+	// It is asked often and must be quick.
+	Suspended func(identity.OrgID) bool
 
 	// Tap, where set, sees every frame of every session and may replace it. It is
 	// how tests and the demonstration play the dishonest operator; nothing else
@@ -204,9 +209,18 @@ var errNotActive = errors.New("device is not active in the register")
 
 // LoginDevice implements auth.Devices.
 func (l *loginDevices) LoginDevice(id identity.DeviceID, at time.Time) (auth.Device, error) {
-	d, ok := l.config.Register.Register().Device(id)
-	if !ok || !d.UsableAt(at) {
+	d, ok := (*Relay)(l).device(id, at)
+	if !ok {
 		return auth.Device{}, errNotActive
 	}
 	return auth.Device{Desk: d.Desk, Key: d.LoginKey, Until: d.Until}, nil
+}
+
+// device finds a device that may have a session at that time.
+func (r *Relay) device(id identity.DeviceID, at time.Time) (trust.DeviceState, bool) {
+	d, ok := r.config.Register.Register().Device(id)
+	if !ok || !d.UsableAt(at) || r.config.Suspended != nil && r.config.Suspended(d.Desk.Org()) {
+		return d, false
+	}
+	return d, true
 }

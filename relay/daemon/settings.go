@@ -1,0 +1,280 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// key is one setting: its name in the file, as a flag, and (in capitals with
+// underscores, behind SCHAKEL_RELAY_) in the environment.
+type key struct {
+	name     string
+	fallback string
+	help     string
+	check    func(string) error
+}
+
+// keys lists every setting. configs/relay.toml shows them all, and a test holds
+// the two together.
+func keys() []key {
+	return []key{
+		{"data", "/var/lib/schakel-relay", "data folder: keys, register, mailboxes", anything},
+		{"listen", "", "address for devices (default: that of relay.json)", address},
+		{"admin", "127.0.0.1:9443", "loopback address for health and metrics, or off", adminAddress},
+		{"tls-cert", "", "certificate in PEM (default: tls.crt in the data folder)", anything},
+		{"tls-key", "", "its key in PEM (default: tls.key in the data folder)", anything},
+		{"log-level", "info", "debug, info, warn or error; debug names desks and envelope ids", level},
+		{"log-format", "json", "json or text", oneOf("json", "text")},
+		{"min-free", "256MiB", "disk space below which envelopes are refused", size},
+		{"desk-envelopes", "100000", "envelopes in the mailbox of one desk", count},
+		{"desk-bytes", "2GiB", "their bytes", size},
+		{"org-envelopes", "200000", "waiting envelopes sealed by one organisation", count},
+		{"org-bytes", "4GiB", "their bytes", size},
+		{"max-sessions", "20000", "live sessions", count},
+		{"max-pending", "2048", "connections that have not logged in", count},
+		{"max-pending-per-host", "1024", "of those, from one address", count},
+		{"puts-per-second", "5000", "envelopes per device and second", count},
+		{"entries-per-minute", "600", "register entries posted without a login, from everybody", count},
+		{"drain", "30s", "longest drain after SIGTERM", duration},
+	}
+}
+
+const envPrefix = "SCHAKEL_RELAY_"
+
+func envName(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// settings are the values by name, every one checked.
+type settings map[string]string
+
+func settingFlags(f *pflag.FlagSet) {
+	f.String("config", "", "configuration file (default /etc/schakel/relay.toml where it exists)")
+	for _, k := range keys() {
+		help := k.help
+		if k.fallback != "" {
+			help += " (default " + k.fallback + ")"
+		}
+		f.String(k.name, "", help)
+	}
+}
+
+// configure fills the settings: flag, environment, file, default, in that order.
+func (a *app) configure(flags *pflag.FlagSet) error {
+	environ, err := fromEnviron(a.Environ)
+	if err != nil {
+		return err
+	}
+	path, _ := flags.GetString("config")
+	if path == "" {
+		path = environ["config"]
+	}
+	fromFile, err := readFile(path)
+	if err != nil {
+		return err
+	}
+	a.settings = make(settings)
+	for _, k := range keys() {
+		value := k.fallback
+		for _, layer := range []settings{fromFile, environ} {
+			if v, ok := layer[k.name]; ok {
+				value = v
+			}
+		}
+		if f := flags.Lookup(k.name); f != nil && f.Changed {
+			value = f.Value.String()
+		}
+		if err := k.check(value); err != nil {
+			return fmt.Errorf("%w: %s: %w", errConfig, k.name, err)
+		}
+		a.settings[k.name] = value
+	}
+	return nil
+}
+
+// fromEnviron refuses a variable of ours that nothing reads: a misspelt one would
+// silently leave the default.
+func fromEnviron(environ []string) (settings, error) {
+	s := make(settings)
+	for _, entry := range environ {
+		variable, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(variable, envPrefix) {
+			continue
+		}
+		name := strings.ToLower(strings.ReplaceAll(variable[len(envPrefix):], "_", "-"))
+		if name != "config" && !known(name) {
+			return nil, fmt.Errorf("%w: environment variable %s is not known%s", errConfig, variable, didYouMean(name))
+		}
+		s[name] = value
+	}
+	return s, nil
+}
+
+const defaultFile = "/etc/schakel/relay.toml"
+
+func readFile(path string) (settings, error) {
+	s := make(settings)
+	named := path != ""
+	if !named {
+		path = defaultFile
+	}
+	k := koanf.New("\x00") // no delimiter: keys are flat
+	err := k.Load(file.Provider(path), toml.Parser())
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errConfig, path, err)
+	}
+	for name, value := range k.Raw() {
+		if !known(name) {
+			return nil, fmt.Errorf("%w: %s: key %q is not known%s", errConfig, path, name, didYouMean(name))
+		}
+		switch value.(type) {
+		case string, int64, bool:
+			s[name] = fmt.Sprint(value)
+		default:
+			return nil, fmt.Errorf("%w: %s: %s must be a text or a number", errConfig, path, name)
+		}
+	}
+	return s, nil
+}
+
+func known(name string) bool {
+	return slices.ContainsFunc(keys(), func(k key) bool { return k.name == name })
+}
+
+// didYouMean asks cobra, which knows how to find the nearest of some names.
+func didYouMean(typed string) string {
+	var names cobra.Command
+	for _, k := range keys() {
+		names.AddCommand(&cobra.Command{Use: k.name, Run: func(*cobra.Command, []string) {}})
+	}
+	names.SuggestionsMinimumDistance = 3
+	near := names.SuggestionsFor(typed)
+	if len(near) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", near[0])
+}
+
+func anything(string) error { return nil }
+
+func oneOf(values ...string) func(string) error {
+	return func(v string) error {
+		if !slices.Contains(values, v) {
+			return fmt.Errorf("%q is not one of %s", v, strings.Join(values, ", "))
+		}
+		return nil
+	}
+}
+
+func level(v string) error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(v)); err != nil {
+		return fmt.Errorf("%q is not one of debug, info, warn, error", v)
+	}
+	return nil
+}
+
+func address(v string) error {
+	if v == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		return fmt.Errorf("%q is not an address such as 0.0.0.0:8443", v)
+	}
+	return nil
+}
+
+// adminAddress keeps health and metrics off the network: they are for this machine.
+func adminAddress(v string) error {
+	if v == "off" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(v)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("%q is not a loopback address such as 127.0.0.1:9443, nor off", v)
+	}
+	return nil
+}
+
+func duration(v string) error {
+	if d, err := time.ParseDuration(v); err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a duration such as 30s", v)
+	}
+	return nil
+}
+
+func count(v string) error {
+	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 1 {
+		return fmt.Errorf("%q is not a number of 1 or more", v)
+	}
+	return nil
+}
+
+func size(v string) error {
+	_, err := parseSize(v)
+	return err
+}
+
+// parseSize reads 4096, 64KiB, 256MiB, 2GiB.
+func parseSize(v string) (int64, error) {
+	digits := strings.TrimRight(v, "KMGiB")
+	n, err := strconv.ParseInt(digits, 10, 32)
+	shift, ok := map[string]uint{"": 0, "KiB": 10, "MiB": 20, "GiB": 30}[v[len(digits):]]
+	if err != nil || n < 1 || !ok {
+		return 0, fmt.Errorf("%q is not a size such as 256MiB", v)
+	}
+	return n << shift, nil
+}
+
+// The getters are for values that passed their check.
+
+func (s settings) count(name string) int {
+	n, _ := strconv.Atoi(s[name])
+	return n
+}
+
+func (s settings) size(name string) int64 {
+	n, _ := parseSize(s[name])
+	return n
+}
+
+func (s settings) duration(name string) time.Duration {
+	d, _ := time.ParseDuration(s[name])
+	return d
+}
+
+func (s settings) path(name string) string { return filepath.Join(s["data"], name) }
+
+func (s settings) logger(std Std) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(s["log-level"]))
+	o := &slog.HandlerOptions{Level: l}
+	if s["log-format"] == "text" {
+		return slog.New(slog.NewTextHandler(std.Err, o))
+	}
+	return slog.New(slog.NewJSONHandler(std.Err, o))
+}
+
+// exists reports whether a file of the data folder is there.
+func (s settings) exists(name string) bool {
+	_, err := os.Stat(s.path(name))
+	return err == nil
+}
