@@ -60,14 +60,6 @@ func TestEvilRelay(t *testing.T) {
 			return relay(t, honest, func(h *envelope.Header, sealed []byte) []byte { change(h); return sealed })
 		}
 	}
-	splice := func(change func(pieces [][]byte) [][]byte) func(t *testing.T) []byte {
-		return func(t *testing.T) []byte {
-			return relay(t, honest, func(_ *envelope.Header, sealed []byte) []byte {
-				head, pieces, rest := stanzas(sealed, 2)
-				return bytes.Join([][]byte{head, bytes.Join(change(pieces), nil), rest}, nil)
-			})
-		}
-	}
 	runAttacks(t, w.lock(0), []attack{
 		{"A02", "replay under a new envelope id", identity.ErrBadSignature, edit(func(h *envelope.Header) { h.ID[15] ^= 1 })},
 		{"A03", "misrouted to another desk", seal.ErrNotForMe, edit(func(h *envelope.Header) { h.Desk = otherDesk })},
@@ -95,6 +87,24 @@ func TestEvilRelay(t *testing.T) {
 		{"A13", "a padding's worth of bytes appended", seal.ErrDecrypt, func(t *testing.T) []byte {
 			return relay(t, honest, func(_ *envelope.Header, sealed []byte) []byte { return append(sealed, make([]byte, 4096)...) })
 		}},
+	})
+}
+
+// TestSplicedStanzas is A07 and A17: the relay moves stanzas about.
+func TestSplicedStanzas(t *testing.T) {
+	w := newWorld(t, 2)
+	honest := w.seal(t, w.parcel(t, []byte("inhoud")))
+	_, err := seal.Open(honest, w.lock(0))
+	must(t, err)
+	splice := func(change func(pieces [][]byte) [][]byte) func(t *testing.T) []byte {
+		return func(t *testing.T) []byte {
+			return relay(t, honest, func(_ *envelope.Header, sealed []byte) []byte {
+				head, pieces, rest := stanzas(sealed, 2)
+				return bytes.Join([][]byte{head, bytes.Join(change(pieces), nil), rest}, nil)
+			})
+		}
+	}
+	runAttacks(t, w.lock(0), []attack{
 		{"A17", "stanzas swapped", seal.ErrDecrypt, splice(func(p [][]byte) [][]byte { return [][]byte{p[1], p[0]} })},
 		{"A17", "my stanza doubled over the other's", seal.ErrDecrypt, splice(func(p [][]byte) [][]byte { return [][]byte{p[0], p[0]} })},
 		{"A17", "stanza removed", seal.ErrStanzas, splice(func(p [][]byte) [][]byte { return p[:1] })},
