@@ -30,24 +30,28 @@ type Delivery struct {
 	Receipt       []byte   // the relay's custody receipt, or nil
 }
 
-// PutDelivery puts an envelope in the outbox. It refuses an identifier or a
-// counter that was used, with ErrConflict.
+// PutDelivery puts an envelope in the outbox: a delivery of a counted kind, since
+// its counter is what confirms it. It refuses an identifier or a counter that was
+// used, with ErrConflict.
 func (tx *Tx) PutDelivery(d Delivery) error {
-	if len(d.Raw) == 0 || len(d.Raw) > envelope.MaxSize {
-		return fmt.Errorf("%w: envelope of %d bytes", ErrTooLarge, len(d.Raw))
+	if len(d.Raw) == 0 || len(d.Raw) > envelope.MaxSize || d.Counter > maxCounter {
+		return fmt.Errorf("%w: envelope of %d bytes, counter %d", ErrTooLarge, len(d.Raw), d.Counter)
+	}
+	if err := tx.exec(`INSERT INTO outbox(envelope,kind,message,desk,counter,sealer,created,expires,tier,accepted,receipt,box)
+		VALUES(?,?,?,?,?,?,?,?,?,?,?,x'') ON CONFLICT DO NOTHING`,
+		d.Envelope[:], uint64(d.Kind), orNil32(d.Message), d.Desk, d.Counter, d.Sealer[:], d.Created, d.Expires, uint64(d.Tier),
+		orNil16(d.AcceptedEpoch), d.Receipt); err != nil {
+		return err
+	}
+	if tx.changes() == 0 {
+		return fmt.Errorf("%w: envelope %s or counter %d to %s", ErrConflict, d.Envelope, d.Counter, d.Desk)
 	}
 	box, err := tx.put(tx.rows(), kindDelivery, d.Envelope[:], d.Raw)
 	if err != nil {
 		return err
 	}
-	if err := tx.exec(`INSERT INTO outbox(envelope,kind,message,desk,counter,sealer,created,expires,tier,accepted,receipt,box)
-		VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`,
-		d.Envelope[:], uint64(d.Kind), orNil32(d.Message), d.Desk, d.Counter, d.Sealer[:], d.Created, d.Expires, uint64(d.Tier),
-		orNil16(d.AcceptedEpoch), d.Receipt, box); err != nil {
+	if err := tx.exec(`UPDATE outbox SET box=? WHERE envelope=?`, box, d.Envelope[:]); err != nil {
 		return err
-	}
-	if tx.changes() == 0 {
-		return fmt.Errorf("%w: envelope %s or counter %d to %s", ErrConflict, d.Envelope, d.Counter, d.Desk)
 	}
 	return tx.notePeer(d.Desk, "last_out", d.Created)
 }

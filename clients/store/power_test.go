@@ -21,7 +21,7 @@ import (
 func TestPowerCut(t *testing.T) {
 	p := newPlace(t)
 	d := recordRun(t, p, 150)
-	cuts := 120
+	cuts := 60
 	if testing.Short() {
 		cuts = 40
 	}

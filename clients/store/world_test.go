@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"path/filepath"
 	"testing"
@@ -85,5 +86,6 @@ func view(t testing.TB, s *store.Store, f func(*store.Tx) error) {
 }
 
 func privateKey(b byte) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(append(make([]byte, ed25519.SeedSize-1), b))
+	seed := sha256.Sum256([]byte{b})
+	return ed25519.NewKeyFromSeed(seed[:])
 }

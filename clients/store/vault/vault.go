@@ -29,6 +29,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -50,11 +51,8 @@ var (
 // Key is the data key of one store. It prints as nothing.
 type Key [32]byte
 
-// String keeps the key out of logs and messages.
-func (Key) String() string { return "[key]" }
-
-// GoString keeps the key out of %#v.
-func (Key) GoString() string { return "[key]" }
+// Format keeps the key out of logs and messages, whatever the verb.
+func (Key) Format(s fmt.State, _ rune) { io.WriteString(s, "[key]") }
 
 // LogValue keeps the key out of structured logs.
 func (Key) LogValue() slog.Value { return slog.StringValue("[key]") }
