@@ -33,7 +33,7 @@ func (p *Put) Check() error {
 		return fmt.Errorf("%w: %d targets", ErrInvalid, len(p.Targets))
 	case len(p.Envelope) == 0 || len(p.Envelope) > envelope.MaxSize:
 		return fmt.Errorf("%w: envelope of %d bytes", ErrInvalid, len(p.Envelope))
-	case p.Expires <= p.Created || p.Tier > envelope.TierAcute:
+	case p.Expires <= p.Created || p.Expires > MaxTime || p.Tier > envelope.TierAcute:
 		return fmt.Errorf("%w: expires %d, tier %d", ErrInvalid, p.Expires, p.Tier)
 	case len(p.AttendedHash) != 0 && len(p.AttendedHash) != 32:
 		return fmt.Errorf("%w: attended hash of %d bytes", ErrInvalid, len(p.AttendedHash))
@@ -46,8 +46,8 @@ func (p *Put) Check() error {
 
 // Check returns an ErrInvalid when the notice is outside its bounds.
 func (n *Notice) Check() error {
-	if n.Device.IsZero() || n.Kind == 0 {
-		return fmt.Errorf("%w: notice of kind %d", ErrInvalid, n.Kind)
+	if n.Device.IsZero() || n.Kind == 0 || n.Created > MaxTime-NoticeLife {
+		return fmt.Errorf("%w: notice of kind %d at %d", ErrInvalid, n.Kind, n.Created)
 	}
 	return checkDesk(n.Desk)
 }
@@ -58,10 +58,10 @@ func (a *Ack) Check() error { return checkDevice(a.Desk, a.Device) }
 // Check returns an ErrInvalid when the op names no desk or device.
 func (d *DropDevice) Check() error { return checkDevice(d.Desk, d.Device) }
 
-// Check returns an ErrInvalid when Max is out of bounds.
+// Check returns an ErrInvalid when Max or Now is out of bounds.
 func (e *Expire) Check() error {
-	if e.Max < 1 || e.Max > MaxBatchOps {
-		return fmt.Errorf("%w: expire at most %d", ErrInvalid, e.Max)
+	if e.Max < 1 || e.Max > MaxBatchOps || e.Now > MaxTime-NoticeLife {
+		return fmt.Errorf("%w: expire at most %d at %d", ErrInvalid, e.Max, e.Now)
 	}
 	return nil
 }

@@ -24,9 +24,14 @@ import (
 	"schakel/crypto/identity"
 )
 
-// Position is a place in one desk's mailbox. The first is 1. A later record has
-// a greater position, a position is never given twice, and gaps mean nothing.
+// Position is a place in one desk's mailbox. A later record has a greater
+// position, a position is never given twice, zero is before the first, and gaps
+// mean nothing. Positions stay below 2^53, which Redis scripts count to exactly.
 type Position uint64
+
+// MaxTime bounds every time in a store, in seconds since 1970: far beyond any
+// honest clock, and small enough to be exact wherever it is sorted by.
+const MaxTime = 1 << 40
 
 // Guarantee says what an answered Commit has survived; custody receipts carry it.
 type Guarantee uint64
@@ -63,10 +68,11 @@ type Store interface {
 	// been, the store refuses all further work, and the process must end; after a
 	// restart senders offer again and idempotence absorbs what was stored.
 	//
-	// A batch has at most MaxBatchOps ops and MaxBatchBytes of envelopes.
-	// Whether a batch is atomic is the store's matter, with two exceptions: one op
-	// is, and the notice of an expiry is durable no later than the deletion it
-	// reports.
+	// A batch has at most MaxBatchOps ops and MaxBatchBytes of envelopes. Whether
+	// it is atomic is the store's matter; each op is, except that one about two
+	// desks (an expiry and its notice) need only be durable in the order that
+	// loses nothing: first the notice, then the deletion. Every op is idempotent,
+	// so a store whose connection broke may apply a batch again before it gives up.
 	Commit(ctx context.Context, ops []Op) ([]Result, error)
 
 	// Read returns the records of desk after a position, oldest first, within
@@ -183,8 +189,7 @@ type Notice struct {
 
 // Expire removes at most Max envelopes and notices whose Expires is not after
 // Now, oldest expiry first. For each envelope that no device acknowledged it
-// writes NoticeExpired to the sealing device in its own desk's mailbox, in the
-// same transaction. Later Puts that expire at or before Now are refused, also
+// writes NoticeExpired to the sealing device in its own desk's mailbox. Later Puts that expire at or before Now are refused, also
 // when the clock steps back.
 type Expire struct {
 	Now uint64

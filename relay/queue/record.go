@@ -56,7 +56,9 @@ type Record struct {
 //	    rest envelope
 //
 // Desk and position stand inside, so that a record that some accident moved to
-// another mailbox or place fails as surely as one with a flipped bit.
+// another mailbox or place fails as surely as one with a flipped bit. A store
+// whose server gives the positions encodes and parses with position 0, because
+// the checksum is made before it is known; it then relies on the server's key.
 const (
 	recordVersion = 1
 	recordFixed   = 64

@@ -93,8 +93,7 @@ type history struct {
 }
 
 // listen reads lines until the process ends, or until enough puts were answered.
-func (h *history) listen(out io.Reader, enough int) {
-	lines := bufio.NewScanner(out)
+func (h *history) listen(lines *bufio.Scanner, enough int) {
 	for n := 0; n < enough && lines.Scan(); {
 		var word string
 		var number uint64
@@ -128,9 +127,10 @@ func Crash(b Backend, dir string, rounds int) error {
 		if err := command.Start(); err != nil {
 			return err
 		}
-		h.listen(out, 1+rand.N(3000))
+		lines := bufio.NewScanner(out)
+		h.listen(lines, 1+rand.N(3000))
 		command.Process.Kill()
-		h.listen(out, 1<<30) // what it said before it died
+		h.listen(lines, 1<<30) // what it said before it died
 		command.Wait()
 		if err := h.verify(b, dir, uint64(round+1)); err != nil {
 			return fmt.Errorf("after kill %d, with %d puts answered: %w", round+1, len(h.put), err)
@@ -154,7 +154,7 @@ func Fault(b Backend, dir string, wrap func(*exec.Cmd) *exec.Cmd, most int) erro
 	if err := command.Start(); err != nil {
 		return err
 	}
-	h.listen(out, most)
+	h.listen(bufio.NewScanner(out), most)
 	if len(h.put) >= most {
 		command.Process.Kill()
 		command.Wait()

@@ -223,6 +223,7 @@ func checkBounds(w *world) {
 		"sealer's desk":    func(p *queue.Put) { p.SealerDesk = "No/Body" },
 		"tier":             func(p *queue.Put) { p.Tier = 9 },
 		"short token hash": func(p *queue.Put) { p.AttendedHash = []byte{1} },
+		"far future":       func(p *queue.Put) { p.Expires = queue.MaxTime + 1 },
 		"life":             func(p *queue.Put) { p.Expires = p.Created },
 	}
 	for name, change := range bad {
