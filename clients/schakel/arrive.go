@@ -11,6 +11,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/store"
 	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/wire"
@@ -77,11 +78,41 @@ func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
 	in.events = append(in.events, Event{Kind: kind, Message: h.String(), Desk: string(desk), At: in.now})
 }
 
-// take stores arrivals in one transaction.
+// take stores arrivals in one transaction. When that fails for what one of them
+// holds, each is tried alone, and the one that cannot be stored is refused: no
+// partner can block the inbox of another with a delivery that this program chokes
+// on.
 func (n *Node) take(ctx context.Context, arrivals []arrival) error {
 	if len(arrivals) == 0 {
 		return nil
 	}
+	err := n.takeTogether(ctx, arrivals)
+	if !unstorable(ctx, err) {
+		return err
+	}
+	for i := range arrivals {
+		one := arrivals[i : i+1 : i+1]
+		if err = n.takeTogether(ctx, one); unstorable(ctx, err) {
+			n.log.Error("delivery could not be stored", "envelope", one[0].header.ID, "err", err)
+			one[0].fault = &fault{reason: "unstorable", quarantine: true, alarm: AlarmForged, err: err}
+			one[0].proven = false
+			err = n.takeTogether(ctx, one)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unstorable reports whether an error comes from what was to be stored, not from
+// the store, its disk, or the end of this run.
+func unstorable(ctx context.Context, err error) bool {
+	var fatal *fatalError
+	return err != nil && ctx.Err() == nil && !errors.As(err, &fatal) && !errors.Is(err, store.ErrFull)
+}
+
+func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	var in *intake
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in = &intake{n: n, tx: tx, now: n.now(), state: map[identity.DeskID]bool{}}
@@ -191,11 +222,26 @@ func (in *intake) refuse(a *arrival) error {
 		}
 	}
 	in.events = append(in.events, Event{Kind: EventRejected, Desk: string(a.from), At: in.now})
+	in.unreadable(a)
 	if f.rule == "" || a.signed.Raw == nil {
 		return nil
 	}
 	in.state[a.from] = true
 	return in.tx.SetStatus(a.from, delivery.Status{Message: a.signed.Hash(), Received: unix(in.now), Rejected: unix(in.now), Rule: f.rule})
+}
+
+// unreadable lets the desk that an envelope claims to come from hear that it did
+// not open. Nothing but its own outbox decides whether that means anything.
+func (in *intake) unreadable(a *arrival) {
+	if a.proven || a.header.ID == (envelope.ID{}) || a.fault.wait {
+		return
+	}
+	d, ok := in.n.directory().Device(a.header.Sealer)
+	if !ok || (d.Desk != in.n.dev.Desk && !in.n.directory().lane(in.n.dev.Desk, d.Desk)) {
+		return
+	}
+	in.n.noteUnreadable(d.Desk, a.header.ID)
+	in.state[d.Desk] = true
 }
 
 func (in *intake) raise(kind AlarmKind, subject, code string) error {
@@ -248,9 +294,12 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	if m.Heading.Class != protocol.ClassAcknowledgement || len(m.Heading.Answers) == 0 {
 		return nil
 	}
-	answered := m.Heading.Answers[0].Hash
+	answered, said := m.Heading.Answers[0].Hash, acknowledgementOf(m.Body)
+	if !said.taken() {
+		return in.returned(answered, from, said.Status)
+	}
 	err := in.tx.SetAcknowledged(answered, store.Acknowledgement{
-		Desk: from, At: time.Unix(int64(m.Created), 0), Person: signerName(m.Body), Message: s.Hash(),
+		Desk: from, At: time.Unix(int64(m.Created), 0), Person: said.By.Name, Message: s.Hash(),
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return in.tx.CountRejected("acknowledges-unknown")
@@ -258,27 +307,60 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	if err != nil {
 		return err
 	}
-	for _, kind := range []AlarmKind{AlarmUnacknowledged, AlarmUndelivered} {
-		if err := in.tx.ClearAlarm(string(kind), subject(answered, from)); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
+	if err := in.calm(answered, from, AlarmUnacknowledged, AlarmUndelivered, AlarmReturned); err != nil {
+		return err
 	}
 	in.event(EventAcknowledged, answered, from)
 	return nil
 }
 
-// signerName reads the name that a person gives in the body of an
-// ontvangstbevestiging; its form was checked by the protocol.
-func signerName(body []byte) string {
-	var b struct {
-		By struct {
-			Name string `json:"naam"`
-		} `json:"door"`
+// returned handles a person who answers but does not take the message: wrong
+// recipient, or unreadable. That is no acknowledgement; the sender must act.
+func (in *intake) returned(answered message.Hash, from identity.DeskID, status string) error {
+	err := in.tx.SetRecipient(answered, from, store.Rejected, in.now, status)
+	if errors.Is(err, store.ErrNotFound) {
+		return in.tx.CountRejected("acknowledges-unknown")
 	}
+	if err != nil {
+		return err
+	}
+	if err := in.calm(answered, from, AlarmUnacknowledged, AlarmUndelivered); err != nil {
+		return err
+	}
+	in.event(EventStatus, answered, from)
+	return in.raise(AlarmReturned, subject(answered, from), string(from))
+}
+
+// calm ends alarms about a message at a desk.
+func (in *intake) calm(h message.Hash, desk identity.DeskID, kinds ...AlarmKind) error {
+	for _, kind := range kinds {
+		if err := in.tx.ClearAlarm(string(kind), subject(h, desk)); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// acknowledgementBody is what an ontvangstbevestiging says that this program acts
+// on; its form was checked by the protocol.
+type acknowledgementBody struct {
+	Status string `json:"status"`
+	By     struct {
+		Name string `json:"naam"`
+	} `json:"door"`
+}
+
+func acknowledgementOf(body []byte) (b acknowledgementBody) {
 	if json.Unmarshal(body, &b) != nil {
-		return ""
+		return acknowledgementBody{}
 	}
-	return b.By.Name
+	return b
+}
+
+// taken reports whether the person takes the message, or passed it on inside the
+// own organisation, which stays answerable for it.
+func (b acknowledgementBody) taken() bool {
+	return b.Status == protocol.StatusTaken || b.Status == protocol.StatusPassedOn
 }
 
 // copy takes over what another device of this desk sent, so that this one can

@@ -13,6 +13,7 @@ import (
 
 	"schakel/clients/protocol"
 	"schakel/clients/store"
+	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/seal"
 	"schakel/relay/wire"
@@ -50,6 +51,8 @@ type Node struct {
 	session *session // nil while there is no connection
 	conn    connection
 	stating map[identity.DeskID]time.Time // when a statement to that desk is due
+
+	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -66,6 +69,7 @@ func newNode(cfg Config) *Node {
 		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every,
 		catalogue: protocol.V1(), parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
+		unreadable: map[identity.DeskID][]envelope.ID{},
 	}
 	if n.now == nil {
 		n.now = time.Now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -27,7 +28,8 @@ const (
 	peerOpen = 30 * 24 * time.Hour
 	// resendAfter is how long a delivery may be at the relay without the
 	// recipient's vector covering it, while later ones are covered.
-	resendAfter = 30 * time.Second
+	resendAfter     = 30 * time.Second
+	resendTailAfter = 2 * time.Minute
 )
 
 // stateSoon makes a statement to a desk due.
@@ -119,6 +121,7 @@ func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement
 	if st.Peers, err = tx.Received(desk, n.now()); err != nil {
 		return st, err
 	}
+	st.Unreadable = n.takeUnreadable(desk)
 	st.Statuses, err = tx.PendingStatuses(desk, delivery.MaxStatuses)
 	if len(st.Statuses) == delivery.MaxStatuses {
 		n.mu.Lock()
@@ -126,6 +129,25 @@ func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement
 		n.mu.Unlock()
 	}
 	return st, err
+}
+
+// noteUnreadable remembers, for the next statement, an envelope that claims to come
+// from a desk and does not open here. The claim is the relay's: at worst somebody
+// seals a message once more that had arrived.
+func (n *Node) noteUnreadable(desk identity.DeskID, id envelope.ID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ids := n.unreadable[desk]; len(ids) < delivery.MaxUnreadable && !slices.Contains(ids, id) {
+		n.unreadable[desk] = append(ids, id)
+	}
+}
+
+func (n *Node) takeUnreadable(desk identity.DeskID) []envelope.ID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ids := n.unreadable[desk]
+	delete(n.unreadable, desk)
+	return ids
 }
 
 // statement applies what a peer desk declares. It moves states forward only.
@@ -204,25 +226,57 @@ func (in *intake) confirmed(h message.Hash, desk identity.DeskID) error {
 	return nil
 }
 
-// resend makes again what the peer's vector shows to be missing: a counter that is
-// not covered while later ones are, though the relay took it a while ago.
+// resend makes again what the peer did not get: envelopes that did not open there,
+// and counters that its vector does not cover though the relay took them a while
+// ago. The newest ones get longer: they may still be in its mailbox.
 func (in *intake) resend(desk identity.DeskID, st delivery.Statement) error {
+	again := st.Unreadable
 	for _, p := range st.Peers {
-		if p.Device != in.n.dev.ID || len(p.Beyond) == 0 {
+		if p.Device != in.n.dev.ID {
 			continue
 		}
-		missing, err := in.tx.Uncovered(desk, p.Device, p.Beyond[len(p.Beyond)-1], in.now.Add(-resendAfter))
+		gap, err := in.tx.Uncovered(desk, p.Device, highest(p), in.now.Add(-resendAfter))
 		if err != nil {
 			return err
 		}
-		for _, id := range missing {
-			if err := in.n.retire(in.tx, id); err != nil {
-				return fmt.Errorf("failed to deliver again: %w", err)
-			}
+		tail, err := in.tx.Uncovered(desk, p.Device, math.MaxInt64, in.now.Add(-resendTailAfter))
+		if err != nil {
+			return err
 		}
-		if len(missing) > 0 {
-			in.n.poke()
+		again = append(append(again, gap...), tail...)
+	}
+	for _, id := range again {
+		if err := in.again(desk, id); err != nil {
+			return fmt.Errorf("failed to deliver again: %w", err)
 		}
 	}
 	return nil
+}
+
+func highest(p delivery.Received) uint64 {
+	if k := len(p.Beyond); k > 0 {
+		return p.Beyond[k-1]
+	}
+	return p.Contiguous
+}
+
+// maxAgain bounds how often a delivery to one desk is made at once because that
+// desk says it cannot read it; after that only time makes it again.
+const maxAgain = 4
+
+// again retires one envelope of this device to that desk.
+func (in *intake) again(desk identity.DeskID, id envelope.ID) error {
+	d, err := in.tx.Delivery(id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && d.Desk != desk {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made, err := in.tx.DeliveriesOf(d.Message, desk)
+	if err != nil || len(made) >= maxAgain {
+		return err
+	}
+	in.n.poke()
+	return in.n.retire(in.tx, id)
 }

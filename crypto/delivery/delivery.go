@@ -28,6 +28,10 @@ const Version = 1
 // after its stanzas and the padding.
 const MaxSize = 512 << 10
 
+// MaxCounter bounds counters and statement numbers: no device ever gets there, and
+// a store can hold every one below it.
+const MaxCounter = 1 << 48
+
 const (
 	maxHeads      = 64
 	maxSuperseded = 256
@@ -160,6 +164,8 @@ func (d Delivery) check() error {
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, d.Version, Version)
 	case d.Kind < KindMessage || d.Kind > KindCopy:
 		return fmt.Errorf("%w: kind %d", ErrFormat, d.Kind)
+	case d.Counter > MaxCounter:
+		return fmt.Errorf("%w: counter %d", ErrFormat, d.Counter)
 	case d.Counter == 0 && d.Kind.Counted():
 		return fmt.Errorf("%w: counters start at 1", ErrFormat)
 	case len(d.Keys) == 0 || len(d.Keys) > envelope.MaxTargets:
@@ -168,6 +174,11 @@ func (d Delivery) check() error {
 		return fmt.Errorf("%w: too many heads or superseded envelopes", ErrFormat)
 	case len(d.Attended) != 0 && len(d.Attended) != 32:
 		return fmt.Errorf("%w: attended token of %d bytes", ErrFormat, len(d.Attended))
+	}
+	for _, old := range d.Supersedes {
+		if old.Counter == 0 || old.Counter > MaxCounter {
+			return fmt.Errorf("%w: supersedes counter %d", ErrFormat, old.Counter)
+		}
 	}
 	return nil
 }

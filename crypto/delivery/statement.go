@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"schakel/crypto/canon"
@@ -143,7 +142,13 @@ func (s Statement) check() error {
 			return err
 		}
 	}
+	if s.Number == 0 || s.Number > MaxCounter || s.At > envelope.MaxTime || s.Next > envelope.MaxTime {
+		return fmt.Errorf("%w: statement: number or time out of bounds", ErrFormat)
+	}
 	for _, st := range s.Statuses {
+		if max(st.Received, st.Opened, st.Acknowledged, st.Rejected) > envelope.MaxTime {
+			return fmt.Errorf("%w: statement: time out of bounds", ErrFormat)
+		}
 		if !validRule(st.Rule) || (st.Rejected != 0) != (st.Rule != "") {
 			return fmt.Errorf("%w: statement: a rejection names a rule, and nothing else does", ErrFormat)
 		}
@@ -155,7 +160,10 @@ func (r Received) check() error {
 	if len(r.Beyond) > MaxMissing || !increasing(r.Beyond, cmp.Compare) {
 		return fmt.Errorf("%w: statement: counters beyond the gap not sorted or not unique", ErrFormat)
 	}
-	if len(r.Beyond) > 0 && (r.Contiguous == math.MaxUint64 || r.Beyond[0] <= r.Contiguous+1) {
+	if max(r.Contiguous, r.Stated) > MaxCounter || len(r.Beyond) > 0 && r.Beyond[len(r.Beyond)-1] > MaxCounter {
+		return fmt.Errorf("%w: statement: counter out of bounds", ErrFormat)
+	}
+	if len(r.Beyond) > 0 && r.Beyond[0] <= r.Contiguous+1 {
 		return fmt.Errorf("%w: statement: counter %d is not beyond a gap", ErrFormat, r.Beyond[0])
 	}
 	return nil

@@ -27,6 +27,7 @@ const (
 	Magic      = "SKE1"
 	MaxHeader  = 8192
 	MaxTargets = 64
+	MaxTime    = 1 << 40          // seconds since 1970: no time is later, so arithmetic on times never overflows
 	MaxLife    = 7 * 24 * 60 * 60 // seconds between created and expires
 	MaxSize    = 1 << 20
 	MinAge     = 200 // no age file with one stanza and a body is shorter
@@ -157,7 +158,7 @@ func (h Header) check() error {
 		return fmt.Errorf("%w: %d targets, want 1 to %d", ErrFormat, len(h.Targets), MaxTargets)
 	case h.ID == ID{}, h.Sealer.IsZero(), h.Targets[0].Device.IsZero(): // sorted: zeros come first
 		return fmt.Errorf("%w: identifier of zeros", ErrFormat)
-	case h.Expires <= h.Created || h.Expires-h.Created > MaxLife:
+	case h.Expires > MaxTime || h.Expires <= h.Created || h.Expires-h.Created > MaxLife:
 		return fmt.Errorf("%w: lives %d s, want 1 to %d", ErrFormat, int64(h.Expires-h.Created), MaxLife)
 	case h.AgeLength < MinAge || h.AgeLength > MaxSize:
 		return fmt.Errorf("%w: age file of %d bytes", ErrFormat, h.AgeLength)

@@ -25,6 +25,7 @@ const (
 	MaxAddressed   = 32
 	MaxAttachments = 64
 	MaxEnclosed    = 8
+	maxTime        = 1 << 40   // seconds since 1970, as in the envelope
 	MaxSize        = 256 << 10 // a whole signed message, enclosed originals included
 )
 
@@ -223,7 +224,7 @@ func (m Message) check() error {
 		return fmt.Errorf("%w: too many attachments or enclosed messages", ErrFormat)
 	case len(m.Person) != 0 && len(m.Person) != 16:
 		return fmt.Errorf("%w: person identifier of %d bytes", ErrFormat, len(m.Person))
-	case m.Heading.Expires <= m.Created:
+	case m.Heading.Expires <= m.Created || m.Heading.Expires > maxTime:
 		return fmt.Errorf("%w: expires before it was created", ErrFormat)
 	}
 	return m.checkNames()

@@ -32,7 +32,7 @@ func following(t *testing.T) (w *world, reg *trust.Register, pinned trust.Pinned
 // fork is another history with the same genesis and the same log key.
 func fork(w *world, size int) *trusttest.Chain {
 	c := trusttest.New(now)
-	for c.Register().Size() < uint64(size) {
+	for c.Size() < uint64(size) {
 		c.Enrol("fork/desk", identity.RoleOpvang)
 	}
 	return c

@@ -146,7 +146,7 @@ func (c *Chain) Enrol(desk identity.DeskID, role identity.Role) Device {
 	d := NewDevice(fmt.Sprint(desk, " ", c.devices), desk, c.Now)
 	c.Add(must(d.Device.Sign(trust.First(), OrgKey(desk.Org()), d.Sign, d.Login)))
 	c.Add(must(d.Person.Sign(trust.First(), OrgKey(desk.Org()), d.PersonKey)))
-	c.Add(must(d.Epochs(1, 16, c.Now).Sign(c.reg.Next(d.Epochs(1, 16, c.Now).Subject()), d.Sign)))
+	c.Add(must(d.Epochs(1, 16, c.Now).Sign(trust.First(), d.Sign)))
 	return d
 }
 
@@ -188,6 +188,9 @@ func (c *Chain) Genesis() []byte { return c.entries[0] }
 
 // Fingerprint is that of the genesis.
 func (c *Chain) Fingerprint() string { return trust.GenesisFingerprint(c.Genesis()) }
+
+// Size is the number of entries so far.
+func (c *Chain) Size() uint64 { return c.reg.Size() }
 
 // Register is a copy of the register so far.
 func (c *Chain) Register() *trust.Register { return c.reg.Clone() }
