@@ -308,7 +308,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 }
 
 func TestSocketPathThatIsTooLong(t *testing.T) {
-	if _, err := desk.Listen("/tmp/" + strings.Repeat("x", 120)); err == nil || !strings.Contains(err.Error(), "socket") {
+	if _, err := desk.Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "socket") {
 		t.Errorf("got %v", err)
 	}
 }
