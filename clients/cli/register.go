@@ -118,7 +118,7 @@ func (a *app) registerShow(path string) error {
 // entriesOf reads whichever of the three kinds of file path is, and the
 // fingerprint that is compared by telephone for that kind.
 func entriesOf(path string) (entries [][]byte, fingerprint string, err error) {
-	raw, err := readFile(path, maxEntriesFile)
+	raw, err := readFile(path, trust.MaxEntriesFile)
 	if err != nil {
 		return nil, "", err
 	}

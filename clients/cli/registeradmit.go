@@ -199,7 +199,7 @@ func (a *app) cosign(f rootFlags, path string) error {
 		if entries, err = cosignEntries(entries, holders); err != nil {
 			return err
 		}
-		signed = formatEntries("draft", entries)
+		signed = trust.FormatEntries("draft", entries)
 	}
 	if err := replaceFile(path, signed); err != nil {
 		return err

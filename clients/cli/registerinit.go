@@ -70,7 +70,7 @@ func (a *app) registerInit(f registerInitFlags) error {
 	if err != nil {
 		return err
 	}
-	content := formatEntries("Schakel register: what the root holders signed. Public.", entries)
+	content := trust.FormatEntries("Schakel register: what the root holders signed. Public.", entries)
 	for _, path := range []string{f.root.genesisFile(), f.root.registerFile()} {
 		if err := writeNew(path, content, 0o644); err != nil {
 			return err
@@ -217,7 +217,7 @@ func (a *app) registerRelay(f rootFlags, path, out string) error {
 // lack signatures go to a draft only.
 func (a *app) keepEntries(f rootFlags, old, added [][]byte, draft string) error {
 	if missing := missingSignatures(old, added); missing != nil {
-		if err := os.WriteFile(draft, formatEntries("draft: not enough signatures yet", added), 0o644); err != nil {
+		if err := os.WriteFile(draft, trust.FormatEntries("draft: not enough signatures yet", added), 0o644); err != nil {
 			return fmt.Errorf("failed to write the draft: %w", err)
 		}
 		a.sayf("draft: %v", missing)
@@ -225,10 +225,10 @@ func (a *app) keepEntries(f rootFlags, old, added [][]byte, draft string) error 
 		a.printf("%s\n", draft)
 		return advise(fmt.Errorf("%w: the entries need more signatures", errPartly), "collect them with `schakel register cosign`, then run this command again with the draft")
 	}
-	if err := os.WriteFile(draft, formatEntries("signed by the root holders", added), 0o644); err != nil {
+	if err := os.WriteFile(draft, trust.FormatEntries("signed by the root holders", added), 0o644); err != nil {
 		return fmt.Errorf("failed to write the entries: %w", err)
 	}
-	return replaceFile(f.registerFile(), formatEntries("Schakel register: what the root holders signed. Public.", append(old, added...)))
+	return replaceFile(f.registerFile(), trust.FormatEntries("Schakel register: what the root holders signed. Public.", append(old, added...)))
 }
 
 // missingSignatures is why the first of added would not count, or nil.

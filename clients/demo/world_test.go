@@ -119,4 +119,3 @@ func scenario(t *testing.T) demo.Scenario {
 	}
 	return s
 }
-

@@ -57,7 +57,12 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	}
 	if demo {
 		log.Warn("DEMO: this relay damages envelopes on request; never use it for real")
-		config.Tap = tamperOnRequest(a.settings.path(fileTamper), log)
+		d, err := newDemonstration(a.settings, log)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		config.Tap = d.tap
 	}
 	r, err := relay.New(config)
 	if err != nil {

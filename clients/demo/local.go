@@ -1,0 +1,263 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"schakel/clients/desk"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+// Prefix begins the name of every folder that a demonstration makes.
+const Prefix = "schakel-demo-"
+
+// LocalConfig is what a chain on this machine needs.
+type LocalConfig struct {
+	Scenario Scenario
+	Program  string // path of schakel
+	Relay    string // path of schakel-relay
+	Parent   string // where the folder goes; default the system's temporary folder
+}
+
+// Local is a chain of separate processes on this machine: one relay and the desks
+// of a scenario, each with its own keys in its own folder.
+type Local struct {
+	cfg     LocalConfig
+	dir     string
+	address string
+	relay   *process
+
+	admission sync.Mutex // one admission at a time: the root holders have one table
+
+	mu    sync.Mutex // guards what follows
+	desks map[identity.DeskID]*local
+}
+
+// local is one desk's device.
+type local struct {
+	home   string
+	daemon *process // nil while it is away
+	client *desk.Client
+}
+
+var _ World = (*Local)(nil)
+
+// Start makes the folder, starts the relay, holds the ceremony of the root
+// holders, and lets every desk join and run. Whatever happens, Close must follow.
+func Start(ctx context.Context, cfg LocalConfig) (*Local, error) {
+	dir, err := os.MkdirTemp(cfg.Parent, Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("failed to make a folder: %w", err)
+	}
+	l := &Local{cfg: cfg, dir: dir, desks: map[identity.DeskID]*local{}}
+	if err := l.found(ctx); err != nil {
+		return l, err
+	}
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.SetLimit(2) // each desk's passphrase takes a second and 256 MiB on purpose
+	for _, d := range cfg.Scenario.Desks {
+		tasks.Go(func() error { return l.enrol(ctx, d) })
+	}
+	return l, tasks.Wait()
+}
+
+// Dir is the folder of everything.
+func (l *Local) Dir() string { return l.dir }
+
+// Home is the folder of a desk's device.
+func (l *Local) Home(id identity.DeskID) string { return l.file("desks", string(id.Org())) }
+
+func (l *Local) file(parts ...string) string {
+	return filepath.Join(append([]string{l.dir}, parts...)...)
+}
+
+// environ keeps the settings of the person who looks on out of the demonstration.
+func (l *Local) environ() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "SCHAKEL_CONFIG=" + l.file("client.toml")}
+}
+
+// found makes the relay and the register.
+func (l *Local) found(ctx context.Context) error {
+	for path, content := range map[string]string{"client.toml": "", "passphrase": "alles hier is fictief\n", "pin": PIN + "\n"} {
+		if err := os.WriteFile(l.file(path), []byte(content), 0o600); err != nil {
+			return fmt.Errorf("failed to prepare: %w", err)
+		}
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	l.address = address
+	for _, step := range [][]string{
+		{l.cfg.Relay, "init", "--data", l.file("relay"), "--listen", address, "--id", "relay-1"},
+		{l.cfg.Program, "register", "init", "--dir", l.file("root"), "--relay", l.file("relay", "relay.json")},
+		{l.cfg.Relay, "register", "import", "--data", l.file("relay"), l.file("root", "genesis.txt")},
+	} {
+		if _, err := l.run(ctx, step[0], step[1:]...); err != nil {
+			return err
+		}
+	}
+	if l.relay, err = l.start("relay", l.cfg.Relay, "serve", "--data", l.file("relay"), "--admin", "off", "--demo"); err != nil {
+		return err
+	}
+	return until(ctx, grace, func() (bool, error) {
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil, l.relay.ended()
+	})
+}
+
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("failed to find a free port: %w", err)
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+// enrol lets a desk join as a partner does: request, admission, fingerprint by
+// telephone, invitation.
+func (l *Local) enrol(ctx context.Context, d Desk) error {
+	home := l.Home(d.ID)
+	own := []string{"--home", home, "--passphrase-file", l.file("passphrase")}
+	if _, err := l.run(ctx, l.cfg.Program, append(own, "init", "--org", string(d.ID.Org()), "--name", d.Name, "--oin", d.OIN,
+		"--desk", string(d.ID), "--role", string(d.Role), "--region", d.Region, "--phone", d.Phone)...); err != nil {
+		return err
+	}
+	invitation, fingerprint, err := l.admit(ctx, d)
+	if err != nil {
+		return err
+	}
+	if _, err := l.run(ctx, l.cfg.Program, append(own, "join", invitation, "--fingerprint", fingerprint)...); err != nil {
+		return err
+	}
+	if err := l.Return(ctx, d.ID); err != nil {
+		return err
+	}
+	for _, p := range d.Persons {
+		if _, err := l.run(ctx, l.cfg.Program, "--home", home, "person", "add", "--name", p.Name, "--function", p.Function,
+			"--phone", p.Phone, "--pin-file", l.file("pin")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Local) admit(ctx context.Context, d Desk) (invitation, fingerprint string, err error) {
+	l.admission.Lock()
+	defer l.admission.Unlock()
+	request := filepath.Join(l.Home(d.ID), "request.txt")
+	told, err := l.run(ctx, l.cfg.Program, "register", "fingerprint", request)
+	if err != nil {
+		return "", "", err
+	}
+	invitation = filepath.Join(l.Home(d.ID), "invitation.txt")
+	if _, err = l.run(ctx, l.cfg.Program, "register", "admit", "--dir", l.file("root"), "--fingerprint", told, "--out", invitation, request); err != nil {
+		return "", "", err
+	}
+	fingerprint, err = l.run(ctx, l.cfg.Program, "register", "fingerprint", l.file("root", "genesis.txt"))
+	return invitation, fingerprint, err
+}
+
+// Node implements World.
+func (l *Local) Node(id identity.DeskID) (desk.Node, error) {
+	d := l.desk(id)
+	if d.daemon == nil {
+		return nil, fmt.Errorf("%w: %s is away", ErrStory, id)
+	}
+	return d.client, d.daemon.ended()
+}
+
+func (l *Local) desk(id identity.DeskID) *local {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.desks[id]
+	if d == nil {
+		d = &local{home: l.Home(id)}
+		l.desks[id] = d
+	}
+	return d
+}
+
+// Leave implements World: the device's daemon ends.
+func (l *Local) Leave(_ context.Context, id identity.DeskID) error {
+	d := l.desk(id)
+	_ = d.client.Close()
+	err := d.daemon.stop()
+	d.daemon = nil
+	return err
+}
+
+// Return implements World: the device's daemon starts, and answers.
+func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
+	d := l.desk(id)
+	d.daemon, err = l.start(string(id), l.cfg.Program, "--home", d.home, "run")
+	if err != nil {
+		return err
+	}
+	return until(ctx, grace, func() (bool, error) {
+		client, err := desk.Dial(ctx, filepath.Join(d.home, "desk.sock"))
+		d.client = client
+		return err == nil, d.daemon.ended()
+	})
+}
+
+// Tamper implements World: the relay finds the name of its victim in a file.
+func (l *Local) Tamper(_ context.Context, id identity.DeskID) error {
+	wish := l.file("wish")
+	if err := os.WriteFile(wish, []byte(id), 0o600); err != nil {
+		return fmt.Errorf("failed to ask the relay: %w", err)
+	}
+	return os.Rename(wish, l.file("relay", "demo-tamper-next")) // whole, or not there
+}
+
+// Seen returns what the relay saw: its own account of every envelope it took.
+func (l *Local) Seen() ([]schakel.Seen, error) { return ReadSeen(l.dir) }
+
+// Close ends every process and removes the folder. It says what did not end as it
+// should, and removes the folder all the same.
+func (l *Local) Close() error {
+	var errs []error
+	for id, d := range l.desks {
+		if d.daemon != nil {
+			errs = append(errs, l.Leave(context.Background(), id))
+		}
+	}
+	errs = append(errs, l.relay.stop())
+	if !strings.HasPrefix(filepath.Base(l.dir), Prefix) {
+		return errors.Join(append(errs, fmt.Errorf("will not remove %s", l.dir))...)
+	}
+	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
+}
+
+// until asks again and again until yes, an error, or the end of patience.
+func until(ctx context.Context, patience time.Duration, yes func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	again := time.NewTicker(25 * time.Millisecond)
+	defer again.Stop()
+	for {
+		ok, err := yes()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package demo
+
+import "syscall"
+
+// tied gives a child a process group of its own. This system cannot end it with
+// its parent; Close does.
+func tied() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
