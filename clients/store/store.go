@@ -9,6 +9,47 @@
 // One process has a store open at a time; another gets ErrInUse. Transactions of
 // one process take turns. A Tx is valid inside its function only, and for one
 // goroutine; starting another transaction inside one would wait for ever.
+//
+// # What is where
+//
+//	store.db, store.db-wal   SQLite in pages of 4 KiB, encrypted with Adiantum, each with a checksum inside
+//	generation               the number of the last transaction and a sum over all sealed rows, sealed
+//	keys/                    the data key, wrapped in each way: see package vault
+//
+// Contents and secrets are sealed once more inside the pages (XChaCha20-Poly1305,
+// random nonce): messages under the key of their case, everything else under a key
+// of the store. A seal is bound to the store, the kind, the row and the version of
+// the row; versions stand in a table of their own, and a keyed sum over that table
+// stands in each commit. Not sealed, only encrypted, is what must be searched or
+// counted: classes, desks, case references, times, states, counters of arrivals,
+// alarms.
+//
+// # Trusted and not trusted
+//
+// Trusted: this program while it runs, the memory of its process, and the disk to
+// keep what was synced. Not trusted: everything in the folder.
+//
+// Who can copy the folder, but has none of the ways to the data key, learns its
+// size, when it changed and, from two copies, which 4 KiB blocks changed. Who also
+// has the passphrase, key file, credential or unlocked session that opens one of
+// the ways has everything but the person keys, and needs only the PINs for those.
+//
+// Who can modify the folder without a key can destroy it, which Open or the next
+// read refuses with ErrDamaged, ErrTampered or ErrRolledBack. Sealed rows cannot be
+// changed, exchanged, taken away or put back unnoticed. Single blocks with unsealed
+// columns can be put back as they once were: so he can at most make this device
+// forget that something was opened, acknowledged, arrived or raised, and do it
+// again; he cannot make it believe what never was.
+//
+// Who can roll back the folder: the database alone, or with its log, is refused with
+// ErrRolledBack. The whole folder at once, such as a restored snapshot of the
+// machine, looks right from within. CreateOptions.GenerationFile outside of what is
+// rolled back catches it. Otherwise only others can tell: [Tx.Confirmed] reports
+// ahead as soon as a peer states that it has counters this device never gave out.
+//
+// What was destroyed, a case or an epoch key, is gone from this folder, and pages
+// that held it are overwritten. The disk below, its snapshots and earlier copies
+// may still hold it, and the data key opens those: nothing here erases them.
 package store
 
 import (
@@ -18,6 +59,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"schakel/clients/store/vault"
 )
@@ -144,7 +186,12 @@ func makeFolder(dir string) error {
 	return f.Close()
 }
 
+// syncDir makes the names in a folder durable. Windows has no such call, and
+// keeps names durable by itself.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("failed to open a folder: %w", err)
@@ -168,14 +215,7 @@ func (s *Store) create(vfs, side string) (_ *Store, err error) {
 }
 
 func (s *Store) initialise() error {
-	tx, err := s.begin(true)
-	if err != nil {
-		return err
-	}
-	if err := s.conn.migrate(0); err != nil {
-		return errors.Join(err, tx.rollback())
-	}
-	if err := tx.commit(); err != nil {
+	if err := s.upgrade(0); err != nil {
 		return err
 	}
 	return errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir)))

@@ -340,3 +340,67 @@ func write(t *testing.T, p place, name string, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// An attacker without any key who can write the file puts single blocks back as
+// they were: the page cipher and the checksums do not notice that. What is sealed
+// comes back as it is now or not at all.
+func TestBlocksPutBack(t *testing.T) {
+	p := filled(t, 12)
+	old := read(t, p, "store.db")
+	s := p.open(t)
+	update(t, s, func(tx *store.Tx) error {
+		if _, err := tx.NextCounter(peer); err != nil {
+			return err
+		}
+		return errors.Join(tx.SetSetting("genesis", []byte("other root")), tx.SetAcknowledged(storedMessage(3, store.Out).Hash, store.Acknowledgement{Desk: peer, At: now, Person: "Noor"}),
+			tx.DestroyCase(caseOf(5), now))
+	})
+	s.Close()
+	whole, noticed, unnoticed := read(t, p, "store.db"), 0, 0
+	const block = 4096
+	for off := 0; off+block <= min(len(old), len(whole)); off += block {
+		if bytes.Equal(old[off:off+block], whole[off:off+block]) {
+			continue
+		}
+		b := bytes.Clone(whole)
+		copy(b[off:], old[off:off+block])
+		write(t, p, "store.db", b)
+		err := readAfterPutBack(t, p)
+		switch {
+		case err == nil:
+			unnoticed++
+		case refused(err):
+			noticed++
+		default:
+			t.Errorf("block %d: %v", off/block, err)
+		}
+	}
+	t.Logf("of %d blocks put back singly, %d were noticed", noticed+unnoticed, noticed)
+	if noticed == 0 {
+		t.Error("control: nothing was noticed")
+	}
+}
+
+// readAfterPutBack returns nil when the sealed rows are as they were last written.
+func readAfterPutBack(t *testing.T, p place) error {
+	s, err := store.Open(t.Context(), p.dir, store.Unlock{Keys: p.ways})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Verify(t.Context()); err != nil {
+		return err
+	}
+	return s.View(t.Context(), func(tx *store.Tx) error {
+		counter, err := tx.LastCounter(peer)
+		genesis, err2 := tx.Setting("genesis")
+		m, err3 := tx.Message(storedMessage(5, store.Out).Hash)
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		if counter != 13 || string(genesis) != "other root" || !errors.Is(err3, store.ErrDestroyed) {
+			return fmt.Errorf("counter %d, setting %s, destroyed message: %v %q", counter, genesis, err3, m.Raw)
+		}
+		return nil
+	})
+}

@@ -17,8 +17,12 @@ type Tx struct {
 	generation uint64 // of this transaction, when it writes
 	sum        sum
 	cases      map[message.CaseRef]cipher.AEAD
-	destroyed  bool // something was deleted that should not linger in the log
+	destroyed  bool  // something was deleted that should not linger in the log
+	over       error // why this transaction takes no more: it failed, or ended
 }
+
+// errEnded is returned to who keeps a Tx beyond its function.
+var errEnded = errors.New("transaction has ended")
 
 // Update runs f in a transaction that writes. When it returns nil, everything f
 // did is on disk, synced. When f or Update fails, nothing of it happened, except
@@ -77,6 +81,7 @@ func (s *Store) begin(writes bool) (*Tx, error) {
 func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
 	done := false
 	defer func() {
+		tx.over = errEnded
 		if !done { // f failed or panicked
 			err = errors.Join(err, tx.rollback())
 		}
@@ -91,6 +96,9 @@ func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if tx.over != nil {
+		return tx.over // f went on after a write had failed
 	}
 	tx.s.conn.db.SetInterrupt(context.Background()) // a commit is never half
 	done = true
@@ -136,11 +144,21 @@ func (tx *Tx) exec(sql string, a ...any) error {
 	if !tx.writes {
 		return ErrReadOnly
 	}
-	return tx.s.conn.run(sql, a, nil)
+	return tx.each(sql, a, nil)
 }
 
+// each runs a statement. After some failures (no room, interrupted) SQLite rolls
+// back by itself; statements after that would each be a transaction of their own,
+// so a transaction in which a statement failed takes no more.
 func (tx *Tx) each(sql string, a args, row func(row1) error) error {
-	return tx.s.conn.run(sql, a, row)
+	if tx.over != nil {
+		return tx.over
+	}
+	err := tx.s.conn.run(sql, a, row)
+	if tx.s.conn.db.GetAutocommit() {
+		tx.over = errors.Join(errors.New("failed within the transaction"), err)
+	}
+	return err
 }
 
 // one reads at most one row, and returns ErrNotFound where there is none.
