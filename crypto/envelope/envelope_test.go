@@ -120,6 +120,9 @@ func TestRefusesBytes(t *testing.T) {
 		}
 	}
 	header := string(b[6 : len(b)-300])
+	if _, err := envelope.Parse(largest(t, 0)); err != nil {
+		t.Errorf("the largest: %v", err)
+	}
 	for name, s := range map[string]string{
 		"A13 appended":         string(b) + "\x00",
 		"other magic":          "SKE2" + string(b[4:]),
@@ -127,12 +130,25 @@ func TestRefusesBytes(t *testing.T) {
 		"header longer":        "SKE1" + string(binary.BigEndian.AppendUint16(nil, uint16(len(header)+1))) + header + "\x00" + string(b[len(b)-300:]),
 		"header shorter":       "SKE1" + string(binary.BigEndian.AppendUint16(nil, uint16(len(header)-1))) + header + string(b[len(b)-300:]),
 		"A21 not canonical":    string(raw(t, cborOf(t, header), 300)),
-		"too large":            string(make([]byte, envelope.MaxSize+1)),
+		"too large":            string(largest(t, 1)),
 	} {
 		if _, err := envelope.Parse([]byte(s)); !errors.Is(err, envelope.ErrFormat) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// largest is an envelope of MaxSize and so many bytes more, honest in all else.
+func largest(t *testing.T, more int) []byte {
+	t.Helper()
+	h := honest()
+	h.AgeLength = envelope.MaxSize
+	prefix, err := h.Prefix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.AgeLength += uint64(more - len(prefix))
+	return whole(t, h)
 }
 
 // cborOf is the header as raw CBOR with its version in two bytes.

@@ -313,3 +313,32 @@ func draft(t testing.TB, device *seal.DeviceKeys, desks ...identity.DeskID) mess
 		Addressed: desks, Created: created,
 	}
 }
+
+// TestIdentity: the strict identity holds outside an envelope too, where no layout
+// has been checked before. The control opens with the right count.
+func TestIdentity(t *testing.T) {
+	w := newWorld(t, 2)
+	file := ageFile(t, []byte("inhoud"), hybrid(t, w.targets(t)))
+	for _, c := range []struct {
+		index, count int
+		want         error
+	}{
+		{0, 2, nil}, {0, 1, seal.ErrStanzas}, {0, 3, seal.ErrStanzas}, {1, 2, errUnknown},
+	} {
+		id, err := w.devices[0].key.Identity(c.index, c.count)
+		must(t, err)
+		_, err = age.Decrypt(bytes.NewReader(file), id)
+		if c.want == errUnknown { // another's stanza: refused by the key, not by the rules
+			if err == nil || errors.Is(err, seal.ErrStanzas) {
+				t.Errorf("stanza of another device: %v", err)
+			}
+		} else if !errors.Is(err, c.want) {
+			t.Errorf("stanza %d of %d: %v, want %v", c.index, c.count, err, c.want)
+		}
+	}
+	for _, c := range [][2]int{{-1, 1}, {1, 1}, {0, 0}, {0, 65}} {
+		if _, err := w.devices[0].key.Identity(c[0], c[1]); !errors.Is(err, seal.ErrStanzas) {
+			t.Errorf("identity for stanza %d of %d: %v", c[0], c[1], err)
+		}
+	}
+}

@@ -134,6 +134,10 @@ func TestRecipients(t *testing.T) {
 	if _, err := cache.Add(garbage, sha256.Sum256([]byte(garbage))); !errors.Is(err, seal.ErrKey) {
 		t.Errorf("a logged key that is none: %v", err)
 	}
+	for _, k := range keys[:2] {
+		_, err := cache.Add(k.Recipient(), k.RecipientHash())
+		must(t, err)
+	}
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() {
