@@ -86,6 +86,7 @@ func TestRefuses(t *testing.T) {
 		"expires when created":  func(h *envelope.Header) { h.Expires = h.Created },
 		"expires before":        func(h *envelope.Header) { h.Expires = h.Created - 1 },
 		"lives too long":        func(h *envelope.Header) { h.Expires++ },
+		"lives too late":        func(h *envelope.Header) { h.Created, h.Expires = envelope.MaxTime, envelope.MaxTime+1 },
 		"lives for ever":        func(h *envelope.Header) { h.Created, h.Expires = 0, math.MaxUint64 },
 		"age file too short":    func(h *envelope.Header) { h.AgeLength = envelope.MinAge - 1 },
 		"age file of 2^64-1":    func(h *envelope.Header) { h.AgeLength = math.MaxUint64 },

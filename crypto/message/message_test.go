@@ -137,6 +137,7 @@ func TestRefuses(t *testing.T) {
 		"two answers":        func(m *message.Message) { m.Heading.Answers = make([]message.Ref, 2) },
 		"rests on 17":        func(m *message.Message) { m.Heading.RestsOn = make([]message.Ref, 17) },
 		"time of 2^64-1":     func(m *message.Message) { m.Created = math.MaxUint64 },
+		"expires never":      func(m *message.Message) { m.Heading.Expires = 1<<40 + 1 },
 	} {
 		m := honest()
 		change(&m)
