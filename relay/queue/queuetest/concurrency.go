@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
@@ -28,27 +29,23 @@ func checkConcurrency(w *world) {
 		}
 	}})
 	run, stop := context.WithCancel(ctx())
-	limited, cancel := context.WithTimeout(ctx(), time.Minute)
+	timed, cancel := context.WithTimeout(ctx(), time.Minute)
 	defer cancel()
-	var committing, working sync.WaitGroup
-	failures := make(chan error, senders+len(desks)+1)
-	committing.Go(func() { failures <- c.Run(run) })
+	var committing errgroup.Group
+	committing.Go(func() error { return c.Run(run) })
+	working, limited := errgroup.WithContext(timed)
 	for n := range senders {
-		working.Go(func() { failures <- sendAll(limited, c, desks, n, each) })
+		working.Go(func() error { return sendAll(limited, c, desks, n, each) })
 	}
 	for _, desk := range desks {
-		working.Go(func() {
-			failures <- receiveAll(limited, w.store, c, desk, bells[desk], senders*each/len(desks))
+		working.Go(func() error {
+			return receiveAll(limited, w.store, c, desk, bells[desk], senders*each/len(desks))
 		})
 	}
-	working.Wait()
+	err := working.Wait()
 	stop()
-	committing.Wait()
-	close(failures)
-	for err := range failures {
-		if err != nil {
-			w.fail("%w", err)
-		}
+	if err := errors.Join(err, committing.Wait()); err != nil {
+		w.fail("%w", err)
 	}
 	for _, desk := range desks {
 		w.holds(desk)

@@ -28,7 +28,7 @@ func DamageRounds(short bool) int {
 	if short {
 		return 100
 	}
-	return 4000
+	return 2000
 }
 
 // Damage fills a store, damages it afresh in every round, and returns an error
