@@ -14,6 +14,9 @@ import (
 const (
 	backoffFirst = 250 * time.Millisecond
 	backoffMost  = 15 * time.Second
+	// awayMost bounds how long a relay can send this device away: it is told when to
+	// come back, not whether.
+	awayMost = time.Minute
 	// steady is how long a session must have stood before a break counts as the first.
 	steady = 30 * time.Second
 )
@@ -41,7 +44,7 @@ func (n *Node) stayConnected(ctx context.Context) error {
 		}
 		wait := rand.N(window)
 		if away := new(goAwayError); errors.As(err, away) {
-			wait = away.after
+			wait = min(away.after, awayMost)
 		}
 		n.log.Info("session ended", "err", err, "again_in", wait)
 		window = min(2*window, backoffMost)

@@ -109,8 +109,8 @@ func (n *Node) mine(m message.Message) bool {
 // own and in the place of all earlier ones of the same message.
 func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
 	targets, err := n.targets(desk)
-	if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) {
-		return false, nil // upkeep tries again, and alarms when it takes too long
+	if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+		return false, nil // upkeep tries again, and alarms when it takes too long; other desks do not wait for it
 	}
 	if err != nil {
 		return false, err
@@ -147,8 +147,15 @@ func (n *Node) seal(desk identity.DeskID, targets []seal.Target, tier envelope.T
 	return p, raw, err
 }
 
-// superseded lists what a new delivery takes the place of.
+// superseded lists what a new delivery takes the place of: the newest of them, as
+// many as it can name. A relay or a peer that has one delivery made again and again
+// would otherwise make it impossible, and with it all that is due in its batch.
 func (n *Node) superseded(tx *store.Tx, h message.Hash, desk identity.DeskID) ([]delivery.Superseded, error) {
+	all, err := n.allSuperseded(tx, h, desk)
+	return all[max(0, len(all)-delivery.MaxSuperseded):], err
+}
+
+func (n *Node) allSuperseded(tx *store.Tx, h message.Hash, desk identity.DeskID) ([]delivery.Superseded, error) {
 	earlier, err := tx.DeliveriesOf(h, desk)
 	if err != nil {
 		return nil, err

@@ -53,11 +53,7 @@ func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (r
 	if !errors.Is(err, store.ErrNotFound) {
 		return request, err
 	}
-	id, err := identity.NewUUIDv7(now, rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := seal.NewDeviceKeys(identity.DeviceID(id), rand.Reader)
+	keys, err := newKeys(now)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +73,24 @@ func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (r
 		return tx.SetSetting(settingAdmission, request)
 	})
 	return request, err
+}
+
+func newKeys(now time.Time) (*seal.DeviceKeys, error) {
+	id, err := identity.NewUUIDv7(now, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return seal.NewDeviceKeys(identity.DeviceID(id), rand.Reader)
+}
+
+// deviceEntry is what the register is to say of a device.
+func deviceEntry(keys *seal.DeviceKeys, desk identity.DeskID, now time.Time) trust.Device {
+	now = now.UTC().Truncate(time.Second)
+	return trust.Device{
+		ID: keys.ID, Desk: desk, Type: trust.DevicePerson,
+		SignKey: keys.SignPublic(), LoginKey: keys.LoginPublic(),
+		From: now.Add(-backdate), Until: now.Add(deviceLife),
+	}
 }
 
 func (o InitOptions) request(org ed25519.PrivateKey) ([]byte, error) {
@@ -140,6 +154,9 @@ func joining(ctx context.Context, cfg Config, inv trust.Invitation) (*Node, erro
 		if n.dev.Desk != inv.Desk {
 			return fmt.Errorf("%w: the invitation is for desk %s, this device is of %s", ErrRegister, inv.Desk, n.dev.Desk)
 		}
+		if len(n.dev.Org) == 0 {
+			return saveGenesis(tx, inv) // a further device: the organisation vouched elsewhere
+		}
 		if org, _ := inv.Register().Org(inv.Desk.Org()); org.Key != edKey(n.dev.Org).Public() {
 			return fmt.Errorf("%w: the invitation names another key for %s; send the admission request again", ErrRegister, inv.Desk.Org())
 		}
@@ -190,13 +207,10 @@ func saveGenesis(tx *store.Tx, inv trust.Invitation) error {
 // has already are refused again, which is as good: what counts is the register
 // that comes back.
 func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
-	now := n.now().UTC().Truncate(time.Second)
-	d := trust.Device{
-		ID: n.dev.ID, Desk: n.dev.Desk, Type: trust.DevicePerson,
-		SignKey: n.keys.SignPublic(), LoginKey: n.keys.LoginPublic(),
-		From: now.Add(-backdate), Until: now.Add(deviceLife),
+	if len(n.dev.Org) == 0 {
+		return nil
 	}
-	device, err := d.Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
+	device, err := deviceEntry(n.keys, n.dev.Desk, n.now()).Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
 	if err != nil {
 		return err
 	}

@@ -58,10 +58,15 @@ func (f *flight) rewind() {
 	f.after = 0
 }
 
-func (f *flight) has(id envelope.ID) bool {
+// passed reports whether a delivery is in the air already, and looks beyond it from
+// now on: a batch of such after a rewind would be read again and again.
+func (f *flight) passed(d store.Delivery) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, ok := f.out[id]
+	_, ok := f.out[d.Envelope]
+	if ok {
+		f.after = max(f.after, d.Seq)
+	}
 	return ok
 }
 
@@ -84,7 +89,7 @@ func (s *session) offers(ctx context.Context) (frames []wire.Frame, err error) {
 		return nil, err
 	}
 	for _, d := range rows {
-		if s.flight.has(d.Envelope) {
+		if s.flight.passed(d) {
 			continue
 		}
 		s.flight.took(d)

@@ -43,8 +43,13 @@ func (p pair) reachable(t *testing.T) {
 
 func (p pair) send(t *testing.T) schakel.Sent {
 	t.Helper()
+	return p.sendAs(t, message.Urgent)
+}
+
+func (p pair) sendAs(t *testing.T, u message.Urgency) schakel.Sent {
+	t.Helper()
 	sent, err := p.from.Node.Send(testContext(t), schakel.Draft{
-		Class: "adviesvraag", Urgency: message.Urgent, To: []identity.DeskID{p.to.Desk}, Body: example(t, "adviesvraag"),
+		Class: "adviesvraag", Urgency: u, To: []identity.DeskID{p.to.Desk}, Body: example(t, "adviesvraag"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -121,12 +126,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 func TestAwayForNineDays(t *testing.T) {
 	p := newPair(t, nil)
 	p.to.Stop()
-	sent, err := p.from.Node.Send(testContext(t), schakel.Draft{
-		Class: "adviesvraag", Urgency: message.Routine, To: []identity.DeskID{p.to.Desk}, Body: example(t, "adviesvraag"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := p.sendAs(t, message.Routine) // an urgent one is given up after seven days
 	if _, err := p.from.Node.Wait(testContext(t), sent.Hash, schakel.StateAtRelay); err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,11 @@ func (s *session) registered(ctx context.Context, f wire.Register) error {
 	if err := s.update.Add(f.From, entries); err != nil {
 		return fmt.Errorf("%w: %w", ErrRegister, err)
 	}
-	if have += uint64(len(entries)); have < c.Size && len(entries) > 0 {
+	have += uint64(len(entries))
+	switch {
+	case have < c.Size && f.More:
+		return nil // the relay sends the next piece by itself
+	case have < c.Size && len(entries) > 0:
 		return s.say(ctx, wire.Fetch{From: have})
 	}
 	return s.synced(ctx)

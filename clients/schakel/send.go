@@ -63,9 +63,10 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 	if err != nil {
 		return Sent{}, err
 	}
-	// What can be sealed now is sealed now; upkeep does the rest.
+	// What can be sealed now is sealed now; upkeep does the rest. The message is on
+	// disk and will travel: an error here must not make anybody send it again.
 	if _, err := n.makeDeliveries(ctx); err != nil {
-		return Sent{}, err
+		n.log.Error("deliveries not made yet, will try again", "err", err)
 	}
 	h := signed.Hash()
 	n.publish(EventStatus, h.String(), "")

@@ -43,7 +43,8 @@ type session struct {
 	control chan wire.Frame // anybody to write
 	wake    chan struct{}   // something in the outbox, or room in flight
 	flight  flight
-	online  atomic.Bool // the register is current: the outbox may leave
+	online  atomic.Bool     // the register is current: the outbox may leave
+	over    <-chan struct{} // closed when the session ends
 }
 
 // runSession connects, logs in and serves until the connection or ctx ends.
@@ -61,6 +62,7 @@ func (n *Node) runSession(ctx context.Context) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	s.over = ctx.Done()
 	n.attach(s)
 	defer n.detach(s)
 	g.Go(func() error { return s.write(ctx) })
@@ -190,6 +192,8 @@ func (s *session) say(ctx context.Context, frames ...wire.Frame) error {
 	for _, f := range frames {
 		select {
 		case s.control <- f:
+		case <-s.over: // nobody takes what is said any more; upkeep must not wait for it
+			return ErrUnreachable
 		case <-ctx.Done():
 			return ctx.Err()
 		}

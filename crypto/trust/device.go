@@ -43,6 +43,14 @@ func (b Device) Sign(at Place, org, sign, login Signer) ([]byte, error) {
 	return signEntry(b, at, ByOrg(org), By{asDevice, sign}, By{asLogin, login})
 }
 
+// Request makes the entry as far as the device itself can sign it: what a further
+// device of a desk hands to whoever holds the organisation's key, who adds that
+// signature with [Cosign] and [ByOrg]. It does not count before that.
+func (b Device) Request(at Place, sign, login Signer) ([]byte, error) {
+	b.From, b.Until = seconds(b.From), seconds(b.Until)
+	return signEntry(b, at, By{asDevice, sign}, By{asLogin, login})
+}
+
 // ValidAt reports whether t is in the device's validity.
 func (b Device) ValidAt(t time.Time) bool { return within(t, b.From, b.Until) }
 

@@ -22,33 +22,59 @@ type Member struct {
 	Node *schakel.Node
 	Desk identity.DeskID
 
-	chain *Chain
-	dir   string
-	store *store.Store
-	stop  func()
+	chain      *Chain
+	invitation []byte
+	dir        string
+	store      *store.Store
+	stop       func()
 }
 
 // Join admits a desk and its first device, the way a partner joins: request,
 // invitation, fingerprint. The device does not run yet.
 func (c *Chain) Join(desk identity.DeskID, role identity.Role) *Member {
 	c.t.Helper()
-	m := &Member{Desk: desk, chain: c, dir: filepath.Join(c.t.TempDir(), "store")}
 	ctx := context.Background()
-	var err error
-	m.store, err = store.Create(ctx, m.dir, store.CreateOptions{Keys: m.ways()})
-	ok(c.t, err)
-	c.t.Cleanup(func() { m.Stop(); m.store.Close() })
+	m := c.member(desk)
 	request, err := schakel.Init(ctx, m.store, schakel.InitOptions{
 		Org: desk.Org(), OrgName: "Test " + string(desk.Org()), OIN: oin(desk), Desk: desk, Role: role,
 		Region: "XA", Telephone: "+31600000001",
 	}, c.Now())
 	ok(c.t, err)
-	invitation := c.admit(request)
-	fingerprint, err := schakel.InvitationFingerprint(invitation)
-	ok(c.t, err)
-	ok(c.t, schakel.Join(ctx, m.store, invitation, fingerprint, c.Now))
-	m.open()
+	m.invitation = c.admit(request)
+	m.join()
 	return m
+}
+
+// member makes the empty store of a device.
+func (c *Chain) member(desk identity.DeskID) *Member {
+	c.t.Helper()
+	m := &Member{Desk: desk, chain: c, dir: filepath.Join(c.t.TempDir(), "store")}
+	var err error
+	m.store, err = store.Create(context.Background(), m.dir, store.CreateOptions{Keys: m.ways()})
+	ok(c.t, err)
+	c.t.Cleanup(func() { m.Stop(); m.store.Close() })
+	return m
+}
+
+func (m *Member) join() {
+	m.chain.t.Helper()
+	fingerprint, err := schakel.InvitationFingerprint(m.invitation)
+	ok(m.chain.t, err)
+	ok(m.chain.t, schakel.Join(context.Background(), m.store, m.invitation, fingerprint, m.chain.Now))
+	m.open()
+}
+
+// Sibling adds a further device to the member's desk, vouched for by the member.
+func (m *Member) Sibling() *Member {
+	m.chain.t.Helper()
+	ctx := context.Background()
+	s := m.chain.member(m.Desk)
+	s.invitation = m.invitation
+	request, err := schakel.RequestDevice(ctx, s.store, m.Desk, m.chain.Now())
+	ok(m.chain.t, err)
+	ok(m.chain.t, m.Node.Vouch(ctx, request))
+	s.join()
+	return s
 }
 
 func (m *Member) ways() []vault.Way {
