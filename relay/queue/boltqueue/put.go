@@ -51,7 +51,7 @@ func (b *batch) repeated(op *queue.Put, d *desk) (queue.Result, bool) {
 		b.s.log.Error("row of ids is damaged, taking the envelope as new", "id", op.ID)
 		return queue.Result{}, false
 	case first.digest != op.Digest:
-		b.s.log.Error("envelope id was used for other bytes", "id", op.ID, "desk", op.Desk, "sealer", op.Sealer)
+		b.s.log.Debug("envelope id was used for other bytes", "id", op.ID, "desk", op.Desk, "sealer", op.Sealer)
 		return queue.Result{Err: queue.ErrConflict}, true
 	}
 	return queue.Result{Duplicate: true, Position: first.position, Salt: first.salt}, true
