@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"sync/atomic"
@@ -375,10 +374,4 @@ func TestTap(t *testing.T) {
 	if c := cursor(t, w, pol); c != 0 {
 		t.Errorf("cursor at %d", c)
 	}
-}
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b)
-	return b
 }

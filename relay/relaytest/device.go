@@ -25,7 +25,6 @@ type Device struct {
 
 // Dial connects and does nothing more.
 func (d *Device) Dial() *wire.Conn {
-	d.world.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	c, err := wire.Dial(ctx, d.world.URL, d.world.TLS())
@@ -35,24 +34,31 @@ func (d *Device) Dial() *wire.Conn {
 
 // Token answers a challenge.
 func (d *Device) Token(c wire.Challenge, binding []byte) wire.Login {
-	d.world.t.Helper()
 	login, err := wire.SignLogin(d.Device.Login.Private, d.ID, c, binding, d.world.config.Now(), rand.Reader)
 	d.world.must(err)
 	return login
 }
 
 // Login connects and logs in.
-func (d *Device) Login() *Session {
-	d.world.t.Helper()
-	s, err := d.TryLogin()
-	d.world.must(err)
+func (d *Device) Login() *Session { return d.LoginIn(d.world.t) }
+
+// LoginIn is Login within another test than the world's, such as a fuzz target.
+func (d *Device) LoginIn(t testing.TB) *Session {
+	t.Helper()
+	s, err := d.TryLoginIn(t)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
 // TryLogin is Login for a device that may be refused.
-func (d *Device) TryLogin() (*Session, error) {
-	d.world.t.Helper()
-	s := Attend(d.world.t, d.Dial())
+func (d *Device) TryLogin() (*Session, error) { return d.TryLoginIn(d.world.t) }
+
+// TryLoginIn is TryLogin within another test than the world's.
+func (d *Device) TryLoginIn(t testing.TB) (*Session, error) {
+	t.Helper()
+	s := Attend(t, d.Dial())
 	challenge := Expect[wire.Challenge](s)
 	s.Send(d.Token(challenge, s.Conn.Binding()))
 	f, err := s.Next()

@@ -235,8 +235,8 @@ func (w *World) Revoke(d *Device) {
 }
 
 func (w *World) must(err error) {
-	w.t.Helper()
 	if err != nil {
+		w.t.Helper()
 		w.t.Fatal(err)
 	}
 }
