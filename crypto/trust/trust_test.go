@@ -4,10 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/crypto/trust/trusttest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var now = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -141,7 +142,7 @@ type keyRow struct {
 
 func (d *draft) add(r *request) (uint64, error) {
 	hash := trust.EntryHash(r.entry)
-	if index, ok := d.find(hash); ok {
+	if index, ok := d.find(r.entry, hash); ok {
 		return index, nil
 	}
 	if d.reg == nil {
@@ -185,17 +186,17 @@ func (d *draft) found(r *request, hash trust.Hash) (uint64, error) {
 }
 
 // find returns the index of an entry on disk or earlier in the draft.
-func (d *draft) find(hash trust.Hash) (uint64, bool) {
+func (d *draft) find(entry []byte, hash trust.Hash) (index uint64, found bool) {
 	for _, w := range d.rows {
 		if w.hash == hash {
 			return w.index, true
 		}
 	}
-	var index uint64
-	var found bool
-	d.log.db.View(func(tx *bolt.Tx) error {
-		if v := tx.Bucket(bucketHashes).Get(hash[:]); len(v) == 8 {
-			index, found = binary.BigEndian.Uint64(v), true
+	d.log.view(func(tx *bolt.Tx) error {
+		key := tx.Bucket(bucketHashes).Get(hash[:])
+		row := tx.Bucket(bucketEntries).Get(key)
+		if len(key) == 8 && len(row) > 8 && bytes.Equal(row[8:], entry) {
+			index, found = binary.BigEndian.Uint64(key), true
 		}
 		return nil
 	})

@@ -148,10 +148,9 @@ func (l *Log) charge(org identity.OrgID, at time.Time) error {
 	if org == "" {
 		return nil
 	}
-	day := at.Unix() / (24 * 60 * 60)
 	c := l.counts[org]
-	if day > c.day { // a clock that goes back gives no new allowance
-		c = dayCount{day: day}
+	if day(at) > c.day { // a clock that goes back gives no new allowance
+		c = dayCount{day: day(at)}
 	}
 	if c.count >= l.config.PerDay {
 		return fmt.Errorf("%w: %s has added %d", ErrQuota, org, c.count)
@@ -161,6 +160,9 @@ func (l *Log) charge(org identity.OrgID, at time.Time) error {
 	return nil
 }
 
+func day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+
+// charged is the organisation that an entry counts against, or none.
 func charged(e trust.Entry, reg *trust.Register) identity.OrgID {
 	switch e.Body.Kind() {
 	case trust.KindDesk, trust.KindDevice, trust.KindPerson, trust.KindEpoch:

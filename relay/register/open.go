@@ -1,12 +1,16 @@
 package register
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -56,15 +60,21 @@ func Open(config Config) (*Log, error) {
 }
 
 func (l *Log) open() error {
-	_, err := os.Stat(l.config.Path)
-	fresh := errors.Is(err, os.ErrNotExist)
-	if err := guard(l.attach); err != nil {
+	info, err := os.Stat(l.config.Path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		err = create(l.config.Path)
+	case err == nil && info.Size() == 0:
+		err = fmt.Errorf("%w: it is empty", ErrCorrupt) // bbolt would begin a new one in it
+	}
+	if err != nil {
 		return err
 	}
-	if fresh {
-		if err := syncDirectory(filepath.Dir(l.config.Path)); err != nil {
-			return err
-		}
+	if l.db, err = attach(l.config.Path); err != nil {
+		return err
+	}
+	if err := checkMetas(l.config.Path); err != nil {
+		return err
 	}
 	var reg *trust.Register
 	err = guard(func() error {
@@ -83,36 +93,84 @@ func (l *Log) open() error {
 	return l.publish(reg)
 }
 
-// attach opens the bbolt file. The free list is written with every commit, which
-// is cheap here, and spares bbolt a walk over all pages at open: it would do that
-// in a goroutine of its own, whose panic on a damaged page nobody can recover.
-func (l *Log) attach() error {
-	db, err := bolt.Open(l.config.Path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return ErrInUse
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	case err != nil:
+// create makes the file beside its place and links it there when it is complete
+// and on disk. Link, unlike rename, leaves alone what another process made.
+func create(path string) error {
+	fresh := path + ".new"
+	db, err := attach(fresh)
+	if err != nil {
 		return err
 	}
-	l.db = db
-	return db.Update(func(tx *bolt.Tx) error {
-		if tx.Bucket(bucketMeta) != nil {
-			return nil
-		}
-		for _, name := range [][]byte{bucketEntries, bucketHashes, bucketKeys, bucketMeta} {
-			if _, err := tx.CreateBucket(name); err != nil {
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range allBuckets() {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
 		}
 		return tx.Bucket(bucketMeta).Put(keyFormat, []byte(formatText))
 	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(fresh, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := os.Remove(fresh); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
 }
 
-// replay rebuilds the register, and what each organisation added on its last day.
+// attach opens a bbolt file. The free list is written with every commit, which is
+// cheap here, and spares bbolt a walk over all pages at open: it would do that in
+// a goroutine of its own, whose panic on a damaged page nobody can recover.
+func attach(path string) (db *bolt.DB, err error) {
+	err = guard(func() error {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+		return err
+	})
+	var pathError *fs.PathError
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, ErrInUse
+	case err == nil, errors.Is(err, ErrCorrupt), errors.As(err, &pathError):
+		return db, err
+	}
+	return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// checkMetas demands that both meta pages of the file are whole. bbolt is content
+// with one, and then silently goes back to the commit before the last: a log that
+// forgot an entry would make every client alarm over a fork.
+func checkMetas(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size := int64(os.Getpagesize())
+	for i := range int64(2) {
+		var page [16 + 64]byte // page header, meta: magic u32 ... FNV-1a u64 of what is before it
+		if _, err := f.ReadAt(page[:], i*size); err != nil {
+			return fmt.Errorf("%w: meta page %d: %w", ErrCorrupt, i, err)
+		}
+		meta, sum := page[16:72], fnv.New64a()
+		sum.Write(meta)
+		if binary.NativeEndian.Uint64(page[72:]) != sum.Sum64() {
+			return fmt.Errorf("%w: meta page %d does not fit its checksum", ErrCorrupt, i)
+		}
+		if i == 0 {
+			size = int64(binary.NativeEndian.Uint32(meta[8:]))
+		}
+	}
+	return nil
+}
+
+func allBuckets() [][]byte { return [][]byte{bucketEntries, bucketHashes, bucketKeys, bucketMeta} }
+
+// replay rebuilds the register, and what each organisation added on the last day.
 func (l *Log) replay(tx *bolt.Tx) (*trust.Register, error) {
-	for _, name := range [][]byte{bucketEntries, bucketHashes, bucketKeys, bucketMeta} {
+	for _, name := range allBuckets() {
 		if tx.Bucket(name) == nil {
 			return nil, fmt.Errorf("%w: bucket %s is missing", ErrCorrupt, name)
 		}
@@ -120,39 +178,45 @@ func (l *Log) replay(tx *bolt.Tx) (*trust.Register, error) {
 	if f := tx.Bucket(bucketMeta).Get(keyFormat); string(f) != formatText {
 		return nil, fmt.Errorf("%w: it does not say %q", ErrCorrupt, formatText)
 	}
-	var reg *trust.Register
-	err := tx.Bucket(bucketEntries).ForEach(func(k, v []byte) (err error) {
-		if len(k) != 8 || len(v) < 8 {
-			return fmt.Errorf("%w: entry row of %d bytes", ErrCorrupt, len(v))
-		}
-		at := time.Unix(int64(binary.BigEndian.Uint64(v)), 0)
-		reg, err = l.replayed(reg, binary.BigEndian.Uint64(k), append([]byte(nil), v[8:]...), at)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	entries, times, err := readRows(tx)
+	if err != nil || len(entries) == 0 {
+		return nil, errors.Join(err, checkHead(tx, nil))
 	}
+	reg, err := trust.Replay(entries, trust.GenesisFingerprint(entries[0]))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if skipped := reg.Skipped(0); len(skipped) > 0 {
+		return nil, fmt.Errorf("%w: entry %d, once accepted: %v", ErrCorrupt, skipped[0].Index, skipped[0].Reason)
+	}
+	l.recount(reg, entries, times)
 	return reg, checkHead(tx, reg)
 }
 
-func (l *Log) replayed(reg *trust.Register, index uint64, entry []byte, at time.Time) (*trust.Register, error) {
-	if reg == nil {
-		reg, err := trust.New(entry, trust.GenesisFingerprint(entry))
-		if err != nil || index != 0 {
-			return nil, fmt.Errorf("%w: entry %d is no genesis: %v", ErrCorrupt, index, err)
+func readRows(tx *bolt.Tx) (entries [][]byte, times []time.Time, err error) {
+	err = tx.Bucket(bucketEntries).ForEach(func(k, v []byte) error {
+		if len(k) != 8 || len(v) < 8 || binary.BigEndian.Uint64(k) != uint64(len(entries)) {
+			return fmt.Errorf("%w: entry %d is missing or cut", ErrCorrupt, len(entries))
 		}
-		return reg, nil
+		times = append(times, time.Unix(int64(binary.BigEndian.Uint64(v)), 0))
+		entries = append(entries, bytes.Clone(v[8:]))
+		return nil
+	})
+	return entries, times, err
+}
+
+// recount charges the entries of the last day again: a restart gives nobody a new
+// allowance. Over the limit is fine here, it may have been lowered.
+func (l *Log) recount(reg *trust.Register, entries [][]byte, times []time.Time) {
+	last := slices.MaxFunc(times, time.Time.Compare)
+	for i, at := range times {
+		if day(at) != day(last) {
+			continue
+		}
+		if e, err := trust.ParseEntry(entries[i]); err == nil {
+			l.charge(charged(e, reg), at)
+		}
 	}
-	if index != reg.Size() {
-		return nil, fmt.Errorf("%w: entry %d is missing", ErrCorrupt, reg.Size())
-	}
-	if err := reg.Apply(entry); err != nil {
-		return nil, fmt.Errorf("%w: entry %d, once accepted: %v", ErrCorrupt, index, err)
-	}
-	if e, err := trust.ParseEntry(entry); err == nil {
-		l.charge(charged(e, reg), at) // over the limit is fine here: it may have been lowered
-	}
-	return reg, nil
 }
 
 func putHead(tx *bolt.Tx, reg *trust.Register) error {
