@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,4 +91,71 @@ func storedMessage(n uint64, d store.Direction) store.Message {
 func storedDelivery(n, counter uint64, h message.Hash, raw []byte) store.Delivery {
 	return store.Delivery{Envelope: envelopeID(n), Kind: delivery.KindMessage, Message: h, Desk: peer, Counter: counter, Sealer: self,
 		Created: now, Expires: now.Add(7 * 24 * time.Hour), Tier: 1, Raw: raw}
+}
+
+// BenchmarkOpen opens stores with more and more rows: opening counts every seal.
+func BenchmarkOpen(b *testing.B) {
+	for _, rows := range []int{100, 10_000, 50_000} {
+		b.Run(fmt.Sprint(rows, " rows"), func(b *testing.B) {
+			p := newPlace(b)
+			s := p.create(b)
+			for n := 0; n < rows; n += 500 {
+				update(b, s, func(tx *store.Tx) error {
+					for i := range uint64(min(500, rows)) {
+						if _, err := tx.SaveMessage(storedMessage(uint64(n)+i+1, store.In)); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			s.Close()
+			for b.Loop() {
+				p.open(b).Close()
+			}
+		})
+	}
+}
+
+func BenchmarkOffersOf100(b *testing.B) {
+	s := newStore(b)
+	update(b, s, func(tx *store.Tx) error {
+		for n := range uint64(10_000) {
+			if err := sendOne(tx, n+1, make([]byte, 6<<10)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var after uint64
+	for b.Loop() {
+		view(b, s, func(tx *store.Tx) error {
+			page, err := tx.Offers([16]byte{1}, now, after, 100)
+			if len(page) > 0 {
+				after = page[len(page)-1].Seq
+			} else {
+				after = 0
+			}
+			return err
+		})
+	}
+	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+func BenchmarkNothingUndelivered(b *testing.B) {
+	s := newStore(b)
+	update(b, s, func(tx *store.Tx) error {
+		for n := range uint64(10_000) {
+			if err := sendOne(tx, n+1, []byte("x")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for b.Loop() {
+		view(b, s, func(tx *store.Tx) error {
+			_, err := tx.Undelivered(now, 256)
+			return err
+		})
+	}
 }

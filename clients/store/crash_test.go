@@ -40,9 +40,6 @@ func TestCrash(t *testing.T) {
 		total = checkAfterCrash(t, p, max(confirmed, total))
 	}
 	t.Logf("%d transactions in %d killed processes", total, kills)
-	if total < kills/4 {
-		t.Errorf("only %d transactions: the test kills too early to see anything", total)
-	}
 }
 
 // killedWriter lets a child write until it is killed, and returns the last number
@@ -64,10 +61,14 @@ func killedWriter(t *testing.T, p place, before uint64) uint64 {
 		rest, _ := io.ReadAll(r)
 		t.Fatalf("writer did not start: %q %s %v", first, rest, err)
 	}
-	kill := time.AfterFunc(time.Duration(rand.IntN(12_000))*time.Microsecond, func() { cmd.Process.Kill() })
-	defer kill.Stop()
+	// A few transactions first, so that a slow machine makes progress too, and
+	// then some part of the next ones.
+	delay, steps := time.Duration(rand.IntN(3000))*time.Microsecond, rand.IntN(6)
 	last := before
-	for {
+	for i := 0; ; i++ {
+		if i == steps {
+			defer time.AfterFunc(delay, func() { cmd.Process.Kill() }).Stop()
+		}
 		line, err := r.ReadString('\n')
 		if err != nil {
 			break

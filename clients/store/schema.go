@@ -61,7 +61,7 @@ CREATE INDEX recipient_deadline ON recipient(deadline) WHERE deadline>0 AND acke
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, envelope BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, message BLOB,
   desk TEXT NOT NULL, counter INTEGER NOT NULL, sealer BLOB NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
   tier INTEGER NOT NULL, accepted BLOB, receipt BLOB, box BLOB NOT NULL, UNIQUE(sealer,desk,counter));
-CREATE INDEX outbox_message ON outbox(message,desk) WHERE message IS NOT NULL;
+CREATE INDEX outbox_message ON outbox(message,desk,expires) WHERE message IS NOT NULL;
 CREATE INDEX outbox_expires ON outbox(expires);
 
 CREATE TABLE alarm(kind TEXT, subject TEXT, code TEXT NOT NULL, at INTEGER NOT NULL, times INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;

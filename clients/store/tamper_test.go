@@ -251,9 +251,9 @@ func TestForeignDatabase(t *testing.T) {
 // everything is there. Never a panic, never other content.
 func TestDamagedFiles(t *testing.T) {
 	p := filled(t, 12)
-	rounds := 150
+	rounds := 40
 	if testing.Short() {
-		rounds = 20
+		rounds = 10
 	}
 	for _, name := range []string{"store.db", "generation", "keys/keyfile.wrap", "keys/recovery.age"} {
 		whole := read(t, p, name)
