@@ -28,13 +28,15 @@ const Version = 1
 // after its stanzas and the padding.
 const MaxSize = 512 << 10
 
+// MaxSuperseded bounds the earlier envelopes that one delivery takes the place of.
+const MaxSuperseded = 256
+
 // MaxCounter bounds counters and statement numbers: no device ever gets there, and
 // a store can hold every one below it.
 const MaxCounter = 1 << 48
 
 const (
-	maxHeads      = 64
-	maxSuperseded = 256
+	maxHeads = 64
 )
 
 // Kind says what a delivery carries.
@@ -170,7 +172,7 @@ func (d Delivery) check() error {
 		return fmt.Errorf("%w: counters start at 1", ErrFormat)
 	case len(d.Keys) == 0 || len(d.Keys) > envelope.MaxTargets:
 		return fmt.Errorf("%w: %d keys", ErrFormat, len(d.Keys))
-	case len(d.Heads) > maxHeads || len(d.Supersedes) > maxSuperseded:
+	case len(d.Heads) > maxHeads || len(d.Supersedes) > MaxSuperseded:
 		return fmt.Errorf("%w: too many heads or superseded envelopes", ErrFormat)
 	case len(d.Attended) != 0 && len(d.Attended) != 32:
 		return fmt.Errorf("%w: attended token of %d bytes", ErrFormat, len(d.Attended))
