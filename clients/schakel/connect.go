@@ -17,7 +17,8 @@ const (
 	// awayMost bounds how long a relay can send this device away: it is told when to
 	// come back, not whether.
 	awayMost = time.Minute
-	// steady is how long a session must have stood before a break counts as the first.
+	// steady is how long a session must have stood before its end counts as the
+	// first, when the relay closed it: two copies of one device take turns slowly.
 	steady = 30 * time.Second
 )
 
@@ -38,8 +39,10 @@ func (n *Node) stayConnected(ctx context.Context) error {
 		if fatal := new(fatalError); errors.As(err, &fatal) {
 			return err
 		}
-		n.setDisconnected(err)
-		if n.now().Sub(started) > steady {
+		// A connection that stood and broke is no sign of a relay to be spared: what is
+		// too much for it, it refuses before. A restart costs about what it takes.
+		_, closed := wire.CloseCodeOf(err)
+		if stood := n.setDisconnected(err); stood && !closed || n.now().Sub(started) > steady {
 			window = backoffFirst
 		}
 		wait := rand.N(window)
@@ -76,14 +79,16 @@ func (n *Node) setConnected() {
 	n.publish(EventConnection, "", "")
 }
 
-func (n *Node) setDisconnected(err error) {
+// setDisconnected reports whether there had been a connection at all.
+func (n *Node) setDisconnected(err error) (was bool) {
 	n.mu.Lock()
-	was := n.conn.up
+	was = n.conn.up
 	n.conn = connection{lastErr: reasonOf(err)}
 	n.mu.Unlock()
 	if was {
 		n.publish(EventConnection, "", "")
 	}
+	return was
 }
 
 // reasonOf is what Status may show of why a session ended.
