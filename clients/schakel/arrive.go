@@ -144,7 +144,9 @@ func (in *intake) one(a *arrival) error {
 		}
 		switch verdict {
 		case store.Replay:
-			return in.tx.CountRejected("replay")
+			if once {
+				return in.tx.CountRejected("replay")
+			}
 		case store.Equivocation:
 			a.fault = &fault{reason: "equivocation", alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
 		}
@@ -269,7 +271,7 @@ func (in *intake) message(a *arrival) error {
 		return err
 	}
 	in.state[a.from] = true
-	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil || !fresh {
+	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil || !fresh && once {
 		return err
 	}
 	if err := in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...); err != nil {

@@ -56,7 +56,7 @@ func NewCommitter(store Store, config CommitterConfig) *Committer {
 	config.BatchBytes = bounded(config.BatchBytes, 8<<20, MaxBatchBytes-envelope.MaxSize)
 	config.QueueOps = bounded(config.QueueOps, 4*config.BatchOps, 1<<20)
 	config.QueueBytes = bounded(config.QueueBytes, 64<<20, 1<<30)
-	return &Committer{store: store, config: config, wake: make(chan struct{}, 1)}
+	return &Committer{store: durable(store), config: config, wake: make(chan struct{}, 1)}
 }
 
 func bounded(value, fallback, most int) int {

@@ -1,0 +1,5 @@
+//go:build seeded_twice
+
+package schakel
+
+const once = false
