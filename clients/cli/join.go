@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 )
 
 // maxInvitation bounds an invitation file: a genesis, a relay and two entries.
@@ -46,12 +47,18 @@ func (a *app) join(ctx context.Context, path, fingerprint string) error {
 		return err
 	}
 	defer st.Close()
-	err = schakel.Join(ctx, st, invitation, fingerprint, a.Now)
-	if errors.Is(err, schakel.ErrEnrolled) {
+	told, err := schakel.InvitationFingerprint(invitation)
+	if err != nil {
+		return err
+	}
+	if !identity.SameFingerprint(told, fingerprint) {
+		return fmt.Errorf("%w: that of the invitation is %s", schakel.ErrFingerprint, told)
+	}
+	if _, err := schakel.New(schakel.Config{Store: st, Now: a.Now}); err == nil {
 		a.sayf("kept: this device has joined already")
 		return nil
 	}
-	if err != nil {
+	if err := schakel.Join(ctx, st, invitation, fingerprint, a.Now); err != nil {
 		return err
 	}
 	a.sayf("joined. Start the daemon with `schakel run`, and look with `schakel status` and `schakel doctor`.")

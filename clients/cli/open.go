@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"schakel/clients/desk"
 	"schakel/clients/schakel"
@@ -29,16 +30,19 @@ type session struct {
 // runs. With travel, a node in this process also keeps a connection to the relay
 // until the session closes.
 func (a *app) open(ctx context.Context, travel bool) (*session, error) {
-	client, err := desk.Dial(ctx, a.settings.get("socket"))
-	if err == nil {
-		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	st, err := a.openStore(ctx)
+	var client *desk.Client
+	var st *store.Store
+	err := whileInUse(ctx, commandPatience, func() (err error) {
+		if client, err = desk.Dial(ctx, a.settings.get("socket")); err != nil {
+			st, err = a.openStore(ctx)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	if client != nil {
+		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
 	}
 	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -50,6 +54,34 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 		stop = inBackground(ctx, node.Run)
 	}
 	return &session{Node: node, close: func() { stop(); _ = st.Close() }}, nil
+}
+
+// How long to wait for a store that another process has open: a command waits for
+// a daemon that is just starting, a daemon for a command that is just ending.
+const (
+	commandPatience = 3 * time.Second
+	daemonPatience  = 15 * time.Second
+)
+
+// whileInUse tries again while the store is another process's, until patience or
+// ctx ends.
+func whileInUse(ctx context.Context, patience time.Duration, try func() error) error {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := try()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, store.ErrInUse) {
+			return err
+		}
+		select {
+		case <-patient.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // inBackground starts run and returns what ends it and waits for it.

@@ -9,6 +9,7 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/schakel"
+	"schakel/clients/store"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -24,7 +25,11 @@ func (a *app) runCommand() *cobra.Command {
 
 func (a *app) runDaemon(ctx context.Context) error {
 	log := a.logger()
-	st, err := a.openStore(ctx)
+	var st *store.Store
+	err := whileInUse(ctx, daemonPatience, func() (err error) {
+		st, err = a.openStore(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}

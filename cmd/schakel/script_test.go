@@ -1,0 +1,136 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs testdata/script: real processes, real sockets, real stores.
+// Beside the commands of testscript a script may use
+//
+//	exit CODE PROGRAM ARGS...   run, and demand this exit code
+//	until PROGRAM ARGS...       run again and again until it succeeds
+//	terminate                   send SIGTERM to the background process started last
+//	chain                       make a relay and a register of one root
+//	member HOME DESK ROLE       init, admit and join, as a partner does; the relay runs
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds both programs and starts many processes")
+	}
+	bin := buildPrograms(t)
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			for name, content := range map[string]string{"passphrase": "zes willekeurige woorden hier\n", "pin": "123456\n"} {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exit": exit, "until": until, "terminate": terminate, "chain": chain, "member": member,
+		},
+	})
+}
+
+// buildPrograms builds both programs once, without the race detector: what is
+// tested is the programs as partners get them.
+func buildPrograms(t *testing.T) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	out, err := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "schakel/cmd/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return folder
+}
+
+func exit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exit CODE PROGRAM ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var failure *exec.ExitError
+	got := 0
+	if errors.As(err, &failure) {
+		got = failure.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// patience is how long a script waits for anything.
+const patience = 30 * time.Second
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: until PROGRAM ARGS...")
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %s: %v", patience, err)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
+	all := ts.BackgroundCmds()
+	if neg || len(args) != 0 || len(all) == 0 {
+		ts.Fatalf("usage: terminate, with a background process")
+	}
+	ts.Check(all[len(all)-1].Process.Signal(syscall.SIGTERM))
+}
+
+// run runs one command of the set-up.
+func run(ts *testscript.TestScript, args ...string) string {
+	ts.Check(ts.Exec(args[0], args[1:]...))
+	return strings.TrimSpace(ts.ReadFile("stdout"))
+}
+
+func chain(ts *testscript.TestScript, _ bool, _ []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	address := ln.Addr().String()
+	ts.Check(ln.Close())
+	run(ts, "schakel-relay", "init", "--data", "relay", "--listen", address, "--id", "relay-1")
+	ts.Setenv("FINGERPRINT", run(ts, "schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"))
+	run(ts, "schakel-relay", "register", "import", "--data", "relay", "root/genesis.txt")
+	ts.Setenv("RELAY", address)
+}
+
+func member(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: member HOME DESK ROLE")
+	}
+	home, desk, role := args[0], args[1], args[2]
+	org, _, _ := strings.Cut(desk, "/")
+	run(ts, "schakel", "init", "--home", home, "--passphrase-file", "passphrase", "--org", org, "--name", "Organisation "+org,
+		"--oin", fmt.Sprintf("00000099%012d", len(org)), "--desk", desk, "--role", role, "--phone", "+31600000007")
+	run(ts, "schakel", "register", "admit", "--dir", "root", "--out", home+".invitation", home+"/request.txt")
+	run(ts, "schakel", "join", "--home", home, home+".invitation", "--fingerprint", ts.Getenv("FINGERPRINT"))
+}
