@@ -57,7 +57,8 @@ type Chain struct {
 	mu    sync.Mutex
 	moved time.Duration // how far the clock of everybody was moved
 
-	stop func()
+	register *register.Log // while the relay runs
+	stop     func()
 }
 
 // signer is a key in memory.
@@ -158,6 +159,7 @@ func (c *Chain) StartRelay() {
 	ok(c.t, err)
 	_, err = log.Import(context.Background(), c.genesis, c.Now())
 	ok(c.t, err)
+	c.register = log
 	store, err := boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
 	ok(c.t, err)
 	l, err := net.Listen("tcp", c.address)
