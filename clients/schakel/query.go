@@ -212,6 +212,11 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 	if st.NotAtRelay, err = tx.NotAtRelay(epoch, n.now()); err != nil {
 		return err
 	}
+	unsealed, err := tx.Undelivered(n.now(), maxList) // no key of the desk is here yet
+	if err != nil {
+		return err
+	}
+	st.Outbox, st.NotAtRelay = st.Outbox+len(unsealed), st.NotAtRelay+len(unsealed)
 	if st.Unread, err = tx.CountMessages(store.Query{Unread: true}); err != nil {
 		return err
 	}
