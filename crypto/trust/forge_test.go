@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
@@ -71,13 +72,17 @@ type world struct {
 	fresh        trusttest.Device // not enrolled yet, of vt20
 }
 
-func newWorld(t testing.TB) *world {
+// seed is what every world begins with: made once, because signing takes time.
+var seed = sync.OnceValue(func() *world {
 	c := trusttest.New(now)
-	w := &world{Chain: c, t: t}
-	w.vt = c.Enrol("vt20/crisis", identity.RoleVeiligThuis)
-	w.pol = c.Enrol("politie-mn/zeden", identity.RolePolitie)
+	return &world{Chain: c, vt: c.Enrol("vt20/crisis", identity.RoleVeiligThuis), pol: c.Enrol("politie-mn/zeden", identity.RolePolitie)}
+})
+
+func newWorld(t testing.TB) *world {
+	s := seed()
+	w := &world{Chain: s.Chain.Clone(), t: t, vt: s.vt, pol: s.pol}
 	w.fresh = trusttest.NewDevice("fresh", "vt20/crisis", now)
-	w.root = []note.Signer{noteSigner{"root", c.Holders[0]}, noteSigner{"root", c.Holders[1]}}
+	w.root = []note.Signer{noteSigner{"root", w.Holders[0]}, noteSigner{"root", w.Holders[1]}}
 	w.orgKey = []note.Signer{noteSigner{"org", trusttest.OrgKey("vt20")}}
 	return w
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,18 +36,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// endless makes the same entries in every process: a desk, then device after
-// device with its person and epochs.
-func endless(upTo uint64) *trusttest.Chain {
+// toAppend is a chain of more entries than the crash test ever appends.
+var toAppend = sync.OnceValue(func() *trusttest.Chain {
 	c := trusttest.New(now)
-	for c.Size() < upTo {
+	for c.Size() < 700 {
 		c.Enrol("vt20/crisis", identity.RoleVeiligThuis)
 	}
 	return c
-}
-
-// chainLength is more entries than the crash test ever appends.
-const chainLength = 700
+})
 
 // appendForEver is the child: it appends from where the file ends and says each
 // index once Append has answered. In mode "lie" it says one more, which it never
@@ -60,14 +57,21 @@ func appendForEver(path, mode string) error {
 	if mode == "hold" {
 		return waitForEver()
 	}
-	c := endless(chainLength)
-	entries := c.Entries()
+	file, err := os.ReadFile(os.Getenv("REGISTER_TEST_ENTRIES"))
+	if err != nil {
+		return err
+	}
+	entries, err := trust.ParseEntries(file)
+	if err != nil {
+		return err
+	}
+	c := new(trusttest.Chain)
 	if l.Size() == 0 {
 		if _, err := l.Import(context.Background(), entries[:1], now); err != nil {
 			return err
 		}
 	}
-	for i := l.Size(); i < chainLength; i++ {
+	for i := l.Size(); i < uint64(len(entries)); i++ {
 		if _, err := l.Append(context.Background(), entries[i], c.RecipientsOf(entries[i]), now); err != nil {
 			return err
 		}
@@ -94,8 +98,12 @@ type child struct {
 
 func start(t *testing.T, path, mode string) *child {
 	t.Helper()
+	entries := path + ".entries"
+	if err := os.WriteFile(entries, trust.FormatEntries("to append", toAppend().Entries()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "REGISTER_TEST_FILE="+path, "REGISTER_TEST_MODE="+mode)
+	cmd.Env = append(os.Environ(), "REGISTER_TEST_FILE="+path, "REGISTER_TEST_MODE="+mode, "REGISTER_TEST_ENTRIES="+entries)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -171,7 +179,7 @@ func verify(t *testing.T, path string, c *trusttest.Chain, accepted uint64) erro
 // TestKilled kills the process at random instants while it appends: whatever was
 // accepted is there, and the file opens again, every time.
 func TestKilled(t *testing.T) {
-	path, c := filepath.Join(t.TempDir(), "register.db"), endless(chainLength)
+	path, c := filepath.Join(t.TempDir(), "register.db"), toAppend()
 	rounds := 20
 	if testing.Short() {
 		rounds = 5
@@ -194,7 +202,7 @@ func TestKilled(t *testing.T) {
 
 // TestKilledControl: a process that answers before the commit is caught.
 func TestKilledControl(t *testing.T) {
-	path, c := filepath.Join(t.TempDir(), "register.db"), endless(chainLength)
+	path, c := filepath.Join(t.TempDir(), "register.db"), toAppend()
 	p := start(t, path, "lie")
 	p.next(t)
 	p.next(t)

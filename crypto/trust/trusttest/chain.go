@@ -93,6 +93,13 @@ func New(now time.Time) *Chain {
 	return c
 }
 
+// Clone is a copy that grows on its own.
+func (c *Chain) Clone() *Chain {
+	copied := *c
+	copied.entries, copied.reg = slices.Clone(c.entries), c.reg.Clone()
+	return &copied
+}
+
 // Root is a root of these holders that lives for a year.
 func (c *Chain) Root(version uint64, threshold int, holders ...Key) trust.Root {
 	b := trust.Root{Version: version, Threshold: threshold, Agreement: sha256.Sum256([]byte("agreement")),
