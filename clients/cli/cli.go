@@ -97,7 +97,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.waitCommand(), a.sentCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.personCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand())
-	a.add(root, groupChain, a.registerCommand(), a.demoCommand())
+	a.add(root, groupChain, a.registerCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }
 
