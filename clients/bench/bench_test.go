@@ -18,7 +18,8 @@ func TestRun(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", relay, "schakel/cmd/schakel-relay").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
-	t.Setenv("TMPDIR", t.TempDir())
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	r, err := bench.Run(context.Background(), bench.Config{
 		Relay: relay, Senders: 2, InFlight: 8, Size: 1024, Messages: 200, Rate: 200, Seconds: 1, Idle: 20, Timeout: time.Minute,
 	})
@@ -33,7 +34,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(t.TempDir(), "schakel-bench-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(tmp, "schakel-bench-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
