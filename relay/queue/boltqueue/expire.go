@@ -82,11 +82,11 @@ func (b *batch) finish(e *end, now uint64) (expired queue.Expired, reported bool
 	if value == nil {
 		return expired, was, nil
 	}
-	row, err := parseSlip(mailKey(e.desk.number, e.at), value)
-	if err != nil {
-		expired.Delivered = false
-		row = slip{}
-	} else if row.kind == queue.KindEnvelope {
+	row, damage := parseSlip(mailKey(e.desk.number, e.at), value)
+	switch {
+	case damage != nil:
+		expired.Delivered = false // and nobody knows whom to tell
+	case row.kind == queue.KindEnvelope:
 		b.describe(&expired, e.desk, &row)
 	}
 	if err := b.remove(e.desk, e.at, &row); err != nil {

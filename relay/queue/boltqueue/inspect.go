@@ -116,8 +116,8 @@ func readMeta(file io.ReaderAt, at int64) (metaPage, bool) {
 	return m, ok
 }
 
-// page checks the subtree at id, whose keys must be at least least and, unless it
-// is nil, below below.
+// page checks the subtree at id. Its keys begin with least and are below below;
+// nil means any.
 func (in *inspection) page(id uint64, least, below []byte, depth int) error {
 	if depth > maxDepth {
 		return damaged("page %d: the tree is too deep", id)
@@ -126,18 +126,19 @@ func (in *inspection) page(id uint64, least, below []byte, depth int) error {
 	if err != nil {
 		return err
 	}
-	if p.count == 0 && depth > 1 && least != nil {
-		return damaged("page %d is empty", id)
-	}
 	keys, err := p.keys(in)
 	if err != nil {
 		return err
 	}
+	// bbolt finds a page in its parent by the page's first key: with another key
+	// there, a write would leave the page in the tree and free it as well.
+	if least != nil && (len(keys) == 0 || !bytes.Equal(keys[0], least)) {
+		return damaged("page %d does not begin with the key of its parent", id)
+	}
 	for i, key := range keys {
-		if bytes.Compare(key, least) < 0 || i > 0 && bytes.Equal(key, least) || below != nil && bytes.Compare(key, below) >= 0 {
+		if i > 0 && bytes.Compare(key, keys[i-1]) <= 0 || below != nil && bytes.Compare(key, below) >= 0 {
 			return damaged("page %d: key %d out of order", id, i)
 		}
-		least = key
 	}
 	if p.leaf {
 		return in.buckets(p, depth)
