@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,6 +20,7 @@ type request struct {
 	entry      []byte
 	recipients []string
 	at         time.Time
+	imported   bool // by the operator
 
 	done  bool // guarded by Log.write
 	index uint64
@@ -31,7 +31,8 @@ type request struct {
 // entry must count by the rules of crypto/trust, or the error wraps
 // trust.ErrSkipped. Recipients come with an epoch entry and no other: the strings
 // whose hashes it publishes, in its order. Appending an entry that is there
-// already answers its index again, so that whoever lost an answer may repeat.
+// already answers its index again, so that whoever lost an answer may repeat; that
+// also gives back the recipients of an epoch entry where the file lost them.
 // Other errors: ErrNoGenesis, ErrQuota, ErrRecipients, ErrFailed, ErrClosed.
 func (l *Log) Append(ctx context.Context, entry []byte, recipients []string, now time.Time) (uint64, error) {
 	if err := ctx.Err(); err != nil {
@@ -65,10 +66,12 @@ func (l *Log) commitWaiting() {
 	}
 }
 
-// Import appends the entries of a file that the root holders made, all or none.
-// In an empty register the first must be the genesis: only the operator, who has
-// the file from the root holders, may call Import. Entries that are there already
-// are passed over. It answers how many were new.
+// Import appends the entries of a file, all or none: what the root holders made,
+// or a whole log that a client gives back to a relay that lost it. Only the
+// operator may call it. In an empty register the first must be the genesis. There
+// is no quota, and epoch entries come without recipients, which their devices
+// append again. Entries that are there already are passed over. It answers how
+// many were new.
 func (l *Log) Import(ctx context.Context, entries [][]byte, now time.Time) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -78,7 +81,7 @@ func (l *Log) Import(ctx context.Context, entries [][]byte, now time.Time) (int,
 	before := l.Size()
 	batch := make([]*request, len(entries))
 	for i, e := range entries {
-		batch[i] = &request{entry: e, at: now}
+		batch[i] = &request{entry: e, at: now, imported: true}
 	}
 	err := l.commitAll(batch, true)
 	return int(l.Size() - before), err
@@ -92,23 +95,21 @@ func (l *Log) commitAll(batch []*request, strict bool) error {
 	if l.failed != nil {
 		return l.failed
 	}
-	d := draft{log: l, reg: l.Register(), founding: strict}
+	d := draft{log: l, reg: l.Register()}
 	if d.reg != nil {
 		d.reg = d.reg.Clone()
 	}
-	counts := maps.Clone(l.counts)
 	for i, r := range batch {
 		r.index, r.err = d.add(r)
 		if strict && r.err != nil {
-			l.counts = counts
 			return fmt.Errorf("entry %d of the file: %w", i, r.err)
 		}
 	}
-	if len(d.rows) == 0 {
+	if len(d.rows) == 0 && len(d.again) == 0 {
 		return nil
 	}
 	err := l.save(d)
-	if err == nil {
+	if err == nil && len(d.rows) > 0 {
 		err = l.publish(d.reg)
 	}
 	if err != nil {
@@ -119,20 +120,21 @@ func (l *Log) commitAll(batch []*request, strict bool) error {
 
 // draft is a register that is being extended, with what must be written for it.
 type draft struct {
-	log      *Log
-	reg      *trust.Register
-	rows     []row
-	founding bool // may begin with a genesis
+	log   *Log
+	reg   *trust.Register
+	rows  []row
+	again []keyRow // recipients of entries that are there already
 }
 
 // row is one accepted entry.
 type row struct {
-	index uint64
-	at    time.Time
-	entry []byte
-	hash  trust.Hash
-	keys  []keyRow
-	ended []keyName // keys of this device that nobody can need any more
+	index    uint64
+	at       time.Time
+	imported bool
+	entry    []byte
+	hash     trust.Hash
+	keys     []keyRow
+	ended    []keyName // keys of this device that nobody can need any more
 }
 
 type keyRow struct {
@@ -143,7 +145,7 @@ type keyRow struct {
 func (d *draft) add(r *request) (uint64, error) {
 	hash := trust.EntryHash(r.entry)
 	if index, ok := d.find(r.entry, hash); ok {
-		return index, nil
+		return index, d.remember(r)
 	}
 	if d.reg == nil {
 		return d.found(r, hash)
@@ -152,14 +154,15 @@ func (d *draft) add(r *request) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	keys, err := checkRecipients(e, r.recipients)
-	if err != nil {
-		return 0, err
+	w := row{index: d.reg.Size(), at: r.at, imported: r.imported, entry: r.entry, hash: hash}
+	if !r.imported {
+		if w.keys, err = checkRecipients(e, r.recipients); err != nil {
+			return 0, err
+		}
+		if err := d.log.charge(charged(e, d.reg), r.at); err != nil {
+			return 0, err
+		}
 	}
-	if err := d.log.charge(charged(e, d.reg), r.at); err != nil {
-		return 0, err
-	}
-	w := row{index: d.reg.Size(), at: r.at, entry: r.entry, hash: hash, keys: keys}
 	if b, ok := e.Body.(trust.Epochs); ok {
 		w.ended = endedKeys(d.reg, b, r.at)
 	}
@@ -170,10 +173,34 @@ func (d *draft) add(r *request) (uint64, error) {
 	return w.index, nil
 }
 
+// remember takes the recipients of an entry that is there already, and proved
+// itself then.
+func (d *draft) remember(r *request) error {
+	if len(r.recipients) == 0 {
+		return nil
+	}
+	e, err := trust.ParseEntry(r.entry)
+	if err != nil {
+		return err
+	}
+	keys, err := checkRecipients(e, r.recipients)
+	if err != nil {
+		return err
+	}
+	return d.log.view(func(tx *bolt.Tx) error {
+		for _, k := range keys {
+			if tx.Bucket(bucketKeys).Get(k.name[:]) == nil {
+				d.again = append(d.again, k)
+			}
+		}
+		return nil
+	})
+}
+
 // found begins the register. The relay believes its operator: the fingerprint is
 // for the clients to compare.
 func (d *draft) found(r *request, hash trust.Hash) (uint64, error) {
-	if !d.founding {
+	if !r.imported {
 		return 0, ErrNoGenesis
 	}
 	reg, err := trust.New(r.entry, trust.GenesisFingerprint(r.entry))
@@ -181,7 +208,7 @@ func (d *draft) found(r *request, hash trust.Hash) (uint64, error) {
 		return 0, err
 	}
 	d.reg = reg
-	d.rows = append(d.rows, row{at: r.at, entry: r.entry, hash: hash})
+	d.rows = append(d.rows, row{at: r.at, imported: true, entry: r.entry, hash: hash})
 	return 0, nil
 }
 
@@ -252,6 +279,11 @@ func (l *Log) save(d draft) error {
 					return err
 				}
 			}
+			for _, k := range d.again {
+				if err := k.put(tx); err != nil {
+					return err
+				}
+			}
 			return putHead(tx, d.reg)
 		})
 	})
@@ -259,7 +291,11 @@ func (l *Log) save(d draft) error {
 
 func (w row) put(tx *bolt.Tx) error {
 	key := binary.BigEndian.AppendUint64(nil, w.index)
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(w.entry)), uint64(w.at.Unix()))
+	at := uint64(w.at.Unix())
+	if w.imported {
+		at |= importedBit
+	}
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(w.entry)), at)
 	err := errors.Join(
 		tx.Bucket(bucketEntries).Put(key, append(value, w.entry...)),
 		tx.Bucket(bucketHashes).Put(w.hash[:], key))
@@ -267,9 +303,13 @@ func (w row) put(tx *bolt.Tx) error {
 		err = errors.Join(err, tx.Bucket(bucketKeys).Delete(name[:]))
 	}
 	for _, k := range w.keys {
-		err = errors.Join(err, tx.Bucket(bucketKeys).Put(k.name[:], []byte(k.recipient)))
+		err = errors.Join(err, k.put(tx))
 	}
 	return err
+}
+
+func (k keyRow) put(tx *bolt.Tx) error {
+	return tx.Bucket(bucketKeys).Put(k.name[:], []byte(k.recipient))
 }
 
 // keyName is where the recipient string of an epoch of a device stands.

@@ -133,6 +133,45 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestGivenBack: a relay that lost its log gets it back from a client, entry by
+// entry the same, without quota; its devices append their recipients again.
+func TestGivenBack(t *testing.T) {
+	_, c, d := fixture(t)
+	config := register.Config{Path: filepath.Join(t.TempDir(), "register.db"),
+		LogName: trusttest.LogName, LogKey: trusttest.NewKey("log"), PerDay: 1}
+	l, err := register.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.Import(t.Context(), c.Entries(), now); err != nil || uint64(n) != c.Size() || l.Register().Root() != c.Register().Root() {
+		t.Fatalf("%d entries, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = register.Open(config); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	last := c.Entries()[c.Size()-1]
+	if _, err := l.Append(t.Context(), last, []string{"x"}, now); !errors.Is(err, register.ErrRecipients) {
+		t.Errorf("other recipients: %v", err)
+	}
+	if _, ok, err := l.Recipient(d.ID, 3); ok || err != nil {
+		t.Errorf("recipient that nobody gave: %v", err)
+	}
+	if index, err := l.Append(t.Context(), last, c.RecipientsOf(last), now); err != nil || index != c.Size()-1 {
+		t.Errorf("recipients again: %d, %v", index, err)
+	}
+	if s, ok, err := l.Recipient(d.ID, 3); !ok || err != nil || s != d.Recipient(3) {
+		t.Errorf("recipient: %q, %v, %v", s, ok, err)
+	}
+	fresh := trusttest.NewDevice("fresh", "vt20/crisis", now)
+	if _, err := l.Append(t.Context(), sign(t)(fresh.Device.Sign(trust.First(), trusttest.OrgKey("vt20"), fresh.Sign, fresh.Login)), nil, now); err != nil {
+		t.Errorf("imported entries used up the day: %v", err)
+	}
+}
+
 // TestNotReady: a log whose key the root did not sign makes no checkpoints, which
 // no client would accept.
 func TestNotReady(t *testing.T) {
@@ -179,7 +218,7 @@ func TestQuota(t *testing.T) {
 		_, err := l.Append(context.Background(), sign(t)(d.Device.Sign(trust.First(), trusttest.OrgKey(org), d.Sign, d.Login)), nil, at)
 		return err
 	}
-	for i := range 4 { // the desk was the first
+	for i := range 5 { // what is imported counts against nobody
 		if err := enrol(l, "vt20", fmt.Sprint(i), now); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +246,7 @@ func TestQuota(t *testing.T) {
 	if err := enrol(l, "vt20", "5", now.AddDate(0, 0, 1)); err != nil {
 		t.Errorf("the next day: %v", err)
 	}
-	for i := range 4 {
+	for i := range 5 {
 		enrol(l, "vt20", fmt.Sprint(6+i), now.AddDate(0, 0, 1))
 	}
 	if err := enrol(l, "vt20", "last", now); !errors.Is(err, register.ErrQuota) {

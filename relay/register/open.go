@@ -22,7 +22,7 @@ import (
 
 // Buckets of the file.
 //
-//	entries  u64 index          -> u64 seconds when appended | entry
+//	entries  u64 index          -> u64 seconds when appended, importedBit | entry
 //	hashes   EntryHash          -> u64 index
 //	keys     device | u64 epoch -> recipient string
 //	meta     "format", "head"   -> formatText, u64 size | Merkle root
@@ -34,6 +34,9 @@ var (
 	keyFormat     = []byte("format")
 	keyHead       = []byte("head")
 )
+
+// importedBit marks entries that the operator imported: they count against nobody.
+const importedBit = 1 << 63
 
 const formatText = "schakel register 1"
 
@@ -198,7 +201,11 @@ func readRows(tx *bolt.Tx) (entries [][]byte, times []time.Time, err error) {
 		if len(k) != 8 || len(v) < 8 || binary.BigEndian.Uint64(k) != uint64(len(entries)) {
 			return fmt.Errorf("%w: entry %d is missing or cut", ErrCorrupt, len(entries))
 		}
-		times = append(times, time.Unix(int64(binary.BigEndian.Uint64(v)), 0))
+		at := time.Time{}
+		if t := binary.BigEndian.Uint64(v); t&importedBit == 0 {
+			at = time.Unix(int64(t), 0)
+		}
+		times = append(times, at)
 		entries = append(entries, bytes.Clone(v[8:]))
 		return nil
 	})
@@ -210,7 +217,7 @@ func readRows(tx *bolt.Tx) (entries [][]byte, times []time.Time, err error) {
 func (l *Log) recount(reg *trust.Register, entries [][]byte, times []time.Time) {
 	last := slices.MaxFunc(times, time.Time.Compare)
 	for i, at := range times {
-		if day(at) != day(last) {
+		if at.IsZero() || day(at) != day(last) {
 			continue
 		}
 		if e, err := trust.ParseEntry(entries[i]); err == nil {
