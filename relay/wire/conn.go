@@ -57,7 +57,7 @@ func (c *Conn) SetReadLimit(n int) { c.ws.SetReadLimit(int64(n)) }
 
 // ReadBy gives all reads together until t. The zero time returns to IdleTimeout
 // per read and MessageTimeout per message. Only the reading goroutine may call it.
-func (c *Conn) ReadBy(t time.Time) { c.guard.readBy = t }
+func (c *Conn) ReadBy(t time.Time) { c.guard.readWithin(t) }
 
 // ReadFrames waits for one WebSocket message and returns its frames, at least
 // one. Their byte slices are the caller's to keep. Any error is final. A device
@@ -73,9 +73,9 @@ func (c *Conn) ReadFrames(ctx context.Context) ([]Frame, error) {
 	if kind != websocket.MessageBinary {
 		return nil, ErrText
 	}
-	if c.guard.readBy.IsZero() {
-		c.guard.readBy = time.Now().Add(MessageTimeout)
-		defer func() { c.guard.readBy = time.Time{} }()
+	if c.guard.limit().IsZero() {
+		c.guard.readWithin(time.Now().Add(MessageTimeout))
+		defer c.guard.readWithin(time.Time{})
 	}
 	msg, err := readMessage(r)
 	if err != nil {
@@ -119,6 +119,8 @@ func (c *Conn) keepAlive() func() {
 	var timer *time.Timer
 	var stopped sync.Mutex
 	ended := false
+	stopped.Lock() // until timer is set: the function below reads it
+	defer stopped.Unlock()
 	timer = time.AfterFunc(PingInterval, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), PingInterval)
 		defer cancel()

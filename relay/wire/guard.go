@@ -40,13 +40,14 @@ type guard struct {
 	rate    *rate.Limiter
 	done    chan struct{} // closed by Close
 
-	// Owned by the reading goroutine.
-	scan   scanner
-	readBy time.Time // absolute limit; zero: IdleTimeout from each read
-	armed  time.Time
+	// Owned by whoever reads: the library lets one read at a time, which is the
+	// reading goroutine and, once it closes, the one that waits for the peer's answer.
+	scan  scanner
+	armed time.Time
 
 	// mu orders deadlines set by reader and writer before the last one, set by shut.
 	mu      sync.Mutex
+	readBy  time.Time // absolute limit; zero: IdleTimeout from each read; under mu
 	closing bool
 	once    sync.Once
 	failure error // why reading was cut; set under mu
@@ -92,8 +93,21 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// readWithin limits all reads together until t; the zero time ends that.
+func (g *guard) readWithin(t time.Time) {
+	g.mu.Lock()
+	g.readBy = t
+	g.mu.Unlock()
+}
+
+func (g *guard) limit() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.readBy
+}
+
 func (g *guard) arm(now time.Time) error {
-	by := g.readBy
+	by := g.limit()
 	if by.IsZero() {
 		if now.Sub(g.armed) < rearmAfter {
 			return nil
