@@ -195,9 +195,11 @@ func (l *Local) desk(id identity.DeskID) *local {
 // Leave implements World: the device's daemon ends.
 func (l *Local) Leave(_ context.Context, id identity.DeskID) error {
 	d := l.desk(id)
-	_ = d.client.Close()
+	if d.client != nil { // nil when it was cut short while it started
+		_ = d.client.Close()
+	}
 	err := d.daemon.stop()
-	d.daemon = nil
+	d.daemon, d.client = nil, nil
 	return err
 }
 
@@ -209,9 +211,11 @@ func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
 		return err
 	}
 	return until(ctx, grace, func() (bool, error) {
-		client, err := desk.Dial(ctx, filepath.Join(d.home, "desk.sock"))
-		d.client = client
-		return err == nil, d.daemon.ended()
+		if client, err := desk.Dial(ctx, filepath.Join(d.home, "desk.sock")); err == nil {
+			d.client = client
+			return true, nil
+		}
+		return false, d.daemon.ended()
 	})
 }
 

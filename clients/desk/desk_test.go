@@ -223,6 +223,13 @@ func TestWaitEndsWithTheCaller(t *testing.T) {
 	}
 }
 
+func TestWaitForWhatCannotBe(t *testing.T) {
+	c, _ := start(t, &node{})
+	if _, err := c.Wait(t.Context(), "ab", "geweigerd"); !errors.Is(err, desk.ErrRequest) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	n := &node{events: make(chan schakel.Event, 1)}
 	c, _ := start(t, n)

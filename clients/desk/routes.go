@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,10 +84,19 @@ type waited struct {
 	Summary schakel.Summary `json:"summary"`
 }
 
+// awaited are the states that somebody can wait for.
+func awaited() []schakel.State {
+	return []schakel.State{schakel.StatePrepared, schakel.StateAtRelay, schakel.StateDelivered, schakel.StateOpened, schakel.StateAcknowledged}
+}
+
 func (s *Service) wait(r *http.Request) (waited, error) {
+	state := schakel.State(r.URL.Query().Get("state"))
+	if !slices.Contains(awaited(), state) {
+		return waited{}, fmt.Errorf("%w: state %q cannot be waited for", ErrRequest, state)
+	}
 	poll, cancel := context.WithTimeout(r.Context(), pollTime)
 	defer cancel()
-	sum, err := s.node.Wait(poll, r.PathValue("ref"), schakel.State(r.URL.Query().Get("state")))
+	sum, err := s.node.Wait(poll, r.PathValue("ref"), state)
 	if errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil {
 		return waited{Summary: sum}, nil
 	}

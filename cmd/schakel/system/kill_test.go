@@ -1,0 +1,259 @@
+//go:build linux
+
+package system_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+// load is a chain under way: four desks send to one, and applications write down
+// what they were promised and told.
+type load struct {
+	*chain
+	random  *rand.Rand
+	senders []*sender
+	to      *recipient
+	stop    func() // ends sending, and returns when the last one is done
+}
+
+// pause between two messages of one sender: together about as fast as two cores
+// seal, sign and store.
+const pause = 40 * time.Millisecond
+
+func (c *chain) newLoad() *load {
+	c.t.Helper()
+	c.t.Logf("seed %d", *seed)
+	l := &load{chain: c, random: rand.New(rand.NewPCG(*seed, 1))}
+	c.startRelay()
+	c.startDesk(piket)
+	l.to = c.listen(piket)
+	for _, id := range []identity.DeskID{doctor, safe, police, om} {
+		c.startDesk(id)
+		l.senders = append(l.senders, c.newSender(id))
+	}
+	for _, s := range l.senders {
+		c.knows(s.desk, piket)
+	}
+	return l
+}
+
+func (l *load) begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var sending sync.WaitGroup
+	for _, s := range l.senders {
+		sending.Go(func() { s.keepSending(ctx, pause) })
+	}
+	l.stop = sync.OnceFunc(func() { cancel(); sending.Wait() })
+	l.t.Cleanup(l.stop)
+}
+
+// rage kills the relay and the daemons at random instants, in random order, and
+// starts each again at once.
+func (l *load) rage(relays, daemons int) {
+	l.t.Helper()
+	victims := slices.Concat(slices.Repeat([]bool{true}, relays), slices.Repeat([]bool{false}, daemons))
+	l.random.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+	for _, relay := range victims {
+		<-time.After(50*time.Millisecond + time.Duration(l.random.Int64N(int64(700*time.Millisecond))))
+		if relay {
+			l.relay.kill()
+			l.startRelay()
+			continue
+		}
+		victim := l.to.device
+		if i := l.random.IntN(len(l.senders) + 1); i < len(l.senders) {
+			victim = l.senders[i].device
+		}
+		victim.daemon.kill()
+		l.startDesk(victim.desk)
+	}
+}
+
+// settle gives what is under way time to arrive and returns what is wrong after.
+func (l *load) settle(limit time.Duration) (tally, []string) {
+	l.t.Helper()
+	sent, known, cases := l.promised()
+	began := time.Now()
+	arrived := func() bool { return l.arrived(cases, known) }
+	within(limit, arrived)
+	l.t.Logf("everything here %s after the last was sent", time.Since(began).Round(time.Millisecond))
+	l.to.stop()
+	l.to.list(l.t, known, cases)
+	return check(sent, readHistory(l.t, l.to.path))
+}
+
+// promised reads what the senders wrote down. Nobody may be sending.
+func (l *load) promised() (sent []record, known map[string]bool, cases []string) {
+	known = map[string]bool{}
+	for _, s := range l.senders {
+		sent = append(sent, readHistory(l.t, s.path)...)
+		cases = append(cases, s.cases...)
+	}
+	for _, r := range sent {
+		if r.Do == doAccept {
+			known[r.Hash] = true
+		}
+	}
+	return sent, known, cases
+}
+
+// arrived reports whether everything accepted is in the inbox.
+func (l *load) arrived(cases []string, known map[string]bool) bool {
+	there := 0
+	for _, id := range cases {
+		page, err := l.to.client.List(context.Background(), schakel.Filter{Case: id, Limit: 1000})
+		if err != nil {
+			return false
+		}
+		for _, s := range page {
+			if known[s.Hash] {
+				there++
+			}
+		}
+	}
+	return there == len(known)
+}
+
+// stated waits until every sender knows that everything it sent has arrived.
+func (l *load) stated(limit time.Duration) {
+	l.t.Helper()
+	for _, s := range l.senders {
+		eventually(l.t, string(s.desk)+" knows that everything was delivered", limit, func() bool {
+			st, err := s.client.Status(context.Background())
+			return err == nil && st.Outbox == 0
+		})
+	}
+}
+
+func (l *load) report(n tally, wrong []string) {
+	l.t.Helper()
+	l.t.Logf("%d attempts, %d accepted, %d in the inbox, told of %d", n.attempts, n.accepted, n.listed, n.received)
+	for i, w := range wrong {
+		if i == 20 {
+			l.t.Errorf("and %d more", len(wrong)-i)
+			break
+		}
+		l.t.Error(w)
+	}
+}
+
+// Faults 1 to 6: relay and daemons are killed at random instants under load from
+// four senders. What Send took reaches the recipient's application exactly once,
+// in order per sender, and every sender comes to know it.
+func TestKills(t *testing.T) {
+	relays, daemons := 10, 5
+	if *full {
+		relays, daemons = 100, 50
+	}
+	l := newChain(t).newLoad()
+	began := time.Now()
+	l.begin()
+	l.rage(relays, daemons)
+	l.stop()
+	t.Logf("%d kills of the relay and %d of daemons in %s", relays, daemons, time.Since(began).Round(time.Second))
+	n, wrong := l.settle(patience)
+	l.report(n, wrong)
+	if n.accepted == 0 || n.received == 0 {
+		t.Error("nothing happened")
+	}
+	l.stated(patience)
+}
+
+// Control: a relay that promises before it writes loses what it promised. The
+// senders notice later, by the recipients' statements, and make it again, out of
+// order; the checker must see one or the other.
+func TestKillsFindEarlyPromises(t *testing.T) {
+	c := newChain(t)
+	c.programs.relay = must[programs](t)(earlyRelay()).relay
+	l := c.newLoad()
+	l.begin()
+	l.rage(10, 0)
+	l.stop()
+	n, wrong := l.settle(5 * time.Second)
+	t.Logf("%d of %d; %d faults found, such as %q", n.listed, n.accepted, len(wrong), slices.Concat(wrong, []string{""})[0])
+	if len(wrong) == 0 {
+		t.Error("a relay that promises before it writes passes")
+	}
+}
+
+// Control: a client that does not notice repetitions tells its application twice.
+func TestKillsFindRepetitions(t *testing.T) {
+	c := newChain(t)
+	c.programs.schakel = must[programs](t)(twiceClient()).schakel
+	l := c.newLoad()
+	l.begin()
+	l.rage(10, 0)
+	l.stop()
+	n, wrong := l.settle(patience)
+	t.Logf("told of %d, has %d; %d faults found, such as %q", n.received, n.listed, len(wrong), slices.Concat(wrong, []string{""})[0])
+	if len(wrong) == 0 {
+		t.Error("a client that does not notice repetitions passes")
+	}
+}
+
+// Fault 54: the relay's whole store is gone, with messages in it that nobody has
+// fetched. The senders offer everything again that the recipient has not stated.
+func TestRelayLosesItsStore(t *testing.T) {
+	l := newChain(t).newLoad()
+	l.begin()
+	l.rage(2, 0)
+	l.to.daemon.kill() // from here on everything waits at the relay
+	before := l.accepted()
+	eventually(t, "messages wait", patience, func() bool { return l.accepted() >= before+60 })
+	l.stop()
+	l.atRelay()
+	l.relay.kill()
+	for _, s := range l.senders {
+		s.daemon.kill()
+	}
+	if err := os.Remove(l.file("relay", "queue.db")); err != nil {
+		t.Fatal(err)
+	}
+	l.startRelay()
+	l.startDesk(piket)
+
+	// Control: while no sender is there, it is really lost.
+	t.Run("without the senders", func(t *testing.T) {
+		_, known, cases := l.promised()
+		if within(2*time.Second, func() bool { return l.arrived(cases, known) }) {
+			t.Error("nothing was lost: the test does not see a lost store")
+		}
+	})
+	for _, s := range l.senders {
+		l.startDesk(s.desk)
+	}
+	l.begin() // in mid-run: new ones must not overtake what is offered again
+	l.rage(1, 0)
+	l.stop()
+	n, wrong := l.settle(patience)
+	l.report(n, wrong)
+	l.stated(patience)
+}
+
+// accepted counts what all senders were promised so far.
+func (l *load) accepted() (n int64) {
+	for _, s := range l.senders {
+		n += s.accepted.Load()
+	}
+	return n
+}
+
+// atRelay waits until nothing lies at the senders only.
+func (l *load) atRelay() {
+	l.t.Helper()
+	for _, s := range l.senders {
+		eventually(l.t, "everything of "+string(s.desk)+" is at the relay", patience, func() bool {
+			st, err := s.client.Status(context.Background())
+			return err == nil && st.Connected && st.NotAtRelay == 0
+		})
+	}
+}
