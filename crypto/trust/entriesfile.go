@@ -14,7 +14,7 @@ const MaxEntriesFile = 16 << 20
 // order of the log. Lines that begin with # are remarks and mean nothing.
 func FormatEntries(remark string, entries [][]byte) []byte {
 	var b strings.Builder
-	b.WriteString("# " + remark + "\n")
+	b.WriteString("# " + strings.ReplaceAll(remark, "\n", " ") + "\n")
 	for _, e := range entries {
 		if parsed, err := ParseEntry(e); err == nil {
 			b.WriteString("# " + string(parsed.Body.Subject()) + "\n")

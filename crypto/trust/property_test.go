@@ -206,3 +206,46 @@ func TestAnyAdvance(t *testing.T) {
 		}
 	})
 }
+
+// TestReplayGuessesNothing: signatures are verified ahead of their turn, by keys
+// that may be wrong by then. An organisation changes its key twice in one replay;
+// each key counts in its own time, the former and the future one do not.
+func TestReplayGuessesNothing(t *testing.T) {
+	w := newWorld(t)
+	keys := []trusttest.Key{trusttest.OrgKey("vt20"), trusttest.NewKey("second"), trusttest.NewKey("third")}
+	log, reg := w.Entries(), w.Register()
+	var counts []identity.DeviceID
+	append1 := func(entry []byte, want bool) {
+		t.Helper()
+		if err := reg.Apply(entry); (err == nil) != want {
+			t.Fatalf("one by one: %v", err)
+		}
+		log = append(log, entry)
+	}
+	for turn := range keys {
+		if turn > 0 {
+			o := trusttest.Org("vt20")
+			o.Key = keys[turn].Public()
+			append1(w.ok(o.Sign(reg.Next(o.Subject()), w.Quorum()...)), true)
+		}
+		for by, key := range keys {
+			d := trusttest.NewDevice(fmt.Sprint("turn ", turn, by), "vt20/crisis", now)
+			append1(w.ok(d.Device.Sign(trust.First(), key, d.Sign, d.Login)), by == turn)
+			if by == turn {
+				counts = append(counts, d.ID)
+			}
+		}
+	}
+	replayed, err := trust.Replay(log, w.Fingerprint())
+	if err != nil || replayed.Root() != reg.Root() {
+		t.Fatal(err)
+	}
+	if a, b := reg.Skipped(0), replayed.Skipped(0); len(a) != 6 || fmt.Sprint(a) != fmt.Sprint(b) {
+		t.Errorf("one by one %v, replayed %v", a, b)
+	}
+	for _, id := range counts {
+		if d, ok := replayed.Device(id); !ok || !d.Active() {
+			t.Errorf("device %s: %+v", id, d)
+		}
+	}
+}

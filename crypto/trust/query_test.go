@@ -161,6 +161,8 @@ func TestAt(t *testing.T) {
 	}
 }
 
+// TestEpochs: nothing covers what is over (C02), and of two that cover a time the one
+// logged last is taken (C03).
 func TestEpochs(t *testing.T) {
 	w := newWorld(t)
 	day := 24 * time.Hour
