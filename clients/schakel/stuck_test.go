@@ -90,7 +90,7 @@ func TestSupersededTooOften(t *testing.T) {
 			var id envelope.ID
 			rand.Read(id[:])
 			err := tx.PutDelivery(store.Delivery{Envelope: id, Kind: delivery.KindMessage, Message: waiting, Desk: safe.Desk,
-				Counter: 1000 + i, Sealer: doctor.Node.Device(), Created: now, Expires: now.Add(-time.Hour), Raw: []byte{0}})
+				Counter: 1000 + i, Sealer: doctor.Node.Device(), Created: now.Add(-48 * time.Hour), Expires: now.Add(-time.Hour), Raw: []byte{0}})
 			if err != nil {
 				return err
 			}
