@@ -28,6 +28,10 @@ type Config struct {
 	// Every is how often the node looks at its timers: deliveries to make again,
 	// statements, keys, alarms. Default one second.
 	Every time.Duration
+
+	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
+	// Default vault.DefaultWorkFactor, about a second; tests take less.
+	PINWork int
 }
 
 // Node is one device's end of the chain. Its methods may be called from any
@@ -37,6 +41,7 @@ type Node struct {
 	now       func() time.Time
 	log       *slog.Logger
 	every     time.Duration
+	pinWork   int
 	catalogue *protocol.Catalogue
 	dev       store.Device
 	keys      *seal.DeviceKeys
@@ -66,7 +71,7 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork,
 		catalogue: protocol.V1(), parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{},

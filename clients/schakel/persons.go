@@ -37,7 +37,7 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 	if err != nil {
 		return Person{}, err
 	}
-	locked, err := store.LockPerson(key.Key, pin, 0)
+	locked, err := store.LockPerson(key.Key, pin, n.pinWork)
 	if err != nil {
 		return Person{}, fmt.Errorf("%w: %w", ErrPIN, err)
 	}

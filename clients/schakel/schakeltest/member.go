@@ -113,7 +113,7 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.chain.Now, Log: m.chain.Log, Every: 50 * time.Millisecond})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.chain.Now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4})
 	ok(m.chain.t, err)
 }
 
