@@ -68,6 +68,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
 	case AlarmTampered:
 		return "Een bericht is onderweg veranderd. Het is geweigerd en wordt opnieuw gestuurd.", "Gebeurt dit vaker: waarschuw de beheerder."
+	case AlarmClock:
+		return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}

@@ -25,6 +25,12 @@ const (
 	life = envelope.MaxLife * time.Second
 	// deliverBatch bounds what one transaction makes.
 	deliverBatch = 64
+	// deliverLook bounds how many that wait are looked at.
+	deliverLook = 4096
+	// A delivery that was made maxAgain times rests between restFirst and restMost
+	// before it is made again: at most 60 times within the longest life.
+	restFirst = time.Minute
+	restMost  = 12 * time.Hour
 	// settingSent begins the name under which a copy says what another device of
 	// this desk sent.
 	settingSent = "sent/"
@@ -39,16 +45,24 @@ var errNoKeys = errors.New("public keys not here yet")
 func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 	made := 0
 	err = n.update(ctx, func(tx *store.Tx) error {
-		due, err := tx.Undelivered(n.now(), 4*deliverBatch)
+		due, err := tx.Undelivered(n.now(), deliverLook)
 		if err != nil {
 			return err
 		}
+		closed := map[identity.DeskID]bool{} // desks that nothing can be sealed to now
 		for _, r := range due {
 			if made == deliverBatch {
 				more = true
 				return nil
 			}
+			if closed[r.Desk] {
+				continue
+			}
 			ok, err := n.deliver(tx, r)
+			if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -68,6 +82,9 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 // here. A message past its life is given up, which its sender hears.
 func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	row, err := tx.Message(r.Message)
+	if errors.Is(err, store.ErrDestroyed) {
+		return false, tx.SetRecipient(r.Message, r.Desk, store.Failed, n.now(), "destroyed")
+	}
 	if err != nil {
 		return false, err
 	}
@@ -82,6 +99,9 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if !n.mine(signed.Message) {
 		return false, nil
 	}
+	if resting, err := n.resting(tx, r); err != nil || resting {
+		return false, err
+	}
 	if r.Desk == n.dev.Desk && !slices.Contains(signed.Message.Addressed, r.Desk) {
 		return n.deliverCopy(tx, signed)
 	}
@@ -92,6 +112,18 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	d.Heads = slices.DeleteFunc(d.Heads, func(h message.Hash) bool { return h == row.Hash })
 	tier := protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class)
 	return n.put(tx, row.Hash, r.Desk, tier, d)
+}
+
+// resting reports whether a delivery that was made often already waits longer
+// before it is made again. Whoever refuses or withholds everything (a hostile
+// relay, a broken desk) thereby gets neither a busy loop nor a growing outbox.
+func (n *Node) resting(tx *store.Tx, r store.Recipient) (bool, error) {
+	made, err := tx.DeliveriesOf(r.Message, r.Desk)
+	if err != nil || len(made) < maxAgain {
+		return false, err
+	}
+	rest := min(restFirst<<min(len(made)-maxAgain, 10), restMost)
+	return n.now().Sub(made[len(made)-1].Created) < rest, nil
 }
 
 // mine reports whether this device makes the deliveries of a message: its own, and

@@ -13,6 +13,9 @@ import (
 	"schakel/crypto/seal"
 )
 
+// ruleClock is stated to a sender whose clock is ahead.
+const ruleClock = "klok"
+
 // clockSlack is how far ahead another honest clock may be.
 const clockSlack = 5 * time.Minute
 
@@ -121,7 +124,7 @@ func (n *Node) judgeSealer(a *arrival, dir directory, now time.Time) *fault {
 	case a.from != n.dev.Desk && !dir.lane(a.from, n.dev.Desk):
 		return &fault{reason: "lane", rule: protocol.RuleRoute, alarm: AlarmForged, err: ErrLane}
 	case a.header.Created > unix(now.Add(clockSlack)):
-		return &fault{reason: "from-the-future", quarantine: true, err: envelope.ErrFormat}
+		return &fault{reason: "from-the-future", alarm: AlarmClock, quarantine: true, err: envelope.ErrFormat}
 	case a.header.Expires < unix(now):
 		return &fault{reason: "expired", quarantine: true, err: envelope.ErrFormat}
 	}
@@ -141,7 +144,7 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 		return &fault{reason: "message-signature", alarm: AlarmForged, err: err}
 	}
 	if m.Created > unix(now.Add(clockSlack)) {
-		return &fault{reason: "from-the-future", quarantine: true, err: message.ErrFormat}
+		return &fault{reason: "from-the-future", rule: ruleClock, alarm: AlarmClock, quarantine: true, err: message.ErrFormat}
 	}
 	if err := verifyPerson(a.signed, dir); err != nil {
 		return &fault{reason: "person-signature", rule: protocol.RulePerson, alarm: AlarmForged, err: err}

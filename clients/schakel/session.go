@@ -41,6 +41,7 @@ type session struct {
 
 	// shared
 	control chan wire.Frame // anybody to write
+	gone    chan struct{}   // closed when the session is over
 	wake    chan struct{}   // something in the outbox, or room in flight
 	flight  flight
 	online  atomic.Bool     // the register is current: the outbox may leave
@@ -57,7 +58,8 @@ func (n *Node) runSession(ctx context.Context) error {
 	}
 	defer conn.Close(wire.CloseNormal)
 	s := &session{n: n, conn: conn, control: make(chan wire.Frame, controlFrames), wake: make(chan struct{}, 1),
-		asked: map[uint64][]wire.KeyWanted{}}
+		gone: make(chan struct{}), asked: map[uint64][]wire.KeyWanted{}}
+	defer close(s.gone)
 	if err := s.login(dialCtx); err != nil {
 		return err
 	}
@@ -196,6 +198,8 @@ func (s *session) say(ctx context.Context, frames ...wire.Frame) error {
 			return ErrUnreachable
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-s.gone: // the caller need not be of this session
+			return ErrUnreachable
 		}
 	}
 	return nil

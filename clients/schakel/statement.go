@@ -98,7 +98,10 @@ func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) erro
 	if err != nil {
 		return err
 	}
-	return s.say(ctx, wire.Put{Envelope: raw})
+	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
+		n.stateLater(desk) // the session is over: say it in the next one
+	}
+	return nil
 }
 
 // stateLater tries a desk again that nothing could be sealed to.
@@ -205,8 +208,13 @@ func (in *intake) status(desk identity.DeskID, s delivery.Status, at time.Time) 
 		}
 		in.event(EventStatus, s.Message, desk)
 	}
-	if err := in.tx.ClearAlarm(string(AlarmUndelivered), subject(s.Message, desk)); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := in.calm(s.Message, desk, AlarmUndelivered); err != nil {
 		return err
+	}
+	if s.Rejected != 0 {
+		if err := in.raise(AlarmReturned, subject(s.Message, desk), string(desk)); err != nil {
+			return err
+		}
 	}
 	return in.confirmed(s.Message, desk)
 }

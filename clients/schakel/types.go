@@ -135,6 +135,7 @@ const (
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
+	AlarmClock          AlarmKind = "klok"                  // dated in the future: a clock is wrong, here or there
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 )
 
