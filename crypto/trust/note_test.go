@@ -173,3 +173,19 @@ func TestCosign(t *testing.T) {
 		t.Errorf("control: %v", err)
 	}
 }
+
+// TestDeviceRequest: a further device signs first and the organisation later, with
+// the same bytes as when both sign at once.
+func TestDeviceRequest(t *testing.T) {
+	w := newWorld(t)
+	asked := w.ok(w.fresh.Device.Request(trust.First(), w.fresh.Sign, w.fresh.Login))
+	if _, err := w.Register().Check(asked); !errors.Is(err, trust.ErrUnauthorised) {
+		t.Errorf("before the organisation signed: %v", err)
+	}
+	if got := w.ok(trust.Cosign(asked, trust.ByOrg(trusttest.OrgKey("vt20")))); string(got) != string(w.freshDevice()) {
+		t.Error("other bytes")
+	}
+	if _, err := w.Register().Check(w.ok(trust.Cosign(asked, trust.ByOrg(trusttest.OrgKey("politie-mn"))))); !errors.Is(err, trust.ErrUnauthorised) {
+		t.Errorf("signed by another organisation: %v", err)
+	}
+}
