@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/crypto/trust/trusttest"
 	"schakel/relay"
@@ -36,8 +38,12 @@ func fetch(t *testing.T, s *relaytest.Session, from uint64) (u trust.Update, pie
 
 func TestFetchIsWhatClientsVerify(t *testing.T) {
 	w, vt, _ := pair(t, relaytest.Config{})
-	for w.Chain.Register().Size() < wire.MaxEntries+20 {
-		w.Enrol(vt.Desk, "veilig-thuis")
+	before := len(w.Entries())
+	for i := range wire.MaxEntries + 20 {
+		w.AddDesk(identity.DeskID(fmt.Sprintf("vt20/desk-%d", i)), identity.RoleVeiligThuis)
+	}
+	if _, err := w.Register.Import(context.Background(), w.Entries()[before:], time.Now()); err != nil {
+		t.Fatal(err)
 	}
 	s := vt.Login()
 	reg, err := trust.New(w.Genesis(), w.Fingerprint())

@@ -53,29 +53,45 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 func (g *gate) enter(c *entering) bool {
-	g.mu.Lock()
-	var victim *entering
-	defer func() {
-		g.mu.Unlock()
-		if victim != nil {
-			_ = victim.Conn.Close()
-			g.metrics.shed.Inc()
-		}
-	}()
-	if g.closed || g.perHost[c.host] >= g.limits.MaxPerHost {
-		return false
+	victim, ok := g.admit(c)
+	if victim != nil {
+		_ = victim.Conn.Close()
+		g.metrics.shed.Inc()
 	}
-	if g.pending.Len() >= g.limits.MaxPending {
-		oldest := g.pending.Front().Value.(*entering)
-		if c.since.Sub(oldest.since) < minStay {
-			return false
+	return ok
+}
+
+// admit lists c as pending, in place of the oldest where there is no room.
+func (g *gate) admit(c *entering) (victim *entering, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return nil, false
+	case g.perHost[c.host] >= g.limits.MaxPerHost:
+		victim = g.oldest(c.host)
+	case g.pending.Len() >= g.limits.MaxPending:
+		victim = g.oldest("")
+	}
+	if victim != nil {
+		if c.since.Sub(victim.since) < minStay {
+			return nil, false
 		}
-		victim = oldest
-		g.leave(oldest)
+		g.leave(victim)
 	}
 	c.place = g.pending.PushBack(c)
 	g.perHost[c.host]++
-	return true
+	return victim, true
+}
+
+// oldest is the oldest pending connection, of one host where one is given.
+func (g *gate) oldest(host string) *entering {
+	for e := g.pending.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*entering); host == "" || c.host == host {
+			return c
+		}
+	}
+	return nil
 }
 
 // leave takes c from the list; g.mu is held.

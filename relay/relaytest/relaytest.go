@@ -71,6 +71,8 @@ type World struct {
 	listen string
 	admin  string
 
+	growing sync.Mutex // one Append, Enrol or Revoke at a time
+
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -207,6 +209,12 @@ func (w *World) TLS() *tls.Config {
 // Append adds an entry to the running relay's register and to the Chain.
 func (w *World) Append(entry []byte, recipients []string) {
 	w.t.Helper()
+	w.growing.Lock()
+	defer w.growing.Unlock()
+	w.append(entry, recipients)
+}
+
+func (w *World) append(entry []byte, recipients []string) {
 	_, err := w.Register.Append(context.Background(), entry, recipients, w.config.Now())
 	w.must(err)
 	w.Add(entry)
@@ -216,6 +224,8 @@ func (w *World) Append(entry []byte, recipients []string) {
 // running relay's register.
 func (w *World) Enrol(desk identity.DeskID, role identity.Role) *Device {
 	w.t.Helper()
+	w.growing.Lock()
+	defer w.growing.Unlock()
 	before := len(w.Entries())
 	d := w.Chain.Enrol(desk, role)
 	for _, e := range w.Entries()[before:] {
@@ -228,10 +238,12 @@ func (w *World) Enrol(desk identity.DeskID, role identity.Role) *Device {
 // Revoke revokes a device.
 func (w *World) Revoke(d *Device) {
 	w.t.Helper()
+	w.growing.Lock()
+	defer w.growing.Unlock()
 	b := trust.Revoke{Of: d.Device.Device.Subject(), Reason: trust.ReasonLost, Effective: w.config.Now()}
 	entry, err := b.Sign(w.Chain.Register().Next(b.Of), trust.ByOrg(trusttest.OrgKey(d.Desk.Org())))
 	w.must(err)
-	w.Append(entry, nil)
+	w.append(entry, nil)
 }
 
 func (w *World) must(err error) {

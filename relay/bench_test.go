@@ -1,0 +1,269 @@
+package relay_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay"
+	"schakel/relay/queue"
+	"schakel/relay/queue/boltqueue"
+	"schakel/relay/relaytest"
+	"schakel/relay/wire"
+)
+
+// The shape of performance.md: 8 senders with 64 in flight each, 8 recipients.
+const (
+	benchPairs    = 8
+	benchInFlight = 64
+)
+
+// BenchmarkRelay is the whole path over TLS: put, checks, commit, receipt,
+// deliver, acknowledge, delete; with login, lanes, quotas and receipts on. One
+// operation is one envelope that its sender has a receipt for and its recipient
+// has acknowledged. Beside it BenchmarkBareStore writes the same bytes at the same
+// concurrency.
+func BenchmarkRelay(b *testing.B) {
+	for _, size := range []int{1024, 6000} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchRelay(b, size, relaytest.Config{}) })
+	}
+	b.Run("1024B-noTLS", func(b *testing.B) { benchRelay(b, 1024, relaytest.Config{NoTLS: true}) })
+}
+
+func benchRelay(b *testing.B, size int, c relaytest.Config) {
+	c.Limits = relay.Limits{PutsPerSecond: 1 << 20}
+	w := relaytest.New(b, c)
+	var flows []*flow
+	for i := range benchPairs {
+		from := w.Enrol(identity.DeskID(fmt.Sprintf("vt20/crisis-%d", i)), identity.RoleVeiligThuis)
+		to := w.Enrol(identity.DeskID(fmt.Sprintf("pol-mn/zeden-%d", i)), identity.RolePolitie)
+		flows = append(flows, newFlow(from, to, size))
+	}
+	b.SetBytes(int64(size))
+	b.ResetTimer()
+	r := &benchRun{done: make(chan struct{})}
+	r.left.Store(int64(b.N))
+	r.open.Store(2 * int64(b.N))
+	var all sync.WaitGroup
+	for _, f := range flows {
+		all.Go(func() { f.send(r) })
+		all.Go(func() { f.receipts(r) })
+		all.Go(func() { f.receive(r) })
+	}
+	<-r.done
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.StopTimer()
+	for _, f := range flows {
+		_, _ = f.out.CloseNow(), f.in.CloseNow()
+	}
+	all.Wait()
+}
+
+// benchRun counts down what is still to send, and to be promised and delivered.
+type benchRun struct {
+	left, open atomic.Int64
+	done       chan struct{}
+}
+
+func (r *benchRun) settle(n int) {
+	if n > 0 && r.open.Add(int64(-n)) == 0 {
+		close(r.done)
+	}
+}
+
+// ended reports that an error is the end of the benchmark, or panics.
+func (r *benchRun) ended(err error) {
+	select {
+	case <-r.done:
+	default:
+		panic(err)
+	}
+}
+
+// flow is one sender and one recipient on connections of their own.
+type flow struct {
+	from, to *relaytest.Device
+	out, in  *wire.Conn
+	template []byte
+	idAt     int
+	inFlight chan struct{}
+}
+
+func newFlow(from, to *relaytest.Device, size int) *flow {
+	f := &flow{from: from, to: to, out: open(from), in: open(to), inFlight: make(chan struct{}, benchInFlight)}
+	raw, id := from.EnvelopeWith(func(h *envelope.Header) { h.Tier = envelope.TierNone }, size-170, to)
+	for f.idAt = 0; string(raw[f.idAt:f.idAt+16]) != string(id[:]); f.idAt++ {
+	}
+	f.template = raw
+	_ = f.in.Write(context.Background(), wire.Credit{Messages: 1 << 30, Bytes: 1 << 30})
+	return f
+}
+
+func open(d *relaytest.Device) *wire.Conn {
+	c := d.Dial()
+	ctx := context.Background()
+	frames, err := c.ReadFrames(ctx)
+	if err != nil {
+		panic(err)
+	}
+	if err := c.Write(ctx, d.Token(frames[0].(wire.Challenge), c.Binding())); err != nil {
+		panic(err)
+	}
+	if _, err := c.ReadFrames(ctx); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// send keeps benchInFlight envelopes under way; what may go goes in one write.
+func (f *flow) send(r *benchRun) {
+	for done := false; !done; {
+		var frames []wire.Frame
+		for len(frames) == 0 || len(f.inFlight) < cap(f.inFlight) && len(frames) < benchInFlight/2 {
+			if r.left.Add(-1) < 0 {
+				done = true
+				break
+			}
+			f.inFlight <- struct{}{}
+			raw := append([]byte(nil), f.template...)
+			rand.Read(raw[f.idAt : f.idAt+16])
+			frames = append(frames, wire.Put{Envelope: raw})
+		}
+		if err := f.out.Write(context.Background(), frames...); err != nil {
+			r.ended(err)
+			return
+		}
+	}
+}
+
+func (f *flow) receipts(r *benchRun) {
+	for {
+		frames, err := f.out.ReadFrames(context.Background())
+		if err != nil {
+			r.ended(err)
+			return
+		}
+		for _, frame := range frames {
+			switch frame := frame.(type) {
+			case wire.Stored:
+				for range frame.Leaves {
+					<-f.inFlight
+				}
+				r.settle(len(frame.Leaves))
+			case wire.Refused:
+				panic(frame.Code.String())
+			}
+		}
+	}
+}
+
+func (f *flow) receive(r *benchRun) {
+	ctx := context.Background()
+	for {
+		frames, err := f.in.ReadFrames(ctx)
+		if err != nil {
+			r.ended(err)
+			return
+		}
+		last, n := uint64(0), 0
+		for _, frame := range frames {
+			if d, ok := frame.(wire.Deliver); ok {
+				last, n = d.Position, n+1
+			}
+		}
+		if n > 0 {
+			err = f.in.Write(ctx, wire.Ack{Position: last}, wire.Credit{Messages: uint32(n), Bytes: 1 << 20})
+		}
+		r.settle(n)
+		if err != nil {
+			r.ended(err)
+			return
+		}
+	}
+}
+
+// BenchmarkBareStore is bbolt alone under the committer: the same bytes, the same
+// number in flight, deletions riding along, and nothing else.
+func BenchmarkBareStore(b *testing.B) {
+	for _, size := range []int{1024, 6000} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchBare(b, size) })
+	}
+}
+
+func benchBare(b *testing.B, size int) {
+	store, err := boltqueue.Open(boltqueue.Config{Path: b.TempDir() + "/queue.db", MinFree: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	type lane struct {
+		slots chan struct{}
+		done  chan struct{}
+	}
+	lanes := make([]*lane, benchPairs)
+	var finished atomic.Int64
+	end := make(chan struct{})
+	total := int64(b.N)
+	var committer *queue.Committer
+	committer = queue.NewCommitter(store, queue.CommitterConfig{Committed: func(batch []queue.Entry) {
+		acks := map[*lane]*queue.Ack{}
+		n := 0
+		for i := range batch {
+			put, ok := batch[i].Op.(*queue.Put)
+			if !ok {
+				continue
+			}
+			if batch[i].Result.Err != nil {
+				panic(batch[i].Result.Err)
+			}
+			l := batch[i].Owner.(*lane)
+			<-l.slots
+			acks[l] = &queue.Ack{Desk: put.Desk, Device: put.Targets[0], Position: batch[i].Result.Position}
+			n++
+		}
+		for l, ack := range acks {
+			if err := committer.Submit(l, ack); err != nil {
+				panic(err)
+			}
+		}
+		if n > 0 && finished.Add(int64(n)) == total {
+			close(end)
+		}
+	}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = committer.Run(ctx) })
+	payload := make([]byte, size)
+	rand.Read(payload)
+	b.SetBytes(int64(size))
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(total)
+	for i := range lanes {
+		l := &lane{slots: make(chan struct{}, benchInFlight)}
+		lanes[i] = l
+		running.Go(func() {
+			for left.Add(-1) >= 0 {
+				l.slots <- struct{}{}
+				put := &queue.Put{Desk: identity.DeskID(fmt.Sprintf("pol-mn/zeden-%d", i)), Targets: []identity.DeviceID{{byte(i + 1)}},
+					Sealer: identity.DeviceID{99}, SealerDesk: "vt20/crisis", Created: uint64(time.Now().Unix()), Expires: uint64(time.Now().Unix()) + 3600,
+					Envelope: payload}
+				rand.Read(put.ID[:])
+				rand.Read(put.Digest[:])
+				if err := committer.Submit(l, put); err != nil {
+					panic(err)
+				}
+			}
+		})
+	}
+	<-end
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	cancel()
+	running.Wait()
+}
