@@ -202,6 +202,33 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// The digest names an agreement: the same files give the same, any other byte another.
+func TestDigest(t *testing.T) {
+	digest := func(files fs.FS) [32]byte {
+		t.Helper()
+		c, err := protocol.Load(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	v1, err := protocol.V1().Digest()
+	if err != nil || v1 != digest(copyOf(t)) {
+		t.Errorf("a copy has another digest: %v", err)
+	}
+	for _, name := range []string{"catalogus.json", "schemas/melding.schema.json", "schemas/kop.schema.json"} {
+		files := copyOf(t)
+		files[name].Data = append(files[name].Data, '\n')
+		if digest(files) == v1 {
+			t.Errorf("a change of %s does not show in the digest", name)
+		}
+	}
+}
+
 func copyOf(t *testing.T) fstest.MapFS {
 	t.Helper()
 	out := fstest.MapFS{}
