@@ -146,7 +146,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	old := n.directory()
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
-		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) {
+		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
 			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
 		}
 		return fmt.Errorf("%w: %w", ErrRegister, err)
@@ -190,6 +190,9 @@ func (s *session) caughtUp(ctx context.Context) error {
 			return err
 		}
 		if err := s.showAllAttended(ctx); err != nil {
+			return err
+		}
+		if err := s.n.stateAgain(ctx); err != nil {
 			return err
 		}
 	}
