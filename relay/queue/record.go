@@ -121,6 +121,16 @@ func ParseRecord(b []byte, desk identity.DeskID, position Position) (Record, err
 	return r, err
 }
 
+// RecordPlace returns where a record says that it belongs, unchecked: a store that
+// lost its key to it parses it with that.
+func RecordPlace(b []byte) (identity.DeskID, Position, bool) {
+	if len(b) < recordFixed {
+		return "", 0, false
+	}
+	name, _, ok := cutName(b[recordFixed:])
+	return identity.DeskID(name), Position(binary.BigEndian.Uint64(b[8:])), ok
+}
+
 func parseFixed(b []byte) (Record, error) {
 	r := Record{
 		Kind:     Kind(b[5]),

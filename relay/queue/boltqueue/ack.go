@@ -2,7 +2,9 @@ package boltqueue
 
 import (
 	"fmt"
+	"slices"
 
+	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
@@ -78,22 +80,14 @@ func (b *batch) sweep(ops int) error {
 	return nil
 }
 
-// doomed is a record that is about to be deleted.
-type doomed struct {
-	position queue.Position
-	slip     slip
-}
-
 // sweepFor looks at no more than budget records for one device and returns how
 // many it looked at.
 func (b *batch) sweepFor(place *device, budget int) (int, error) {
 	d, goal := place.desk, place.goal()
-	var dead []doomed
+	var finished []queue.Position
 	looked := 0
-	cursor := b.mail.Cursor()
-	for k, v := cursor.Seek(mailKey(d.number, place.swept+1)); ; k, v = cursor.Next() {
-		n, p, ok := parseMailKey(k)
-		if !ok || n != d.number || p > goal {
+	for i := d.mailbox.find(place.swept + 1); ; i++ {
+		if i >= len(d.mailbox.entries) || d.mailbox.entries[i].position > goal {
 			place.swept = goal
 			break
 		}
@@ -101,14 +95,14 @@ func (b *batch) sweepFor(place *device, budget int) (int, error) {
 			break
 		}
 		looked++
-		place.swept = p
-		row, err := parseSlip(k, v)
-		if err == nil && b.finished(d, p, &row) {
-			dead = append(dead, doomed{p, row})
+		e := &d.mailbox.entries[i]
+		place.swept = e.position
+		if !e.dead && b.finished(d, e) {
+			finished = append(finished, e.position)
 		}
 	}
-	for i := range dead {
-		if err := b.remove(d, dead[i].position, &dead[i].slip); err != nil {
+	for _, p := range finished { // only now: removing moves the entries
+		if err := b.remove(d, p); err != nil {
 			return looked, err
 		}
 	}
@@ -118,42 +112,50 @@ func (b *batch) sweepFor(place *device, budget int) (int, error) {
 // finished reports whether all targets have passed the record, one of them by
 // acknowledging it. A record that cannot be read is not: it waits for a Read to
 // report it, or for its end.
-func (b *batch) finished(d *desk, p queue.Position, row *slip) bool {
-	record, err := queue.ParseRecord(b.log.Get(logKey(row.sequence)), d.name, p)
-	if err != nil {
-		return false
-	}
-	for _, target := range record.Targets {
+func (b *batch) finished(d *desk, e *entry) bool {
+	targets := b.targetsOf(d, e)
+	for _, target := range targets {
 		place := d.devices[target]
-		if place == nil || !place.passed(p) {
+		if place == nil || !place.passed(e.position) {
 			return false
 		}
 	}
-	return record.Kind == queue.KindNotice || d.delivered(&record)
+	return len(targets) > 0 && (e.kind == queue.KindNotice || d.delivered(targets, e.position))
 }
 
-// delivered reports whether a target has acknowledged the record.
-func (d *desk) delivered(r *queue.Record) bool {
-	for _, target := range r.Targets {
-		if place := d.devices[target]; place != nil && place.cursor >= r.Position {
-			return true
-		}
+// targetsOf returns nil when the record cannot be read.
+func (b *batch) targetsOf(d *desk, e *entry) []identity.DeviceID {
+	if e.targets != nil {
+		return *e.targets
 	}
-	return false
-}
-
-// remove deletes a record from the mailbox and the log. What the store knows of
-// its ID stays until its end.
-func (b *batch) remove(d *desk, p queue.Position, row *slip) error {
-	if err := b.mail.Delete(mailKey(d.number, p)); err != nil {
-		return fmt.Errorf("failed to delete slip: %w", err)
-	}
-	if row.sequence == 0 {
+	record, err := queue.ParseRecord(b.log.Get(logKey(d.number, e)), d.name, e.position)
+	if err != nil {
 		return nil
 	}
-	if err := b.log.Delete(logKey(row.sequence)); err != nil {
+	return record.Targets
+}
+
+// delivered reports whether a target has acknowledged the record at p.
+func (d *desk) delivered(targets []identity.DeviceID, p queue.Position) bool {
+	return slices.ContainsFunc(targets, func(target identity.DeviceID) bool {
+		place := d.devices[target]
+		return place != nil && place.cursor >= p
+	})
+}
+
+// remove deletes a record from the log and the mailbox. What the store knows of
+// its ID stays until its end.
+func (b *batch) remove(d *desk, p queue.Position) error {
+	e := d.mailbox.at(p)
+	if e == nil {
+		return nil
+	}
+	if err := b.log.Delete(logKey(d.number, e)); err != nil {
 		return fmt.Errorf("failed to delete record: %w", err)
 	}
-	b.s.count(d, row, -1)
+	b.s.count(d, e, -1)
+	b.s.index.Lock()
+	defer b.s.index.Unlock()
+	d.mailbox.remove(p)
 	return nil
 }

@@ -62,20 +62,23 @@ type Store struct {
 
 	failed atomic.Pointer[error] // why nothing works any more
 
-	names sync.RWMutex // guards numbers
-	// numbers are the desks that are on disk, for readers: entered after the
-	// commit that made them.
-	numbers map[identity.DeskID]deskNumber
+	// committed is the sequence of the latest durable record: readers pass over
+	// entries beyond it.
+	committed atomic.Uint64
+	// index guards byName, byNumber and the mailboxes for readers. The writer
+	// takes it to change them, and may read without.
+	index    sync.RWMutex
+	byName   map[identity.DeskID]*desk
+	byNumber map[deskNumber]*desk
 
 	write    sync.Mutex // one Commit at a time; guards what follows
 	epoch    [16]byte   // constant after Open
 	now      uint64     // of the latest Expire
 	sequence uint64     // of the latest record in log
-	byName   map[identity.DeskID]*desk
-	byNumber map[deskNumber]*desk
 	shares   map[identity.OrgID]*share
 	behind   map[*device]struct{} // devices whose sweep has not reached its goal
 	arena    []byte               // memory for the rows of one batch, used again
+	strays   []stray              // found at open
 }
 
 var _ queue.Store = (*Store)(nil)

@@ -7,20 +7,18 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
 // batch is one transaction on its way to disk. It changes the writer's memory as
 // it goes, which is right because a batch that is not written ends the store.
 type batch struct {
-	s                            *Store
-	tx                           *bolt.Tx
-	log, mail, ids, ends, ladder *bolt.Bucket
-	full                         bool // the disk is below its watermark
-	desksBefore                  int
-	dirtyDesks                   map[*desk]struct{}
-	dirtyDevices                 map[*device]struct{}
+	s                      *Store
+	tx                     *bolt.Tx
+	log, ids, ends, ladder *bolt.Bucket
+	full                   bool // the disk is below its watermark
+	dirtyDesks             map[*desk]struct{}
+	dirtyDevices           map[*device]struct{}
 }
 
 // Commit writes ops in one transaction and returns after fdatasync.
@@ -41,9 +39,8 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 		return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	}
 	results := make([]queue.Result, len(ops))
-	var b *batch
 	err = guard(func() error {
-		b, err = s.begin(free < s.config.MinFree)
+		b, err := s.begin(free < s.config.MinFree)
 		if err != nil {
 			return err
 		}
@@ -59,7 +56,7 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 		s.fail(err)
 		return nil, err
 	}
-	s.publish(b)
+	s.committed.Store(s.sequence)
 	return results, nil
 }
 
@@ -78,8 +75,8 @@ func (s *Store) begin(full bool) (*batch, error) {
 		return nil, err
 	}
 	b := &batch{
-		s: s, tx: tx, full: full, desksBefore: len(s.byNumber),
-		log: tx.Bucket(bucketLog), mail: tx.Bucket(bucketMail), ids: tx.Bucket(bucketIDs),
+		s: s, tx: tx, full: full,
+		log: tx.Bucket(bucketLog), ids: tx.Bucket(bucketIDs),
 		ends: tx.Bucket(bucketEnds), ladder: tx.Bucket(bucketWaiting),
 		dirtyDesks: make(map[*desk]struct{}), dirtyDevices: make(map[*device]struct{}),
 	}
@@ -127,25 +124,6 @@ func (b *batch) apply(op queue.Op) (queue.Result, error) {
 }
 
 func refuse(err error) (queue.Result, error) { return queue.Result{Err: err}, nil }
-
-// publish shows readers the desks that this batch made.
-func (s *Store) publish(b *batch) {
-	if len(s.byNumber) == b.desksBefore {
-		return
-	}
-	s.names.Lock()
-	defer s.names.Unlock()
-	for d := range b.dirtyDesks {
-		s.numbers[d.name] = d.number
-	}
-}
-
-func (s *Store) numberOf(name identity.DeskID) (deskNumber, bool) {
-	s.names.RLock()
-	defer s.names.RUnlock()
-	n, ok := s.numbers[name]
-	return n, ok
-}
 
 // rent returns room for n bytes that stays until the transaction ends: bbolt
 // refers to the values it is given until it has written them.

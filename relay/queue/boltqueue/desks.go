@@ -2,25 +2,25 @@ package boltqueue
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-
-	bolt "go.etcd.io/bbolt"
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
-// desk is a mailbox as the writer keeps it in memory. Only Commit touches it.
+// desk is a mailbox in memory. Only Commit touches it, except for what stands
+// first and in it, which readers look at under Store.index.
 type desk struct {
 	number   deskNumber
 	name     identity.DeskID
+	mailbox  mailbox
 	last     queue.Position // the greatest position given, or one that may have been
 	reserved queue.Position // as on disk: positions up to here may be given without writing it again
 	records  int            // envelopes stored
 	bytes    int64          // of those envelopes
 	devices  map[identity.DeviceID]*device
-	sealed   *share // of its organisation
+	targets  *[]identity.DeviceID // of the latest record
+	sealed   *share               // of its organisation
 }
 
 // device is a device's place in one mailbox.
@@ -85,8 +85,24 @@ func (s *Store) addDesk(n deskNumber, name identity.DeskID) *desk {
 		s.shares[name.Org()] = org
 	}
 	d := &desk{number: n, name: name, sealed: org, devices: make(map[identity.DeviceID]*device)}
+	s.index.Lock()
+	defer s.index.Unlock()
 	s.byName[name], s.byNumber[n] = d, d
 	return d
+}
+
+// count adds (sign 1) or removes (sign -1) an envelope from the quotas.
+func (s *Store) count(d *desk, e *entry, sign int) {
+	if e.kind != queue.KindEnvelope {
+		return
+	}
+	size := int64(sign) * int64(e.size)
+	d.records += sign
+	d.bytes += size
+	if from := s.byNumber[e.sealerDesk]; from != nil {
+		from.sealed.records += sign
+		from.sealed.bytes += size
+	}
 }
 
 // deviceOf returns the place of a device, and makes it at zero when it is new.
@@ -132,97 +148,4 @@ func (b *batch) flush() error {
 func (d *desk) row() []byte {
 	value := binary.BigEndian.AppendUint64(nil, uint64(d.reserved))
 	return seal(d.number.key(), append(value, d.name...))
-}
-
-// load fills the writer's memory from the file. A desk that cannot be read back
-// would take its mailbox with it, so that is ErrDamaged; a cursor only makes its
-// device read again.
-func (s *Store) load(tx *bolt.Tx) error {
-	err := tx.Bucket(bucketDesks).ForEach(func(k, v []byte) error {
-		value, err := unseal(k, v, 8)
-		if err != nil || len(k) != 4 {
-			return fmt.Errorf("%w: desk: %w", queue.ErrDamaged, err)
-		}
-		d := s.addDesk(deskNumber(binary.BigEndian.Uint32(k)), identity.DeskID(value[8:]))
-		d.reserved = queue.Position(binary.BigEndian.Uint64(value))
-		d.last = d.reserved
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if len(s.byName) != len(s.byNumber) || s.byNumber[deskNumber(len(s.byNumber))] == nil && len(s.byNumber) > 0 {
-		return fmt.Errorf("%w: desks are missing", queue.ErrDamaged)
-	}
-	if err := tx.Bucket(bucketCursors).ForEach(s.loadCursor); err != nil {
-		return err
-	}
-	if err := tx.Bucket(bucketMail).ForEach(s.loadSlip); err != nil {
-		return err
-	}
-	if k, _ := tx.Bucket(bucketLog).Cursor().Last(); len(k) == 8 {
-		s.sequence = binary.BigEndian.Uint64(k)
-	}
-	return s.loadMeta(tx)
-}
-
-func (s *Store) loadCursor(k, v []byte) error {
-	place, err := parseCursor(k, v)
-	if err != nil {
-		s.log.Error("cursor is damaged, its device will read again", "error", err)
-		return nil
-	}
-	d := s.byNumber[deskNumber(binary.BigEndian.Uint32(k))]
-	if d == nil {
-		return fmt.Errorf("%w: cursor of an unknown desk", queue.ErrDamaged)
-	}
-	place.desk, place.id = d, identity.DeviceID(k[4:])
-	d.devices[place.id] = &place
-	if place.swept < place.goal() {
-		s.behind[&place] = struct{}{}
-	}
-	return nil
-}
-
-// loadSlip counts what is stored. A damaged slip is met again by Read.
-func (s *Store) loadSlip(k, v []byte) error {
-	n, p, ok := parseMailKey(k)
-	d := s.byNumber[n]
-	if !ok || d == nil {
-		s.log.Error("index row of an unknown mailbox")
-		return nil
-	}
-	d.last, d.reserved = max(d.last, p), max(d.reserved, p)
-	slip, err := parseSlip(k, v)
-	if err != nil {
-		s.log.Error("index row is damaged", "desk", d.name, "position", p)
-		return nil
-	}
-	s.count(d, &slip, 1)
-	return nil
-}
-
-// count adds (sign 1) or removes (sign -1) an envelope from the quotas.
-func (s *Store) count(d *desk, stored *slip, sign int) {
-	if stored.kind != queue.KindEnvelope {
-		return
-	}
-	size := int64(sign) * int64(stored.size)
-	d.records += sign
-	d.bytes += size
-	if from := s.byNumber[stored.sealerDesk]; from != nil {
-		from.sealed.records += sign
-		from.sealed.bytes += size
-	}
-}
-
-func (s *Store) loadMeta(tx *bolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	epoch, err := unseal(keyEpoch, meta.Get(keyEpoch), 16)
-	now, err2 := unseal(keyNow, meta.Get(keyNow), 8)
-	if err := errors.Join(err, err2); err != nil {
-		return fmt.Errorf("%w: epoch: %w", queue.ErrDamaged, err)
-	}
-	s.epoch, s.now = [16]byte(epoch), binary.BigEndian.Uint64(now)
-	return nil
 }

@@ -73,122 +73,67 @@ func (b *batch) due(op *queue.Expire) []end {
 // left to report: a notice that was read long ago.
 func (b *batch) finish(e *end, now uint64) (expired queue.Expired, reported bool, err error) {
 	expired = queue.Expired{Ref: queue.Ref{Desk: e.desk.name, ID: e.id}, Position: e.at, Delivered: true}
-	tier, was, err := b.forget(e.desk, e.id, e.at)
+	row, was, err := b.forget(e.desk, e.id, e.at)
 	if err != nil {
 		return expired, false, err
 	}
-	expired.Tier = tier
-	value := b.mail.Get(mailKey(e.desk.number, e.at))
-	if value == nil {
+	expired.Tier = row.tier
+	stored := e.desk.mailbox.at(e.at)
+	if stored == nil {
 		return expired, was, nil
 	}
-	row, damage := parseSlip(mailKey(e.desk.number, e.at), value)
-	switch {
-	case damage != nil:
-		expired.Delivered = false // and nobody knows whom to tell
-	case row.kind == queue.KindEnvelope:
-		b.describe(&expired, e.desk, &row)
+	var from *desk
+	if stored.kind == queue.KindEnvelope {
+		expired.Delivered = e.desk.delivered(b.targetsOf(e.desk, stored), e.at)
+		expired.Sealer, from = b.sealerOf(e.desk, stored, &row)
 	}
-	if err := b.remove(e.desk, e.at, &row); err != nil {
+	if from != nil {
+		expired.SealerDesk = from.name
+	}
+	if err := b.remove(e.desk, e.at); err != nil {
 		return expired, true, err
 	}
-	if from := b.s.byName[expired.SealerDesk]; from != nil && !expired.Delivered {
+	if from != nil && !expired.Delivered {
 		_, err = b.tell(from, expired.Sealer, queue.NoticeExpired, e.id, now)
 	}
 	return expired, true, err
 }
 
-// describe fills in who sealed an envelope that is still there, and whether any
-// device has it. Of a record that cannot be read nobody has it for certain.
-func (b *batch) describe(expired *queue.Expired, d *desk, row *slip) {
-	expired.Sealer = row.sealer
-	if from := b.s.byNumber[row.sealerDesk]; from != nil {
-		expired.SealerDesk = from.name
+// sealerOf returns who sealed an envelope: as the row of ids says, or, when that
+// is damaged, the record. The desk is nil when neither can be read.
+func (b *batch) sealerOf(d *desk, e *entry, row *known) (identity.DeviceID, *desk) {
+	if !row.sealer.IsZero() {
+		return row.sealer, b.s.byNumber[row.sealerDesk]
 	}
-	record, err := queue.ParseRecord(b.log.Get(logKey(row.sequence)), d.name, expired.Position)
-	expired.Delivered = err == nil && d.delivered(&record)
+	record, err := queue.ParseRecord(b.log.Get(logKey(d.number, e)), d.name, e.position)
+	if err != nil {
+		return identity.DeviceID{}, nil
+	}
+	return record.Sealer, b.s.byName[record.SealerDesk]
 }
 
 // forget deletes what is known of an ID, if it is known for this position: the ID
 // of a notice is that of another envelope, and a quarantined envelope may have
-// been put again. was reports whether it was.
-func (b *batch) forget(d *desk, id envelope.ID, p queue.Position) (tier envelope.Tier, was bool, err error) {
+// been put again. was reports whether it was; row is zero when it is damaged.
+func (b *batch) forget(d *desk, id envelope.ID, p queue.Position) (row known, was bool, err error) {
 	key := idKey(id, d.number)
 	value := b.ids.Get(key)
 	if value == nil {
-		return 0, false, nil
+		return known{}, false, nil
 	}
-	row, err := parseKnown(key, value)
-	if err == nil && row.position != p {
-		return 0, false, nil
+	row, damage := parseKnown(key, value)
+	if damage == nil && row.position != p {
+		return known{}, false, nil
 	}
+	row.hash = nil // it points into a page
 	if err := b.ids.Delete(key); err != nil {
-		return 0, false, fmt.Errorf("failed to delete id: %w", err)
+		return row, false, fmt.Errorf("failed to delete id: %w", err)
+	}
+	if row.tier == envelope.TierNone && damage == nil {
+		return row, true, nil
 	}
 	if err := b.ladder.Delete(key); err != nil {
-		return 0, false, fmt.Errorf("failed to delete waiting: %w", err)
+		return row, false, fmt.Errorf("failed to delete waiting: %w", err)
 	}
-	return row.tier, true, nil
-}
-
-// quarantineRows bounds what is kept for the operator; the oldest key goes first.
-const quarantineRows = 128
-
-func (b *batch) quarantine(op *queue.Quarantine) (queue.Result, error) {
-	d := b.s.byName[op.Desk]
-	if d == nil {
-		return queue.Result{}, nil
-	}
-	key := mailKey(d.number, op.Position)
-	value := b.mail.Get(key)
-	if value == nil {
-		return queue.Result{}, nil
-	}
-	row, err := parseSlip(key, value)
-	if err != nil {
-		b.s.log.Error("index row is damaged, its envelope is lost", "desk", d.name, "position", op.Position)
-		return queue.Result{}, b.remove(d, op.Position, &slip{})
-	}
-	bytes := b.log.Get(logKey(row.sequence))
-	if _, err := queue.ParseRecord(bytes, d.name, op.Position); err == nil {
-		return refuse(queue.ErrSound)
-	}
-	if err := b.keepAside(key, bytes); err != nil {
-		return queue.Result{}, err
-	}
-	return b.replace(d, op, &row)
-}
-
-// replace removes a damaged record and tells its sealer, who then puts it again.
-func (b *batch) replace(d *desk, op *queue.Quarantine, row *slip) (queue.Result, error) {
-	if err := b.remove(d, op.Position, row); err != nil {
-		return queue.Result{}, err
-	}
-	if _, _, err := b.forget(d, row.id, op.Position); err != nil {
-		return queue.Result{}, err
-	}
-	from := b.s.byNumber[row.sealerDesk]
-	b.s.log.Error("record is damaged and set aside", "desk", d.name, "position", op.Position, "id", row.id)
-	if row.kind != queue.KindEnvelope || from == nil {
-		return queue.Result{}, nil
-	}
-	p, err := b.tell(from, identity.DeviceID(row.sealer), queue.NoticeDamaged, row.id, op.Now)
-	if err != nil || p == 0 {
-		return queue.Result{}, err
-	}
-	return queue.Result{Noticed: from.name}, nil
-}
-
-func (b *batch) keepAside(key, bytes []byte) error {
-	aside := b.tx.Bucket(bucketQuarantine)
-	if aside.Stats().KeyN >= quarantineRows {
-		oldest, _ := aside.Cursor().First()
-		if err := aside.Delete(oldest); err != nil {
-			return fmt.Errorf("failed to make room in quarantine: %w", err)
-		}
-	}
-	if err := aside.Put(key, append([]byte(nil), bytes...)); err != nil {
-		return fmt.Errorf("failed to set aside: %w", err)
-	}
-	return nil
+	return row, true, nil
 }

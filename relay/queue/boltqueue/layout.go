@@ -13,24 +13,25 @@ import (
 
 // The file has one bucket per kind of row. Numbers are big endian, so that the
 // order of keys is the order of time; every value below ends with a CRC-32C over
-// its key and what stands before it, except log, whose records carry their own.
+// its key and what stands before it, except in log, whose records carry their own.
 //
 //	format  -> formatText     exact
 //	epoch   -> 16             the store's epoch
 //	now     -> u64            the latest Expire
 //	desks      desk u32                -> reserved u64, name
 //	cursors    desk u32 | device 16    -> position, swept, until u64, dropped u8
-//	log        sequence u64            -> record (queue.AppendRecord)
-//	mail       desk u32 | position u64 -> slip: sequence u64, size u32, kind u8, id 16, sealer 16, sealer's desk u32
-//	ids        id 16 | desk u32        -> position, expires u64, digest 32, salt 16, tier u8, attended u8, hash 0|32
+//	log        sequence u64 | desk u32 | position u64 | size u32 | sealer's desk u32 | kind u8 | CRC-32C
+//	                                   -> record (queue.AppendRecord)
+//	ids        id 16 | desk u32        -> position, expires u64, digest 32, salt 16, sealer 16, sealer's desk u32,
+//	                                      tier u8, attended u8, hash 0|32
 //	ends       expires u64 | desk u32 | position u64 -> id 16
 //	waiting    id 16 | desk u32        -> tier u8, created, expires, position u64
 //	quarantine desk u32 | position u64 -> the damaged bytes
 //
 // Envelopes stand in log in the order of arrival, whoever they are for: a batch
-// writes one run of pages, whether it is for ten desks or ten thousand. mail is
-// the small index that turns the log into mailboxes. Identifiers are version 7
-// UUIDs, so ids, too, grows at one edge.
+// writes one run of pages, whether it is for ten desks or ten thousand. What
+// turns the log into mailboxes is in memory, and is made from the keys of log at
+// open. Identifiers are version 7 UUIDs, so ids, too, grows at one edge.
 const formatText = "schakel queue 1\n"
 
 var (
@@ -38,7 +39,6 @@ var (
 	bucketDesks      = []byte("desks")
 	bucketCursors    = []byte("cursors")
 	bucketLog        = []byte("log")
-	bucketMail       = []byte("mail")
 	bucketIDs        = []byte("ids")
 	bucketEnds       = []byte("ends")
 	bucketWaiting    = []byte("waiting")
@@ -50,8 +50,8 @@ var (
 )
 
 func allBuckets() [][]byte {
-	return [][]byte{bucketMeta, bucketDesks, bucketCursors, bucketLog, bucketMail,
-		bucketIDs, bucketEnds, bucketWaiting, bucketQuarantine}
+	return [][]byte{bucketMeta, bucketDesks, bucketCursors, bucketLog, bucketIDs,
+		bucketEnds, bucketWaiting, bucketQuarantine}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -84,21 +84,37 @@ type deskNumber uint32
 
 func (n deskNumber) key() []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 
-const mailKeySize = 4 + 8
+const logKeySize = 8 + 4 + 8 + 4 + 4 + 1 + sumSize
 
-func mailKey(n deskNumber, p queue.Position) []byte {
-	k := make([]byte, 0, mailKeySize)
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(k, uint32(n)), uint64(p))
+// logKey is the place of an entry of d in log.
+func logKey(n deskNumber, e *entry) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, logKeySize), e.sequence)
+	k = binary.BigEndian.AppendUint32(k, uint32(n))
+	k = binary.BigEndian.AppendUint64(k, uint64(e.position))
+	k = binary.BigEndian.AppendUint32(k, e.size)
+	k = binary.BigEndian.AppendUint32(k, uint32(e.sealerDesk))
+	return seal(nil, append(k, byte(e.kind)))
 }
 
-func parseMailKey(k []byte) (deskNumber, queue.Position, bool) {
-	if len(k) != mailKeySize {
-		return 0, 0, false
+func parseLogKey(k []byte) (deskNumber, entry, error) {
+	if len(k) != logKeySize {
+		return 0, entry{}, errRow
 	}
-	return deskNumber(binary.BigEndian.Uint32(k)), queue.Position(binary.BigEndian.Uint64(k[4:])), true
+	e := entry{
+		sequence:   binary.BigEndian.Uint64(k),
+		position:   queue.Position(binary.BigEndian.Uint64(k[12:])),
+		size:       binary.BigEndian.Uint32(k[20:]),
+		sealerDesk: deskNumber(binary.BigEndian.Uint32(k[24:])),
+		kind:       queue.Kind(k[28]),
+	}
+	_, err := unseal(nil, k, logKeySize-sumSize)
+	return deskNumber(binary.BigEndian.Uint32(k[8:])), e, err
 }
 
-func logKey(sequence uint64) []byte { return binary.BigEndian.AppendUint64(nil, sequence) }
+// asideKey is the place of a damaged record in quarantine.
+func asideKey(n deskNumber, p queue.Position) []byte {
+	return binary.BigEndian.AppendUint64(n.key(), uint64(p))
+}
 
 func cursorKey(n deskNumber, device identity.DeviceID) []byte {
 	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 20), uint32(n)), device[:]...)

@@ -34,7 +34,6 @@ func Open(config Config) (*Store, error) {
 	s := &Store{
 		config:   config,
 		log:      config.Log,
-		numbers:  make(map[identity.DeskID]deskNumber),
 		byName:   make(map[identity.DeskID]*desk),
 		byNumber: make(map[deskNumber]*desk),
 		shares:   make(map[identity.OrgID]*share),
@@ -63,10 +62,12 @@ func (s *Store) open() error {
 	if err := guard(func() error { return s.db.View(s.load) }); err != nil {
 		return err
 	}
-	for name, d := range s.byName {
-		s.numbers[name] = d.number
+	if len(s.strays) == 0 {
+		return nil
 	}
-	return nil
+	err = guard(func() error { return s.db.Update(s.mend) })
+	s.strays = nil
+	return err
 }
 
 // reopen looks at the whole structure of the file before bbolt does, because

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"slices"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -81,7 +82,7 @@ func (b *batch) store(op *queue.Put, to, from *desk) (queue.Result, error) {
 	}
 	row := known{
 		position: record.Position, expires: op.Expires, digest: op.Digest, salt: op.Salt,
-		tier: op.Tier, hash: op.AttendedHash,
+		sealer: op.Sealer, sealerDesk: from.number, tier: op.Tier, hash: op.AttendedHash,
 	}
 	key := idKey(op.ID, to.number)
 	value := row.append(b.s.rent(knownSize + 32 + sumSize))
@@ -97,28 +98,43 @@ func (b *batch) store(op *queue.Put, to, from *desk) (queue.Result, error) {
 	return queue.Result{Position: record.Position, Salt: op.Salt}, nil
 }
 
-// add writes a record into the log, the mailbox and the ends.
+// add writes a record into the log and the ends, and enters it into its mailbox.
 func (b *batch) add(to, from *desk, r *queue.Record) error {
 	b.s.sequence++
-	row := slip{sequence: b.s.sequence, size: uint32(len(r.Envelope)), kind: r.Kind, id: r.ID, sealer: r.Sealer}
+	e := entry{
+		position: r.Position, sequence: b.s.sequence, size: uint32(len(r.Envelope)),
+		kind: r.Kind, targets: to.remember(r.Targets),
+	}
 	if from != nil {
-		row.sealerDesk = from.number
+		e.sealerDesk = from.number
 	}
 	value := queue.AppendRecord(b.s.rent(queue.RecordSize(to.name, r)), to.name, r)
-	if err := b.log.Put(logKey(row.sequence), value); err != nil {
+	if err := b.log.Put(logKey(to.number, &e), value); err != nil {
 		return fmt.Errorf("failed to write record: %w", err)
 	}
-	key := mailKey(to.number, r.Position)
-	if err := b.mail.Put(key, seal(key, row.append(b.s.rent(slipSize+sumSize)))); err != nil {
-		return fmt.Errorf("failed to write slip: %w", err)
-	}
-	b.s.count(to, &row, 1)
-	key = endKey(r.Expires, to.number, r.Position)
+	key := endKey(r.Expires, to.number, r.Position)
 	value = append(b.s.rent(len(r.ID)+sumSize), r.ID[:]...)
 	if err := b.ends.Put(key, seal(key, value)); err != nil {
 		return fmt.Errorf("failed to write end: %w", err)
 	}
+	b.s.enter(to, e)
 	return nil
+}
+
+// remember returns targets for the memory of an entry: those of the record before
+// when they are the same, as they nearly always are, and nil when they are many,
+// so that a sender cannot fill the memory with lists.
+func (d *desk) remember(targets []identity.DeviceID) *[]identity.DeviceID {
+	const few = 8
+	if d.targets != nil && slices.Equal(*d.targets, targets) {
+		return d.targets
+	}
+	if len(targets) > few {
+		return nil
+	}
+	copied := slices.Clone(targets)
+	d.targets = &copied
+	return d.targets
 }
 
 func (b *batch) notice(op *queue.Notice) (queue.Result, error) {

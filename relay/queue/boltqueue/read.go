@@ -33,49 +33,54 @@ func (s *Store) Read(ctx context.Context, name identity.DeskID, after queue.Posi
 	if limit.Records < 1 || limit.Bytes < 1 {
 		return page, fmt.Errorf("%w: read limit %+v", queue.ErrInvalid, limit)
 	}
-	n, ok := s.numberOf(name)
-	if !ok {
+	number, entries, more := s.entriesAfter(name, after, limit.Records)
+	if len(entries) == 0 {
 		return page, s.usable()
 	}
 	err := s.view(ctx, func(tx *bolt.Tx) error {
-		readPage(tx, n, name, &page, limit)
+		log := tx.Bucket(bucketLog)
+		size := 0
+		for i := range entries {
+			record, err := queue.ParseRecord(log.Get(logKey(number, &entries[i])), name, entries[i].position)
+			if size += len(record.Envelope); i > 0 && size > limit.Bytes {
+				more = true
+				break
+			}
+			s.take(&page, &record, entries[i].position, err, name)
+		}
 		return nil
 	})
+	page.More = more
 	return page, err
 }
 
-func readPage(tx *bolt.Tx, n deskNumber, name identity.DeskID, page *queue.Page, limit queue.Limit) {
-	log, cursor := tx.Bucket(bucketLog), tx.Bucket(bucketMail).Cursor()
-	size := 0
-	for k, v := cursor.Seek(mailKey(n, page.Next+1)); k != nil; k, v = cursor.Next() {
-		found, p, ok := parseMailKey(k)
-		if !ok || found != n {
-			return
-		}
-		if len(page.Records)+len(page.Damaged) >= limit.Records || size >= limit.Bytes {
-			page.More = true
-			return
-		}
-		record, err := readRecord(log, k, v, name, p)
-		if err != nil {
-			page.Damaged = append(page.Damaged, queue.Damaged{Position: p, Reason: err.Error()})
-		} else if size += len(record.Envelope); size > limit.Bytes && len(page.Records) > 0 {
-			page.More = true
-			return
-		} else {
-			record.Envelope = bytes.Clone(record.Envelope)
-			page.Records = append(page.Records, record)
-		}
-		page.Next = p
+// entriesAfter copies what the mailbox says, up to the latest durable commit.
+func (s *Store) entriesAfter(name identity.DeskID, after queue.Position, limit int) (deskNumber, []entry, bool) {
+	committed := s.committed.Load()
+	s.index.RLock()
+	defer s.index.RUnlock()
+	d := s.byName[name]
+	if d == nil {
+		return 0, nil, false
 	}
+	list, more := d.mailbox.after(after, committed, limit)
+	return d.number, list, more
 }
 
-func readRecord(log *bolt.Bucket, k, v []byte, name identity.DeskID, p queue.Position) (queue.Record, error) {
-	row, err := parseSlip(k, v)
-	if err != nil {
-		return queue.Record{}, err
+// take adds a record to a page, or its damage, or neither when it was deleted
+// after the mailbox was looked at.
+func (s *Store) take(page *queue.Page, r *queue.Record, p queue.Position, damage error, name identity.DeskID) {
+	page.Next = p
+	if damage == nil {
+		r.Envelope = bytes.Clone(r.Envelope)
+		page.Records = append(page.Records, *r)
+		return
 	}
-	return queue.ParseRecord(log.Get(logKey(row.sequence)), name, p)
+	s.index.RLock()
+	defer s.index.RUnlock()
+	if s.byName[name].mailbox.at(p) != nil {
+		page.Damaged = append(page.Damaged, queue.Damaged{Position: p, Reason: damage.Error()})
+	}
 }
 
 // Cursor returns the durable place of a device.
@@ -146,4 +151,14 @@ func readWaiting(tx *bolt.Tx, k, v []byte) (queue.Unattended, bool) {
 	}
 	u.Tier, u.Created, u.Expires, u.Position = row.tier, row.created, row.expires, row.position
 	return u, true
+}
+
+func (s *Store) numberOf(name identity.DeskID) (deskNumber, bool) {
+	s.index.RLock()
+	defer s.index.RUnlock()
+	d := s.byName[name]
+	if d == nil {
+		return 0, false
+	}
+	return d.number, true
 }

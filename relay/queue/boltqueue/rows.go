@@ -9,76 +9,45 @@ import (
 	"schakel/relay/queue"
 )
 
-// slip is a row of mail: where the record stands, and enough about it to count
-// it, and to tell its sealer when the record itself is damaged.
-type slip struct {
-	sequence   uint64
-	size       uint32 // of the envelope
-	kind       queue.Kind
-	id         envelope.ID
+// known is a row of ids: what a second put of the same envelope is answered by,
+// what a token is compared with, and whom to tell when the record is damaged.
+type known struct {
+	position   queue.Position
+	expires    uint64
+	digest     [32]byte
+	salt       [16]byte
 	sealer     identity.DeviceID
 	sealerDesk deskNumber
+	tier       envelope.Tier
+	attended   bool
+	hash       []byte // 0 or 32 bytes
 }
 
-const slipSize = 8 + 4 + 1 + 16 + 16 + 4
-
-func (s *slip) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, s.sequence)
-	b = binary.BigEndian.AppendUint32(b, s.size)
-	b = append(b, byte(s.kind))
-	b = append(append(b, s.id[:]...), s.sealer[:]...)
-	return binary.BigEndian.AppendUint32(b, uint32(s.sealerDesk))
-}
-
-func parseSlip(key, value []byte) (slip, error) {
-	v, err := unseal(key, value, slipSize)
-	if err != nil || len(v) != slipSize {
-		return slip{}, fmt.Errorf("%w: slip", errRow)
-	}
-	return slip{
-		sequence:   binary.BigEndian.Uint64(v),
-		size:       binary.BigEndian.Uint32(v[8:]),
-		kind:       queue.Kind(v[12]),
-		id:         envelope.ID(v[13:29]),
-		sealer:     identity.DeviceID(v[29:45]),
-		sealerDesk: deskNumber(binary.BigEndian.Uint32(v[45:])),
-	}, nil
-}
-
-// known is a row of ids: what a second put of the same envelope is answered by,
-// and what a token is compared with.
-type known struct {
-	position queue.Position
-	expires  uint64
-	digest   [32]byte
-	salt     [16]byte
-	tier     envelope.Tier
-	attended bool
-	hash     []byte // 0 or 32 bytes
-}
-
-const knownSize = 8 + 8 + 32 + 16 + 1 + 1
+const knownSize = 8 + 8 + 32 + 16 + 16 + 4 + 1 + 1
 
 func (k *known) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(k.position))
 	b = binary.BigEndian.AppendUint64(b, k.expires)
-	b = append(append(b, k.digest[:]...), k.salt[:]...)
+	b = append(append(append(b, k.digest[:]...), k.salt[:]...), k.sealer[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(k.sealerDesk))
 	return append(append(b, byte(k.tier), flag(k.attended)), k.hash...)
 }
 
 func parseKnown(key, value []byte) (known, error) {
 	v, err := unseal(key, value, knownSize)
-	if err != nil || (len(v) != knownSize && len(v) != knownSize+32) || v[65] > 1 {
+	if err != nil || (len(v) != knownSize && len(v) != knownSize+32) || v[85] > 1 {
 		return known{}, fmt.Errorf("%w: id", errRow)
 	}
 	return known{
-		position: queue.Position(binary.BigEndian.Uint64(v)),
-		expires:  binary.BigEndian.Uint64(v[8:]),
-		digest:   [32]byte(v[16:48]),
-		salt:     [16]byte(v[48:64]),
-		tier:     envelope.Tier(v[64]),
-		attended: v[65] == 1,
-		hash:     v[66:],
+		position:   queue.Position(binary.BigEndian.Uint64(v)),
+		expires:    binary.BigEndian.Uint64(v[8:]),
+		digest:     [32]byte(v[16:48]),
+		salt:       [16]byte(v[48:64]),
+		sealer:     identity.DeviceID(v[64:80]),
+		sealerDesk: deskNumber(binary.BigEndian.Uint32(v[80:])),
+		tier:       envelope.Tier(v[84]),
+		attended:   v[85] == 1,
+		hash:       v[86:],
 	}, nil
 }
 
