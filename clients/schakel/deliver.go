@@ -360,6 +360,10 @@ func (s *session) keysAre(ctx context.Context, f wire.KeysAre) error {
 		}
 		if _, err := s.n.parsed.Add(recipient, hash); err != nil {
 			s.n.alarm(ctx, AlarmKeySwap, asked[i].Device.String(), "key-not-logged")
+			continue
+		}
+		if d, ok := dir.Device(asked[i].Device); ok {
+			s.n.stateNow(d.Desk)
 		}
 	}
 	s.n.poke()

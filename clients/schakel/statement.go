@@ -111,6 +111,36 @@ func (n *Node) stateLater(desk identity.DeskID) {
 	n.stating[desk] = n.now().Add(5*time.Second + rand.N(5*time.Second))
 }
 
+// stateAgain makes statements due to the desks that have not shown that they saw
+// the last one: it may have gone with a connection, or with the relay's store.
+func (n *Node) stateAgain(ctx context.Context) error {
+	return n.store.View(ctx, func(tx *store.Tx) error {
+		peers, err := tx.OpenPeers()
+		if err != nil {
+			return err
+		}
+		for _, p := range peers {
+			pending, err := tx.PendingStatuses(p.Desk, 1)
+			if err != nil {
+				return err
+			}
+			if len(pending) > 0 && p.Desk != n.dev.Desk {
+				n.stateSoon(p.Desk)
+			}
+		}
+		return nil
+	})
+}
+
+// stateNow makes postponed statements to a desk due: there are keys for it now.
+func (n *Node) stateNow(desk identity.DeskID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, due := n.stating[desk]; due {
+		n.stating[desk] = n.now()
+	}
+}
+
 // statement declares what this device has of a desk.
 func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement, error) {
 	number, err := tx.NextStatementNumber(desk)
