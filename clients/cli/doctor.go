@@ -96,7 +96,7 @@ func (a *app) checkDevice(ctx context.Context) []check {
 		return []check{store, {"status", failed, err.Error(), "see the daemon's log"}}
 	}
 	now := a.Now()
-	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkRegister(st), checkKeys(st, now),
+	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkKeys(st, now),
 		a.checkOutbox(ctx, s, now), a.checkAlarms(ctx, s), checkRefused(st)}
 }
 
@@ -140,6 +140,21 @@ func checkRelay(st schakel.Status) check {
 		why = "no answer yet"
 	}
 	return check{"relay", failed, st.Relay + ": " + why, "check the network, then telephone the operator of the relay"}
+}
+
+// clockSlack is how far two honest clocks may differ: a message from further ahead
+// is not accepted.
+const clockSlack = 2 * time.Minute
+
+func checkClock(st schakel.Status) check {
+	evidence := fmt.Sprintf("the relay's is %s ahead of this one", st.ClockAhead)
+	switch {
+	case !st.Connected:
+		return check{"clock", skipped, "no relay to compare with", ""}
+	case st.ClockAhead.Abs() > clockSlack:
+		return check{"clock", warning, evidence, "compare this machine's clock with a telephone; if it is right, tell the operator of the relay"}
+	}
+	return check{"clock", passed, evidence, ""}
 }
 
 func checkRegister(st schakel.Status) check {

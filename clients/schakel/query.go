@@ -200,7 +200,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	var epoch [16]byte
 	if session != nil {
-		epoch = session.ready.StoreEpoch
+		epoch, st.ClockAhead = session.ready.StoreEpoch, session.ahead
 	}
 	return st, n.store.View(ctx, func(tx *store.Tx) error { return n.counts(tx, &st, epoch) })
 }

@@ -29,6 +29,7 @@ type session struct {
 	n     *Node
 	conn  *wire.Conn
 	ready wire.Ready
+	ahead time.Duration // the relay's clock less ours, at login
 
 	// read's own
 	syncing  bool         // an answer to Fetch is on its way
@@ -108,6 +109,7 @@ func (s *session) login(ctx context.Context) error {
 	if s.ready, ok = f.(wire.Ready); !ok {
 		return fmt.Errorf("%w: no ready", wire.ErrFrame)
 	}
+	s.ahead = time.Unix(int64(s.ready.Now), 0).Sub(s.n.now()).Truncate(time.Second)
 	return nil
 }
 

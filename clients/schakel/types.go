@@ -155,6 +155,7 @@ type Status struct {
 	Unread          int               `json:"unread"`
 	ToAcknowledge   int               `json:"toAcknowledge"`
 	KeysUntil       time.Time         `json:"keysUntil"`
+	ClockAhead      time.Duration     `json:"clockAhead"` // the relay's clock less ours at login, in nanoseconds; believed by nobody
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
