@@ -19,14 +19,16 @@ func (b *batch) ack(op *queue.Ack) (queue.Result, error) {
 	case d == nil || op.Position > d.last:
 		return refuse(queue.ErrAhead)
 	}
-	place, err := d.deviceOf(op.Device)
+	place, err := b.s.deviceOf(d, op.Device)
 	switch {
 	case err != nil:
 		return refuse(err)
 	case place.dropped:
 		return refuse(queue.ErrDropped)
 	case op.Position > place.cursor:
+		b.s.index.Lock()
 		place.cursor = op.Position
+		b.s.index.Unlock()
 		b.moved(place)
 	}
 	return queue.Result{}, nil
@@ -40,12 +42,14 @@ func (b *batch) dropDevice(op *queue.DropDevice) (queue.Result, error) {
 	if err != nil {
 		return refuse(err)
 	}
-	place, err := d.deviceOf(op.Device)
+	place, err := b.s.deviceOf(d, op.Device)
 	if err != nil {
 		return refuse(err)
 	}
 	if !place.dropped {
+		b.s.index.Lock()
 		place.dropped, place.until = true, d.last
+		b.s.index.Unlock()
 		b.moved(place)
 	}
 	return queue.Result{}, nil

@@ -65,8 +65,8 @@ type Store struct {
 	// committed is the sequence of the latest durable record: readers pass over
 	// entries beyond it.
 	committed atomic.Uint64
-	// index guards byName, byNumber and the mailboxes for readers. The writer
-	// takes it to change them, and may read without.
+	// index guards byName, byNumber, and what readers look at of each desk. The
+	// writer takes it to change them, and may read without.
 	index    sync.RWMutex
 	byName   map[identity.DeskID]*desk
 	byNumber map[deskNumber]*desk
@@ -77,8 +77,12 @@ type Store struct {
 	sequence uint64     // of the latest record in log
 	shares   map[identity.OrgID]*share
 	behind   map[*device]struct{} // devices whose sweep has not reached its goal
-	arena    []byte               // memory for the rows of one batch, used again
-	strays   []stray              // found at open
+	// moves is the number of rows in the bucket of that name, and unsettled the
+	// devices in them.
+	moves     uint64
+	unsettled map[*device]struct{}
+	arena     []byte  // memory for the rows of one batch, used again
+	strays    []stray // found at open
 }
 
 var _ queue.Store = (*Store)(nil)

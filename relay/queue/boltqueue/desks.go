@@ -8,8 +8,8 @@ import (
 	"schakel/relay/queue"
 )
 
-// desk is a mailbox in memory. Only Commit touches it, except for what stands
-// first and in it, which readers look at under Store.index.
+// desk is a mailbox in memory. Readers look at mailbox, last, and the cursors of
+// the devices under Store.index; the rest is the writer's.
 type desk struct {
 	number   deskNumber
 	name     identity.DeskID
@@ -106,7 +106,7 @@ func (s *Store) count(d *desk, e *entry, sign int) {
 }
 
 // deviceOf returns the place of a device, and makes it at zero when it is new.
-func (d *desk) deviceOf(id identity.DeviceID) (*device, error) {
+func (s *Store) deviceOf(d *desk, id identity.DeviceID) (*device, error) {
 	if place := d.devices[id]; place != nil {
 		return place, nil
 	}
@@ -114,35 +114,20 @@ func (d *desk) deviceOf(id identity.DeviceID) (*device, error) {
 		return nil, queue.ErrFullDevices
 	}
 	place := &device{desk: d, id: id}
+	s.index.Lock()
+	defer s.index.Unlock()
 	d.devices[id] = place
 	return place, nil
 }
 
-// next gives the next position of d.
+// next returns the next position of d, which is given once an entry has it.
 func (b *batch) next(d *desk) queue.Position {
-	d.last++
-	if d.last > d.reserved {
-		d.reserved = d.last + reserveStep
+	p := d.last + 1
+	if p > d.reserved {
+		d.reserved = p + reserveStep
 		b.dirtyDesks[d] = struct{}{}
 	}
-	return d.last
-}
-
-// flush writes the desks and cursors that the batch changed, each once.
-func (b *batch) flush() error {
-	desks, cursors := b.tx.Bucket(bucketDesks), b.tx.Bucket(bucketCursors)
-	for d := range b.dirtyDesks {
-		if err := desks.Put(d.number.key(), d.row()); err != nil {
-			return fmt.Errorf("failed to write desk: %w", err)
-		}
-	}
-	for d := range b.dirtyDevices {
-		key := cursorKey(d.desk.number, d.id)
-		if err := cursors.Put(key, seal(key, d.append(nil))); err != nil {
-			return fmt.Errorf("failed to write cursor: %w", err)
-		}
-	}
-	return nil
+	return p
 }
 
 func (d *desk) row() []byte {

@@ -1,21 +1,21 @@
 package boltqueue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
-// end is one row of ends that is due.
-type end struct {
-	key  []byte
-	desk *desk
-	at   queue.Position
-	id   envelope.ID
-	bad  bool // the row itself is damaged
+// due is a row of ends whose time has come.
+type due struct {
+	end
+	key []byte
+	err error // the row is damaged
 }
 
 func (b *batch) expire(op *queue.Expire) (queue.Result, error) {
@@ -30,15 +30,16 @@ func (b *batch) expire(op *queue.Expire) (queue.Result, error) {
 		}
 	}
 	var result queue.Result
-	for _, e := range b.due(op) {
-		if err := b.ends.Delete(e.key); err != nil {
+	for _, row := range b.due(op) {
+		if err := b.ends.Delete(row.key); err != nil {
 			return queue.Result{}, fmt.Errorf("failed to delete end: %w", err)
 		}
-		if e.bad || e.desk == nil {
-			b.s.log.Error("row of ends is damaged")
+		d := b.s.byNumber[row.desk]
+		if row.err != nil || d == nil {
+			b.s.log.Error("row of ends is damaged", "error", row.err)
 			continue
 		}
-		expired, reported, err := b.finish(&e, op.Now)
+		expired, reported, err := b.finish(d, &row.end, op.Now)
 		if err != nil {
 			return queue.Result{}, err
 		}
@@ -51,46 +52,39 @@ func (b *batch) expire(op *queue.Expire) (queue.Result, error) {
 
 // due collects before anything is deleted, because a bbolt cursor loses its
 // place when its bucket changes.
-func (b *batch) due(op *queue.Expire) []end {
-	var ends []end
+func (b *batch) due(op *queue.Expire) []due {
+	var list []due
+	latest := endKey(op.Now, math.MaxUint64)
 	cursor := b.ends.Cursor()
-	for k, v := cursor.First(); k != nil && len(ends) < op.Max; k, v = cursor.Next() {
-		expires, n, p, ok := parseEndKey(k)
-		if ok && expires > op.Now {
-			break
-		}
-		e := end{key: append([]byte(nil), k...), desk: b.s.byNumber[n], at: p}
-		id, err := unseal(k, v, len(e.id))
-		if e.bad = !ok || err != nil; !e.bad {
-			e.id = envelope.ID(id)
-		}
-		ends = append(ends, e)
+	for k, v := cursor.First(); k != nil && len(list) < op.Max && bytes.Compare(k, latest) <= 0; k, v = cursor.Next() {
+		row, err := parseEnd(k, v)
+		list = append(list, due{end: row, key: bytes.Clone(k), err: err})
 	}
-	return ends
+	return list
 }
 
 // finish ends one envelope or notice. reported is false when nothing of it was
 // left to report: a notice that was read long ago.
-func (b *batch) finish(e *end, now uint64) (expired queue.Expired, reported bool, err error) {
-	expired = queue.Expired{Ref: queue.Ref{Desk: e.desk.name, ID: e.id}, Position: e.at, Delivered: true}
-	row, was, err := b.forget(e.desk, e.id, e.at)
+func (b *batch) finish(d *desk, e *end, now uint64) (expired queue.Expired, reported bool, err error) {
+	expired = queue.Expired{Ref: queue.Ref{Desk: d.name, ID: e.id}, Position: e.position, Delivered: true}
+	row, was, err := b.forget(d, e.id, e.position)
 	if err != nil {
 		return expired, false, err
 	}
 	expired.Tier = row.tier
-	stored := e.desk.mailbox.at(e.at)
+	stored := d.mailbox.at(e.position)
 	if stored == nil {
 		return expired, was, nil
 	}
 	var from *desk
 	if stored.kind == queue.KindEnvelope {
-		expired.Delivered = e.desk.delivered(b.targetsOf(e.desk, stored), e.at)
-		expired.Sealer, from = b.sealerOf(e.desk, stored, &row)
+		expired.Delivered = d.delivered(b.targetsOf(d, stored), e.position)
+		expired.Sealer, from = b.sealerOf(d, stored, &row)
 	}
 	if from != nil {
 		expired.SealerDesk = from.name
 	}
-	if err := b.remove(e.desk, e.at); err != nil {
+	if err := b.remove(d, e.position); err != nil {
 		return expired, true, err
 	}
 	if from != nil && !expired.Delivered {

@@ -20,11 +20,12 @@ import (
 //	now     -> u64            the latest Expire
 //	desks      desk u32                -> reserved u64, name
 //	cursors    desk u32 | device 16    -> position, swept, until u64, dropped u8
+//	moves      number u64              -> up to moveDevices times: desk u32, device 16, position
 //	log        sequence u64 | desk u32 | position u64 | size u32 | sealer's desk u32 | kind u8 | CRC-32C
 //	                                   -> record (queue.AppendRecord)
 //	ids        id 16 | desk u32        -> position, expires u64, digest 32, salt 16, sealer 16, sealer's desk u32,
 //	                                      tier u8, attended u8, hash 0|32
-//	ends       expires u64 | desk u32 | position u64 -> id 16
+//	ends       expires u64 | sequence u64 -> desk u32, position u64, id 16
 //	waiting    id 16 | desk u32        -> tier u8, created, expires, position u64
 //	quarantine desk u32 | position u64 -> the damaged bytes
 //
@@ -38,6 +39,7 @@ var (
 	bucketMeta       = []byte("meta")
 	bucketDesks      = []byte("desks")
 	bucketCursors    = []byte("cursors")
+	bucketMoves      = []byte("moves")
 	bucketLog        = []byte("log")
 	bucketIDs        = []byte("ids")
 	bucketEnds       = []byte("ends")
@@ -50,7 +52,7 @@ var (
 )
 
 func allBuckets() [][]byte {
-	return [][]byte{bucketMeta, bucketDesks, bucketCursors, bucketLog, bucketIDs,
+	return [][]byte{bucketMeta, bucketDesks, bucketCursors, bucketMoves, bucketLog, bucketIDs,
 		bucketEnds, bucketWaiting, bucketQuarantine}
 }
 
@@ -131,15 +133,7 @@ func parseIDKey(k []byte) (envelope.ID, deskNumber, bool) {
 	return envelope.ID(k[:16]), deskNumber(binary.BigEndian.Uint32(k[16:])), true
 }
 
-func endKey(expires uint64, n deskNumber, p queue.Position) []byte {
-	k := binary.BigEndian.AppendUint64(make([]byte, 0, 20), expires)
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(k, uint32(n)), uint64(p))
-}
-
-func parseEndKey(k []byte) (expires uint64, n deskNumber, p queue.Position, ok bool) {
-	if len(k) != 20 {
-		return 0, 0, 0, false
-	}
-	return binary.BigEndian.Uint64(k), deskNumber(binary.BigEndian.Uint32(k[8:])),
-		queue.Position(binary.BigEndian.Uint64(k[12:])), true
+func endKey(expires, sequence uint64) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), expires)
+	return binary.BigEndian.AppendUint64(k, sequence)
 }

@@ -25,6 +25,9 @@ func (s *Store) load(tx *bolt.Tx) error {
 	if err := tx.Bucket(bucketCursors).ForEach(s.loadCursor); err != nil {
 		return err
 	}
+	if err := s.loadMoves(tx); err != nil {
+		return err
+	}
 	s.loadLog(tx.Bucket(bucketLog))
 	return s.loadMeta(tx)
 }
@@ -76,11 +79,12 @@ func (s *Store) loadLog(log *bolt.Bucket) {
 
 // enter puts an entry into its mailbox.
 func (s *Store) enter(d *desk, e entry) {
-	s.index.Lock()
-	d.mailbox.add(e)
-	s.index.Unlock()
-	d.last, d.reserved = max(d.last, e.position), max(d.reserved, e.position)
 	s.count(d, &e, 1)
+	d.reserved = max(d.reserved, e.position)
+	s.index.Lock()
+	defer s.index.Unlock()
+	d.mailbox.add(e)
+	d.last = max(d.last, e.position)
 }
 
 // stray is a row of log whose key is damaged. The record itself says where it

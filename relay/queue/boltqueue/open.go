@@ -32,12 +32,13 @@ func Open(config Config) (*Store, error) {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		config:   config,
-		log:      config.Log,
-		byName:   make(map[identity.DeskID]*desk),
-		byNumber: make(map[deskNumber]*desk),
-		shares:   make(map[identity.OrgID]*share),
-		behind:   make(map[*device]struct{}),
+		config:    config,
+		log:       config.Log,
+		byName:    make(map[identity.DeskID]*desk),
+		byNumber:  make(map[deskNumber]*desk),
+		shares:    make(map[identity.OrgID]*share),
+		behind:    make(map[*device]struct{}),
+		unsettled: make(map[*device]struct{}),
 	}
 	if err := s.open(); err != nil {
 		if s.file != nil {

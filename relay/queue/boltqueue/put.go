@@ -112,9 +112,8 @@ func (b *batch) add(to, from *desk, r *queue.Record) error {
 	if err := b.log.Put(logKey(to.number, &e), value); err != nil {
 		return fmt.Errorf("failed to write record: %w", err)
 	}
-	key := endKey(r.Expires, to.number, r.Position)
-	value = append(b.s.rent(len(r.ID)+sumSize), r.ID[:]...)
-	if err := b.ends.Put(key, seal(key, value)); err != nil {
+	key, row := endKey(r.Expires, e.sequence), end{desk: to.number, position: r.Position, id: r.ID}
+	if err := b.ends.Put(key, seal(key, row.append(b.s.rent(endSize+sumSize)))); err != nil {
 		return fmt.Errorf("failed to write end: %w", err)
 	}
 	b.s.enter(to, e)

@@ -59,12 +59,8 @@ func (b *batch) replace(d *desk, op *queue.Quarantine) (queue.Result, error) {
 func (b *batch) idAt(d *desk, p queue.Position) (envelope.ID, bool) {
 	cursor := b.ends.Cursor()
 	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
-		if _, n, at, ok := parseEndKey(k); !ok || n != d.number || at != p {
-			continue
-		}
-		id, err := unseal(k, v, len(envelope.ID{}))
-		if err == nil {
-			return envelope.ID(id), true
+		if row, err := parseEnd(k, v); err == nil && row.desk == d.number && row.position == p {
+			return row.id, true
 		}
 	}
 	return envelope.ID{}, false

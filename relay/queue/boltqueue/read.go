@@ -83,29 +83,21 @@ func (s *Store) take(page *queue.Page, r *queue.Record, p queue.Position, damage
 	}
 }
 
-// Cursor returns the durable place of a device.
-func (s *Store) Cursor(ctx context.Context, name identity.DeskID, id identity.DeviceID) (queue.Cursor, error) {
+// Cursor returns the place of a device, which may be durable only a moment later:
+// after a crash in between the device reads a little again.
+func (s *Store) Cursor(_ context.Context, name identity.DeskID, id identity.DeviceID) (queue.Cursor, error) {
+	s.index.RLock()
+	defer s.index.RUnlock()
 	var c queue.Cursor
-	n, ok := s.numberOf(name)
-	if !ok {
+	d := s.byName[name]
+	if d == nil {
 		return c, s.usable()
 	}
-	err := s.view(ctx, func(tx *bolt.Tx) error {
-		if row, err := unseal(n.key(), tx.Bucket(bucketDesks).Get(n.key()), 8); err == nil {
-			c.Last = parseReserved(row)
-		}
-		key := cursorKey(n, id)
-		if value := tx.Bucket(bucketCursors).Get(key); value != nil {
-			place, err := parseCursor(key, value)
-			if err != nil {
-				s.log.Error("cursor is damaged, its device will read again", "device", id)
-				return nil
-			}
-			c.Position, c.Dropped = place.cursor, place.dropped
-		}
-		return nil
-	})
-	return c, err
+	c.Last = d.last
+	if place := d.devices[id]; place != nil {
+		c.Position, c.Dropped = place.cursor, place.dropped
+	}
+	return c, s.usable()
 }
 
 // Waiting lists from the waiting rows. One that is damaged but whose envelope is

@@ -80,6 +80,32 @@ func parseCursor(key, value []byte) (device, error) {
 	}, nil
 }
 
+// end is a row of ends.
+type end struct {
+	desk     deskNumber
+	position queue.Position
+	id       envelope.ID
+}
+
+const endSize = 4 + 8 + 16
+
+func (e *end) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(e.desk))
+	return append(binary.BigEndian.AppendUint64(b, uint64(e.position)), e.id[:]...)
+}
+
+func parseEnd(key, value []byte) (end, error) {
+	v, err := unseal(key, value, endSize)
+	if err != nil || len(v) != endSize {
+		return end{}, fmt.Errorf("%w: end", errRow)
+	}
+	return end{
+		desk:     deskNumber(binary.BigEndian.Uint32(v)),
+		position: queue.Position(binary.BigEndian.Uint64(v[4:])),
+		id:       envelope.ID(v[12:]),
+	}, nil
+}
+
 // unattended is a row of waiting.
 type unattended struct {
 	tier             envelope.Tier

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"fmt"
 	"slices"
 
 	"schakel/crypto/identity"
@@ -163,6 +164,35 @@ func checkCursors(w *world) {
 	}
 	if n := len(w.read(wacht, at[2])); n != 2 {
 		w.fail("%d records after the cursor, want 2", n)
+	}
+}
+
+// checkManyDesks moves the cursors of many desks in each of many batches.
+func checkManyDesks(w *world) {
+	const desks, rounds = 40, 150
+	name := func(i int) identity.DeskID { return identity.DeskID(fmt.Sprintf("org-%d/desk", i)) }
+	var at [desks]queue.Position
+	for round := range rounds {
+		var puts, acks []queue.Op
+		for i := range desks {
+			puts = append(puts, newPut(name(i), uint64(round*desks+i+1), 1, 64))
+		}
+		for i, r := range w.do(puts...) {
+			at[i] = r.Position
+			acks = append(acks, &queue.Ack{Desk: name(i), Device: device(name(i), 1), Position: at[i]})
+		}
+		w.do(acks[:desks-round%desks]...)
+		if round%40 == 39 {
+			w.reopen()
+		}
+	}
+	for i := range desks {
+		left := w.read(name(i), 0)
+		if c := w.cursor(name(i), 1); len(left) > 0 && left[0].Position <= c.Position || len(left) == 0 && c.Position != at[i] {
+			w.fail("cursor of desk %d is %+v, its last position %d", i, c, at[i])
+		}
+		w.ack(name(i), 1, at[i])
+		w.holds(name(i))
 	}
 }
 

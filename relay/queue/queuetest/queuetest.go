@@ -44,6 +44,7 @@ func Checks() []Check {
 		{"pages", checkPages},
 		{"isolation", checkIsolation},
 		{"cursors", checkCursors},
+		{"cursors of many desks", checkManyDesks},
 		{"deletion by all devices", checkDeletion},
 		{"dropped devices", checkDropDevice},
 		{"dropped before anyone read", checkDroppedUnread},
