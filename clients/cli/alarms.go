@@ -9,10 +9,27 @@ import (
 )
 
 func (a *app) alarmsCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "alarms", Short: "Show what somebody must act on, oldest first",
-		Args: arguments(),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return a.alarms(c.Context()) },
+	}
+	c.AddCommand(a.alarmsClearCommand())
+	return c
+}
+
+func (a *app) alarmsClearCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "clear KIND SUBJECT", Short: "Put away an alarm that somebody has dealt with",
+		Long: "Puts away an alarm after somebody did what it asks. Where its cause is still there, it comes\n" +
+			"back. The evidence stays in quarantine and in the audit log.",
+		Example: `  schakel alarms clear bericht-aangetast 019ab2c0-6004-7b00-8a00-000000000004`,
+		Args:    arguments("KIND", "SUBJECT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), false, func(s *session) error {
+				return s.ClearAlarm(c.Context(), schakel.AlarmKind(args[0]), args[1])
+			})
+		},
 	}
 }
 

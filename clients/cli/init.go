@@ -61,20 +61,26 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err != nil {
 		return err
 	}
-	if kept {
-		a.sayf("kept: the store and the keys in %s", a.settings.get("home"))
-	} else {
-		a.sayf("made: the store and the keys in %s", a.settings.get("home"))
-	}
+	a.sayMade(kept)
 	path := f.out
 	if path == "" {
 		path = filepath.Join(a.settings.get("home"), "request.txt")
 	}
-	return a.leaveRequest(path, request)
+	return a.leave(path, request,
+		"next: send the request to the root holders; they answer with an invitation, and read its",
+		"      fingerprint out by telephone. Then: schakel join INVITATION --fingerprint \"...\"")
 }
 
-// leaveRequest writes the request where it is not there already.
-func (a *app) leaveRequest(path string, request []byte) error {
+func (a *app) sayMade(kept bool) {
+	verb := "made"
+	if kept {
+		verb = "kept"
+	}
+	a.sayf("%s: the store and the keys in %s", verb, a.settings.get("home"))
+}
+
+// leave writes a request where it is not there already, and says what comes next.
+func (a *app) leave(path string, request []byte, next ...string) error {
 	there, err := os.ReadFile(path)
 	switch {
 	case err == nil && bytes.Equal(there, request):
@@ -87,8 +93,9 @@ func (a *app) leaveRequest(path string, request []byte) error {
 		if err := os.WriteFile(path, request, 0o644); err != nil {
 			return fmt.Errorf("failed to write the request: %w", err)
 		}
-		a.sayf("next: send the request to the root holders; they answer with an invitation, and read its")
-		a.sayf("      fingerprint out by telephone. Then: schakel join INVITATION --fingerprint \"...\"")
+	}
+	for _, line := range next {
+		a.sayf("%s", line)
 	}
 	a.printf("%s\n", path)
 	return nil

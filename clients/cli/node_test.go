@@ -19,6 +19,7 @@ type scripted struct {
 	alarms                      []schakel.Alarm
 	drafts                      []schakel.Draft
 	acks                        []schakel.Acknowledgement
+	cleared                     []string
 }
 
 const (
@@ -104,6 +105,13 @@ func (n *scripted) Persons(context.Context) ([]schakel.Person, error) {
 func (n *scripted) AddPerson(_ context.Context, p schakel.Person, _ string) (schakel.Person, error) {
 	p.ID = identity.PersonID{8}
 	return p, n.personErr
+}
+
+func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
+
+func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
+	n.cleared = append(n.cleared, string(kind)+" "+subject)
+	return nil
 }
 
 // refusal is what the protocol answers to BuZa writing to somebody else than the

@@ -65,6 +65,18 @@ func (c *Client) AddPerson(ctx context.Context, p schakel.Person, pin string) (s
 	return ask[schakel.Person](ctx, c, "POST", "/v1/persons", newPerson{Person: p, PIN: pin})
 }
 
+// Vouch implements People.
+func (c *Client) Vouch(ctx context.Context, request []byte) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/devices", newDevice{Request: request})
+	return err
+}
+
+// ClearAlarm implements Watch.
+func (c *Client) ClearAlarm(ctx context.Context, kind schakel.AlarmKind, subject string) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/alarms/clearance", clearance{Kind: kind, Subject: subject})
+	return err
+}
+
 // List implements Reader.
 func (c *Client) List(ctx context.Context, f schakel.Filter) ([]schakel.Summary, error) {
 	q := url.Values{}

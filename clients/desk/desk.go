@@ -54,13 +54,16 @@ type Follower interface {
 type Watch interface {
 	Status(ctx context.Context) (schakel.Status, error)
 	Alarms(ctx context.Context) ([]schakel.Alarm, error)
+	ClearAlarm(ctx context.Context, kind schakel.AlarmKind, subject string) error
 }
 
-// People knows who there is: the desks of the register, the persons of this desk.
+// People knows who there is, and lets in who belongs here: the desks of the
+// register, the persons and the further devices of this one.
 type People interface {
 	Directory(ctx context.Context) ([]schakel.Desk, error)
 	Persons(ctx context.Context) ([]schakel.Person, error)
 	AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error)
+	Vouch(ctx context.Context, request []byte) error
 }
 
 // Node is all of it: what a device of the chain can do.

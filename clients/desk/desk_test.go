@@ -100,6 +100,11 @@ func (n *node) AddPerson(_ context.Context, p schakel.Person, pin string) (schak
 	return p, n.note(p, pin)
 }
 
+func (n *node) Vouch(_ context.Context, request []byte) error { return n.note(request) }
+func (n *node) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
+	return n.note(kind, subject)
+}
+
 // start serves n and returns a client and the path of the socket.
 func start(t *testing.T, n desk.Node) (*desk.Client, string) {
 	t.Helper()
@@ -145,6 +150,8 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"alarms":     func() (any, error) { return n.Alarms(ctx) },
 		"directory":  func() (any, error) { return n.Directory(ctx) },
 		"persons":    func() (any, error) { return n.Persons(ctx) },
+		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
+		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
 	}
 }
@@ -174,9 +181,9 @@ func TestClientIsTheNode(t *testing.T) {
 }
 
 func sentinels() []error {
-	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoDevice,
+	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoKeys, schakel.ErrNoDevice,
 		schakel.ErrPersonNeeded, schakel.ErrUnknownPerson, schakel.ErrPIN, schakel.ErrNotEnrolled, schakel.ErrEnrolled, schakel.ErrFingerprint,
-		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck,
+		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNoOrgKey,
 		message.ErrFormat, identity.ErrInvalid}
 }
 

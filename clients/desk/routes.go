@@ -130,6 +130,33 @@ func (s *Service) sendTest(r *http.Request) (struct{}, error) {
 	return struct{}{}, s.node.SendTest(r.Context(), in.To)
 }
 
+// newDevice is the request of a further device.
+type newDevice struct {
+	Request []byte `json:"request"`
+}
+
+func (s *Service) vouch(r *http.Request) (struct{}, error) {
+	in, err := decode[newDevice](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.node.Vouch(r.Context(), in.Request)
+}
+
+// clearance names the alarm that somebody has dealt with.
+type clearance struct {
+	Kind    schakel.AlarmKind `json:"kind"`
+	Subject string            `json:"subject"`
+}
+
+func (s *Service) clearAlarm(r *http.Request) (struct{}, error) {
+	in, err := decode[clearance](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.node.ClearAlarm(r.Context(), in.Kind, in.Subject)
+}
+
 // events streams events as server-sent events (WHATWG HTML, 9.2), with a comment
 // line now and then so that a reader that went away is noticed.
 func (s *Service) events(w http.ResponseWriter, r *http.Request) {

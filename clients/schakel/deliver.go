@@ -36,9 +36,6 @@ const (
 	settingSent = "sent/"
 )
 
-// errNoKeys says that a delivery must wait for public keys that the relay has.
-var errNoKeys = errors.New("public keys not here yet")
-
 // makeDeliveries makes every delivery that is due: of messages just signed, and
 // again of those whose envelope expired, was refused, or was sealed for devices
 // and epochs that are gone. It reports whether more is due.
@@ -59,7 +56,7 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			ok, err := n.deliver(tx, r)
-			if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
 				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
 				continue
 			}
@@ -141,7 +138,7 @@ func (n *Node) mine(m message.Message) bool {
 // own and in the place of all earlier ones of the same message.
 func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
 	targets, err := n.targets(desk)
-	if errors.Is(err, errNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+	if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
 		return false, nil // upkeep tries again, and alarms when it takes too long; other desks do not wait for it
 	}
 	if err != nil {
@@ -255,7 +252,7 @@ func (n *Node) targets(desk identity.DeskID) ([]seal.Target, error) {
 	for _, r := range refs {
 		key := n.parsed.Get(r.epoch.Hash)
 		if key == nil {
-			return nil, fmt.Errorf("%w: desk %s", errNoKeys, desk)
+			return nil, fmt.Errorf("%w: desk %s", ErrNoKeys, desk)
 		}
 		out = append(out, seal.Target{Device: r.device, Epoch: r.epoch.Number, Recipient: key})
 	}

@@ -9,6 +9,7 @@ var (
 	ErrUnknownDesk   = errors.New("desk is not in the register")
 	ErrLane          = errors.New("these desks may not write to each other")
 	ErrNoEpoch       = errors.New("no device of the desk has a key for now; telephone the desk")
+	ErrNoKeys        = errors.New("the desk's public keys are not here yet; they come with a connection to the relay")
 	ErrNoDevice      = errors.New("the desk has no active device; telephone the desk")
 	ErrPersonNeeded  = errors.New("a named person must sign this")
 	ErrUnknownPerson = errors.New("no such person on this device")
