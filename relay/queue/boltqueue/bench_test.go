@@ -43,12 +43,7 @@ func openBench(b *testing.B, kind string) queue.Store {
 	if kind == "bare" {
 		return openBare(b, path)
 	}
-	store, err := boltqueue.Open(boltqueue.Config{Path: path, Quota: queue.Quota{
-		DeskRecords: 1 << 30, DeskBytes: 1 << 50, SealerRecords: 1 << 30, SealerBytes: 1 << 50}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return store
+	return openLarge(b, path)
 }
 
 const inFlight = 512
@@ -169,4 +164,86 @@ func seeded(i int) *rand.ChaCha8 {
 	var seed [32]byte
 	binary.BigEndian.PutUint64(seed[:], uint64(i))
 	return rand.NewChaCha8(seed)
+}
+
+// BenchmarkBacklog fills a store with waiting envelopes, opens it again, reads it
+// all and acknowledges it all. The figures are per envelope, except for opening.
+//
+//	go test -run - -bench Backlog -benchtime 1x ./relay/queue/boltqueue
+func BenchmarkBacklog(b *testing.B) {
+	for _, waiting := range []int{50_000, 1_000_000} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			for b.Loop() {
+				backlog(b, waiting)
+			}
+		})
+	}
+}
+
+func backlog(b *testing.B, waiting int) {
+	const desks, slice = 1000, 1000
+	path := filepath.Join(b.TempDir(), "queue.db")
+	store := openLarge(b, path)
+	per := func(name string, began time.Time) {
+		b.ReportMetric(float64(time.Since(began).Microseconds())/float64(waiting), name+"-µs/msg")
+	}
+	began := time.Now()
+	for i := 0; i < waiting; i += slice {
+		var ops []queue.Op
+		for n := range slice {
+			ops = append(ops, benchPut(i+n, desks, 1<<10))
+		}
+		commitAll(b, store, ops)
+	}
+	per("fill", began)
+	store.Close()
+	began = time.Now()
+	store = openLarge(b, path)
+	b.ReportMetric(time.Since(began).Seconds()*1000, "open-ms")
+	began = time.Now()
+	var acks []queue.Op
+	for i := range desks {
+		acks = append(acks, readAndAck(b, store, benchPut(i, desks, 1)))
+	}
+	per("read", began)
+	began = time.Now()
+	commitAll(b, store, acks)
+	for range waiting / 4096 {
+		commitAll(b, store, []queue.Op{&queue.Expire{Now: 1, Max: 1}}) // the rest of the sweep rides along
+	}
+	per("sweep", began)
+	store.Close()
+}
+
+func openLarge(b *testing.B, path string) queue.Store {
+	store, err := boltqueue.Open(boltqueue.Config{Path: path, Quota: queue.Quota{
+		DeskRecords: 1 << 30, DeskBytes: 1 << 50, SealerRecords: 1 << 30, SealerBytes: 1 << 50}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return store
+}
+
+func commitAll(b *testing.B, store queue.Store, ops []queue.Op) {
+	results, err := store.Commit(context.Background(), ops)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			b.Fatal(r.Err)
+		}
+	}
+}
+
+func readAndAck(b *testing.B, store queue.Store, like *queue.Put) queue.Op {
+	var at queue.Position
+	for more := true; more; {
+		page, err := store.Read(context.Background(), like.Desk, at, queue.Limit{Records: 256, Bytes: 1 << 20})
+		if err != nil || len(page.Damaged) > 0 {
+			b.Fatal(page.Damaged, err)
+		}
+		at, more = page.Next, page.More
+	}
+	return &queue.Ack{Desk: like.Desk, Device: like.Targets[0], Position: at}
 }
