@@ -44,6 +44,7 @@ type inspection struct {
 	pageSize int64
 	pages    uint64 // the high water mark
 	seen     []uint64
+	fronts   [maxDepth + 1][]byte // the page in hand at each depth
 }
 
 // inspect returns queue.ErrDamaged unless bbolt can open file and walk it without
@@ -122,7 +123,7 @@ func (in *inspection) page(id uint64, least, below []byte, depth int) error {
 	if depth > maxDepth {
 		return damaged("page %d: the tree is too deep", id)
 	}
-	p, err := in.read(id)
+	p, err := in.read(id, depth)
 	if err != nil {
 		return err
 	}
@@ -155,11 +156,14 @@ type head struct {
 	elements []byte
 }
 
-func (in *inspection) read(id uint64) (*head, error) {
+func (in *inspection) read(id uint64, depth int) (*head, error) {
 	if id < 2 || id >= in.pages {
 		return nil, damaged("page %d of %d", id, in.pages)
 	}
-	first := make([]byte, in.pageSize)
+	if in.fronts[depth] == nil {
+		in.fronts[depth] = make([]byte, in.pageSize)
+	}
+	first := in.fronts[depth]
 	at := int64(id) * in.pageSize
 	if _, err := in.file.ReadAt(first, at); err != nil {
 		return nil, damaged("page %d: %v", id, err)
