@@ -17,7 +17,8 @@ import (
 const maxDeviceRequest = 16 << 10
 
 func (a *app) deviceCommand() *cobra.Command {
-	return noun("device", "Further devices of this desk, and a test of the line", a.deviceRequestCommand(), a.deviceVouchCommand(), a.deviceTestCommand())
+	return noun("device", "The devices of this organisation, and a test of the line", a.deviceListCommand(), a.deviceRequestCommand(),
+		a.deviceVouchCommand(), a.deviceRevokeCommand(), a.deviceTestCommand())
 }
 
 func (a *app) deviceRequestCommand() *cobra.Command {

@@ -72,7 +72,7 @@ func Exit(err error) int {
 		return Partly
 	case is(store.ErrInUse, vault.ErrNoWay, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
-	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, store.ErrNotFound, errNoStore, fs.ErrNotExist):
+	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, store.ErrNotFound, errNoStore, fs.ErrNotExist):
 		return NotFound
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):

@@ -9,6 +9,7 @@ import (
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/trust"
 )
 
 // scripted is a node that answers what the test says.
@@ -106,6 +107,17 @@ func (n *scripted) AddPerson(_ context.Context, p schakel.Person, _ string) (sch
 	p.ID = identity.PersonID{8}
 	return p, n.personErr
 }
+
+func (n *scripted) Devices(context.Context) ([]schakel.Device, error) {
+	return []schakel.Device{{ID: identity.DeviceID{1}, Desk: "vt20/crisis", Active: true, Until: now().AddDate(2, 0, 0), Here: true}}, nil
+}
+
+func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error {
+	n.cleared = append(n.cleared, string(s)+" "+string(r))
+	return n.personErr
+}
+
+func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return nil, nil }
 
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 

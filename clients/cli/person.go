@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) personCommand() *cobra.Command {
-	return noun("person", "The persons who sign on this device", a.personAddCommand(), a.personListCommand())
+	return noun("person", "The persons who sign on this device", a.personAddCommand(), a.personListCommand(), a.personRevokeCommand())
 }
 
 func (a *app) personAddCommand() *cobra.Command {

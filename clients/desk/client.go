@@ -13,6 +13,7 @@ import (
 
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
+	"schakel/crypto/trust"
 )
 
 // Client speaks to the daemon of a device. It is a [Node].
@@ -65,7 +66,23 @@ func (c *Client) AddPerson(ctx context.Context, p schakel.Person, pin string) (s
 	return ask[schakel.Person](ctx, c, "POST", "/v1/persons", newPerson{Person: p, PIN: pin})
 }
 
-// Vouch implements People.
+// Devices implements Authority.
+func (c *Client) Devices(ctx context.Context) ([]schakel.Device, error) {
+	return ask[[]schakel.Device](ctx, c, "GET", "/v1/devices", nil)
+}
+
+// Revoke implements Authority.
+func (c *Client) Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/revocations", revocation{Subject: subject, Reason: reason})
+	return err
+}
+
+// RegisterEntries implements Authority.
+func (c *Client) RegisterEntries(ctx context.Context) ([][]byte, error) {
+	return ask[[][]byte](ctx, c, "GET", "/v1/register", nil)
+}
+
+// Vouch implements Authority.
 func (c *Client) Vouch(ctx context.Context, request []byte) error {
 	_, err := ask[struct{}](ctx, c, "POST", "/v1/devices", newDevice{Request: request})
 	return err

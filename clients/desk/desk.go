@@ -27,6 +27,7 @@ import (
 
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
+	"schakel/crypto/trust"
 )
 
 // Sender puts messages on their way. Each returns when the message is on disk.
@@ -57,13 +58,20 @@ type Watch interface {
 	ClearAlarm(ctx context.Context, kind schakel.AlarmKind, subject string) error
 }
 
-// People knows who there is, and lets in who belongs here: the desks of the
-// register, the persons and the further devices of this one.
+// People knows who there is: the desks of the register, the persons of this desk.
 type People interface {
 	Directory(ctx context.Context) ([]schakel.Desk, error)
 	Persons(ctx context.Context) ([]schakel.Person, error)
 	AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error)
+}
+
+// Authority decides which devices and persons of the organisation belong to the
+// chain, and shows what the register says.
+type Authority interface {
+	Devices(ctx context.Context) ([]schakel.Device, error)
 	Vouch(ctx context.Context, request []byte) error
+	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
+	RegisterEntries(ctx context.Context) ([][]byte, error)
 }
 
 // Node is all of it: what a device of the chain can do.
@@ -73,6 +81,7 @@ type Node interface {
 	Follower
 	Watch
 	People
+	Authority
 }
 
 var (

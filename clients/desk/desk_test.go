@@ -21,6 +21,7 @@ import (
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -101,6 +102,13 @@ func (n *node) AddPerson(_ context.Context, p schakel.Person, pin string) (schak
 }
 
 func (n *node) Vouch(_ context.Context, request []byte) error { return n.note(request) }
+func (n *node) Devices(context.Context) ([]schakel.Device, error) {
+	return []schakel.Device{{ID: identity.DeviceID{1}, Desk: "a/b", Active: true, Until: at(), Here: true}}, n.note()
+}
+func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error { return n.note(s, r) }
+func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
+	return [][]byte{body(), {1}}, n.note()
+}
 func (n *node) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
 	return n.note(kind, subject)
 }
@@ -150,6 +158,9 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"alarms":     func() (any, error) { return n.Alarms(ctx) },
 		"directory":  func() (any, error) { return n.Directory(ctx) },
 		"persons":    func() (any, error) { return n.Persons(ctx) },
+		"devices":    func() (any, error) { return n.Devices(ctx) },
+		"revoke":     func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
+		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
 		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
 		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
@@ -183,7 +194,7 @@ func TestClientIsTheNode(t *testing.T) {
 func sentinels() []error {
 	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoKeys, schakel.ErrNoDevice,
 		schakel.ErrPersonNeeded, schakel.ErrUnknownPerson, schakel.ErrPIN, schakel.ErrNotEnrolled, schakel.ErrEnrolled, schakel.ErrFingerprint,
-		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNoOrgKey,
+		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject,
 		message.ErrFormat, identity.ErrInvalid}
 }
 

@@ -130,19 +130,6 @@ func (s *Service) sendTest(r *http.Request) (struct{}, error) {
 	return struct{}{}, s.node.SendTest(r.Context(), in.To)
 }
 
-// newDevice is the request of a further device.
-type newDevice struct {
-	Request []byte `json:"request"`
-}
-
-func (s *Service) vouch(r *http.Request) (struct{}, error) {
-	in, err := decode[newDevice](r)
-	if err != nil {
-		return struct{}{}, err
-	}
-	return struct{}{}, s.node.Vouch(r.Context(), in.Request)
-}
-
 // clearance names the alarm that somebody has dealt with.
 type clearance struct {
 	Kind    schakel.AlarmKind `json:"kind"`

@@ -92,7 +92,10 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/messages/{ref}/acknowledgement", answer(s.acknowledge))
 	mux.HandleFunc("GET /v1/messages/{ref}/delivery", answer(s.export))
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
+	mux.HandleFunc("GET /v1/devices", answer(s.devices))
 	mux.HandleFunc("POST /v1/devices", answer(s.vouch))
+	mux.HandleFunc("POST /v1/revocations", answer(s.revoke))
+	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
 	mux.HandleFunc("POST /v1/alarms/clearance", answer(s.clearAlarm))
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("/", answer(func(r *http.Request) (struct{}, error) {
