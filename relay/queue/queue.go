@@ -275,7 +275,8 @@ func (q Quota) WithDefaults() Quota {
 	return q
 }
 
-// Limit bounds one Read. Both must be positive.
+// Limit bounds one Read. Both must be positive; no page has more than MaxBatchOps
+// records.
 type Limit struct {
 	Records int
 	Bytes   int // of envelopes

@@ -135,11 +135,12 @@ func (s *Store) fail(err error) { s.failed.Store(&err) }
 
 // guard turns a panic of bbolt on a damaged page, and a fault on a page that is
 // not there any more, into ErrDamaged.
-func guard(f func() error) (err error) {
+func (s *Store) guard(f func() error) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(before)
 		if r := recover(); r != nil {
+			s.log.Error("panic in the queue file", "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("%w: %v", queue.ErrDamaged, r)
 		}
 	}()

@@ -53,7 +53,7 @@ func serveCrash(dir, kind string) int {
 }
 
 func config(dir string, quota queue.Quota) boltqueue.Config {
-	return boltqueue.Config{Path: filepath.Join(dir, "queue.db"), Quota: quota}
+	return boltqueue.Config{Path: filepath.Join(dir, "queue.db"), Quota: quota, MinFree: 1 << 20}
 }
 
 func open(dir string, quota queue.Quota) (queue.Store, error) {

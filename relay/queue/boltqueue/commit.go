@@ -39,7 +39,7 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 		return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	}
 	results := make([]queue.Result, len(ops))
-	err = guard(func() error {
+	err = s.guard(func() error {
 		b, err := s.begin(free < s.config.MinFree)
 		if err != nil {
 			return err

@@ -65,6 +65,12 @@ func TestFaultNoticesUnsynced(t *testing.T) {
 // made returns a directory with an empty store.
 func made(t *testing.T) string {
 	dir := t.TempDir()
+	makeStore(t, dir)
+	return dir
+}
+
+func makeStore(t *testing.T, dir string) {
+	t.Helper()
 	store, err := open(dir, queue.Quota{})
 	if err != nil {
 		t.Fatal(err)
@@ -72,5 +78,4 @@ func made(t *testing.T) string {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }

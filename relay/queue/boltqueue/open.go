@@ -60,13 +60,13 @@ func (s *Store) open() error {
 	} else if err := s.reopen(file); err != nil {
 		return err
 	}
-	if err := guard(func() error { return s.db.View(s.load) }); err != nil {
+	if err := s.guard(func() error { return s.db.View(s.load) }); err != nil {
 		return err
 	}
 	if len(s.strays) == 0 {
 		return nil
 	}
-	err = guard(func() error { return s.db.Update(s.mend) })
+	err = s.guard(func() error { return s.db.Update(s.mend) })
 	s.strays = nil
 	return err
 }
@@ -86,7 +86,7 @@ func (s *Store) reopen(file *os.File) error {
 	if err := s.attach(file); err != nil {
 		return err
 	}
-	if err := guard(func() error { return s.db.View(checkFormat) }); err != nil {
+	if err := s.guard(func() error { return s.db.View(checkFormat) }); err != nil {
 		return err
 	}
 	if !found.metaLost {
@@ -96,7 +96,7 @@ func (s *Store) reopen(file *os.File) error {
 	// commit that was answered for: then the file has silently gone back by one.
 	// A new epoch makes the senders offer again what that commit held.
 	s.log.Error("the queue file may have lost its last commit; taking a new epoch")
-	return guard(func() error { return s.db.Update(renew) })
+	return s.guard(func() error { return s.db.Update(renew) })
 }
 
 // create makes the file beside its place and links it there when it is complete
@@ -144,7 +144,7 @@ func lock(file *os.File) error {
 // every commit but found again at open: after a long backlog has drained it
 // would be megabytes per commit.
 func (s *Store) attach(file *os.File) error {
-	return guard(func() error {
+	return s.guard(func() error {
 		db, err := bolt.Open(file.Name(), 0o600, &bolt.Options{
 			NoFreelistSync:  true,
 			FreelistType:    bolt.FreelistMapType,
@@ -238,7 +238,7 @@ func Renew(path string) error {
 		return err
 	}
 	defer s.Close()
-	if err := guard(func() error { return s.db.Update(renew) }); err != nil {
+	if err := s.guard(func() error { return s.db.Update(renew) }); err != nil {
 		return fmt.Errorf("failed to renew the epoch of %s: %w", path, err)
 	}
 	return nil

@@ -203,7 +203,7 @@ func TestWatermark(t *testing.T) {
 	c.Free = func() (uint64, error) { return free, nil }
 	store := mustOpen(t, c)
 	at := commit(t, store, samplePut(1))[0].Position
-	free = 1 << 20
+	free = 1 << 10
 	results := commit(t, store, samplePut(2), samplePut(1),
 		&queue.Ack{Desk: "politie/wacht", Device: identity.DeviceID{1}, Position: at},
 		&queue.Notice{Desk: "knooppunt/piket", Device: identity.DeviceID{2}, Kind: queue.NoticeExpired})

@@ -20,7 +20,7 @@ func (s *Store) view(ctx context.Context, f func(tx *bolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	}
-	err := guard(func() error { return s.db.View(f) })
+	err := s.guard(func() error { return s.db.View(f) })
 	if err != nil {
 		return fmt.Errorf("failed to read the queue: %w", err)
 	}
@@ -33,7 +33,7 @@ func (s *Store) Read(ctx context.Context, name identity.DeskID, after queue.Posi
 	if limit.Records < 1 || limit.Bytes < 1 {
 		return page, fmt.Errorf("%w: read limit %+v", queue.ErrInvalid, limit)
 	}
-	number, entries, more := s.entriesAfter(name, after, limit.Records)
+	number, entries, more := s.entriesAfter(name, after, min(limit.Records, queue.MaxBatchOps))
 	if len(entries) == 0 {
 		return page, s.usable()
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
@@ -166,6 +167,33 @@ func Fault(b Backend, dir string, wrap func(*exec.Cmd) *exec.Cmd, most int) erro
 		return fmt.Errorf("the process ended with %w, want code %d", err, ExitIndeterminate)
 	}
 	return h.verify(b, dir, 1)
+}
+
+// PowerCut stops the backend's process while it writes in dir, takes from cut a
+// directory with what would be there if the power had failed at that moment, and
+// returns an error when something that was answered is missing there.
+func PowerCut(b Backend, dir string, cut func() (string, error)) error {
+	h := history{put: make(map[uint64]bool), tried: make(map[uint64]bool)}
+	command := b.Process(dir)
+	command.Stdin = strings.NewReader("1")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	h.listen(lines, 500+rand.N(3000))
+	err = command.Process.Signal(syscall.SIGSTOP)
+	survivor, cutErr := cut()
+	command.Process.Kill()
+	h.listen(lines, 1<<30) // all of it was said before the cut
+	command.Wait()
+	if err := errors.Join(err, cutErr); err != nil {
+		return err
+	}
+	return h.verify(b, survivor, 1)
 }
 
 // verify opens the store again and looks for everything that was answered, then
