@@ -112,7 +112,7 @@ func (e enrolment) join() error {
 		return err
 	}
 	defer p.kill()
-	if !within(patience, func() bool {
+	if !within(patience, 10*time.Millisecond, func() bool {
 		conn, err := net.DialTimeout("tcp", e.address, time.Second)
 		if err == nil {
 			_ = conn.Close()

@@ -29,6 +29,10 @@ type load struct {
 // seal, sign and store.
 const pause = 40 * time.Millisecond
 
+// asking is how often a daemon is asked whether everything has arrived: not so
+// often that this is what keeps it busy.
+const asking = 200 * time.Millisecond
+
 func (c *chain) newLoad() *load {
 	c.t.Helper()
 	c.t.Logf("seed %d", *seed)
@@ -83,8 +87,7 @@ func (l *load) settle(limit time.Duration) (tally, []string) {
 	l.t.Helper()
 	sent, known, cases := l.promised()
 	began := time.Now()
-	arrived := func() bool { return l.arrived(cases, known) }
-	within(limit, arrived)
+	within(limit, asking, func() bool { return l.arrived(cases, known) })
 	l.t.Logf("everything here %s after the last was sent", time.Since(began).Round(time.Millisecond))
 	l.to.stop()
 	l.to.list(l.t, known, cases)
@@ -227,7 +230,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 	// Control: while no sender is there, it is really lost.
 	t.Run("without the senders", func(t *testing.T) {
 		_, known, cases := l.promised()
-		if within(2*time.Second, func() bool { return l.arrived(cases, known) }) {
+		if within(2*time.Second, asking, func() bool { return l.arrived(cases, known) }) {
 			t.Error("nothing was lost: the test does not see a lost store")
 		}
 	})

@@ -127,16 +127,16 @@ func must0(t testing.TB, program string, args ...string) string {
 // eventually waits until cond says yes.
 func eventually(t testing.TB, what string, limit time.Duration, cond func() bool) {
 	t.Helper()
-	if !within(limit, cond) {
+	if !within(limit, 10*time.Millisecond, cond) {
 		t.Fatalf("never happened within %s: %s", limit, what)
 	}
 }
 
-// within reports whether cond says yes before the limit.
-func within(limit time.Duration, cond func() bool) bool {
+// within reports whether cond says yes before the limit, asking it every so often.
+func within(limit, often time.Duration, cond func() bool) bool {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	again := time.NewTicker(10 * time.Millisecond)
+	again := time.NewTicker(often)
 	defer again.Stop()
 	for !cond() {
 		select {

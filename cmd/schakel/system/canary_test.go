@@ -1,0 +1,236 @@
+//go:build linux
+
+package system_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/relay/wire"
+)
+
+// canaryClass has places for all that must not be seen, a file's name among them.
+const canaryClass = "melding"
+
+// canaries are what must be nowhere but at the partners: the text of a message,
+// names in it, a file name, its class, its case, who acknowledged it and how.
+type canaries struct {
+	text, victim, file, action string
+	zaak                       message.CaseRef
+}
+
+func newCanaries() canaries {
+	return canaries{text: "kanarie-tekst-" + rand.Text(), victim: "Kanarie-" + rand.Text(), file: "kanarie-" + rand.Text() + ".pdf",
+		action: "kanarie-actie-" + rand.Text()}
+}
+
+func (k canaries) needles() []needle {
+	return slices.Concat(needles("the text", k.text), needles("the victim's name", k.victim), needles("the file's name", k.file),
+		needles("the first action", k.action), needles("the person's name", officer), needles("the class", canaryClass),
+		needles("the class of the acknowledgement", protocol.ClassAcknowledgement),
+		needles("the case", k.zaak.String()), needles("the case's bytes", string(k.zaak[:])))
+}
+
+// watched is a chain whose line, log, metrics, memory and folder are looked at.
+type watched struct {
+	*chain
+	admin string
+	tape  string // what passed on the line
+}
+
+func newWatched(t *testing.T) *watched {
+	c := newChain(t)
+	w := &watched{chain: c, admin: must[string](t)(freeAddress()), tape: c.file("tape")}
+	behind := must[string](t)(freeAddress())
+	tapLine(t, c.address, behind, w.tape)
+	c.startRelay("--listen", behind, "--admin", w.admin)
+	listens(t, c.relay, behind)
+	return w
+}
+
+// metrics is everything that the relay tells about itself over HTTP.
+func (w *watched) metrics() []byte {
+	w.t.Helper()
+	return fetch(w.t, "http://"+w.admin+"/metrics")
+}
+
+func fetch(t testing.TB, url string) []byte {
+	t.Helper()
+	resp := must[*http.Response](t)(http.Get(url))
+	defer resp.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	return must[[]byte](t)(io.ReadAll(resp.Body))
+}
+
+// search looks at every place and returns what was found, by place.
+func (w *watched) search(all []needle) map[string][]string {
+	w.t.Helper()
+	memory, n, err := searchMemory(w.relay.cmd.Process.Pid, all)
+	if err != nil || n < 10<<20 {
+		w.t.Errorf("only %d bytes of memory searched: %v", n, err)
+	}
+	return map[string][]string{
+		"memory":  memory,
+		"folder":  must[[]string](w.t)(searchFolder(w.file("relay"), all)),
+		"log":     must[[]string](w.t)(searchFile(w.file("relay.log"), all)),
+		"line":    must[[]string](w.t)(searchFile(w.tape, all)),
+		"metrics": must[[]string](w.t)(search(bytes.NewReader(w.metrics()), all)),
+	}
+}
+
+// Nothing of a message is anywhere at the relay: not in its folder, its log at the
+// level debug, its metrics, the memory of its process, nor in what passes on the
+// line. One desk is away, so that its envelope lies there; the other has opened
+// and acknowledged.
+func TestNothingReadableAtTheRelay(t *testing.T) {
+	w := newWatched(t)
+	for _, id := range []identity.DeskID{doctor, safe, police} {
+		w.startDesk(id)
+	}
+	k := newCanaries()
+	w.knows(doctor, safe)
+	w.knows(safe, doctor)
+	w.knows(doctor, police)
+	w.desks[police].kill()
+	sent := w.tell(doctor, []identity.DeskID{safe, police}, &k)
+	w.awaitState(doctor, sent, safe, schakel.StateDelivered)
+	w.awaitState(doctor, sent, police, schakel.StateAtRelay)
+	w.empty(w.search(k.needles()))
+	if letter := must[schakel.Letter](t)(w.desks[safe].client.Read(t.Context(), sent.Hash)); !strings.Contains(string(letter.Body), k.text) {
+		t.Error("the message holds no canary: nothing could have been found")
+	}
+	must[schakel.Sent](t)(w.desks[safe].client.Acknowledge(t.Context(), sent.Hash,
+		schakel.Acknowledgement{Person: officer, PIN: pin, FirstAction: k.action}))
+	w.awaitState(doctor, sent, safe, schakel.StateAcknowledged)
+	w.empty(w.search(k.needles()))
+
+	t.Run("the search sees every place", w.sees)
+	t.Run("what is not sealed is seen", w.seesUnsealed)
+	t.Run("what leaks is found", func(t *testing.T) { w.leaks(t, k) })
+}
+
+// tell sends a message with canaries in it.
+func (w *watched) tell(from identity.DeskID, to []identity.DeskID, k *canaries) schakel.Sent {
+	w.t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal(must[protocol.Example](w.t)(protocol.V1().Example(canaryClass)).Body, &body); err != nil {
+		w.t.Fatal(err)
+	}
+	body["feiten"] = k.text
+	body["slachtoffers"].([]any)[0].(map[string]any)["achternaam"] = k.victim
+	body["bijlagen"] = []any{map[string]any{"naam": k.file, "mediatype": "application/pdf", "bytes": 5, "sha256": "sha256:" + strings.Repeat("0", 64)}}
+	sent := must[schakel.Sent](w.t)(w.desks[from].client.Send(w.t.Context(), schakel.Draft{
+		Class: canaryClass, Urgency: message.Acute, To: to, Body: must[[]byte](w.t)(json.Marshal(body)),
+	}))
+	k.zaak = message.CaseRef(must[[16]byte](w.t)(identity.ParseUUID(sent.Case)))
+	return sent
+}
+
+// awaitState waits until a desk that was addressed has come so far.
+func (w *watched) awaitState(from identity.DeskID, sent schakel.Sent, at identity.DeskID, state schakel.State) {
+	w.t.Helper()
+	eventually(w.t, "the message is "+string(state)+" at "+string(at), patience, func() bool {
+		s, err := w.desks[from].client.Trace(context.Background(), sent.Hash)
+		return err == nil && slices.ContainsFunc(s.Recipients, func(r schakel.Recipient) bool { return r.Desk == at && r.State == state })
+	})
+}
+
+func (w *watched) empty(found map[string][]string) {
+	w.t.Helper()
+	for place, what := range found {
+		if len(what) > 0 {
+			w.t.Errorf("in the relay's %s: %q", place, what)
+		}
+	}
+}
+
+// sees shows that each place was really looked at: what the relay is allowed to
+// know is found there.
+func (w *watched) sees(t *testing.T) {
+	known := []needle{{"a desk", []byte(police)}, {"a device", []byte("device logged in")}, {"the relay", []byte("schakel_relay_")}, {"TLS", []byte{0x17, 0x03, 0x03}}}
+	found := w.search(known)
+	for place, what := range map[string]string{"memory": "a desk", "folder": "a desk", "log": "a device", "metrics": "the relay", "line": "TLS"} {
+		if !slices.Contains(found[place], what) {
+			t.Errorf("%s is not found in the relay's %s", what, place)
+		}
+	}
+}
+
+// seesUnsealed has a modified client put an envelope with plain text where the age
+// file should be. The relay cannot tell; the search can.
+func (w *watched) seesUnsealed(t *testing.T) {
+	for _, id := range []identity.DeskID{doctor, safe} {
+		if err := w.desks[id].daemon.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := "kanarie-" + rand.Text()
+	modified := w.rogue(doctor)
+	e := must[envelope.Envelope](t)(envelope.Parse(modified.seal(police, w.target(police))))
+	plain := bytes.Repeat([]byte(secret), 1+len(e.Sealed)/len(secret))[:len(e.Sealed)]
+	if _, ok := modified.put(slices.Concat(e.Prefix, plain)).(wire.Stored); !ok {
+		t.Fatal("the relay did not take it")
+	}
+	found := w.search(needles("it", secret))
+	for _, place := range []string{"memory", "folder"} {
+		if !slices.Contains(found[place], "it") {
+			t.Errorf("what a client put in plain text is not found in the relay's %s", place)
+		}
+	}
+	if len(found["line"]) > 0 {
+		t.Error("the line is not encrypted")
+	}
+}
+
+// leaks puts one canary in each place, as a careless program would.
+func (w *watched) leaks(t *testing.T, k canaries) {
+	log := must[*os.File](t)(os.OpenFile(w.file("relay.log"), os.O_APPEND|os.O_WRONLY, 0))
+	defer log.Close()
+	must[int](t)(log.WriteString(`{"msg":"stored","case":"` + k.zaak.String() + `"}` + "\n"))
+	if err := os.WriteFile(w.file("relay", k.file), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	line := must[net.Conn](t)(net.Dial("tcp", w.address))
+	must[int](t)(line.Write([]byte(k.text)))
+	_, _ = io.Copy(io.Discard, line) // until the relay hangs up on that
+	_ = line.Close()
+	found := w.search(k.needles())
+	for place, what := range map[string]string{"log": "the case", "folder": "the file's name", "line": "the text"} {
+		if !slices.Contains(found[place], what) {
+			t.Errorf("%s planted in the relay's %s is not found", what, place)
+		}
+	}
+	careless := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, `schakel_relay_puts_total{person="`+officer+`"} 1`)
+	}))
+	defer careless.Close()
+	if found, err := search(bytes.NewReader(fetch(t, careless.URL)), k.needles()); err != nil || len(found) == 0 {
+		t.Errorf("a name in metrics is not found: %v", err)
+	}
+	holder := exec.Command("sleep", "60")
+	holder.Env = []string{"HELD=" + k.victim}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Process.Kill(); _ = holder.Wait() }()
+	eventually(t, "the name is found in the memory of a process that holds it", patience, func() bool {
+		found, _, err := searchMemory(holder.Process.Pid, k.needles())
+		return err == nil && slices.Contains(found, "the victim's name")
+	})
+}
