@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 )
 
@@ -29,12 +30,15 @@ func (a *app) ackCommand() *cobra.Command {
 		Args:    arguments("MESSAGE"),
 		RunE:    func(c *cobra.Command, args []string) error { return a.ack(c.Context(), args[0], f) },
 	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{ToAck: true})
 	flags := c.Flags()
 	f.signer.flags(c)
 	flags.StringVar(&f.status, "status", "", "in-behandeling (default), doorgezet-intern, verkeerde-ontvanger or niet-leesbaar")
 	flags.StringVar(&f.firstAction, "first-action", "", "what that person did first")
 	flags.StringVar(&f.answerBy, "answer-by", "", "when an answer will come: 2026-11-24T15:00:00+01:00")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
+	suggest(c, map[string]completer{"person": a.personNames(), "status": words([]string{protocol.StatusTaken,
+		protocol.StatusPassedOn, protocol.StatusWrongRecipient, protocol.StatusUnreadable})})
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
 
@@ -19,8 +20,10 @@ func (a *app) exportCommand() *cobra.Command {
 		Args: arguments("MESSAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return a.export(c.Context(), args[0], to, out) },
 	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "sent"})
 	c.Flags().StringVar(&to, "to", "", "the desk: organisation/desk")
 	c.Flags().StringVar(&out, "out", "", "where the file goes")
+	suggest(c, map[string]completer{"to": a.deskNames()})
 	return c
 }
 

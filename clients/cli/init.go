@@ -44,6 +44,7 @@ func (a *app) initCommand() *cobra.Command {
 	flags.StringVar(&f.region, "region", "NL", "its region, such as VT20 or RE03; NL where it serves the whole country")
 	flags.StringVar(&f.phone, "phone", "", "the desk's telephone number, answered day and night")
 	flags.StringVar(&f.out, "out", "", "where the request goes (default request.txt in the home folder)")
+	suggest(c, map[string]completer{"role": words(roleNames())})
 	return c
 }
 

@@ -21,6 +21,7 @@ func (a *app) readCommand() *cobra.Command {
 		Args: arguments("MESSAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], bodyOnly) },
 	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{})
 	c.Flags().BoolVar(&bodyOnly, "body", false, "write only the body, exactly the bytes that were signed")
 	return c
 }

@@ -53,6 +53,8 @@ func (a *app) sendCommand() *cobra.Command {
 	flags.StringVar(&f.body, "body", "", "file with the body in JSON, or - for standard input")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
 	f.signer.flags(c)
+	suggest(c, map[string]completer{"class": words(classNames()), "urgency": words(urgencyNames()), "to": a.deskNames(),
+		"person": a.personNames(), "answers": a.messageNames(schakel.Filter{}), "rests-on": a.messageNames(schakel.Filter{Box: "all"})})
 	return c
 }
 

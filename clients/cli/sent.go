@@ -26,6 +26,7 @@ func (a *app) sentCommand() *cobra.Command {
 			return a.list(c.Context(), "schakel.sent-list/1", f)
 		},
 	}
+	c.ValidArgsFunction = a.messageNames(f)
 	filterFlags(c, &f)
 	return c
 }

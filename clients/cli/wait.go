@@ -34,8 +34,11 @@ func (a *app) waitCommand() *cobra.Command {
 		Args: arguments("MESSAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return a.wait(c.Context(), args[0], state, timeout) },
 	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "sent"})
+	suggestions := slices.Sorted(maps.Keys(states()))
 	c.Flags().StringVar(&state, "for", "afgeleverd", "bij-relay, afgeleverd, gelezen or bevestigd")
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	suggest(c, map[string]completer{"for": words(suggestions)})
 	return c
 }
 
