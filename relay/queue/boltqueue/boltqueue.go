@@ -5,6 +5,10 @@
 //	defer store.Close()
 //	committer := queue.NewCommitter(store, queue.CommitterConfig{...})
 //
+// Envelopes stand in the file in the order of arrival; which of them make up a
+// mailbox is kept in memory (48 bytes for each that waits) and made again at open.
+// The file does not shrink: freed pages are used again.
+//
 // Every Commit ends with fdatasync. After an error of the disk the store refuses
 // all further work, because a second fsync after a failed one reports success
 // without having written; the process must end, and opening the file again

@@ -185,7 +185,7 @@ func PowerCut(b Backend, dir string, cut func() (string, error)) error {
 	}
 	lines := bufio.NewScanner(out)
 	h.listen(lines, 500+rand.N(3000))
-	err = command.Process.Signal(syscall.SIGSTOP)
+	err = stop(command.Process.Pid)
 	survivor, cutErr := cut()
 	command.Process.Kill()
 	h.listen(lines, 1<<30) // all of it was said before the cut
@@ -194,6 +194,19 @@ func PowerCut(b Backend, dir string, cut func() (string, error)) error {
 		return err
 	}
 	return h.verify(b, survivor, 1)
+}
+
+// stop returns when every thread of a child has stopped: a signal alone may leave
+// one running that goes on to answer what the cut no longer holds.
+func stop(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("failed to stop the process: %w", err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("the process did not stop: %w", err)
+	}
+	return nil
 }
 
 // verify opens the store again and looks for everything that was answered, then
