@@ -34,7 +34,7 @@ func (s *sum) remove(o sum) {
 // term is what one seal adds to the sum.
 func (s *secrets) term(k kind, row []byte, version uint64) (t sum) {
 	m := hmac.New(sha256.New, s.sums)
-	m.Write(s.bind(k, row, version))
+	m.Write(boundTo(k, row, version))
 	b := m.Sum(nil)
 	for i := range t {
 		t[i] = binary.LittleEndian.Uint64(b[8*i:])

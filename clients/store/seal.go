@@ -55,12 +55,12 @@ func derive(k vault.Key, id vault.ID) (*secrets, error) {
 	return &secrets{id: id, pages: key("pages"), rows: rows, sums: key("sums"), audit: key("audit")}, nil
 }
 
-// bind is the associated data of a box: it opens only as the row it was sealed
-// as, in the store and at the version it was sealed for (attack G01).
-func (s *secrets) bind(k kind, row []byte, version uint64) []byte {
+// boundTo is the associated data of a box: it opens only as the row it was sealed
+// as, at the version it was sealed for (attack G01). The keys are those of one
+// store, so another store's box does not open either.
+func boundTo(k kind, row []byte, version uint64) []byte {
 	b := make([]byte, 0, 64)
 	b = append(b, "schakel/row/v1\x00"...)
-	b = append(b, s.id[:]...)
 	b = append(b, byte(k))
 	b = binary.BigEndian.AppendUint64(b, version)
 	return append(b, row...)
@@ -72,7 +72,7 @@ func (s *secrets) seal(a cipher.AEAD, k kind, row []byte, version uint64, plain 
 	const n = chacha20poly1305.NonceSizeX
 	out := make([]byte, n, n+len(plain)+chacha20poly1305.Overhead)
 	rand.Read(out)
-	return a.Seal(out, out[:n], plain, s.bind(k, row, version))
+	return a.Seal(out, out[:n], plain, boundTo(k, row, version))
 }
 
 func (s *secrets) open(a cipher.AEAD, k kind, row []byte, version uint64, box []byte) ([]byte, error) {
@@ -80,7 +80,7 @@ func (s *secrets) open(a cipher.AEAD, k kind, row []byte, version uint64, box []
 	if len(box) < n+chacha20poly1305.Overhead {
 		return nil, ErrTampered
 	}
-	plain, err := a.Open(nil, box[:n], box[n:], s.bind(k, row, version))
+	plain, err := a.Open(nil, box[:n], box[n:], boundTo(k, row, version))
 	if err != nil {
 		return nil, ErrTampered
 	}

@@ -144,6 +144,22 @@ func readAudit(tx *store.Tx) error {
 	return tx.AuditLog(func(store.AuditEntry) error { return nil })
 }
 
+// Two rows of different kinds under the same number, sealed at the same version.
+func TestMeddledKinds(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(tx *store.Tx) error {
+		_, err := tx.Quarantine(store.Quarantined{Reason: "lane", At: now, Raw: []byte("what an attacker sent")})
+		return errors.Join(err, tx.PutEpochKey(store.EpochKey{Number: 1, Secret: "AGE-SECRET-KEY-PQ-1"}))
+	})
+	if _, err := s.Meddle(`UPDATE epoch SET box=(SELECT box FROM quarantine)`); err != nil {
+		t.Fatal(err)
+	}
+	err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.EpochKey(1); return err })
+	if !errors.Is(err, store.ErrTampered) {
+		t.Errorf("a quarantined envelope as an epoch key: %v", err)
+	}
+}
+
 // A set of rows put back together with their seals fits in itself, but no longer
 // the sum.
 func TestRowsAndSealsPutBack(t *testing.T) {
@@ -208,6 +224,25 @@ func TestRolledBack(t *testing.T) {
 	write(t, p, "generation", oldSide)
 	if err := openError(t, p); err != nil {
 		t.Errorf("generation file behind, as after a power cut: %v", err)
+	}
+}
+
+// Two copies of a store that went on separately: the database of one beside the
+// generation file of the other, at the same generation.
+func TestForkedStores(t *testing.T) {
+	p := filled(t, 3)
+	q := place{dir: filepath.Join(t.TempDir(), "copy"), ways: p.ways}
+	if err := os.CopyFS(q.dir, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
+	for i, one := range []place{p, q} {
+		s := one.open(t)
+		update(t, s, func(tx *store.Tx) error { return tx.SetSetting(fmt.Sprint("fork-", i), nil) })
+		s.Close()
+	}
+	write(t, p, "store.db", read(t, q, "store.db"))
+	if err := openError(t, p); !errors.Is(err, store.ErrTampered) {
+		t.Errorf("database of a fork: %v", err)
 	}
 }
 
