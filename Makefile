@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test check bench clean
+.PHONY: build demo test kills check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -27,6 +27,11 @@ demo: build
 # All tests. Installs what they need where it may, and says so where it may not.
 test:
 	@.ci/test $(TIMEOUT)
+
+# The promises in full: a hundred killed relays, fifty killed daemons, ten thousand
+# waiting messages. Takes minutes; SEED=7 repeats what was random in a run.
+kills:
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:
