@@ -45,9 +45,10 @@ import (
 type Config struct {
 	Path  string      // of the file; made when it does not exist, in a directory that does
 	Quota queue.Quota // zero fields take the defaults
-	// MinFree is the number of bytes that must stay free on the file system: below
-	// it puts are refused, while acknowledgements and expiry, which need some
-	// pages before they free others, still work. Default 256 MiB.
+	// MinFree is the number of bytes that must stay free, on the file system and
+	// within the file together: below it puts are refused, while acknowledgements
+	// and expiry, which need some pages before they free others, still work.
+	// Default 256 MiB.
 	MinFree uint64
 	// Free returns the free bytes; nil asks the file system of Path.
 	Free func() (uint64, error)

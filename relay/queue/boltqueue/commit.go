@@ -34,13 +34,13 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 	if err := queue.CheckBatch(ops); err != nil {
 		return nil, err
 	}
-	free, err := s.config.Free()
+	full, err := s.full()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	}
 	results := make([]queue.Result, len(ops))
 	err = s.guard(func() error {
-		b, err := s.begin(free < s.config.MinFree)
+		b, err := s.begin(full)
 		if err != nil {
 			return err
 		}
@@ -58,6 +58,19 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 	}
 	s.committed.Store(s.sequence)
 	return results, nil
+}
+
+// full reports whether puts must be refused. Pages that are free within the file
+// count as free, or a store that filled the disk once would stay full when it is
+// empty again. Only down to a quarter of the watermark, though: a large envelope
+// may not fit into the gaps.
+func (s *Store) full() (bool, error) {
+	free, err := s.config.Free()
+	if err != nil {
+		return false, err
+	}
+	within := uint64(s.db.Stats().FreePageN) * uint64(s.db.Info().PageSize)
+	return free < s.config.MinFree/4 || free+within < s.config.MinFree, nil
 }
 
 // indeterminate marks the refusal of a store that failed before: its caller did

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -218,6 +219,43 @@ func TestWatermark(t *testing.T) {
 	c.Free = nil
 	store.Close()
 	commit(t, mustOpen(t, c), samplePut(4))
+}
+
+// TestWatermarkAfterDraining fills the disk to the watermark, and wants room again
+// when the devices have read: the file itself never gets smaller.
+func TestWatermarkAfterDraining(t *testing.T) {
+	c := config(t.TempDir(), queue.Quota{})
+	c.MinFree = 2 << 20
+	c.Free = func() (uint64, error) {
+		stat, err := os.Stat(c.Path)
+		if err != nil {
+			return 0, err
+		}
+		blocks := uint64(stat.Sys().(*syscall.Stat_t).Blocks) * 512
+		return 6<<20 - min(blocks, 6<<20), nil // a disk of 6 MiB
+	}
+	store := mustOpen(t, c)
+	for round := range 3 {
+		var last queue.Position
+		n := 0
+		for ; n < 1000; n++ {
+			put := samplePut(byte(n))
+			binary.BigEndian.PutUint32(put.ID[4:], uint32(round*1000+n))
+			put.Envelope = make([]byte, 20_000)
+			r := commit(t, store, put)[0]
+			if errors.Is(r.Err, queue.ErrFullDisk) {
+				break
+			} else if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			last = r.Position
+		}
+		if n < 50 || n == 1000 {
+			t.Fatalf("round %d: %d envelopes until the disk was full", round, n)
+		}
+		commit(t, store, &queue.Ack{Desk: "politie/wacht", Device: identity.DeviceID{1}, Position: last})
+		commit(t, store) // what the commit before freed can be used now
+	}
 }
 
 func TestUnknownFreeSpace(t *testing.T) {

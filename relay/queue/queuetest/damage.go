@@ -23,13 +23,7 @@ type Found struct {
 	Whole    int // rounds in which every record came back
 }
 
-// DamageRounds is the number of rounds that Run does.
-func DamageRounds(short bool) int {
-	if short {
-		return 100
-	}
-	return 2000
-}
+const damageRounds = 2000 // in Run
 
 // Damage fills a store, damages it afresh in every round, and returns an error
 // when the store then gives a record that differs from what was put, gives it to

@@ -78,7 +78,7 @@ func Run(t *testing.T, b Backend) {
 	t.Run("model", func(t *testing.T) { checkModel(t, b) })
 	if b.Damage != nil {
 		t.Run("damage", func(t *testing.T) {
-			found, err := Damage(b, t.TempDir(), DamageRounds(testing.Short()))
+			found, err := Damage(b, t.TempDir(), damageRounds)
 			t.Logf("%+v", found)
 			if err != nil {
 				t.Error(err)
