@@ -204,7 +204,6 @@ func benchBare(b *testing.B, size int) {
 	defer store.Close()
 	type lane struct {
 		slots chan struct{}
-		done  chan struct{}
 	}
 	lanes := make([]*lane, benchPairs)
 	var finished atomic.Int64

@@ -44,6 +44,9 @@ func TestModes(t *testing.T) {
 	fill(t, p.create(t), 1, 3)
 	files := 0
 	err := filepath.WalkDir(p.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		st, err := e.Info()
 		if err == nil && st.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s has mode %o", e.Name(), st.Mode().Perm())

@@ -56,10 +56,6 @@ func keys() []key {
 
 const envPrefix = "SCHAKEL_RELAY_"
 
-func envName(name string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
 // settings are the values by name, every one checked.
 type settings map[string]string
 

@@ -114,15 +114,6 @@ func command(ctx context.Context, program string, args ...string) (stdout, stder
 	return strings.TrimSpace(out.String()), errs.String(), code
 }
 
-// must0 runs a command that has to succeed.
-func must0(t testing.TB, program string, args ...string) string {
-	t.Helper()
-	out, errs, code := command(t.Context(), program, args...)
-	if code != 0 {
-		t.Fatalf("%s %s: exit code %d\n%s", program, strings.Join(args, " "), code, errs)
-	}
-	return out
-}
 
 // eventually waits until cond says yes.
 func eventually(t testing.TB, what string, limit time.Duration, cond func() bool) {
