@@ -114,7 +114,6 @@ func command(ctx context.Context, program string, args ...string) (stdout, stder
 	return strings.TrimSpace(out.String()), errs.String(), code
 }
 
-
 // eventually waits until cond says yes.
 func eventually(t testing.TB, what string, limit time.Duration, cond func() bool) {
 	t.Helper()
