@@ -253,6 +253,43 @@ func TestDoStopsWaiting(t *testing.T) {
 	})
 }
 
+// scripted answers each op with the result it is told.
+type scripted struct {
+	queue.Store
+	results []queue.Result
+}
+
+func (s *scripted) Commit(context.Context, []queue.Op) ([]queue.Result, error) { return s.results, nil }
+
+// TestRings wants a bell for each desk that got records, of any kind, and none for
+// the others.
+func TestRings(t *testing.T) {
+	ops := []queue.Op{
+		&queue.Put{Desk: "put/new"}, &queue.Put{Desk: "put/again"}, &queue.Put{Desk: "put/refused"},
+		&queue.Notice{Desk: "notice/new"}, &queue.Notice{Desk: "notice/dropped"},
+		&queue.Quarantine{Desk: "quarantine/from"}, &queue.Expire{}, &queue.Ack{Desk: "ack/none"},
+	}
+	store := &scripted{results: []queue.Result{
+		{Position: 1}, {Position: 1, Duplicate: true}, {Err: queue.ErrConflict}, {Position: 2}, {},
+		{Noticed: "quarantine/sealer"},
+		{Expired: []queue.Expired{{SealerDesk: "expired/unread"}, {SealerDesk: "expired/read", Delivered: true}, {}}}, {},
+	}}
+	var rung []string
+	c := queue.NewCommitter(store, queue.CommitterConfig{Ring: func(d identity.DeskID) { rung = append(rung, string(d)) }})
+	if err := c.Submit(nil, ops...); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(rung)
+	if want := []string{"expired/unread", "notice/new", "put/new", "quarantine/sealer"}; !slices.Equal(rung, want) {
+		t.Errorf("rung %v, want %v", rung, want)
+	}
+}
+
 // damagedPage answers every read with one damaged record.
 type damagedPage struct{ recorder }
 

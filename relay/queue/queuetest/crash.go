@@ -130,7 +130,11 @@ func Crash(b Backend, dir string, rounds int) error {
 		}
 		lines := bufio.NewScanner(out)
 		h.listen(lines, 1+rand.N(3000))
-		command.Process.Kill()
+		if b.Kill != nil {
+			b.Kill(dir, command)
+		} else {
+			command.Process.Kill()
+		}
 		h.listen(lines, 1<<30) // what it said before it died
 		command.Wait()
 		if err := h.verify(b, dir, uint64(round+1)); err != nil {

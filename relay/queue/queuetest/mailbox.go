@@ -169,7 +169,7 @@ func checkCursors(w *world) {
 
 // checkManyDesks moves the cursors of many desks in each of many batches.
 func checkManyDesks(w *world) {
-	const desks, rounds = 40, 150
+	const desks, rounds = 50, 300
 	name := func(i int) identity.DeskID { return identity.DeskID(fmt.Sprintf("org-%d/desk", i)) }
 	var at [desks]queue.Position
 	for round := range rounds {
@@ -212,6 +212,30 @@ func checkDeletion(w *world) {
 	at := w.put(third)
 	w.do(&queue.Ack{Desk: wacht, Device: device(wacht, 1), Position: at}, &queue.Ack{Desk: wacht, Device: device(wacht, 2), Position: at})
 	w.holds(wacht)
+}
+
+// checkDeletionWithin deletes all but the first and last of a mailbox.
+func checkDeletionWithin(w *world) {
+	var puts []*queue.Put
+	var last queue.Position
+	for i := range 120 {
+		p := w.envelopeFor(wacht)
+		p.Targets = p.Targets[:1]
+		if i == 0 || i == 119 {
+			p.Targets = []identity.DeviceID{device(wacht, 2)}
+		}
+		puts = append(puts, p)
+		last = w.put(p)
+	}
+	w.ack(wacht, 1, last)
+	w.holds(wacht, puts[0], puts[119])
+	another := w.envelopeFor(wacht)
+	w.put(another)
+	w.holds(wacht, puts[0], puts[119], another)
+	w.reopen()
+	w.holds(wacht, puts[0], puts[119], another)
+	w.ack(wacht, 2, last)
+	w.holds(wacht, another)
 }
 
 func checkDropDevice(w *world) {

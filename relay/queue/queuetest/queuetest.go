@@ -26,6 +26,9 @@ type Backend struct {
 	// Process returns a command that opens the store in dir with the default quota
 	// and calls [ServeCrash] with it. Nil leaves out the check.
 	Process func(dir string) *exec.Cmd
+	// Kill is how Crash ends a process; nil kills it. A store that is a server of its
+	// own may kill that one instead.
+	Kill func(dir string, process *exec.Cmd)
 }
 
 // Check is one promise.
@@ -46,6 +49,7 @@ func Checks() []Check {
 		{"cursors", checkCursors},
 		{"cursors of many desks", checkManyDesks},
 		{"deletion by all devices", checkDeletion},
+		{"deletion within a mailbox", checkDeletionWithin},
 		{"dropped devices", checkDropDevice},
 		{"dropped before anyone read", checkDroppedUnread},
 		{"long backlog", checkLongBacklog},
