@@ -14,3 +14,14 @@ var Client []byte
 //
 //go:embed demo/scenario.toml
 var Scenario []byte
+
+// RedisConf is redis/redis.conf: Redis as the relay demands it.
+//
+//go:embed redis/redis.conf
+var RedisConf []byte
+
+// RedisUsers is redis/users.acl: the rights of the relay and of who loads its
+// functions. Two words stand where the SHA-256 of the passwords belong.
+//
+//go:embed redis/users.acl
+var RedisUsers []byte

@@ -167,6 +167,7 @@ func codeOf(err error) wire.Code {
 		{register.ErrQuota, wire.CodeRate},
 		{queue.ErrConflict, wire.CodeConflict},
 		{queue.ErrFullDisk, wire.CodeFull},
+		{queue.ErrFullMemory, wire.CodeFull},
 		{queue.ErrFull, wire.CodeQuota},
 		{queue.ErrToken, wire.CodeNotFound},
 		{queue.ErrInvalid, wire.CodeMalformed},

@@ -11,12 +11,16 @@ var (
 	ErrInvalid = errors.New("operation outside its bounds")
 	// ErrConflict is a known ID with other bytes: a broken or hostile sender. Alarm.
 	ErrConflict = errors.New("this envelope id was used for other bytes")
-	// ErrFull is wrapped by the four below: try again when the desk has read.
+	// ErrFull is wrapped by the five below: try again when the desk has read.
 	ErrFull        = errors.New("queue full")
 	ErrFullDesk    = fmt.Errorf("%w: the mailbox of the desk", ErrFull)
 	ErrFullSealer  = fmt.Errorf("%w: the share of the sealing organisation", ErrFull)
 	ErrFullDisk    = fmt.Errorf("%w: the disk of the relay is nearly full", ErrFull)
+	ErrFullMemory  = fmt.Errorf("%w: the memory of the store", ErrFull)
 	ErrFullDevices = fmt.Errorf("%w: the devices of the desk", ErrFull)
+	// ErrUnsafe is a put into a store that could forget it: its settings were
+	// changed while it ran. The operator must change them back.
+	ErrUnsafe = errors.New("store is not safe")
 	// ErrExpired is a put whose end lies at or before the latest Expire.
 	ErrExpired = errors.New("envelope has expired")
 	// ErrAhead is an acknowledgement of a position that was never given: the

@@ -1,0 +1,80 @@
+package redisqueue
+
+import (
+	"fmt"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// refusals are the letters by which functions.lua refuses an operation.
+var refusals = map[byte]error{
+	'A': queue.ErrAhead, 'X': queue.ErrDropped, 'N': queue.ErrFullDevices, 'T': queue.ErrToken,
+	'C': queue.ErrConflict, 'E': queue.ErrExpired, 'F': queue.ErrFullDesk, 'S': queue.ErrFullSealer, 'M': queue.ErrFullMemory,
+}
+
+// settle puts the answers of one call into the results, and learns what
+// organisations use.
+func (s *Store) settle(c *call, reply any, ops []queue.Op, results []queue.Result, again bool) error {
+	answers, changed, err := parts(reply)
+	if err != nil || len(answers) != len(c.at) {
+		return fmt.Errorf("%d answers for %d operations: %w", len(answers), len(c.at), err)
+	}
+	for n, i := range c.at {
+		text, _ := answers[n].(string)
+		if results[i], err = parseAnswer(text); err != nil {
+			return err
+		}
+		if put, ok := ops[i].(*queue.Put); ok {
+			own := results[i].Salt == put.Salt && results[i].Duplicate
+			if results[i].Err == nil && !results[i].Duplicate {
+				results[i].Salt = put.Salt
+			}
+			// Whose answer was lost the first time: salts are random, so this is
+			// our own put and not an earlier one.
+			if again && own {
+				results[i].Duplicate = false
+			}
+		}
+	}
+	return s.learn(c.bucket, changed)
+}
+
+func parts(reply any) (answers, changed []any, err error) {
+	both, ok := reply.([]any)
+	if !ok || len(both) != 2 {
+		return nil, nil, fmt.Errorf("%w: reply of %T", errAnswer, reply)
+	}
+	answers, _ = both[0].([]any)
+	changed, _ = both[1].([]any)
+	return answers, changed, nil
+}
+
+var errAnswer = fmt.Errorf("%w: the functions in Redis answer in an unknown way", queue.ErrIndeterminate)
+
+func parseAnswer(text string) (queue.Result, error) {
+	switch {
+	case text == "K":
+		return queue.Result{}, nil
+	case len(text) == 1 && refusals[text[0]] != nil:
+		return queue.Result{Err: refusals[text[0]]}, nil
+	case len(text) == 15 && text[0] == 'P':
+		return queue.Result{Position: queue.Position(unhex(text[1:]))}, nil
+	case len(text) == 31 && text[0] == 'D':
+		return queue.Result{Duplicate: true, Position: queue.Position(unhex(text[1:15])), Salt: [16]byte([]byte(text[15:]))}, nil
+	}
+	return queue.Result{}, fmt.Errorf("%w: %q", errAnswer, text)
+}
+
+func (s *Store) learn(bucket int, changed []any) error {
+	if len(changed)%3 != 0 {
+		return errAnswer
+	}
+	for i := 0; i < len(changed); i += 3 {
+		org, _ := changed[i].(string)
+		records, _ := changed[i+1].(string)
+		bytes, _ := changed[i+2].(string)
+		s.shares.set(bucket, identity.OrgID(org), use{parse(records), parse(bytes)})
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// ask calls a function that only reads, in the bucket of desk.
+func (s *Store) ask(ctx context.Context, name string, desk identity.DeskID, args ...any) (any, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	reply, err := s.reads.FCallRO(ctx, function(name), []string{s.metaKey(bucketOf(desk))}, append([]any{s.marker}, args...)...).Result()
+	if err != nil {
+		return nil, s.readError(err)
+	}
+	return reply, nil
+}
+
+func (s *Store) readError(err error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if errors.Is(classify(err), errRenewed) {
+		return s.renewed()
+	}
+	return fmt.Errorf("%w: failed to read the queue: %w", queue.ErrUnavailable, err)
+}
+
+// Read returns a page. What an operator or an accident wrote into a mailbox comes
+// as damaged.
+func (s *Store) Read(ctx context.Context, desk identity.DeskID, after queue.Position, limit queue.Limit) (queue.Page, error) {
+	page := queue.Page{Next: after}
+	if limit.Records < 1 || limit.Bytes < 1 {
+		return page, fmt.Errorf("%w: read limit %+v", queue.ErrInvalid, limit)
+	}
+	reply, err := s.ask(ctx, "page", desk, string(desk), uint64(after), limit.Records, limit.Bytes)
+	if err != nil {
+		return page, err
+	}
+	three, ok := reply.([]any)
+	if !ok || len(three) != 3 {
+		return page, fmt.Errorf("%w: %T", errAnswer, reply)
+	}
+	entries, _ := three[0].([]any)
+	last, _ := three[1].(string)
+	more, _ := three[2].(int64)
+	if p, err := strconv.ParseUint(last, 10, 64); err == nil {
+		page.Next = queue.Position(p)
+	}
+	page.More = more > 0 && page.Next > after
+	for _, raw := range entries {
+		take(&page, desk, raw)
+	}
+	return page, nil
+}
+
+func take(page *queue.Page, desk identity.DeskID, raw any) {
+	e, err := parseEntry(raw, desk)
+	if err == nil {
+		e.record.Position = e.position
+		page.Records = append(page.Records, e.record)
+		return
+	}
+	n := len(page.Damaged)
+	if n > 0 && page.Damaged[n-1].Position == e.position {
+		return // two foreign entries of one position
+	}
+	page.Damaged = append(page.Damaged, queue.Damaged{Position: e.position, Reason: err.Error()})
+}
+
+// entry is one of a mailbox's stream.
+type entry struct {
+	position queue.Position
+	id       envelope.ID // as the slip says, zero when there is none
+	record   queue.Record
+}
+
+// parseEntry verifies checksum, desk and, against the slip, id and targets. The
+// position is the server's: it is not within the checksum.
+func parseEntry(raw any, desk identity.DeskID) (entry, error) {
+	var e entry
+	pair, _ := raw.([]any)
+	if len(pair) != 2 {
+		return e, errForeign
+	}
+	name, _ := pair[0].(string)
+	fields, _ := pair[1].([]any)
+	place, sequence, _ := strings.Cut(name, "-")
+	p, err := strconv.ParseUint(place, 10, 64)
+	e.position = queue.Position(p)
+	if err != nil || sequence != "0" || len(fields) != 4 || fields[0] != "s" || fields[2] != "r" {
+		return e, errForeign
+	}
+	slip, _ := fields[1].(string)
+	record, _ := fields[3].(string)
+	if len(slip) < 16 {
+		return e, errForeign
+	}
+	e.id = envelope.ID([]byte(slip[:16]))
+	if e.record, err = queue.ParseRecord([]byte(record), desk, 0); err != nil {
+		return e, err
+	}
+	if e.record.ID != e.id || !slices.Equal(e.record.Targets, targetsOf(slip)) {
+		return e, fmt.Errorf("%w: slip", queue.ErrRecord)
+	}
+	return e, nil
+}
+
+func targetsOf(slip string) []identity.DeviceID {
+	var targets []identity.DeviceID
+	for b := []byte(slip[16:]); len(b) >= 16; b = b[16:] {
+		targets = append(targets, identity.DeviceID(b))
+	}
+	return targets
+}
+
+// Cursor returns the place of a device.
+func (s *Store) Cursor(ctx context.Context, desk identity.DeskID, device identity.DeviceID) (queue.Cursor, error) {
+	reply, err := s.ask(ctx, "cursor", desk, string(desk), device[:])
+	if err != nil {
+		return queue.Cursor{}, err
+	}
+	three, _ := reply.([]any)
+	if len(three) != 3 {
+		return queue.Cursor{}, fmt.Errorf("%w: %T", errAnswer, reply)
+	}
+	position, _ := three[0].(int64)
+	last, _ := three[1].(int64)
+	dropped, _ := three[2].(int64)
+	return queue.Cursor{Position: queue.Position(position), Last: queue.Position(last), Dropped: dropped == 1}, nil
+}
+
+// Waiting goes through the buckets in their order. An envelope of which nothing is
+// known any more is reported as acute: a page too many is better than one too few.
+func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queue.Unattended, error) {
+	if limit < 1 {
+		return nil, fmt.Errorf("%w: at most %d waiting", queue.ErrInvalid, limit)
+	}
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	first, from := 0, "-"
+	if after != (queue.Ref{}) {
+		first, from = bucketOf(after.Desk), "("+string(after.Desk)+"\x00"+string(after.ID[:])
+	}
+	pipe := s.reads.Pipeline()
+	var answers []*redis.Cmd
+	for bucket := first; bucket < buckets; bucket++ {
+		answers = append(answers, pipe.FCallRO(ctx, function("waiting"), []string{s.metaKey(bucket)}, s.marker, from, limit))
+		from = "-"
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, s.readError(err)
+	}
+	var list []queue.Unattended
+	for _, answer := range answers {
+		pairs, _ := answer.Val().([]any)
+		for i := 0; i+1 < len(pairs) && len(list) < limit; i += 2 {
+			if u, ok := parseUnattended(pairs[i], pairs[i+1]); ok {
+				list = append(list, u)
+			}
+		}
+	}
+	return list, nil
+}
+
+func parseUnattended(field, row any) (queue.Unattended, bool) {
+	name, _ := field.(string)
+	said, _ := row.(string)
+	desk, id, ok := strings.Cut(name, "\x00")
+	if !ok || len(id) != 16 {
+		return queue.Unattended{}, false
+	}
+	u := queue.Unattended{Ref: queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))}, Tier: envelope.TierAcute}
+	if known, ok := parseKnown(said); ok {
+		u.Tier, u.Created, u.Expires, u.Position = known.tier, known.created, known.expires, known.position
+	}
+	return u, true
+}

@@ -1,0 +1,76 @@
+package redisqueue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// use is what waits of one organisation.
+type use struct{ records, bytes int64 }
+
+// shares knows what organisations use in each bucket: an organisation's envelopes
+// are spread over all buckets, a function sees one. Exact for what this relay does;
+// of other relays it knows what the last look at Redis showed.
+type shares struct {
+	byBucket [buckets]map[identity.OrgID]use
+	total    map[identity.OrgID]use
+}
+
+func (u *shares) set(bucket int, org identity.OrgID, now use) {
+	before, total := u.byBucket[bucket][org], u.total[org]
+	u.byBucket[bucket][org] = now
+	u.total[org] = use{total.records + now.records - before.records, total.bytes + now.bytes - before.bytes}
+}
+
+// elsewhere is what an organisation uses outside a bucket.
+func (u *shares) elsewhere(bucket int, org identity.OrgID) use {
+	here, total := u.byBucket[bucket][org], u.total[org]
+	return use{total.records - here.records, total.bytes - here.bytes}
+}
+
+// close reports whether puts could bring an organisation to its quota: then their
+// buckets must be written one after the other.
+func (u *shares) close(q *queue.Quota, puts map[identity.OrgID]use) bool {
+	for org, more := range puts {
+		total := u.total[org]
+		if total.records+more.records > int64(q.SealerRecords) || total.bytes+more.bytes > q.SealerBytes {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) refreshShares(ctx context.Context) error {
+	s.write.Lock() // or a batch that is being written would be counted as of before
+	defer s.write.Unlock()
+	pipe := s.watches.Pipeline()
+	var rows [buckets]*redis.MapStringStringCmd
+	for bucket := range buckets {
+		rows[bucket] = pipe.HGetAll(ctx, strings.TrimSuffix(s.metaKey(bucket), "meta")+"orgs")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("failed to read the shares of organisations: %w", err)
+	}
+	s.shares = shares{total: make(map[identity.OrgID]use)}
+	for bucket, row := range rows {
+		s.shares.byBucket[bucket] = make(map[identity.OrgID]use)
+		for org, value := range row.Val() {
+			records, bytes, _ := strings.Cut(value, " ")
+			s.shares.set(bucket, identity.OrgID(org), use{parse(records), parse(bytes)})
+		}
+	}
+	return nil
+}
+
+// parse reads a number that our functions wrote; a damaged one counts as none.
+func parse(number string) int64 {
+	n, _ := strconv.ParseInt(number, 10, 64)
+	return max(0, n)
+}
