@@ -317,7 +317,7 @@ func TestTransport(t *testing.T) {
 // Random bytes after login end the session with a documented code and never the
 // relay.
 func FuzzLiveSession(f *testing.F) {
-	w, vt, pol := pair(f, relaytest.Config{})
+	w, vt, pol := pair(f, relaytest.Config{Limits: relay.Limits{AsksPerSecond: 1 << 20}})
 	raw, _ := vt.Envelope(pol)
 	for _, frames := range [][]wire.Frame{
 		{wire.Put{Envelope: raw}}, {wire.Ack{Position: 1}, plenty}, {wire.Fetch{From: 1}},

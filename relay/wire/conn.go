@@ -25,6 +25,7 @@ type Conn struct {
 	ws      *websocket.Conn
 	guard   *guard
 	self    Side
+	ping    time.Duration // PingInterval, less in tests
 	binding []byte
 	date    time.Time
 }
@@ -121,8 +122,8 @@ func (c *Conn) keepAlive() func() {
 	ended := false
 	stopped.Lock() // until timer is set: the function below reads it
 	defer stopped.Unlock()
-	timer = time.AfterFunc(PingInterval, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), PingInterval)
+	timer = time.AfterFunc(c.ping, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.ping)
 		defer cancel()
 		if err := c.ws.Ping(ctx); err != nil {
 			_ = c.guard.Close()
@@ -131,7 +132,7 @@ func (c *Conn) keepAlive() func() {
 		stopped.Lock()
 		defer stopped.Unlock()
 		if !ended {
-			timer.Reset(PingInterval)
+			timer.Reset(c.ping)
 		}
 	})
 	return func() {

@@ -1,5 +1,7 @@
 package wire
 
+import "time"
+
 // What docs/wire.md states of the limits that are not exported.
 const (
 	MaxFragments  = maxFragments
@@ -11,3 +13,7 @@ const (
 
 // MaxPayload is the limit of a type's payload.
 var MaxPayload = maxPayload
+
+// Hasten makes a connection ping and lose patience sooner. It is called before the
+// first ReadFrames.
+func Hasten(c *Conn, ping, idle time.Duration) { c.ping, c.guard.idle = ping, idle }

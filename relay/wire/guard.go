@@ -28,7 +28,7 @@ const (
 	controlRate   = 2   // pings and pongs per second
 	controlBurst  = 30
 	maxPreamble   = 16 << 10 // the HTTP response before the first frame
-	rearmAfter    = time.Second
+	rearmPart     = 30       // deadlines are set again after this part of the idle time
 )
 
 // guard is a net.Conn that keeps deadlines and counts the WebSocket frames that
@@ -38,6 +38,7 @@ type guard struct {
 	net.Conn
 	pending []byte // read by the HTTP layer before this conn took over
 	rate    *rate.Limiter
+	idle    time.Duration // IdleTimeout, less in tests
 	done    chan struct{} // closed by Close
 
 	// Owned by whoever reads: the library lets one read at a time, which is the
@@ -61,7 +62,7 @@ func newGuard(c net.Conn, l Limits, preamble bool) *guard {
 		l.FramesPerSecond = defaultFrames
 	}
 	return &guard{
-		Conn: c, done: make(chan struct{}),
+		Conn: c, done: make(chan struct{}), idle: IdleTimeout,
 		rate: rate.NewLimiter(rate.Limit(l.BytesPerSecond), max(l.BytesPerSecond/4, 64<<10)),
 		scan: scanner{
 			preamble: preamble,
@@ -109,10 +110,10 @@ func (g *guard) limit() time.Time {
 func (g *guard) arm(now time.Time) error {
 	by := g.limit()
 	if by.IsZero() {
-		if now.Sub(g.armed) < rearmAfter {
+		if now.Sub(g.armed) < g.idle/rearmPart {
 			return nil
 		}
-		by = now.Add(IdleTimeout)
+		by = now.Add(g.idle)
 		g.armed = now
 	} else {
 		g.armed = time.Time{}
