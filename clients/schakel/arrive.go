@@ -150,6 +150,8 @@ func (in *intake) one(a *arrival) error {
 		case store.Equivocation:
 			a.fault = &fault{reason: "equivocation", alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
 		}
+	} else if err := in.reached(a); err != nil {
+		return err
 	}
 	if err := in.supersede(a); err != nil {
 		return err
@@ -171,15 +173,29 @@ func (in *intake) one(a *arrival) error {
 
 // count notes the counter of a delivery that its device really sealed.
 func (in *intake) count(a *arrival) (store.Verdict, error) {
-	dir := in.n.directory()
-	me, _ := dir.Device(in.n.dev.ID)
-	peer, _ := dir.Device(a.header.Sealer)
 	in.state[a.from] = true
 	return in.tx.Arrived(store.Arrival{
 		Device: a.header.Sealer, Desk: a.from, Counter: a.delivery.Counter,
 		Envelope: a.header.ID, Digest: sha256.Sum256(a.raw), At: in.now,
-		FromStart: me.Since < peer.Since,
+		FromStart: in.fromStart(a.header.Sealer),
 	})
+}
+
+// reached learns from an uncounted delivery how far its device has counted, so that
+// a withheld last message is a gap too (attack B02).
+func (in *intake) reached(a *arrival) error {
+	if a.delivery.Counter == 0 {
+		return nil
+	}
+	return in.tx.Reached(a.header.Sealer, a.from, a.delivery.Counter, in.now, in.fromStart(a.header.Sealer))
+}
+
+// fromStart reports whether this device was there before a peer's device was.
+func (in *intake) fromStart(sealer identity.DeviceID) bool {
+	dir := in.n.directory()
+	me, _ := dir.Device(in.n.dev.ID)
+	peer, _ := dir.Device(sealer)
+	return me.Since < peer.Since
 }
 
 // supersede explains gaps: counters that will never come, because this delivery

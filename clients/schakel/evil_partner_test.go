@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/clients/store"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -211,4 +213,25 @@ func (e *evil) asked(t *testing.T) string {
 	e.put(t, e.message(s))
 	eventually(t, "the question arrives", func() bool { return e.shown(t, s) })
 	return s.Hash().String()
+}
+
+// B02: the relay keeps the last message back. The next statement repeats its
+// counter, and the recipient is told.
+func TestLastMessageWithheld(t *testing.T) {
+	e := newEvil(t)
+	e.honest(t)
+	withheld := e.message(e.signed(t, e.draft(t, e.knooppunt.Desk), nil))
+	e.put(t, delivery.Delivery{Kind: delivery.KindTest, Content: []byte("still here"), Counter: e.counter})
+	eventually(t, "the gap is known", func() bool {
+		var gaps []store.Gap
+		err := e.knooppunt.Store().View(testContext(t), func(tx *store.Tx) (err error) {
+			gaps, err = tx.Gaps(e.vt.Node.Device())
+			return err
+		})
+		return err == nil && len(gaps) == 1 && gaps[0].Counter == withheld.Counter
+	})
+	e.Pass(31 * time.Minute)
+	eventually(t, "the recipient is told", func() bool { return e.alarmed(t, schakel.AlarmGap) })
+	e.put(t, withheld)
+	eventually(t, "and told that it came after all", func() bool { return !e.alarmed(t, schakel.AlarmGap) })
 }

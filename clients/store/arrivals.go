@@ -44,13 +44,15 @@ const (
 // seven days and is delivered again under a new counter.
 const historyHorizon = 8 * 24 * time.Hour
 
-// maxCounter leaves room to count in signed numbers. No honest device comes near.
-const maxCounter = 1 << 53
+// maxCounter leaves room to count in signed numbers. No honest device comes near;
+// what a peer's device says beyond it gets a verdict like any other lie, and never
+// an error, which would stop the transaction that everything else arrives in.
+const maxCounter = delivery.MaxCounter
 
 // Arrived notes a delivery and says whether it is new.
 func (tx *Tx) Arrived(a Arrival) (Verdict, error) {
 	if a.Counter == 0 || a.Counter > maxCounter {
-		return 0, fmt.Errorf("%w: counter %d", ErrTooLarge, a.Counter)
+		return Equivocation, nil
 	}
 	v, marked, err := tx.seenBefore(a)
 	if err != nil || v != Fresh {
@@ -111,7 +113,7 @@ func (tx *Tx) seenBefore(a Arrival) (v Verdict, marked bool, err error) {
 // delivery took its place: it is no gap.
 func (tx *Tx) MarkSuperseded(device identity.DeviceID, desk identity.DeskID, counter uint64, at time.Time) error {
 	if counter == 0 || counter > maxCounter {
-		return fmt.Errorf("%w: counter %d", ErrTooLarge, counter)
+		return nil
 	}
 	if err := tx.exec(`INSERT INTO arriving(device,desk,first,first_at,from_start,contiguous) VALUES(?,?,0,0,0,0) ON CONFLICT DO NOTHING`,
 		device[:], desk); err != nil {
@@ -132,9 +134,7 @@ func (tx *Tx) MarkSuperseded(device identity.DeviceID, desk identity.DeskID, cou
 // at the end is then a gap too, and silence is seen (attack B02). Of a device that
 // nothing came from yet, that is the history before this device, unless fromStart.
 func (tx *Tx) Reached(device identity.DeviceID, desk identity.DeskID, counter uint64, at time.Time, fromStart bool) error {
-	if counter > maxCounter {
-		return fmt.Errorf("%w: counter %d", ErrTooLarge, counter)
-	}
+	counter = min(counter, maxCounter)
 	first := counter + 1
 	if fromStart {
 		first = 1

@@ -48,8 +48,9 @@ func TestArrivedVerdicts(t *testing.T) {
 		arrive(t, tx, fromStart(4), store.Fresh)
 		arrive(t, tx, fromStart(4), store.Replay)
 		arrive(t, tx, fromStart(3), store.Fresh)
-		for _, counter := range []uint64{0, 1 << 60} {
-			if _, err := tx.Arrived(fromStart(counter)); !errors.Is(err, store.ErrTooLarge) {
+		for _, counter := range []uint64{0, 1 << 60, 1<<64 - 1} { // a lie, and no error that stops the rest
+			arrive(t, tx, fromStart(counter), store.Equivocation)
+			if err := errors.Join(tx.MarkSuperseded(device(9), peer, counter, now), tx.Reached(device(9), peer, counter, now, true)); err != nil {
 				t.Errorf("counter %d: %v", counter, err)
 			}
 		}
@@ -187,7 +188,7 @@ func TestSupersededStillArrives(t *testing.T) {
 // TestGapBounds: a hostile counter costs no memory, here or in the statement.
 func TestGapBounds(t *testing.T) {
 	update(t, newStore(t), func(tx *store.Tx) error {
-		arrive(t, tx, fromStart(1<<50), store.Fresh)
+		arrive(t, tx, fromStart(1<<47), store.Fresh)
 		if gaps, err := tx.Gaps(device(9)); err != nil || len(gaps) != delivery.MaxMissing {
 			t.Errorf("%d gaps, %v", len(gaps), err)
 		}

@@ -153,7 +153,7 @@ func (tx *Tx) arrivedAt(d Delivery, state RecipientState, at time.Time) error {
 // the side file was restored with it).
 func (tx *Tx) Confirmed(desk identity.DeskID, vector []delivery.Received, at time.Time) (gone []Delivery, ahead bool, err error) {
 	for _, v := range vector {
-		ds, err := tx.deliveries(`WHERE desk=? AND sealer=? AND counter<=? ORDER BY counter`, args{desk, v.Device[:], highest(v)})
+		ds, err := tx.deliveries(`WHERE desk=? AND sealer=? AND counter<=? ORDER BY counter`, args{desk, v.Device[:], min(highest(v), maxCounter)})
 		if err != nil {
 			return gone, ahead, err
 		}

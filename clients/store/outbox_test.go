@@ -134,6 +134,7 @@ func TestConfirmed(t *testing.T) {
 	// What was never sent cannot have arrived: a liar, or this is an old copy.
 	confirm(peer, delivery.Received{Device: self, Contiguous: 7}, " 3 4 6", true)
 	confirm(peer, delivery.Received{Device: self, Beyond: []uint64{99}}, "", true)
+	confirm(peer, delivery.Received{Device: self, Contiguous: 1<<64 - 1}, "", true)
 }
 
 // A late acceptance of what is confirmed already harms nothing.

@@ -41,7 +41,7 @@ func (tx *Tx) notePeer(desk identity.DeskID, column string, at time.Time) error 
 }
 
 // SaveStatement notes an inbound statement of a peer's device. It refuses one
-// that is not newer than the newest, with ErrOlder, so that a replayed statement
+// that is not newer than the newest, or numbered beyond all sense, with ErrOlder, so that a replayed statement
 // moves nothing back (attack B05).
 func (tx *Tx) SaveStatement(device identity.DeviceID, s delivery.Statement, at time.Time) error {
 	var newest uint64
@@ -52,10 +52,7 @@ func (tx *Tx) SaveStatement(device identity.DeviceID, s delivery.Statement, at t
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if s.Number > maxCounter || s.Next > maxCounter {
-		return fmt.Errorf("%w: statement number or time", ErrTooLarge)
-	}
-	if s.Number <= newest {
+	if s.Number <= newest || s.Number > maxCounter {
 		return fmt.Errorf("%w: statement %d, newest is %d", ErrOlder, s.Number, newest)
 	}
 	if err := tx.exec(`INSERT INTO stated(device,desk,number,at) VALUES(?,?,?,?)
@@ -65,7 +62,7 @@ func (tx *Tx) SaveStatement(device identity.DeviceID, s delivery.Statement, at t
 	if err := tx.notePeer(s.From, "stated_in", at); err != nil {
 		return err
 	}
-	return tx.exec(`UPDATE peer SET next_in=? WHERE desk=?`, time.Unix(int64(s.Next), 0), s.From)
+	return tx.exec(`UPDATE peer SET next_in=? WHERE desk=?`, time.Unix(int64(min(s.Next, maxCounter)), 0), s.From)
 }
 
 // StatementSent notes that this device sent its statement with that number to a
