@@ -80,7 +80,7 @@ func Exit(err error) int {
 	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, errRefused):
+	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, desk.ErrStranger, errRefused):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

@@ -33,7 +33,7 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	var client *desk.Client
 	var st *store.Store
 	err := whileInUse(ctx, commandPatience, func() (err error) {
-		if client, err = desk.Dial(ctx, a.settings.get("socket")); err != nil {
+		if client, err = desk.Dial(ctx, a.settings.get("socket")); errors.Is(err, desk.ErrNoDaemon) {
 			st, err = a.openStore(ctx)
 		}
 		return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -193,7 +192,7 @@ func (a *app) defaultHome() string {
 func (a *app) defaultKeyFile() string { return filepath.Join(a.settings.get("home"), "device.key") }
 
 // defaultSocket lies in the device's folder, or, where that path is too long for a
-// socket (unix(7)), in the runtime folder under a name made from it.
+// socket (unix(7)), in the runtime folder or the home under a name made from it.
 func (a *app) defaultSocket() string {
 	home, err := filepath.Abs(a.settings.get("home"))
 	if err != nil {
@@ -202,12 +201,9 @@ func (a *app) defaultSocket() string {
 	if path := filepath.Join(home, "desk.sock"); len(path) < 100 {
 		return path
 	}
-	runtime := a.env("XDG_RUNTIME_DIR")
-	if runtime == "" {
-		runtime = filepath.Join(os.TempDir(), fmt.Sprintf("schakel-%d", os.Getuid()))
-	}
+	folder := a.xdg("XDG_RUNTIME_DIR", "") // never the temporary folder: anybody could be there first
 	name := sha256.Sum256([]byte(home))
-	return filepath.Join(runtime, "schakel-"+hex.EncodeToString(name[:8])+".sock")
+	return filepath.Join(folder, ".schakel-"+hex.EncodeToString(name[:8])+".sock")
 }
 
 func fixed(v string) func(*app) string { return func(*app) string { return v } }

@@ -111,7 +111,7 @@ func (l *Local) found(ctx context.Context) error {
 	if l.relay, err = l.start("relay", l.cfg.Relay, "serve", "--data", l.file("relay"), "--admin", "off", "--demo"); err != nil {
 		return err
 	}
-	return until(ctx, grace, func() (bool, error) {
+	return until(ctx, readiness, func() (bool, error) {
 		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
 			_ = c.Close()
@@ -211,7 +211,7 @@ func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
 	if err != nil {
 		return err
 	}
-	return until(ctx, grace, func() (bool, error) {
+	return until(ctx, readiness, func() (bool, error) {
 		if client, err := desk.Dial(ctx, filepath.Join(d.home, "desk.sock")); err == nil {
 			d.client = client
 			return true, nil

@@ -18,7 +18,7 @@ type Player struct {
 	Scenario Scenario
 	World    World
 	Teller   Teller
-	Patience time.Duration // how long anything may take; default 30 s
+	Patience time.Duration // how long anything may take; default one minute
 
 	step  int
 	sent  map[string]told   // by the name of the step
@@ -37,7 +37,7 @@ type told struct {
 func (p *Player) Play(ctx context.Context) error {
 	p.sent, p.cases, p.away = map[string]told{}, map[string]string{}, map[identity.DeskID]bool{}
 	if p.Patience == 0 {
-		p.Patience = 30 * time.Second
+		p.Patience = time.Minute
 	}
 	for i, s := range p.Scenario.Steps {
 		p.step = i + 1

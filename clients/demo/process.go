@@ -12,8 +12,12 @@ import (
 	"time"
 )
 
-// grace is how long a process gets to end by itself.
-const grace = 10 * time.Second
+// How long a process gets to answer after its start, on however busy a machine, and
+// to end by itself.
+const (
+	readiness = time.Minute
+	grace     = 10 * time.Second
+)
 
 // process is a program that runs until it is told to end.
 type process struct {

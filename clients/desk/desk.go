@@ -16,10 +16,9 @@
 //	list, err := client.List(ctx, schakel.Filter{})
 //
 // Trusted: whoever may open the socket. It lies in a folder that only its owner
-// may enter, has mode 0600, and the service asks the kernel who is at the other
-// end of each connection: another user, even of the same group, is refused. What
-// root or the owner runs can read every message, as it could read the memory of
-// the daemon.
+// may enter, has mode 0600, and both ends ask the kernel who is at the other:
+// another user, even of the same group, is refused. What root or the owner runs
+// can read every message, as it could read the memory of the daemon.
 package desk
 
 import (

@@ -332,6 +332,16 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	}
 }
 
+func TestSocketInAFolderOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := desk.Listen(filepath.Join(dir, "desk.sock")); err == nil || !strings.Contains(err.Error(), "others may write") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSocketPathThatIsTooLong(t *testing.T) {
 	if _, err := desk.Listen(filepath.Join(t.TempDir(), strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "socket") {
 		t.Errorf("got %v", err)

@@ -6,4 +6,6 @@ import "net"
 
 // checkPeer trusts the mode of the socket and of its folder: this system has no
 // SO_PEERCRED.
-func checkPeer(net.Conn, int) error { return nil }
+func checkPeer(net.Conn, func(uid int) bool) error { return nil }
+
+func ownsFolder(int, string) bool { return true }

@@ -26,6 +26,9 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("failed to make the socket's folder: %w", err)
 	}
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -38,6 +41,19 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("failed to close the socket to others: %w", err)
 	}
 	return &ownersOnly{ln}, nil
+}
+
+// checkFolder refuses a folder in which another user could put a socket of his own
+// in the place of ours, and be told a PIN.
+func checkFolder(path string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("failed to look at the socket's folder: %w", err)
+	}
+	if st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s: others may write there (mode %04o): set `socket` to a path in a folder of your own", path, st.Mode().Perm())
+	}
+	return nil
 }
 
 func removeStale(path string) error {
@@ -69,19 +85,29 @@ func (l *ownersOnly) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if checkPeer(c, os.Getuid()) == nil {
+		if checkPeer(c, ownUser) == nil {
 			return c, nil
 		}
 		_ = c.Close()
 	}
 }
 
-// dial connects to the daemon, and says ErrNoDaemon where none answers.
+// ownUser accepts this process's own user, and root.
+func ownUser(uid int) bool { return uid == os.Getuid() || uid == 0 }
+
+// dial connects to the daemon, and says ErrNoDaemon where none answers. The client
+// asks the kernel as well: what answers is about to be told PINs and messages. Root
+// also speaks to the daemon of whoever owns the socket's folder.
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
+	}
+	trusted := func(uid int) bool { return ownUser(uid) || os.Getuid() == 0 && ownsFolder(uid, path) }
+	if err := checkPeer(c, trusted); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }

@@ -79,7 +79,7 @@ func exit(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // patience is how long a script waits for anything.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
