@@ -77,7 +77,24 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 		a.fault = n.judgeCopy(&a, dir)
 	case delivery.KindTest:
 	}
+	if a.fault == nil {
+		a.fault = judgeTier(&a)
+	}
 	return a
+}
+
+// judgeTier checks that the attention an envelope asked of the relay is that of the
+// message inside: louder, and it wakes people for nothing; softer, and an acute
+// message waited until morning while its sender could say that it was acute.
+func judgeTier(a *arrival) *fault {
+	want := envelope.TierNone
+	if a.delivery.Kind == delivery.KindMessage {
+		want = protocol.TierOf(a.signed.Message.Heading.Urgency, a.signed.Message.Heading.Class)
+	}
+	if a.header.Tier == want {
+		return nil
+	}
+	return &fault{reason: "tier", rule: protocol.RuleUrgency, err: envelope.ErrFormat}
 }
 
 // openFault turns a refusal to open into what this desk does about it. Towards the
