@@ -155,18 +155,20 @@ func known(name string) bool {
 	return slices.ContainsFunc(keys(), func(k key) bool { return k.name == name })
 }
 
-// didYouMean asks cobra, which knows how to find the nearest of some names.
+// didYouMean asks cobra, which knows how to find names near to what was typed, but
+// not which is nearest: so it is asked for the nearest first.
 func didYouMean(typed string) string {
 	var names cobra.Command
 	for _, k := range keys() {
 		names.AddCommand(&cobra.Command{Use: k.name, Run: func(*cobra.Command, []string) {}})
 	}
-	names.SuggestionsMinimumDistance = 3
-	near := names.SuggestionsFor(typed)
-	if len(near) == 0 {
-		return ""
+	for distance := 1; distance <= 3; distance++ {
+		names.SuggestionsMinimumDistance = distance
+		if near := names.SuggestionsFor(typed); len(near) > 0 {
+			return fmt.Sprintf("; did you mean %q?", near[0])
+		}
 	}
-	return fmt.Sprintf("; did you mean %q?", near[0])
+	return ""
 }
 
 func anything(string) error { return nil }
