@@ -21,6 +21,8 @@ type scripted struct {
 	drafts                      []schakel.Draft
 	acks                        []schakel.Acknowledgement
 	cleared                     []string
+	status                      func(*schakel.Status)
+	listed                      []schakel.Summary // what List gives instead of one message
 }
 
 const (
@@ -54,6 +56,9 @@ func (n *scripted) Acknowledge(_ context.Context, ref string, a schakel.Acknowle
 }
 
 func (n *scripted) List(_ context.Context, f schakel.Filter) ([]schakel.Summary, error) {
+	if n.listed != nil {
+		return n.listed, nil
+	}
 	if f.Box == "sent" {
 		return []schakel.Summary{n.outbound()}, nil
 	}
@@ -87,9 +92,13 @@ func (n *scripted) Subscribe() (<-chan schakel.Event, func()) {
 }
 
 func (n *scripted) Status(context.Context) (schakel.Status, error) {
-	return schakel.Status{Desk: "vt20/crisis", Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
+	st := schakel.Status{Desk: "vt20/crisis", Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
 		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
-		KeysUntil: now().Add(16 * 24 * time.Hour)}, nil
+		KeysUntil: now().Add(16 * 24 * time.Hour)}
+	if n.status != nil {
+		n.status(&st)
+	}
+	return st, nil
 }
 
 func (n *scripted) Alarms(context.Context) ([]schakel.Alarm, error) { return n.alarms, nil }
@@ -117,7 +126,7 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 	return n.personErr
 }
 
-func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return nil, nil }
+func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
 
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 

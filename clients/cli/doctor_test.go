@@ -1,0 +1,89 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"schakel/clients/cli"
+	"schakel/clients/schakel"
+)
+
+type finding struct{ Name, Result, Evidence, Remedy string }
+
+// doctor runs the doctor over a node and returns its findings by name.
+func doctor(t *testing.T, n *scripted) (map[string]finding, int) {
+	t.Helper()
+	p := newPlace(t)
+	p.serve(n)
+	out, stderr, code := p.run("doctor", "--json", "--wait", "50ms")
+	var d struct{ Checks []finding }
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, stderr)
+	}
+	found := map[string]finding{}
+	for _, c := range d.Checks {
+		if c.Evidence == "" || (c.Result == "warn" || c.Result == "fail") && c.Remedy == "" {
+			t.Errorf("%s: a check has evidence, and a remedy when something is wrong: %+v", c.Name, c)
+		}
+		found[c.Name] = c
+	}
+	return found, code
+}
+
+// TestDoctorFindsEachIllness makes one thing wrong at a time.
+func TestDoctorFindsEachIllness(t *testing.T) {
+	old := schakel.Summary{Created: now().Add(-5 * time.Hour), Recipients: []schakel.Recipient{{State: schakel.StateAtRelay}}}
+	for name, test := range map[string]struct {
+		node   scripted
+		check  string
+		result string
+		code   int
+	}{
+		"well":           {scripted{}, "relay", "ok", cli.Done},
+		"no relay":       {scripted{status: func(s *schakel.Status) { s.Connected, s.LastError = false, "refused" }}, "relay", "fail", cli.Failed},
+		"no relay yet":   {scripted{status: func(s *schakel.Status) { s.Connected = false }}, "clock", "skip", cli.Failed},
+		"clock behind":   {scripted{status: func(s *schakel.Status) { s.ClockAhead = time.Hour }}, "clock", "warn", cli.Done},
+		"clock ahead":    {scripted{status: func(s *schakel.Status) { s.ClockAhead = -time.Hour }}, "clock", "warn", cli.Done},
+		"no register":    {scripted{status: func(s *schakel.Status) { s.RegisterSize = 0 }}, "register", "fail", cli.Failed},
+		"skipped entry":  {scripted{status: func(s *schakel.Status) { s.RegisterSkipped = 1 }}, "register", "warn", cli.Done},
+		"keys gone":      {scripted{status: func(s *schakel.Status) { s.KeysUntil = now() }}, "keys", "fail", cli.Failed},
+		"keys short":     {scripted{status: func(s *schakel.Status) { s.KeysUntil = now().Add(48 * time.Hour) }}, "keys", "warn", cli.Done},
+		"outbox old":     {scripted{listed: []schakel.Summary{old}}, "outbox", "warn", cli.Done},
+		"alarm":          {scripted{alarms: fullNode().alarms}, "alarms", "warn", cli.Done},
+		"quarantine":     {scripted{status: func(s *schakel.Status) { s.Quarantined = 2 }}, "arrivals", "warn", cli.Done},
+		"daemon answers": {scripted{}, "daemon", "ok", cli.Done},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, code := doctor(t, &test.node)
+			if found[test.check].Result != test.result || code != test.code {
+				t.Errorf("%s: %+v, exit code %d; want %s, %d", test.check, found[test.check], code, test.result, test.code)
+			}
+		})
+	}
+}
+
+func TestDoctorLooksAtFiles(t *testing.T) {
+	p := newPlace(t)
+	p.serve(&scripted{})
+	p.must(cli.Done, "doctor")
+	key := writeFile(t, filepath.Join(p.home, "device.key"), "k", 0o600)
+	if out, _ := p.must(cli.Done, "doctor"); !contains(out, "warn  key file") {
+		t.Errorf("a key beside the store:\n%s", out)
+	}
+	if err := os.Chmod(key, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := p.must(cli.Failed, "doctor"); !contains(out, "fail  permissions") {
+		t.Errorf("a key that others read:\n%s", out)
+	}
+}
+
+func TestDoctorWithoutADevice(t *testing.T) {
+	out, _ := newPlace(t).must(cli.Failed, "doctor")
+	if !contains(out, "fail  store", "schakel init", "skip  relay") {
+		t.Errorf("got:\n%s", out)
+	}
+}
