@@ -64,6 +64,8 @@ func (s *session) handBack(ctx context.Context, batch []wire.Deliver) error {
 		wire.Credit{Messages: uint32(len(batch)), Bytes: size})
 }
 
+const reasonEquivocation = "equivocation"
+
 // intake collects what a transaction changes that others are to hear of, once it
 // is on disk.
 type intake struct {
@@ -148,10 +150,13 @@ func (in *intake) one(a *arrival) error {
 				return in.tx.CountRejected("replay")
 			}
 		case store.Equivocation:
-			a.fault = &fault{reason: "equivocation", alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
+			a.fault = &fault{reason: reasonEquivocation, alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
 		}
 	} else if err := in.reached(a); err != nil {
 		return err
+	}
+	if a.fault != nil && a.fault.reason == reasonEquivocation {
+		return in.refuse(a) // nothing of it is believed, what it supersedes included
 	}
 	if err := in.supersede(a); err != nil {
 		return err

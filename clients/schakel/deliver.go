@@ -52,7 +52,7 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				more = true
 				return nil
 			}
-			if closed[r.Desk] {
+			if closed[r.Desk] || n.asideNow(r) {
 				continue
 			}
 			ok, err := n.deliver(tx, r)
@@ -61,7 +61,8 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			if err != nil {
-				return err
+				n.setAside(r)
+				return fmt.Errorf("failed to make a delivery to %s: %w", r.Desk, err)
 			}
 			if ok {
 				made++
@@ -73,6 +74,29 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 		s.nudge()
 	}
 	return more, err
+}
+
+// asideFor is how long a delivery that could not be made is left alone, so that
+// the others can be.
+const asideFor = time.Minute
+
+// setAside leaves a delivery alone for a while. The transaction it failed in is
+// rolled back whole, since a counter given out and not sent would be a gap.
+func (n *Node) setAside(r store.Recipient) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.aside[subject(r.Message, r.Desk)] = n.now().Add(asideFor)
+}
+
+func (n *Node) asideNow(r store.Recipient) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	until, ok := n.aside[subject(r.Message, r.Desk)]
+	if ok && !n.now().Before(until) {
+		delete(n.aside, subject(r.Message, r.Desk))
+		return false
+	}
+	return ok
 }
 
 // deliver makes one delivery, if it is this device's to make and the keys are
@@ -102,13 +126,32 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if r.Desk == n.dev.Desk && !slices.Contains(signed.Message.Addressed, r.Desk) {
 		return n.deliverCopy(tx, signed)
 	}
-	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw}
-	if d.Heads, err = tx.Heads(r.Desk, row.Case); err != nil {
+	heads, err := tx.Heads(r.Desk, row.Case)
+	if err != nil {
 		return false, err
 	}
-	d.Heads = slices.DeleteFunc(d.Heads, func(h message.Hash) bool { return h == row.Hash })
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(row.Hash, heads)}
 	tier := protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class)
-	return n.put(tx, row.Hash, r.Desk, tier, d)
+	first, err := n.firstTime(tx, r)
+	if err != nil {
+		return false, err
+	}
+	if made, err = n.put(tx, row.Hash, r.Desk, tier, d); err != nil || !made || !first {
+		return made, err
+	}
+	return true, tx.SetHead(r.Desk, row.Case, row.Hash, heads...)
+}
+
+// headsFor is what a delivery says its message follows: at most what a delivery
+// can say, however many messages a partner left unlinked.
+func headsFor(h message.Hash, heads []message.Hash) []message.Hash {
+	heads = slices.DeleteFunc(slices.Clone(heads), func(x message.Hash) bool { return x == h })
+	return heads[:min(len(heads), delivery.MaxHeads)]
+}
+
+func (n *Node) firstTime(tx *store.Tx, r store.Recipient) (bool, error) {
+	made, err := tx.DeliveriesOf(r.Message, r.Desk)
+	return len(made) == 0, err
 }
 
 // resting reports whether a delivery that was made often already waits longer
@@ -138,9 +181,6 @@ func (n *Node) mine(m message.Message) bool {
 // own and in the place of all earlier ones of the same message.
 func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
 	targets, err := n.targets(desk)
-	if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
-		return false, nil // upkeep tries again, and alarms when it takes too long; other desks do not wait for it
-	}
 	if err != nil {
 		return false, err
 	}

@@ -58,6 +58,7 @@ type Node struct {
 	stating map[identity.DeskID]time.Time // when a statement to that desk is due
 
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
+	aside      map[string]time.Time              // deliveries that failed, and until when they rest
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -74,7 +75,7 @@ func newNode(cfg Config) *Node {
 		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork,
 		catalogue: protocol.V1(), parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
-		unreadable: map[identity.DeskID][]envelope.ID{},
+		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 	}
 	if n.now == nil {
 		n.now = time.Now

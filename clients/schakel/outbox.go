@@ -167,8 +167,11 @@ func (s *session) noticed(ctx context.Context, f wire.Notice) error {
 		return err
 	}
 	s.n.poke()
-	if f.Position == 0 || len(s.held) > 0 {
-		return nil // what is held must not be acknowledged by a later position
+	if f.Position == 0 {
+		return nil
+	}
+	if len(s.held) > 0 { // what is held must not be acknowledged by a later position
+		return s.say(ctx, wire.Credit{Messages: 1})
 	}
 	return s.say(ctx, wire.Ack{Position: f.Position}, wire.Credit{Messages: 1})
 }

@@ -160,7 +160,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 			return err
 		}
 		for _, skipped := range reg.Skipped(old.pinned.Size) {
-			n.log.Warn("register entry skipped", "index", skipped.Index, "err", skipped.Reason)
+			n.log.Warn("register entry skipped", "index", skipped.Index)
 			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
 				return err
 			}

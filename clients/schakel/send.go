@@ -85,13 +85,6 @@ func (n *Node) record(tx *store.Tx, signed message.Signed) error {
 		if err := tx.AddRecipient(hash, desk, now, deadline); err != nil {
 			return err
 		}
-		heads, err := tx.Heads(desk, m.Case)
-		if err != nil {
-			return err
-		}
-		if err := tx.SetHead(desk, m.Case, hash, heads...); err != nil {
-			return err
-		}
 	}
 	if _, err := n.sealable(n.dev.Desk, now); err == nil && !slices.Contains(m.Addressed, n.dev.Desk) {
 		return tx.AddRecipient(hash, n.dev.Desk, now, time.Time{})

@@ -14,7 +14,7 @@ const (
 	epochsEvery  = time.Minute
 	forgetEvery  = time.Hour
 	gapAlarm     = 30 * time.Minute
-	alarmsAtOnce = 500
+	alarmsAtOnce = 5000
 )
 
 // upkeep does what time asks for: deliveries to make, statements to send, keys to

@@ -35,9 +35,8 @@ const MaxSuperseded = 256
 // a store can hold every one below it.
 const MaxCounter = 1 << 48
 
-const (
-	maxHeads = 64
-)
+// MaxHeads bounds the heads that one delivery names.
+const MaxHeads = 64
 
 // Kind says what a delivery carries.
 type Kind uint64
@@ -172,7 +171,7 @@ func (d Delivery) check() error {
 		return fmt.Errorf("%w: counters start at 1", ErrFormat)
 	case len(d.Keys) == 0 || len(d.Keys) > envelope.MaxTargets:
 		return fmt.Errorf("%w: %d keys", ErrFormat, len(d.Keys))
-	case len(d.Heads) > maxHeads || len(d.Supersedes) > MaxSuperseded:
+	case len(d.Heads) > MaxHeads || len(d.Supersedes) > MaxSuperseded:
 		return fmt.Errorf("%w: too many heads or superseded envelopes", ErrFormat)
 	case len(d.Attended) != 0 && len(d.Attended) != 32:
 		return fmt.Errorf("%w: attended token of %d bytes", ErrFormat, len(d.Attended))
