@@ -236,7 +236,29 @@ func TestPanicEndsOneSession(t *testing.T) {
 	}
 }
 
-func TestSuspendedOrganisationAndHealth(t *testing.T) {
+// The operator's brake ends sessions of an organisation and lets none in, without
+// a word in the register.
+func TestSuspendedOrganisation(t *testing.T) {
+	var suspended atomic.Bool
+	_, vt, pol := pair(t, relaytest.Config{
+		Suspended: func(id identity.OrgID) bool { return id == "vt20" && suspended.Load() },
+		Limits:    relay.Limits{Sweep: 50 * time.Millisecond},
+	})
+	s, other := vt.Login(), pol.Login()
+	suspended.Store(true)
+	if code := s.ExpectClose(); code != wire.CloseRevoked {
+		t.Errorf("closed with %v", code)
+	}
+	if _, err := vt.TryLogin(); err == nil {
+		t.Error("logs in again")
+	}
+	other.Send(wire.WantKeys{Tag: 1})
+	relaytest.Expect[wire.KeysAre](other)
+	suspended.Store(false)
+	vt.Login()
+}
+
+func TestHealth(t *testing.T) {
 	w, vt, _ := pair(t, relaytest.Config{})
 	for _, path := range []string{"/livez", "/readyz"} {
 		if code, _ := admin(t, w, path); code != http.StatusOK {

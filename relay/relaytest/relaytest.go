@@ -52,6 +52,8 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger
 	NoTLS  bool
+	// Suspended is relay.Config.Suspended.
+	Suspended func(identity.OrgID) bool
 	// Store, where set, wraps the store: a test lets it fail.
 	Store func(queue.Store) queue.Store
 }
@@ -97,6 +99,15 @@ func New(t testing.TB, c Config) *World {
 	return w
 }
 
+// At is a world whose relay runs elsewhere, such as in a process of its own, at the
+// address in the chain's relay entry. Start, Stop, Enrol and Revoke are not for it.
+func At(t testing.TB, c *trusttest.Chain) *World {
+	return &World{Chain: c, URL: c.Relay.URL, t: t, config: Config{Now: time.Now}}
+}
+
+// Device speaks for a device that is in the chain already.
+func (w *World) Device(d trusttest.Device) *Device { return &Device{Device: d, world: w} }
+
 // Start starts the relay again after Stop or Wait, on the same address.
 func (w *World) Start() {
 	w.t.Helper()
@@ -119,7 +130,7 @@ func (w *World) Start() {
 	r, err := relay.New(relay.Config{
 		ID: trusttest.RelayID, Listener: listener, Admin: admin, TLS: conf, Store: w.Store, Register: w.Register,
 		Receipts: custody.PrivateKey(w.Receipt.Private), Limits: w.config.Limits, Tap: w.config.Tap,
-		Now: w.config.Now, Log: w.config.Log,
+		Now: w.config.Now, Log: w.config.Log, Suspended: w.config.Suspended,
 	})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,0 +1,241 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+	"schakel/crypto/trust/trusttest"
+	"schakel/relay/relaytest"
+	"schakel/relay/wire"
+)
+
+// process is the real program on a data folder.
+type process struct {
+	t             *testing.T
+	program, data string
+	listen, admin string
+	running       *exec.Cmd
+	log           bytes.Buffer
+}
+
+func (p *process) command(args ...string) *exec.Cmd {
+	c := exec.Command(p.program, append(args, "--data", p.data, "--admin", p.admin)...)
+	c.Env = []string{"SCHAKEL_RELAY_CONFIG=" + filepath.Join(p.data, "..", "relay.toml")}
+	return c
+}
+
+func (p *process) must(args ...string) {
+	p.t.Helper()
+	if out, err := p.command(args...).CombinedOutput(); err != nil {
+		p.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+// start starts the relay and returns when it is ready.
+func (p *process) start() (took time.Duration) {
+	p.t.Helper()
+	p.running = p.command("serve")
+	p.running.Stderr = &p.log
+	began := time.Now()
+	if err := p.running.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+	for time.Since(began) < relaytest.Patience {
+		resp, err := client.Get("http://" + p.admin + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return time.Since(began)
+			}
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	p.t.Fatal("not ready:\n", p.log.String())
+	return 0
+}
+
+// stop sends a signal and returns the exit code, -1 for death by the signal.
+func (p *process) stop(s os.Signal) int {
+	p.t.Helper()
+	_ = p.running.Process.Signal(s)
+	_ = p.running.Wait()
+	return p.running.ProcessState.ExitCode()
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// newProcess makes a relay with two devices in its register, not yet started.
+func newProcess(t *testing.T) (p *process, from, to *relaytest.Device, w *relaytest.World) {
+	t.Helper()
+	p = &process{t: t, program: build(t, "../schakel-relay"), data: filepath.Join(t.TempDir(), "data"), listen: free(t), admin: free(t)}
+	if err := os.WriteFile(filepath.Join(p.data, "..", "relay.toml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.must("init", "--listen", p.listen, "--id", trusttest.RelayID)
+	chain := trusttest.New(time.Now())
+	chain.Relay = p.public()
+	entry, err := chain.Relay.Sign(chain.Register().Next(chain.Relay.Subject()), chain.Quorum()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain.Add(entry)
+	w = relaytest.At(t, chain)
+	sender, recipient := chain.Enrol("vt20/crisis", identity.RoleVeiligThuis), chain.Enrol("pol-mn/zeden", identity.RolePolitie)
+	from, to = w.Device(sender), w.Device(recipient)
+	p.importAll(chain)
+	return p, from, to, w
+}
+
+// importAll takes in what the root holders sign by file, and what devices sign
+// through a log opened by the test: recipients come with epochs only.
+func (p *process) importAll(chain *trusttest.Chain) {
+	p.t.Helper()
+	var entries [][]byte
+	for _, e := range chain.Entries() {
+		if chain.RecipientsOf(e) == nil {
+			entries = append(entries, e)
+		}
+	}
+	path := filepath.Join(p.t.TempDir(), "genesis.txt")
+	if err := os.WriteFile(path, trust.FormatEntries("test", entries), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	p.must("register", "import", path)
+}
+
+func (p *process) public() trust.Relay {
+	p.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(p.data, "relay.json"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var f struct {
+		ID, URL, SPKI, Log string
+		Receipt            identity.Key
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		p.t.Fatal(err)
+	}
+	pin, err := base64.StdEncoding.DecodeString(f.SPKI)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	log, err := trust.ParseLogKey(f.Log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return trust.Relay{ID: f.ID, URL: f.URL, TLS: trust.Hash(pin), Receipt: f.Receipt, Log: log}
+}
+
+// epochs publishes the epochs that a file cannot carry, as a device does.
+func epochs(t *testing.T, d *relaytest.Device, w *relaytest.World) {
+	t.Helper()
+	s := d.Login()
+	for _, e := range w.Entries() {
+		b, err := trust.ParseEntry(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if epoch, ok := b.Body.(trust.Epochs); !ok || epoch.Device != d.ID {
+			continue
+		}
+		s.Send(wire.Append{Entry: e, Recipients: w.RecipientsOf(e)})
+		if a := relaytest.Expect[wire.Appended](s); a.Code != wire.CodeOK {
+			t.Fatal(a.Code)
+		}
+	}
+	s.Close()
+}
+
+// The program is killed while it takes envelopes. What it promised is there when
+// it is back, and what it did not promise is offered again.
+func TestKilledRelayKeepsItsPromises(t *testing.T) {
+	p, from, to, w := newProcess(t)
+	p.start()
+	epochs(t, to, w)
+	promised := map[envelope.ID]bool{}
+	for round := range 5 {
+		s := from.Login()
+		go func() {
+			for {
+				raw, _ := from.Envelope(to)
+				if s.Conn.Write(context.Background(), wire.Put{Envelope: raw}) != nil {
+					return
+				}
+			}
+		}()
+		for want := len(promised) + 20; len(promised) < want; {
+			for _, l := range relaytest.Expect[wire.Stored](s).Leaves {
+				promised[l.ID] = true
+			}
+		}
+		if code := p.stop(syscall.SIGKILL); code != -1 {
+			t.Fatalf("ended with %d", code)
+		}
+		for { // promises that were under way
+			f, err := s.Next()
+			if err != nil {
+				break
+			}
+			if stored, ok := f.(wire.Stored); ok {
+				for _, l := range stored.Leaves {
+					promised[l.ID] = true
+				}
+			}
+		}
+		t.Logf("round %d: %d promised, ready again after %v", round, len(promised), p.start())
+	}
+	s := to.Login()
+	s.Send(wire.Credit{Messages: 1 << 20, Bytes: 1 << 30})
+	for len(promised) > 0 {
+		e, err := envelope.Parse(relaytest.Expect[wire.Deliver](s).Envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(promised, e.Header.ID)
+	}
+}
+
+func TestSignalsAndSecondProcess(t *testing.T) {
+	p, from, _, _ := newProcess(t)
+	p.start()
+	second := p.command("serve")
+	if out, err := second.CombinedOutput(); second.ProcessState.ExitCode() != 6 {
+		t.Errorf("a second process: %v\n%s", err, out)
+	}
+	if out, err := p.command("check").CombinedOutput(); err != nil || !strings.Contains(string(out), "ready") {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	s := from.Login()
+	_ = p.running.Process.Signal(syscall.SIGTERM)
+	relaytest.Expect[wire.GoAway](s)
+	if code := s.ExpectClose(); code != wire.CloseRestart {
+		t.Errorf("closed with %v", code)
+	}
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("drained with exit code %d:\n%s", code, p.log.String())
+	}
+}
