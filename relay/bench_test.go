@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -185,6 +187,39 @@ func (f *flow) receive(r *benchRun) {
 			r.ended(err)
 			return
 		}
+	}
+}
+
+// BenchmarkIdle reports what an idle session costs the relay: heap and stacks,
+// without TLS, with a raw peer that holds next to nothing itself.
+func BenchmarkIdle(b *testing.B) {
+	const sessions = 400
+	w := relaytest.New(b, relaytest.Config{NoTLS: true})
+	var devices []*relaytest.Device
+	for range sessions {
+		devices = append(devices, w.Enrol("vt20/crisis", identity.RoleVeiligThuis))
+	}
+	memory := func() float64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc + m.StackInuse)
+	}
+	for b.Loop() {
+		before := memory()
+		var conns []net.Conn
+		for _, d := range devices {
+			p := dialRaw(b, w)
+			p.login(d)
+			conns = append(conns, p.conn)
+			p.br, p.tls = nil, nil
+		}
+		b.ReportMetric((memory()-before)/sessions, "B/session")
+		for _, c := range conns {
+			c.Close()
+		}
+		until(b, "all gone", func() bool { return metric(b, w, "schakel_relay_sessions") == 0 })
 	}
 }
 

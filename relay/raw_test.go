@@ -29,17 +29,21 @@ const (
 type rawPeer struct {
 	t    testing.TB
 	conn net.Conn
-	tls  *tls.Conn
+	tls  net.Conn // conn itself where the relay has no TLS
 	br   *bufio.Reader
 }
 
 func dialRaw(t testing.TB, w *relaytest.World) *rawPeer {
 	t.Helper()
-	raw, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "wss://"))
+	_, host, _ := strings.Cut(w.URL, "://")
+	raw, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &rawPeer{t: t, conn: raw, tls: tls.Client(raw, w.TLS())}
+	p := &rawPeer{t: t, conn: raw, tls: raw}
+	if conf := w.TLS(); conf != nil {
+		p.tls = tls.Client(raw, conf)
+	}
 	t.Cleanup(func() { raw.Close() })
 	_ = raw.SetDeadline(time.Now().Add(relaytest.Patience))
 	p.br = bufio.NewReader(p.tls)
@@ -122,10 +126,13 @@ func (p *rawPeer) login(d *relaytest.Device) {
 	if code := p.upgrade(); code != http.StatusSwitchingProtocols {
 		p.t.Fatalf("upgrade answered %d", code)
 	}
-	state := p.tls.ConnectionState()
-	binding, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
-	if err != nil {
-		p.t.Fatal(err)
+	var binding []byte
+	if c, ok := p.tls.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		var err error
+		if binding, err = state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 	p.send(frame(opBinary, true, encode(p.t, d.Token(p.challenge(), binding))))
 	if _, msg, err := p.next(); err != nil || len(msg) == 0 || wire.Type(msg[0]) != wire.TypeReady {
