@@ -112,6 +112,15 @@ func TestRegister(t *testing.T) {
 		}
 		return tx.SaveRegister(2, [][]byte{[]byte("c")}, pin(3))
 	})
+	view(t, s, func(tx *store.Tx) error { // a loop over rows inside one over the same rows
+		_, err := tx.Register(func(uint64, []byte) error {
+			if all, _ := replay(tx); all != "0a 1b 2c " {
+				t.Errorf("inside: %q", all)
+			}
+			return nil
+		})
+		return err
+	})
 	view(t, s, func(tx *store.Tx) error {
 		if all, p := replay(tx); all != "0a 1b 2c " || !reflect.DeepEqual(p, pin(3)) {
 			t.Errorf("%q, %+v", all, p)

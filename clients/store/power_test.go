@@ -16,6 +16,7 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs/adiantum"
 
 	"schakel/clients/store"
+	"schakel/crypto/message"
 )
 
 // TestPowerCut runs transactions on a disk that keeps a journal of every write and
@@ -106,6 +107,35 @@ func TestFailingDisk(t *testing.T) {
 				t.Errorf("opened again: transaction %d, %v", last, err)
 			}
 		})
+	}
+}
+
+// A function that goes on after a write has failed: SQLite has rolled back by
+// itself, and nothing of what it does afterwards may stay.
+func TestGoingOnAfterFailure(t *testing.T) {
+	p := newPlace(t)
+	d, s := journalled(t, p)
+	err := s.Update(t.Context(), func(tx *store.Tx) error {
+		d.fail(sqlite3.FULL, nil)
+		for n := range uint64(100) { // more than the cache holds
+			tx.SaveMessage(store.Message{Hash: storedMessage(n, store.Out).Hash, Raw: make([]byte, message.MaxSize)})
+		}
+		d.fail(nil, nil)
+		tx.SetSetting("afterwards", nil)
+		return nil
+	})
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("update: %v", err)
+	}
+	view(t, s, func(tx *store.Tx) error {
+		if _, err := tx.Setting("afterwards"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what was done after the failure: %v", err)
+		}
+		return nil
+	})
+	fill(t, s, 1, 3) // room again: it works on
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

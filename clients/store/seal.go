@@ -91,9 +91,6 @@ func (s *secrets) open(a cipher.AEAD, k kind, row []byte, version uint64, box []
 // generation of this transaction, goes into a table of its own: a box that is
 // rolled back on disk no longer fits it.
 func (tx *Tx) put(a cipher.AEAD, k kind, row, plain []byte) ([]byte, error) {
-	if !tx.writes {
-		return nil, ErrReadOnly
-	}
 	old, had, err := tx.version(k, row)
 	if err != nil {
 		return nil, err

@@ -168,6 +168,19 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// A Tx kept beyond its function does nothing any more.
+func TestKeptTransaction(t *testing.T) {
+	s := newStore(t)
+	var kept *store.Tx
+	update(t, s, func(tx *store.Tx) error { kept = tx; return nil })
+	if err := kept.SetSetting("late", nil); err == nil {
+		t.Error("wrote after its end")
+	}
+	if _, err := kept.Setting("late"); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("read after its end: %v", err)
+	}
+}
+
 // A caller that waits its turn can give up.
 func TestWaitingEnds(t *testing.T) {
 	s := newStore(t)

@@ -344,6 +344,51 @@ func readEverything(t *testing.T, p place) error {
 	})
 }
 
+// What is not sealed has the checksum of its page: a changed bit in a long register
+// entry is refused and not read as another entry.
+func TestDamagedUnsealed(t *testing.T) {
+	p := newPlace(t)
+	s := p.create(t)
+	entry := bytes.Repeat([]byte("entry"), 10_000)
+	update(t, s, func(tx *store.Tx) error {
+		return tx.SaveRegister(0, [][]byte{entry}, store.Pinned{Size: 1})
+	})
+	s.Close()
+	whole, refusals := read(t, p, "store.db"), 0
+	for off := 100; off < len(whole); off += blockSize {
+		b := bytes.Clone(whole)
+		b[off] ^= 1
+		write(t, p, "store.db", b)
+		got, err := firstEntry(t, p)
+		switch {
+		case err == nil && !bytes.Equal(got, entry):
+			t.Errorf("block %d: another entry", off/blockSize)
+		case err != nil && !refused(err):
+			t.Errorf("block %d: %v", off/blockSize, err)
+		case err != nil:
+			refusals++
+		}
+	}
+	if refusals < len(entry)/blockSize {
+		t.Errorf("%d blocks refused", refusals)
+	}
+}
+
+const blockSize = 4096
+
+func firstEntry(t *testing.T, p place) (entry []byte, err error) {
+	s, err := store.Open(t.Context(), p.dir, store.Unlock{Keys: p.ways})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	err = s.View(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Register(func(_ uint64, e []byte) error { entry = e; return nil })
+		return err
+	})
+	return entry, err
+}
+
 // A log that ends inside a block, as a power cut may leave it.
 func TestLogEndsInsideBlock(t *testing.T) {
 	p := newPlace(t)
@@ -392,13 +437,12 @@ func TestBlocksPutBack(t *testing.T) {
 	})
 	s.Close()
 	whole, noticed, unnoticed := read(t, p, "store.db"), 0, 0
-	const block = 4096
-	for off := 0; off+block <= min(len(old), len(whole)); off += block {
-		if bytes.Equal(old[off:off+block], whole[off:off+block]) {
+	for off := 0; off+blockSize <= min(len(old), len(whole)); off += blockSize {
+		if bytes.Equal(old[off:off+blockSize], whole[off:off+blockSize]) {
 			continue
 		}
 		b := bytes.Clone(whole)
-		copy(b[off:], old[off:off+block])
+		copy(b[off:], old[off:off+blockSize])
 		write(t, p, "store.db", b)
 		err := readAfterPutBack(t, p)
 		switch {
@@ -407,7 +451,7 @@ func TestBlocksPutBack(t *testing.T) {
 		case refused(err):
 			noticed++
 		default:
-			t.Errorf("block %d: %v", off/block, err)
+			t.Errorf("block %d: %v", off/blockSize, err)
 		}
 	}
 	t.Logf("of %d blocks put back singly, %d were noticed", noticed+unnoticed, noticed)

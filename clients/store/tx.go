@@ -97,9 +97,6 @@ func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if tx.over != nil {
-		return tx.over // f went on after a write had failed
-	}
 	tx.s.conn.db.SetInterrupt(context.Background()) // a commit is never half
 	done = true
 	if !tx.writes {
@@ -115,7 +112,7 @@ func (tx *Tx) commit() error {
 	box := s.keys.seal(s.keys.rows, kindMeta, nil, st.generation, st.encode())
 	if err := tx.exec(`INSERT INTO meta(one,generation,box) VALUES(1,?,?)
 		ON CONFLICT DO UPDATE SET generation=excluded.generation, box=excluded.box`, st.generation, box); err != nil {
-		return errors.Join(err, tx.rollback())
+		return errors.Join(err, tx.rollback()) // also when f went on after a failure
 	}
 	if err := s.conn.db.Exec(`COMMIT`); err != nil {
 		s.lost = fail("commit", err)
