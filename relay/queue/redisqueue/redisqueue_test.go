@@ -145,6 +145,7 @@ func TestServerKilled(t *testing.T) {
 		},
 		Kill: func(dir string, process *exec.Cmd) {
 			running(dir).Kill()
+			process.Process.Kill() // it would only refuse until the server is back
 			mu.Lock()
 			delete(servers, dir)
 			mu.Unlock()
