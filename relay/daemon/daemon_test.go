@@ -259,3 +259,33 @@ func TestUnknownCommands(t *testing.T) {
 	h.run(daemon.Usage, "serve", "now")
 	h.run(daemon.Usage, "serve", "--no-such-flag")
 }
+
+// Every command of docs/operations.md works, in its order. Only serve is left to
+// the tests of the real program.
+func TestPageCommands(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t)
+	ran := 0
+	for _, line := range strings.Split(string(raw), "\n") {
+		if !strings.HasPrefix(line, "schakel-relay ") {
+			continue
+		}
+		args := strings.Fields(strings.ReplaceAll(line, "--data /var/lib/schakel-relay", ""))[1:]
+		switch args[0] {
+		case "serve":
+			continue
+		case "register":
+			h.enter()
+			h.AddDesk("vt20/crisis", identity.RoleVeiligThuis)
+			args[len(args)-1] = h.entriesFile()
+		}
+		h.run(daemon.Done, args...)
+		ran++
+	}
+	if ran < 5 {
+		t.Errorf("%d commands on the page", ran)
+	}
+}

@@ -1,0 +1,21 @@
+package relay
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Defaults are the limits that zero fields take.
+func Defaults() Limits { return Limits{}.withDefaults() }
+
+// Metrics describes every metric, also those that have not counted anything yet.
+func Metrics() (descriptions []string) {
+	registry := prometheus.NewRegistry()
+	newMetrics(registry)
+	all := make(chan *prometheus.Desc, 1000)
+	registry.Describe(all)
+	close(all)
+	for d := range all {
+		descriptions = append(descriptions, d.String())
+	}
+	return descriptions
+}
