@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
@@ -109,7 +110,7 @@ func usage(err error) error { return fmt.Errorf("%w: %w", errUsage, err) }
 
 // explain says on standard error what happened and what to do.
 func (a *app) explain(err error) {
-	a.sayf("schakel: %s", inertLine(err.Error()))
+	a.sayf("schakel: %s", inertLine(strings.ReplaceAll(err.Error(), "\n", "; "))) // joined errors
 	var own advice
 	var rule *protocol.Refusal
 	switch {

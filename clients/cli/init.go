@@ -153,6 +153,13 @@ func (a *app) createStore(ctx context.Context) (st *store.Store, kept bool, err 
 		}
 	}
 	st, err = store.Create(ctx, a.storeFolder(), store.CreateOptions{Keys: ways})
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrExists), errors.Is(err, vault.ErrExists):
+		err = advise(fmt.Errorf("%w: %w", errExists, err), "if no other init runs, an earlier one was cut short: delete "+a.storeFolder()+" and run this again")
+	default: // the folder is this call's, and nothing is in it yet
+		err = errors.Join(err, os.RemoveAll(a.storeFolder()))
+	}
 	if errors.Is(err, vault.ErrTooShort) {
 		err = advise(usage(err), "take at least 12 characters; six random words are better")
 	}

@@ -111,14 +111,17 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 		return nil, err
 	}
 	st, err := store.Open(ctx, a.storeFolder(), store.Unlock{Keys: ways})
-	if errors.Is(err, store.ErrInUse) {
-		return nil, advise(err, "wait until the other command ends; if a daemon runs, name its --socket")
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		err = advise(err, "wait until the other command ends; if a daemon runs, name its --socket")
+	case errors.Is(err, vault.ErrNoWay):
+		err = advise(err, "name the key with --key-file, or the file with the recovery passphrase with --passphrase-file")
 	}
 	return st, err
 }
 
 func (a *app) hasStore() bool {
-	_, err := os.Lstat(a.storeFolder())
+	_, err := os.Lstat(filepath.Join(a.storeFolder(), "store.db"))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 

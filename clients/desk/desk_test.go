@@ -225,6 +225,13 @@ func TestRefusalKeepsItsRule(t *testing.T) {
 	}
 }
 
+func TestDaemonThatEnds(t *testing.T) {
+	c, _ := start(t, &node{err: context.Canceled})
+	if _, err := c.Status(t.Context()); !errors.Is(err, desk.ErrEnding) || errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestUnknownErrorIsTheDaemons(t *testing.T) {
 	c, _ := start(t, &node{err: errors.New("the disk fell out")})
 	if _, err := c.Status(t.Context()); !errors.Is(err, desk.ErrInternal) || err.Error() != "the disk fell out" {

@@ -17,6 +17,7 @@ var (
 	ErrNoDaemon = errors.New("no daemon runs for this device")
 	ErrRequest  = errors.New("request not understood")
 	ErrInternal = errors.New("the daemon failed")
+	ErrEnding   = errors.New("the daemon is ending")
 )
 
 // Problem is an error as the service sends it: problem+json (RFC 9457) with a
@@ -94,6 +95,7 @@ func refusals() []refusal {
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
 		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},
+		{ErrEnding, "ending", http.StatusServiceUnavailable, "The daemon is ending", "De daemon stopt", "start it again with `schakel run`, then try again"},
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
 	}
@@ -110,6 +112,9 @@ func ProblemOf(err error) *Problem {
 	if errors.As(err, &rule) {
 		return &Problem{Status: http.StatusUnprocessableEntity, Code: "protocol", Title: "Refused by the protocol",
 			Titel: "Geweigerd volgens het protocol", Detail: err.Error(), Remedy: rule.Remedy.EN, Refusal: rule}
+	}
+	if errors.Is(err, context.Canceled) { // nobody else cancels a request that somebody still waits for
+		err = ErrEnding
 	}
 	for _, r := range refusals() {
 		if errors.Is(err, r.err) {
