@@ -37,7 +37,7 @@ func (s *session) ask(ctx context.Context, f wire.Frame) error {
 			index, err = s.relay.appendEntry(ctx, f.Entry, f.Recipients)
 			code = codeOf(err)
 		}
-		s.answer(32, wire.Appended{Tag: f.Tag, Index: index, Code: code})
+		s.answer(refusalWeight, wire.Appended{Tag: f.Tag, Index: index, Code: code})
 	case wire.WantKeys:
 		if !allowed {
 			return fmt.Errorf("%w: keys", errAsks)

@@ -15,6 +15,7 @@ import (
 
 	"schakel/crypto/envelope"
 	"schakel/relay"
+	"schakel/relay/queue"
 	"schakel/relay/relaytest"
 	"schakel/relay/wire"
 )
@@ -180,6 +181,37 @@ func TestDeviceThatDoesNotRead(t *testing.T) {
 	}
 	if grown := heap() - before; grown > 8<<20 {
 		t.Errorf("the relay holds %d KB for a device that does not read", grown>>10)
+	}
+}
+
+// A device that offers without end and reads no answer: its reader waits, its own
+// connection fills up, and the relay holds a bounded amount for it.
+func TestDeviceThatReadsNoAnswers(t *testing.T) {
+	w, vt, pol := pair(t, relaytest.Config{Quota: queue.Quota{DeskRecords: 100}})
+	deaf := w.Enrol(vt.Desk, "veilig-thuis")
+	p := dialRaw(t, w)
+	p.login(deaf)
+	raw, _ := deaf.EnvelopeWith(func(*envelope.Header) {}, 300, pol)
+	one := encode(t, wire.Put{Envelope: raw})
+	message := frame(opBinary, true, bytes.Repeat(one, 200)) // answered 200 times
+	before := heap()
+	_ = p.conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
+	n := 0
+	for ; n < 2000; n++ {
+		if _, err := p.tls.Write(message); err != nil {
+			break
+		}
+	}
+	if n == 2000 {
+		t.Errorf("the relay took %d messages from a device that does not read", n)
+	}
+	if grown := heap() - before; grown > 16<<20 {
+		t.Errorf("the relay holds %d KB", grown>>10)
+	}
+	s := vt.Login()
+	fresh, id := vt.Envelope(pol)
+	if code := answer(t, w, s, fresh, id); code != wire.CodeOK {
+		t.Errorf("another device gets %v", code)
 	}
 }
 

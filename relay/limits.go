@@ -62,6 +62,8 @@ func (l Limits) withDefaults() Limits {
 // What one session may make wait for its device, and take from the store at once.
 const (
 	answersWeight = 256 << 10 // bytes of answers; then its reader waits
+	leafWeight    = 400       // about what one leaf of a receipt takes
+	refusalWeight = 64
 	pageRecords   = 256
 	pageBytes     = 64 << 10
 	maxCredit     = 1 << 30

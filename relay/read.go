@@ -77,7 +77,7 @@ func (s *session) handle(ctx context.Context, frames []wire.Frame) error {
 		return err
 	}
 	if len(in.out) > 0 {
-		s.answer(32*len(in.out), in.out...)
+		s.answer(refusalWeight*len(in.out), in.out...)
 	}
 	return nil
 }

@@ -169,6 +169,9 @@ func (s *session) settled(ops, bytes int, b custody.Batch, leaves []custody.Leaf
 	s.mu.Lock()
 	s.shared.inFlightOps -= ops
 	s.shared.inFlightBytes -= bytes
+	// Receipts weigh as well: who puts without end and never reads must find the
+	// reader waiting.
+	s.shared.weight += leafWeight*len(leaves) + refusalWeight*len(others)
 	for len(leaves) > 0 {
 		n := min(len(leaves), wire.MaxLeaves)
 		s.shared.answers = append(s.shared.answers, wire.Stored{Batch: b, Leaves: leaves[:n]})
