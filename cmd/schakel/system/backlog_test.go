@@ -15,17 +15,14 @@ import (
 // maxResident bounds the memory of a process, in KiB. The race detector multiplies
 // memory by five to ten.
 func maxResident() int {
-	if race != "" {
-		return 1 << 20
-	}
-	return 256 << 10
+	return slower * 256 << 10
 }
 
 // A desk is away while thousands of messages come for it, the relay restarts, the
 // desk comes back: all there, once, in order, and neither the relay nor the desk
 // needs memory for all of it at once.
 func TestBacklog(t *testing.T) {
-	count := 1000
+	count := 1000 / slower
 	if *full {
 		count = 10_000
 	}

@@ -56,6 +56,7 @@ type watched struct {
 
 func newWatched(t *testing.T) *watched {
 	c := newChain(t)
+	c.programs = must[programs](t)(plain()) // the race detector's shadow memory has no end
 	w := &watched{chain: c, admin: must[string](t)(freeAddress()), tape: c.file("tape")}
 	behind := must[string](t)(freeAddress())
 	tapLine(t, c.address, behind, w.tape)

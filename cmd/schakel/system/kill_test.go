@@ -27,7 +27,7 @@ type load struct {
 
 // pause between two messages of one sender: together about as fast as two cores
 // seal, sign and store.
-const pause = 40 * time.Millisecond
+const pause = 40 * time.Millisecond * slower
 
 // asking is how often a daemon is asked whether everything has arrived: not so
 // often that this is what keeps it busy.
@@ -214,7 +214,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 	l.rage(2, 0)
 	l.to.daemon.kill() // from here on everything waits at the relay
 	before := l.accepted()
-	eventually(t, "messages wait", patience, func() bool { return l.accepted() >= before+60 })
+	eventually(t, "messages wait", patience, func() bool { return l.accepted() >= before+60/slower })
 	l.stop()
 	l.atRelay()
 	l.relay.kill()

@@ -31,7 +31,7 @@ func TestRelayFrozen(t *testing.T) {
 	<-time.After(still)
 	before := l.accepted()
 	_ = l.relay.cmd.Process.Signal(syscall.SIGCONT)
-	eventually(t, "the senders go on", patience, func() bool { return l.accepted() > before+20 })
+	eventually(t, "the senders go on", patience, func() bool { return l.accepted() > before+20/slower })
 	l.stop()
 	n, wrong := l.settle(patience)
 	l.report(n, wrong)

@@ -17,7 +17,7 @@ import (
 
 // patience is how long anything may take that takes moments, on a busy machine and
 // under the race detector.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // process is a program that runs in the background.
 type process struct {

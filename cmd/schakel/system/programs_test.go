@@ -45,9 +45,11 @@ func run(m *testing.M) int {
 // programs are the paths of schakel and schakel-relay.
 type programs struct{ schakel, relay string }
 
-// The programs under test, and those with a seeded fault.
+// The programs under test, the same without the race detector, and those with a
+// seeded fault.
 var (
 	honest      = sync.OnceValues(func() (programs, error) { return buildPrograms("honest", race) })
+	plain       = sync.OnceValues(func() (programs, error) { return buildPrograms("plain", "") })
 	earlyRelay  = sync.OnceValues(func() (programs, error) { return buildPrograms("early", "-tags=seeded_early") })
 	twiceClient = sync.OnceValues(func() (programs, error) { return buildPrograms("twice", "-tags=seeded_twice") })
 )

@@ -2,4 +2,7 @@
 
 package system_test
 
-const race = ""
+const (
+	race   = ""
+	slower = 1
+)
