@@ -118,7 +118,11 @@ func (b *batch) send(ctx context.Context, calls []*call) (replies []any, again b
 }
 
 func (b *batch) transact(ctx context.Context, name string, calls []*call) (replies []any, again bool, err error) {
-	return b.attempts(ctx, func(ctx context.Context, pipe redis.Pipeliner) {
+	pipe := b.s.puts.TxPipeline
+	if name == "drain" { // at maxmemory Redis takes nothing between MULTI and EXEC
+		pipe = b.s.puts.Pipeline
+	}
+	return b.attempts(ctx, pipe, func(ctx context.Context, pipe redis.Pipeliner) {
 		for _, c := range calls {
 			pipe.FCall(ctx, function(name), []string{b.s.metaKey(c.bucket)}, b.s.arguments(c)...)
 		}
@@ -140,13 +144,15 @@ func (s *Store) arguments(c *call) []any {
 // or cannot write to its disk.
 var errAborted = fmt.Errorf("%w: redis refused the transaction", queue.ErrUnavailable)
 
-// attempts runs a transaction until it was answered. again says that an earlier
+// attempts sends calls until they were answered. again says that an earlier
 // attempt may have been carried out.
-func (b *batch) attempts(ctx context.Context, fill func(context.Context, redis.Pipeliner)) (replies []any, again bool, err error) {
+func (b *batch) attempts(ctx context.Context, begin func() redis.Pipeliner, fill func(context.Context, redis.Pipeliner)) (replies []any, again bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.s.config.Patience)
 	defer cancel()
 	for {
-		replies, err = b.once(ctx, fill)
+		pipe := begin()
+		fill(ctx, pipe)
+		replies, err = once(ctx, pipe)
 		switch {
 		case err == nil:
 			b.written = true
@@ -171,11 +177,9 @@ func (b *batch) attempts(ctx context.Context, fill func(context.Context, redis.P
 
 var errRenewed = errors.New("another store than the one that was opened")
 
-// once sends one transaction. ErrUnavailable: it was not carried out. An error that
+// once sends one pipeline. ErrUnavailable: it was not carried out. An error that
 // is neither that nor ErrIndeterminate: it may have been, and can be tried again.
-func (b *batch) once(ctx context.Context, fill func(context.Context, redis.Pipeliner)) ([]any, error) {
-	pipe := b.s.puts.TxPipeline()
-	fill(ctx, pipe)
+func once(ctx context.Context, pipe redis.Pipeliner) ([]any, error) {
 	if pipe.Len() == 0 {
 		return nil, nil
 	}

@@ -45,7 +45,7 @@ func (b *batch) expire(ctx context.Context, op *queue.Expire) (queue.Result, err
 }
 
 func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
-	replies, _, err := b.attempts(ctx, func(ctx context.Context, pipe redis.Pipeliner) {
+	replies, _, err := b.attempts(ctx, b.s.puts.Pipeline, func(ctx context.Context, pipe redis.Pipeliner) {
 		for bucket := range buckets {
 			pipe.FCall(ctx, function("due"), []string{b.s.metaKey(bucket)}, b.s.marker, op.Now, op.Max)
 		}

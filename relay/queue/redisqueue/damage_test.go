@@ -1,0 +1,107 @@
+package redisqueue_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"schakel/relay/queue"
+	"schakel/relay/queue/queuetest"
+	"schakel/relay/queue/redisqueue/redistest"
+)
+
+// served is a store whose server lives as long as it.
+type served struct {
+	queue.Store
+	server *redistest.Server
+}
+
+func (s served) Close() error {
+	err := s.Store.Close()
+	s.server.Stop()
+	return err
+}
+
+func openServed(dir string, _ queue.Quota) (queue.Store, error) {
+	server, err := redistest.Start(dir)
+	if errors.Is(err, redistest.ErrStart) {
+		return nil, fmt.Errorf("%w: %w", queue.ErrDamaged, err)
+	} else if err != nil {
+		return nil, err
+	}
+	store, err := open(server.Config())
+	if err != nil {
+		server.Stop()
+		return nil, err
+	}
+	return served{store, server}, nil
+}
+
+// flip flips a bit of the append-only file.
+func flip(dir string, random *rand.Rand) error {
+	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
+	if err != nil || len(files) != 1 {
+		return fmt.Errorf("%d files, %w", len(files), err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		return err
+	}
+	// The functions stand first; their damage is their own hash's matter.
+	at := 40_000 + random.IntN(len(b)-40_000)
+	b[at] ^= 1 << random.IntN(8)
+	return os.WriteFile(files[0], b, 0o600)
+}
+
+// TestDamage flips bits in the append-only file. Redis itself checks nothing in it
+// but its structure.
+func TestDamage(t *testing.T) {
+	redistest.Need(t)
+	found, err := queuetest.Damage(queuetest.Backend{Open: openServed, Damage: flip}, t.TempDir(), 60)
+	t.Logf("%+v", found)
+	if err != nil {
+		t.Error(err)
+	}
+	if found.Reported == 0 && found.Refused == 0 {
+		t.Error("nothing was damaged: the test is blind")
+	}
+}
+
+// TestForeignEntries adds what an operator's hand might: it is reported, set aside,
+// and blocks nobody.
+func TestForeignEntries(t *testing.T) {
+	server := start(t)
+	root := server.Root()
+	defer root.Close()
+	store := mustOpen(t, server.Config())
+	commit(t, store, put(1))
+	key := root.Keys(t.Context(), "*mail:"+string(desk)).Val()[0]
+	for range 3 {
+		if err := root.Do(t.Context(), "xadd", key, "*", "poison", "x").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := commit(t, store, put(2))[0]; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	var records, damaged int
+	var after queue.Position
+	for range 10 {
+		page, err := store.Read(t.Context(), desk, after, queue.Limit{Records: 2, Bytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records += len(page.Records)
+		damaged += len(page.Damaged)
+		for _, d := range page.Damaged {
+			commit(t, store, &queue.Quarantine{Desk: desk, Position: d.Position, Now: 1000})
+		}
+		after = page.Next
+	}
+	if records != 2 || damaged == 0 || len(read(t, store).Damaged) != 0 {
+		t.Errorf("%d records and %d damaged, and after quarantine %d", records, damaged, len(read(t, store).Damaged))
+	}
+}
