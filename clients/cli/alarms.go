@@ -23,8 +23,9 @@ func (a *app) alarmsClearCommand() *cobra.Command {
 		Use: "clear KIND SUBJECT", Short: "Put away an alarm that somebody has dealt with",
 		Long: "Puts away an alarm after somebody did what it asks. Where its cause is still there, it comes\n" +
 			"back. The evidence stays in quarantine and in the audit log.",
-		Example: `  schakel alarms clear bericht-aangetast 019ab2c0-6004-7b00-8a00-000000000004`,
-		Args:    arguments("KIND", "SUBJECT"),
+		Example: `  schakel alarms clear bericht-aangetast 019ab2c0-6004-7b00-8a00-000000000004
+  schakel alarms clear niet-bevestigd "4f1c09aa... vt20/crisis"   # the whole subject, in quotes`,
+		Args: arguments("KIND", "SUBJECT"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), false, func(s *session) error {
 				return s.ClearAlarm(c.Context(), schakel.AlarmKind(args[0]), args[1])

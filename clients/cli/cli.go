@@ -12,6 +12,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
-		return usage(fmt.Errorf("`%s` takes %s", c.CommandPath(), strings.Join(names, " ")))
+		return usage(fmt.Errorf("`%s` takes %s", c.CommandPath(), cmp.Or(strings.Join(names, " "), "no arguments")))
 	}
 }
 

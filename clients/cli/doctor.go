@@ -158,7 +158,7 @@ func checkClock(st schakel.Status) check {
 }
 
 func checkRegister(st schakel.Status) check {
-	evidence := fmt.Sprintf("%d entries verified, %d skipped; %s", st.RegisterSize, st.RegisterSkipped, st.Witnesses)
+	evidence := fmt.Sprintf("%d entries verified, %d skipped; witnesses: %s", st.RegisterSize, st.RegisterSkipped, st.Witnesses)
 	switch {
 	case st.RegisterSize == 0:
 		return check{"register", failed, evidence, "run `schakel join` again"}

@@ -25,11 +25,11 @@ type rootFlags struct {
 
 func (f *rootFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "folder of the root holders: genesis.txt, register.txt")
-	f.addKeys(c)
+	f.addKeys(c, "; default root.key in --dir")
 }
 
-func (f *rootFlags) addKeys(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.keys, "key", nil, "root key file (repeat for several; default root.key in --dir)")
+func (f *rootFlags) addKeys(c *cobra.Command, otherwise string) {
+	c.Flags().StringArrayVar(&f.keys, "key", nil, "root key file (repeat for several"+otherwise+")")
 	c.Flags().StringVar(&f.passphraseFile, "key-passphrase-file", "", "file with the passphrase of the root keys")
 }
 

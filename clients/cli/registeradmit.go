@@ -174,7 +174,7 @@ func (a *app) registerCosignCommand() *cobra.Command {
 		Args: arguments("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.cosign(f, args[0]) },
 	}
-	f.addKeys(c)
+	f.addKeys(c, "")
 	return c
 }
 

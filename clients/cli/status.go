@@ -43,7 +43,7 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"device", dim}, {st.Device.String(), plain}},
 		{{"relay", dim}, {inertLine(st.Relay), plain}},
 		{{"connection", dim}, a.connection(st, daemon)},
-		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; " + orDash(inertLine(st.Witnesses)), plain}},
+		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; witnesses: " + orDash(inertLine(st.Witnesses)), plain}},
 		{{"keys until", dim}, {a.when(st.KeysUntil), plain}},
 		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow),
 		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
