@@ -105,7 +105,7 @@ func TestRegister(t *testing.T) {
 			from    uint64
 			entries int
 			p       store.Pinned
-		}{{1, 1, pin(2)}, {3, 1, pin(4)}, {2, 1, pin(2)}, {2, 1, pin(4)}, {0, 2, pin(2)}} {
+		}{{1, 1, pin(2)}, {3, 1, pin(4)}, {2, 1, pin(2)}, {2, 1, pin(4)}, {0, 2, pin(2)}, {1, 1, pin(3)}, {5, 1, pin(3)}} {
 			if err := tx.SaveRegister(c.from, make([][]byte, c.entries), c.p); !errors.Is(err, store.ErrGap) {
 				t.Errorf("%+v: %v", c, err)
 			}
@@ -127,15 +127,17 @@ func TestRegister(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := s.Meddle(`DELETE FROM register WHERE idx=1`); err != nil {
-		t.Fatal(err)
-	}
-	err := s.View(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Register(func(uint64, []byte) error { return nil })
-		return err
-	})
-	if !errors.Is(err, store.ErrTampered) {
-		t.Errorf("entry taken away: %v", err)
+	for _, sql := range []string{`UPDATE register SET idx=9 WHERE idx=2`, `DELETE FROM register WHERE idx=9`, `DELETE FROM register WHERE idx=0`} {
+		if _, err := s.Meddle(sql); err != nil {
+			t.Fatal(err)
+		}
+		err := s.View(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Register(func(uint64, []byte) error { return nil })
+			return err
+		})
+		if !errors.Is(err, store.ErrTampered) {
+			t.Errorf("%s: %v", sql, err)
+		}
 	}
 }
 
@@ -286,4 +288,26 @@ func FuzzCodecs(f *testing.F) {
 			t.Fatalf("%s: %x comes back as %x", name, b, again)
 		}
 	})
+}
+
+// Changing any line, not only the last, breaks the chain.
+func TestAuditLineChanged(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(tx *store.Tx) error {
+		return errors.Join(tx.Audit("opened", "message-1", identity.PersonID{}, now), tx.Audit("opened", "message-2", identity.PersonID{}, now))
+	})
+	lines, err := s.Meddle(`SELECT entry FROM audit WHERE number=1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Meddle(`UPDATE audit SET entry=? WHERE number=1`, bytes.Replace(lines[0], []byte("message-1"), []byte("message-7"), 1)); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	err = s.View(t.Context(), func(tx *store.Tx) error {
+		return tx.AuditLog(func(store.AuditEntry) error { seen++; return nil })
+	})
+	if !errors.Is(err, store.ErrTampered) || seen != 2 {
+		t.Errorf("%d lines, %v", seen, err)
+	}
 }

@@ -244,6 +244,9 @@ func TestRecipientsNeverGoBack(t *testing.T) {
 		if err := tx.SetRecipient(rejected, peer, store.Opened, at(2), ""); err != nil {
 			return err
 		}
+		if err := tx.SetRecipient(rejected, peer, store.Failed, at(3), "expired"); err != nil {
+			return err
+		}
 		if err := tx.SetRecipient(h, "vt20/nobody", store.Opened, at(1), ""); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("desk it did not go to: %v", err)
 		}

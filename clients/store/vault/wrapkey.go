@@ -17,7 +17,7 @@ const (
 )
 
 // sealUnder wraps plain under a key-wrapping key: "SKV1" | nonce 24 | XChaCha20-
-// Poly1305. way is bound in, so that no file stands for another.
+// Poly1305. way is part of the derivation, so that no file stands for another.
 func sealUnder(secret []byte, way string, plain []byte) ([]byte, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "schakel/vault/v1/"+way, chacha20poly1305.KeySize)
 	if err != nil {
@@ -30,7 +30,7 @@ func sealUnder(secret []byte, way string, plain []byte) ([]byte, error) {
 	out := make([]byte, len(magic)+chacha20poly1305.NonceSizeX, len(magic)+chacha20poly1305.NonceSizeX+len(plain)+16)
 	copy(out, magic)
 	rand.Read(out[len(magic):])
-	return aead.Seal(out, out[len(magic):], plain, []byte(magic+way)), nil
+	return aead.Seal(out, out[len(magic):], plain, []byte(magic)), nil
 }
 
 func openUnder(secret []byte, way string, wrapped []byte) ([]byte, error) {
@@ -47,7 +47,7 @@ func openUnder(secret []byte, way string, wrapped []byte) ([]byte, error) {
 		return nil, fmt.Errorf("failed to use a wrapping key: %w", err)
 	}
 	nonce, box := []byte(rest[:chacha20poly1305.NonceSizeX]), []byte(rest[chacha20poly1305.NonceSizeX:])
-	plain, err := aead.Open(nil, nonce, box, []byte(magic+way))
+	plain, err := aead.Open(nil, nonce, box, []byte(magic))
 	if err != nil {
 		return nil, fmt.Errorf("%w: another key, or changed bytes", ErrWrapped)
 	}
