@@ -44,7 +44,8 @@ type candidate struct {
 }
 
 // accept checks an envelope in the one order that the design gives, cheap and
-// telling first, and returns the op that stores it. The register is read once, so
+// telling first, and returns the op that stores it. Only a header that parses
+// names its sealer, so the parse comes before all. The register is read once, so
 // that one decision sees one register.
 func (s *session) accept(raw []byte) (*queue.Put, envelope.ID, error) {
 	e, err := envelope.Parse(raw)
