@@ -118,6 +118,7 @@ func New(c Config) (*Relay, error) {
 	r := &Relay{config: c, log: c.Log, state: state, fatal: make(chan error, 1)}
 	r.registry = prometheus.NewRegistry()
 	r.metrics = newMetrics(r.registry)
+	measureStore(r.registry, c.Store, state)
 	r.hub = newHub(r)
 	r.gate = newGate(c.Listener, c.Limits, r.metrics)
 	r.verifier = auth.New(auth.Config{Relay: c.ID, Devices: (*loginDevices)(r), Now: c.Now})
@@ -153,6 +154,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	tasks.Go(func() { r.sweep(work) })
 	tasks.Go(func() { r.expire(work) })
+	tasks.Go(func() { r.listen(work) })
 	tasks.Go(func() { r.watch(work) })
 	r.ready.Store(true)
 	r.log.Info("relay serves", "relay", r.config.ID, "address", r.config.Listener.Addr().String(), "register_size", r.config.Register.Size())

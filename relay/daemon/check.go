@@ -80,7 +80,7 @@ func (a *app) findings(ctx context.Context) []finding {
 	running, serving := a.checkServing(ctx)
 	list = append(list, serving)
 	if !running {
-		list = append(list, a.checkQueue())
+		list = append(list, a.checkMailboxes(ctx))
 	}
 	return list
 }

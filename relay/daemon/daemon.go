@@ -87,7 +87,7 @@ func exitCode(err error) int {
 		return Usage
 	case errors.Is(err, errCritical):
 		return Critical
-	case errors.Is(err, errConfig):
+	case errors.Is(err, errConfig), errors.Is(err, queue.ErrUnsafe):
 		return BadConfig
 	case errors.Is(err, errNotFound):
 		return NotFound
@@ -121,7 +121,7 @@ func (a *app) commands() *cobra.Command {
 	registers.AddCommand(a.registerImport(), a.registerList())
 	partners := &cobra.Command{Use: "partner", Short: "The organisations that this relay serves", Args: cobra.ArbitraryArgs, RunE: needsCommand}
 	partners.AddCommand(a.partnerList(), a.partnerSuspend(), a.partnerResume())
-	root.AddCommand(a.serveCommand(), a.initCommand(), a.checkCommand(), registers, partners)
+	root.AddCommand(a.serveCommand(), a.initCommand(), a.checkCommand(), a.redisCommand(), registers, partners)
 	return root
 }
 

@@ -14,7 +14,6 @@ import (
 	"schakel/crypto/trust"
 	"schakel/relay"
 	"schakel/relay/queue"
-	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
 	"schakel/relay/wire"
 )
@@ -44,9 +43,7 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 		return err
 	}
 	defer registered.Close()
-	store, err := boltqueue.Open(boltqueue.Config{
-		Path: a.settings.path(fileQueue), Quota: a.quota(), MinFree: uint64(a.settings.size("min-free")), Log: log,
-	})
+	store, err := a.openStore(ctx, log)
 	if err != nil {
 		return fmt.Errorf("failed to open the mailboxes: %w%s", err, remedy(err))
 	}

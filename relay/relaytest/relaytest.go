@@ -54,6 +54,8 @@ type Config struct {
 	NoTLS  bool
 	// Suspended is relay.Config.Suspended.
 	Suspended func(identity.OrgID) bool
+	// Open, where set, opens the store in place of a file in the world's folder.
+	Open func() (queue.Store, error)
 	// Store, where set, wraps the store: a test lets it fail.
 	Store func(queue.Store) queue.Store
 }
@@ -117,8 +119,7 @@ func (w *World) Start() {
 		w.URL = "ws://" + w.listen
 	}
 	w.openRegister()
-	store, err := boltqueue.Open(boltqueue.Config{Path: filepath.Join(w.Dir, "queue.db"), Quota: w.config.Quota, MinFree: 1, Log: w.config.Log})
-	w.must(err)
+	store := w.open()
 	w.Store = store
 	if w.config.Store != nil {
 		w.Store = w.config.Store(store)
@@ -146,6 +147,18 @@ func (w *World) Start() {
 		w.mu.Unlock()
 		close(ended)
 	}()
+}
+
+func (w *World) open() queue.Store {
+	w.t.Helper()
+	if w.config.Open != nil {
+		store, err := w.config.Open()
+		w.must(err)
+		return store
+	}
+	store, err := boltqueue.Open(boltqueue.Config{Path: filepath.Join(w.Dir, "queue.db"), Quota: w.config.Quota, MinFree: 1, Log: w.config.Log})
+	w.must(err)
+	return store
 }
 
 func (w *World) listener(addr *string) net.Listener {

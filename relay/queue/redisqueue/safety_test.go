@@ -78,7 +78,10 @@ func TestUnsafeUsers(t *testing.T) {
 		if err := root.Do(t.Context(), "acl", "setuser", change[0], change[1]).Err(); err != nil {
 			t.Fatal(err)
 		}
-		_, err := redisqueue.Open(t.Context(), server.Config())
+		store, err := redisqueue.Open(t.Context(), server.Config())
+		if err == nil {
+			store.Close()
+		}
 		if (err == nil) != (change[1] == "~other:*") || err != nil && !errors.Is(err, redisqueue.ErrUnsafe) {
 			t.Errorf("%s %s gave %v", change[0], change[1], err)
 		}
