@@ -109,6 +109,8 @@ type recipient struct {
 	*history
 	path string
 	stop func()
+
+	repeated atomic.Int64 // messages that it was told of again
 }
 
 // listen has the application note what its daemon tells it of.
@@ -118,8 +120,13 @@ func (c *chain) listen(id identity.DeskID) *recipient {
 	events, cancel := r.client.Subscribe()
 	var ended sync.WaitGroup
 	ended.Go(func() {
+		told := map[string]bool{}
 		for e := range events {
 			if e.Kind == schakel.EventReceived {
+				if told[e.Message] {
+					r.repeated.Add(1)
+				}
+				told[e.Message] = true
 				r.add(record{Do: doReceive, From: identity.DeskID(e.Desk), Hash: e.Message})
 			}
 		}
