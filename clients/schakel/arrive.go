@@ -223,24 +223,17 @@ func (in *intake) supersede(a *arrival) error {
 	return nil
 }
 
-// refuse keeps account of what was not accepted: a count, an audit line, evidence
-// where it may be of use, an alarm where somebody must look, and the rule for the
+// refuse keeps account of what was not accepted: a count, evidence where it may be
+// of use, an alarm where somebody must look, and the rule for the
 // sender where it can mend something.
 func (in *intake) refuse(a *arrival) error {
 	f := a.fault
 	in.n.log.Warn("delivery refused", "reason", f.reason, "envelope", a.header.ID)
-	if err := in.tx.Audit("refused-"+f.reason, a.header.ID.String(), identity.PersonID{}, in.now); err != nil {
-		return err
-	}
-	if f.quarantine || f.wait || f.alarm != "" {
-		if _, err := in.tx.Quarantine(store.Quarantined{Reason: f.reason, At: in.now, Raw: a.raw}); err != nil {
-			return err
-		}
-	} else if err := in.tx.CountRejected(f.reason); err != nil {
+	if err := in.keep(a); err != nil {
 		return err
 	}
 	if f.alarm != "" {
-		if err := in.raise(f.alarm, a.header.ID.String(), f.reason); err != nil {
+		if err := in.raise(f.alarm, in.blamed(a), f.reason); err != nil {
 			return err
 		}
 	}
@@ -251,6 +244,30 @@ func (in *intake) refuse(a *arrival) error {
 	}
 	in.state[a.from] = true
 	return in.tx.SetStatus(a.from, delivery.Status{Message: a.signed.Hash(), Received: unix(in.now), Rejected: unix(in.now), Rule: f.rule})
+}
+
+// keep counts a refusal, and keeps the envelope and an audit line where it may be
+// evidence. The quarantine is bounded, and the lines with it: a hostile relay can
+// send rubbish without end.
+func (in *intake) keep(a *arrival) error {
+	f := a.fault
+	if !f.quarantine && !f.wait && f.alarm == "" {
+		return in.tx.CountRejected(f.reason)
+	}
+	kept, err := in.tx.Quarantine(store.Quarantined{Reason: f.reason, At: in.now, Raw: a.raw})
+	if err != nil || !kept {
+		return err
+	}
+	return in.tx.Audit("refused-"+f.reason, a.header.ID.String(), identity.PersonID{}, in.now)
+}
+
+// blamed names what an alarm about a refusal is about: the sealing device that the
+// envelope names, if there is one, so that there are no more alarms than devices.
+func (in *intake) blamed(a *arrival) string {
+	if _, ok := in.n.directory().Device(a.header.Sealer); ok {
+		return a.header.Sealer.String()
+	}
+	return "relay"
 }
 
 // unreadable lets the desk that an envelope claims to come from hear that it did

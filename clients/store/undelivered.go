@@ -39,9 +39,10 @@ func (tx *Tx) Retire(id envelope.ID, at time.Time) error {
 }
 
 // NotAtRelay returns how many deliveries good at now no relay with that store
-// epoch has taken.
+// epoch has taken; with the zero epoch, which nobody knows while there is no
+// connection, how many no relay has ever taken.
 func (tx *Tx) NotAtRelay(epoch [16]byte, now time.Time) (n int, err error) {
-	err = tx.one(`SELECT count(*) FROM outbox WHERE (accepted IS NULL OR accepted<>?) AND expires>?`, args{epoch[:], now}, func(r row1) error {
+	err = tx.one(`SELECT count(*) FROM outbox WHERE (accepted IS NULL OR accepted<>coalesce(?,accepted)) AND expires>?`, args{orNil16(epoch), now}, func(r row1) error {
 		n = r.int(0)
 		return nil
 	})
