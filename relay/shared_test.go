@@ -22,14 +22,38 @@ func TestTwoRelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	open := func() (queue.Store, error) { return redisqueue.Open(t.Context(), server.Config()) }
-	rare := relay.Limits{Sweep: time.Hour}
-	w := relaytest.New(t, relaytest.Config{Open: open, Limits: rare})
+	exchange(t, server, relay.Limits{Sweep: time.Hour}, func(s queue.Store) queue.Store { return s })
+}
+
+// deaf hides the doorbell of a store.
+type deaf struct{ queue.Store }
+
+// TestTwoRelaysWithoutDoorbell has the sweep find what no ring told.
+func TestTwoRelaysWithoutDoorbell(t *testing.T) {
+	redistest.Need(t)
+	server, err := redistest.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	exchange(t, server, relay.Limits{Sweep: 50 * time.Millisecond}, func(s queue.Store) queue.Store { return deaf{s} })
+}
+
+// exchange has a device at each of two relays write to the other.
+func exchange(t *testing.T, server *redistest.Server, limits relay.Limits, wrap func(queue.Store) queue.Store) {
+	open := func() (queue.Store, error) {
+		store, err := redisqueue.Open(t.Context(), server.Config())
+		if err != nil {
+			return nil, err
+		}
+		return wrap(store), nil
+	}
+	w := relaytest.New(t, relaytest.Config{Open: open, Limits: limits})
 	store, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := w.Beside(t, store, rare)
+	other := w.Beside(t, store, limits)
 	a, b := w.Enrol("vt20/crisis", identity.RoleVeiligThuis), w.Enrol("pol-mn/zeden", identity.RolePolitie)
 	here, there := a.Login(), b.At(other).Login()
 	if here.Ready.StoreEpoch != there.Ready.StoreEpoch {

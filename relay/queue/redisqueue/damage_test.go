@@ -59,8 +59,9 @@ func flip(dir string, random *rand.Rand) error {
 // TestDamage flips bits in the append-only file. Redis itself checks nothing in it
 // but its structure.
 func TestDamage(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	redistest.Need(t)
-	found, err := queuetest.Damage(queuetest.Backend{Open: openServed, Damage: flip}, t.TempDir(), 60)
+	found, err := queuetest.Damage(queuetest.Backend{Open: openServed, Damage: flip}, t.TempDir(), 40)
 	t.Logf("%+v", found)
 	if err != nil {
 		t.Error(err)

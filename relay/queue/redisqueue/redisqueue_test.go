@@ -97,6 +97,7 @@ func process(c redisqueue.Config) *exec.Cmd {
 // TestStore runs the suite on one server; each of its folders is a prefix there.
 // Its crashes are those of the relay.
 func TestStore(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	server := start(t)
 	config := func(dir string) redisqueue.Config {
 		c := server.Config()
@@ -116,6 +117,7 @@ func TestStore(t *testing.T) {
 // TestServerKilled kills the server in the middle of writing. What it had answered
 // must be there when it starts again.
 func TestServerKilled(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	redistest.Need(t)
 	var mu sync.Mutex
 	servers := make(map[string]*redistest.Server)
@@ -150,7 +152,7 @@ func TestServerKilled(t *testing.T) {
 			delete(servers, dir)
 			mu.Unlock()
 		},
-	}, dir, 8)
+	}, dir, 6)
 	if err != nil {
 		t.Error(err)
 	}

@@ -111,7 +111,7 @@ func (s *Server) await() error {
 	defer client.Close()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for client.Ping(ctx).Err() != nil {
+	for !s.listens() || client.Ping(ctx).Err() != nil {
 		select {
 		case <-tick.C:
 		case <-s.ended:
@@ -122,6 +122,15 @@ func (s *Server) await() error {
 		}
 	}
 	return nil
+}
+
+// listens keeps the library, which logs by itself, from trying before it can work.
+func (s *Server) listens() bool {
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 func freePort() (int, error) {
