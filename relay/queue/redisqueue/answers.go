@@ -7,7 +7,7 @@ import (
 	"schakel/relay/queue"
 )
 
-// refusals are the letters by which functions.lua refuses an operation.
+// refusals are the letters by which operations.lua refuses an operation.
 var refusals = map[byte]error{
 	'A': queue.ErrAhead, 'X': queue.ErrDropped, 'N': queue.ErrFullDevices, 'T': queue.ErrToken,
 	'C': queue.ErrConflict, 'E': queue.ErrExpired, 'F': queue.ErrFullDesk, 'S': queue.ErrFullSealer, 'M': queue.ErrFullMemory,

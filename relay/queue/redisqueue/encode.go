@@ -100,7 +100,7 @@ func encode(desk identity.DeskID, r *queue.Record) []byte {
 	return queue.AppendRecord(make([]byte, 0, queue.RecordSize(desk, r)), desk, r)
 }
 
-// What a put said of its envelope, as the rows of ids keep it; functions.lua counts
+// What a put said of its envelope, as the rows of ids keep it; operations.lua counts
 // on these places:
 //
 //	0    32  digest

@@ -11,8 +11,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed functions.lua
-var source string
+// The library is one text in three files: what mailboxes are, what changes them, and
+// what reads them and names the functions.
+var (
+	//go:embed mailbox.lua
+	mailboxLua string
+	//go:embed operations.lua
+	operationsLua string
+	//go:embed reads.lua
+	readsLua string
+)
+
+var source = mailboxLua + "\n" + operationsLua + "\n" + readsLua
 
 // version names the library and each of its functions after their text, so that
 // two versions of the relay can work on one Redis while they are exchanged.

@@ -7,7 +7,7 @@
 //	go store.Listen(ctx, hub.Ring)   // doorbells of the other relays
 //
 // Desks are spread over 64 buckets, and a bucket's keys share a hash tag. All state
-// changes are server-side functions (functions.lua) about one bucket, and a batch
+// changes are server-side functions (operations.lua) about one bucket, and a batch
 // is one call per bucket in one transaction, so that Redis, with appendfsync
 // always, writes it to disk once and answers after that.
 //
