@@ -20,7 +20,7 @@ var silence = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
 // client makes one pool. Nothing in it retries: the client of this library would
 // by default send a write again whose answer was lost, and only we know what may
 // be sent twice.
-func (c *Config) client(login Login, connections int) *redis.Client {
+func (c *Config) client(login Login, connections int, meet func(context.Context, *redis.Conn) error) *redis.Client {
 	silence()
 	network := "tcp"
 	if strings.HasPrefix(c.Address, "/") {
@@ -32,6 +32,7 @@ func (c *Config) client(login Login, connections int) *redis.Client {
 			password, err := login.Password()
 			return login.User, password, err
 		},
+		OnConnect:  meet,
 		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
 		PoolSize: connections, MaxActiveConns: connections, PipelinePoolSize: -1,
 		DialTimeout: c.Patience, ReadTimeout: c.Patience, WriteTimeout: c.Patience, PoolTimeout: c.Patience,
@@ -48,7 +49,21 @@ type server struct {
 	role        string
 }
 
-func askServer(ctx context.Context, client *redis.Client) (server, error) {
+type informant interface {
+	Info(ctx context.Context, sections ...string) *redis.StringCmd
+}
+
+// recognise refuses a new connection to another server than the one that was
+// opened, before it gets an envelope under an epoch that is over.
+func (s *Store) recognise(ctx context.Context, conn *redis.Conn) error {
+	now, err := askServer(ctx, conn)
+	if err == nil && (now.run != s.server.run || now.replication != s.server.replication) {
+		err = errRenewed
+	}
+	return err
+}
+
+func askServer(ctx context.Context, client informant) (server, error) {
 	sections, err := client.Info(ctx, "server", "replication", "persistence").Result()
 	if err != nil {
 		return server{}, err

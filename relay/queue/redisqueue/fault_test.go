@@ -58,7 +58,7 @@ func read(t testing.TB, s queue.Store) queue.Page {
 // the connection instead of carrying the answer.
 type proxy struct {
 	listener net.Listener
-	to       string
+	to       atomic.Pointer[string]
 	deaf     atomic.Bool
 	dropped  atomic.Int64
 	running  sync.WaitGroup
@@ -69,7 +69,8 @@ func newProxy(t *testing.T, to string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, to: to}
+	p := &proxy{listener: l}
+	p.to.Store(&to)
 	p.running.Go(p.run)
 	t.Cleanup(func() {
 		l.Close()
@@ -84,7 +85,7 @@ func (p *proxy) run() {
 		if err != nil {
 			return
 		}
-		to, err := net.Dial("tcp", p.to)
+		to, err := net.Dial("tcp", *p.to.Load())
 		if err != nil {
 			from.Close()
 			continue
@@ -142,6 +143,37 @@ func TestReplyLost(t *testing.T) {
 	if n := len(read(t, store).Records); n != 21 {
 		t.Errorf("%d records, want 21", n)
 	}
+}
+
+// TestAnotherServer puts a restored copy in the place of the server, while the store
+// runs: not one envelope is taken under the epoch that is over.
+func TestAnotherServer(t *testing.T) {
+	redistest.Need(t)
+	dir := t.TempDir()
+	server, err := redistest.Start(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProxy(t, server.Address)
+	c := server.Config()
+	c.Address = p.listener.Addr().String()
+	store := mustOpen(t, c)
+	commit(t, store, put(1))
+	server.Stop()
+	restarted, err := redistest.Start(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restarted.Stop()
+	p.to.Store(&restarted.Address)
+	if _, err := store.Commit(t.Context(), []queue.Op{put(2)}); !errors.Is(err, queue.ErrIndeterminate) {
+		t.Errorf("a put to another server gave %v", err)
+	}
+	again := mustOpen(t, c)
+	if n := len(read(t, again).Records); n != 1 {
+		t.Errorf("%d records, want the one of before", n)
+	}
+	again.Close()
 }
 
 // TestFrozen stops the server: one batch waits no longer than the patience, is

@@ -53,7 +53,7 @@ func (s *Store) ensureFunctions(ctx context.Context) error {
 			"schakel-relay redis functions | redis-cli --user schakel-admin --askpass -x FUNCTION LOAD REPLACE, or set redis-admin-password-file",
 			ErrUnsafe, version)
 	}
-	admin := s.config.client(s.config.Admin, 1)
+	admin := s.config.client(s.config.Admin, 1, nil)
 	defer admin.Close()
 	if err := admin.FunctionLoadReplace(ctx, Functions()).Err(); err != nil {
 		return fmt.Errorf("failed to load the functions as %s: %w", s.config.Admin.User, err)

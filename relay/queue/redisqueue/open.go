@@ -26,8 +26,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	login := Login{c.User, c.Password}
 	s := &Store{
 		config: c, log: c.Log, node: rand.Text(),
-		puts: c.client(login, 1), reads: c.client(login, 16), watches: c.client(login, 3),
+		reads: c.client(login, 16, nil), watches: c.client(login, 3, nil),
 	}
+	s.puts = c.client(login, 1, s.recognise)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("failed to open redis at %s: %w", c.Address, err), s.disconnect())
 	}
