@@ -2,6 +2,8 @@ package relay
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"schakel/relay/queue"
 )
 
 // Defaults are the limits that zero fields take.
@@ -11,6 +13,7 @@ func Defaults() Limits { return Limits{}.withDefaults() }
 func Metrics() (descriptions []string) {
 	registry := prometheus.NewRegistry()
 	newMetrics(registry)
+	measureStore(registry, nil, queue.State{})
 	all := make(chan *prometheus.Desc, 1000)
 	registry.Describe(all)
 	close(all)
