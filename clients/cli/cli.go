@@ -46,19 +46,24 @@ type app struct {
 	Stdio
 	settings settings
 	json     bool
-	paint    bool // colours on standard output
+	paint    bool            // colours on standard output
+	done     <-chan struct{} // closed when the person pressed Ctrl-C
+	outErr   error           // why standard output could not be written
 }
 
 // Main runs the command that args name and returns its exit code. It ends early
 // when ctx does.
 func Main(ctx context.Context, args []string, std Stdio) int {
-	a := &app{Stdio: std}
+	a := &app{Stdio: std, done: ctx.Done()}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(std.In)
 	root.SetOut(std.Out)
 	root.SetErr(std.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.outErr
+	}
 	if err == nil {
 		return Done
 	}

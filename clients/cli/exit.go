@@ -63,7 +63,7 @@ func Exit(err error) int {
 		return Done
 	case is(errInterrupted):
 		return Interrupted
-	case is(errUsage):
+	case is(errUsage, schakel.ErrAnswerBy):
 		return Usage
 	case is(errConfig):
 		return BadConfig
@@ -78,7 +78,7 @@ func Exit(err error) int {
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
-	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists,
+	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
 	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, desk.ErrStranger, errRefused):

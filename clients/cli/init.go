@@ -53,6 +53,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := o.Check(); err != nil { // before anything is made, and a passphrase chosen
+		return usage(err)
+	}
 	st, kept, err := a.createStore(ctx)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (a *app) join(ctx context.Context, path, fingerprint string) error {
 		return err
 	}
 	if !identity.SameFingerprint(told, fingerprint) {
-		return fmt.Errorf("%w: that of the invitation is %s", schakel.ErrFingerprint, told)
+		return schakel.ErrFingerprint // and never what it should have been: somebody would paste it
 	}
 	if _, err := schakel.New(schakel.Config{Store: st, Now: a.Now}); err == nil {
 		a.sayf("kept: this device has joined already")

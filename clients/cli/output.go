@@ -25,8 +25,13 @@ func (a *app) writeJSON(document any) error {
 	return err
 }
 
-// printf writes to standard output. The arguments must be inert.
-func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.Out, format, args...) }
+// printf writes to standard output. The arguments must be inert. The first failure
+// is kept for Main: a list that was cut off must not end with exit code 0.
+func (a *app) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(a.Out, format, args...); err != nil && a.outErr == nil {
+		a.outErr = fmt.Errorf("failed to write the result: %w", err)
+	}
+}
 
 // colour is an SGR parameter (ECMA-48, 8.3.117).
 type colour string

@@ -30,7 +30,7 @@ type secret struct {
 
 // read returns the secret without its line end.
 func (a *app) read(s secret) (string, error) {
-	b, err := a.readSecret(s)
+	b, err := a.interruptible(func() ([]byte, error) { return a.readSecret(s) })
 	if err != nil {
 		return "", err
 	}
@@ -39,6 +39,42 @@ func (a *app) read(s secret) (string, error) {
 		return "", usage(fmt.Errorf("the %s is empty", s.what))
 	}
 	return string(b), nil
+}
+
+// interruptible runs a read that waits for a person, and gives up when that person
+// presses Ctrl-C. The read itself cannot be stopped, so it is left behind: the
+// program ends next.
+func (a *app) interruptible(read func() ([]byte, error)) ([]byte, error) {
+	type answer struct {
+		bytes []byte
+		err   error
+	}
+	answered, restore := make(chan answer, 1), a.terminal()
+	go func() {
+		b, err := read()
+		answered <- answer{b, err}
+	}()
+	select {
+	case got := <-answered:
+		return got.bytes, got.err
+	case <-a.done:
+		restore()
+		return nil, errInterrupted
+	}
+}
+
+// terminal returns what puts the terminal back as it is now: a prompt that is left
+// behind would leave it without echo.
+func (a *app) terminal() (restore func()) {
+	in, ok := a.In.(*os.File)
+	if !ok {
+		return func() {}
+	}
+	state, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = term.Restore(int(in.Fd()), state) }
 }
 
 func (a *app) readSecret(s secret) ([]byte, error) {

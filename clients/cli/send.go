@@ -118,11 +118,13 @@ func (a *app) content(path string) ([]byte, error) {
 	if path != "-" {
 		return readFile(path, maxBody)
 	}
-	b, err := io.ReadAll(io.LimitReader(a.In, maxBody))
-	if err != nil {
-		return nil, fmt.Errorf("failed to read the body: %w", err)
-	}
-	return b, nil
+	return a.interruptible(func() ([]byte, error) {
+		b, err := io.ReadAll(io.LimitReader(a.In, maxBody))
+		if err != nil {
+			return nil, fmt.Errorf("failed to read the body: %w", err)
+		}
+		return b, nil
+	})
 }
 
 type sentDocument struct {

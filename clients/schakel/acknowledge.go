@@ -27,6 +27,9 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if err != nil {
 		return Sent{}, err
 	}
+	if !a.AnswerBy.IsZero() && !a.AnswerBy.After(n.now()) {
+		return Sent{}, fmt.Errorf("%w: %s", ErrAnswerBy, a.AnswerBy.Format(time.RFC3339))
+	}
 	if a.Status == "" {
 		a.Status = protocol.StatusTaken
 	}
@@ -86,6 +89,9 @@ func (n *Node) attended(tx *store.Tx, row store.Message, p store.Person, ack mes
 	if err != nil {
 		return err
 	}
+	if err := tx.ClearAlarm(string(AlarmOverdue), row.Hash.String()); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	if err := tx.Audit("acknowledged", row.Hash.String(), p.ID, now); err != nil {
 		return err
 	}
@@ -132,7 +138,7 @@ func (n *Node) person(ctx context.Context, who string) (store.Person, error) {
 	err := n.store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.Persons()
 		for _, p := range all {
-			if p.ID.String() == who || strings.EqualFold(p.Name, who) {
+			if (p.ID.String() == who || strings.EqualFold(p.Name, who)) && !n.gone(p.ID) {
 				found = append(found, p)
 			}
 		}

@@ -46,6 +46,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	switch kind {
 	case AlarmUnacknowledged:
 		return fmt.Sprintf("%s heeft uw bericht nog niet bevestigd.", desk), call
+	case AlarmOverdue:
+		return fmt.Sprintf("Dit bureau heeft een bericht van %s niet op tijd bevestigd.", desk), "Lees en bevestig het nu. " + call
 	case AlarmReturned:
 		return fmt.Sprintf("%s neemt uw bericht niet in behandeling.", desk), "Lees het antwoord en stuur het bericht aan het juiste bureau. " + call
 	case AlarmUndelivered:

@@ -350,6 +350,9 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	if err := in.calm(answered, from, AlarmUnacknowledged, AlarmUndelivered, AlarmReturned); err != nil {
 		return err
 	}
+	if err := in.tx.ClearAlarm(string(AlarmOverdue), answered.String()); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	in.event(EventAcknowledged, answered, from)
 	return nil
 }

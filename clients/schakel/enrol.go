@@ -50,8 +50,11 @@ func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (r
 		request, err = tx.Setting(settingAdmission)
 		return err
 	})
+	if err == nil {
+		return request, o.same(request)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
-		return request, err
+		return nil, err
 	}
 	keys, err := newKeys(now)
 	if err != nil {
@@ -73,6 +76,30 @@ func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (r
 		return tx.SetSetting(settingAdmission, request)
 	})
 	return request, err
+}
+
+// Check refuses particulars that no register would take, before a key is made.
+func (o InitOptions) Check() error {
+	_, throwaway, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	_, err = o.request(throwaway)
+	return err
+}
+
+// same refuses to pass off an earlier request as one with these particulars.
+func (o InitOptions) same(request []byte) error {
+	a, err := trust.ParseAdmissionRequest(request)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	d := a.Desk
+	if a.Org.ID != o.Org || a.Org.Name != o.OrgName || a.Org.OIN != o.OIN || d.ID != o.Desk || d.Role != o.Role ||
+		d.Region != o.Region || d.Phone != o.Telephone {
+		return fmt.Errorf("%w: as desk %s of %s, with other particulars than these", ErrInitialised, d.ID, a.Org.ID)
+	}
+	return nil
 }
 
 func newKeys(now time.Time) (*seal.DeviceKeys, error) {

@@ -3,6 +3,8 @@ package schakel_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"schakel/clients/schakel/schakeltest"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/trust"
 )
 
 func testContext(t *testing.T) context.Context {
@@ -104,4 +107,57 @@ func stateAt(s schakel.Summary, desk identity.DeskID) schakel.State {
 		}
 	}
 	return ""
+}
+
+// A person who was revoked signs nothing any more, here already.
+func TestRevokedPersonSignsNothing(t *testing.T) {
+	p := newPair(t, nil)
+	officer := p.to.AddPerson("K. Nooppunt")
+	sent := p.send(t)
+	p.delivered(t, sent)
+	if err := p.to.Node.Revoke(testContext(t), trust.Person{ID: officer.ID}.Subject(), trust.ReasonRetired); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the desk hears of the revocation", func() bool {
+		left, err := p.to.Node.Persons(testContext(t))
+		return err == nil && len(left) == 0
+	})
+	_, err := p.to.Node.Acknowledge(testContext(t), sent.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN})
+	if !errors.Is(err, schakel.ErrUnknownPerson) {
+		t.Errorf("acknowledged by a revoked person: %v", err)
+	}
+}
+
+// Whose number nobody could call is not made a person: an acknowledgement would be
+// refused for it at the worst moment.
+func TestPersonWhoCouldNotAcknowledge(t *testing.T) {
+	p := newPair(t, nil)
+	_, err := p.to.Node.AddPerson(testContext(t), schakel.Person{Name: "P. Iket", Telephone: "0612"}, schakeltest.PIN)
+	if !errors.Is(err, protocol.ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A desk that lets an acute message lie is alarmed itself, and no more once a
+// person took it.
+func TestOverdueHere(t *testing.T) {
+	p := newPair(t, nil)
+	officer := p.to.AddPerson("K. Nooppunt")
+	sent := p.send(t)
+	p.delivered(t, sent)
+	overdue := func() bool {
+		alarms, err := p.to.Node.Alarms(testContext(t))
+		return err == nil && slices.ContainsFunc(alarms, func(a schakel.Alarm) bool { return a.Kind == schakel.AlarmOverdue })
+	}
+	if overdue() {
+		t.Error("alarmed before it was due")
+	}
+	p.Pass(5 * time.Hour)
+	eventually(t, "the desk is alarmed", overdue)
+	if _, err := p.to.Node.Acknowledge(testContext(t), sent.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	if overdue() {
+		t.Error("still alarmed")
+	}
 }

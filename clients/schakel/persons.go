@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/clients/store"
 	"schakel/crypto/identity"
+	"schakel/crypto/message"
 	"schakel/crypto/seal"
 	"schakel/crypto/trust"
 	"schakel/relay/wire"
@@ -27,6 +29,9 @@ var ErrNoOrgKey = errors.New("the organisation's key is not on this device")
 func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, error) {
 	if len(n.dev.Org) == 0 {
 		return Person{}, ErrNoOrgKey
+	}
+	if err := n.checkPerson(p); err != nil {
+		return Person{}, err
 	}
 	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
 	if err != nil {
@@ -62,6 +67,26 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 	return p, nil
 }
 
+// checkPerson refuses particulars that no ontvangstbevestiging could carry: better
+// now than at night, when this person acknowledges for the first time.
+func (n *Node) checkPerson(p Person) error {
+	some, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	_, err = n.catalogue.AcknowledgementBody(protocol.Acknowledgement{
+		Confirms: message.ID(some), Name: p.Name, Function: p.Function, Telephone: p.Telephone, Status: protocol.StatusTaken,
+	})
+	return err
+}
+
+// gone reports whether a person may sign no more. One that the register does not
+// have yet is not gone.
+func (n *Node) gone(id identity.PersonID) bool {
+	p, ok := n.directory().Person(id)
+	return ok && !p.UsableAt(n.now())
+}
+
 // keepPersons offers the entries of persons that the register does not have yet.
 func (n *Node) keepPersons(ctx context.Context) error {
 	s := n.live()
@@ -94,11 +119,15 @@ func (n *Node) keepPersons(ctx context.Context) error {
 	return nil
 }
 
-// Persons returns the persons whose keys are on this device.
+// Persons returns the persons whose keys are on this device and who may sign:
+// not those who were revoked.
 func (n *Node) Persons(ctx context.Context) (out []Person, err error) {
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		ps, err := tx.Persons()
 		for _, p := range ps {
+			if n.gone(p.ID) {
+				continue
+			}
 			out = append(out, Person{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone})
 		}
 		return err

@@ -136,12 +136,16 @@ func (n *Node) Read(ctx context.Context, ref string) (Letter, error) {
 	return l, n.opened(ctx, row)
 }
 
-// Trace returns an outbound message's state with each addressed desk.
+// Trace returns an outbound message's state with each addressed desk. A message
+// that this desk received has no such states: that is ErrNotFound.
 func (n *Node) Trace(ctx context.Context, ref string) (s Summary, err error) {
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		row, err := find(tx, ref)
 		if err != nil {
 			return err
+		}
+		if row.Direction == store.In {
+			return fmt.Errorf("%w: %.8s was received here, not sent", ErrNotFound, row.Hash)
 		}
 		s, err = n.summary(tx, row)
 		return err

@@ -124,6 +124,7 @@ type AlarmKind string
 // The alarms of this version.
 const (
 	AlarmUnacknowledged AlarmKind = "niet-bevestigd"        // sender's own timer
+	AlarmOverdue        AlarmKind = "zelf-te-laat"          // this desk has not acknowledged in time
 	AlarmReturned       AlarmKind = "teruggestuurd"         // a person answered, and did not take it
 	AlarmUndelivered    AlarmKind = "niet-afgeleverd"       // no statement of the desk names it
 	AlarmGap            AlarmKind = "bericht-ontbreekt"     // a counter never arrived

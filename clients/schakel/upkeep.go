@@ -99,7 +99,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchPeers} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers} {
 			if err := watch(); err != nil {
 				return err
 			}
@@ -122,6 +122,24 @@ func (in *intake) watchAcknowledgements() error {
 			continue
 		}
 		if err := in.raise(AlarmUnacknowledged, subject(r.Message, r.Desk), string(r.Desk)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchOwn alarms for what this desk itself has not acknowledged in time.
+func (in *intake) watchOwn() error {
+	rows, err := in.tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		due := in.n.ackDue(row)
+		if due.IsZero() || in.now.Before(due) {
+			continue
+		}
+		if err := in.raise(AlarmOverdue, row.Hash.String(), string(row.Peer)); err != nil {
 			return err
 		}
 	}
