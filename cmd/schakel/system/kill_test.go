@@ -181,8 +181,9 @@ func TestKillsFindEarlyPromises(t *testing.T) {
 	c := newChain(t)
 	c.programs = must[programs](t)(earlyRelay())
 	l := c.newLoad()
+	l.pause = steady // it takes a promise that was not written yet
 	l.begin()
-	l.rage(10, 0)
+	l.rage(25, 0)
 	l.stop()
 	n, wrong := l.settle(5 * time.Second)
 	t.Logf("%d of %d; %d faults found, such as %q", n.listed, n.accepted, len(wrong), slices.Concat(wrong, []string{""})[0])
