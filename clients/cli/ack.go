@@ -52,6 +52,9 @@ func (a *app) ack(ctx context.Context, ref string, f ackFlags) error {
 		if err != nil {
 			return usage(fmt.Errorf("--answer-by %q is no instant such as 2026-11-24T15:00:00+01:00", f.answerBy))
 		}
+		if !t.After(a.Now()) {
+			return usage(fmt.Errorf("--answer-by %q has passed: promise a time that is still to come", f.answerBy))
+		}
 		taken.AnswerBy = t
 	}
 	var err error

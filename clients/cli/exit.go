@@ -63,7 +63,7 @@ func Exit(err error) int {
 		return Done
 	case is(errInterrupted):
 		return Interrupted
-	case is(errUsage, schakel.ErrAnswerBy):
+	case is(errUsage):
 		return Usage
 	case is(errConfig):
 		return BadConfig

@@ -88,7 +88,6 @@ func refusals() []refusal {
 		{schakel.ErrUnreachable, "relay-unreachable", http.StatusServiceUnavailable, "Relay unreachable", "Relay niet bereikbaar", "see `schakel doctor`"},
 		{schakel.ErrRegister, "register", http.StatusForbidden, "Register refused", "Register geweigerd", "stop sending and telephone the root holders; `schakel alarms` has the evidence"},
 		{schakel.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Message too large", "Bericht te groot", "a body holds at most 128 KiB"},
-		{schakel.ErrAnswerBy, "answer-by-passed", http.StatusBadRequest, "The promised time has passed", "De beloofde tijd is al voorbij", "promise a time that is still to come"},
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},
 		{schakel.ErrUnknownSubject, "unknown-subject", http.StatusNotFound, "No such device or person in the register", "Dit apparaat of deze persoon staat niet in het register", "look in `schakel device list` and `schakel person list`"},

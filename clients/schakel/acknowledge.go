@@ -27,9 +27,6 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if err != nil {
 		return Sent{}, err
 	}
-	if !a.AnswerBy.IsZero() && !a.AnswerBy.After(n.now()) {
-		return Sent{}, fmt.Errorf("%w: %s", ErrAnswerBy, a.AnswerBy.Format(time.RFC3339))
-	}
 	if a.Status == "" {
 		a.Status = protocol.StatusTaken
 	}

@@ -21,7 +21,6 @@ var (
 	ErrUnreachable   = errors.New("relay unreachable")
 	ErrRegister      = errors.New("register refused")
 	ErrTooLarge      = errors.New("message too large")
-	ErrAnswerBy      = errors.New("an answer cannot be promised for a time that has passed")
 	ErrAcknowledged  = errors.New("already acknowledged")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )
