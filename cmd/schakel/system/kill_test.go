@@ -178,6 +178,17 @@ func TestKills(t *testing.T) {
 // senders notice later, by the recipients' statements, and make it again, out of
 // order; the checker must see one or the other.
 func TestKillsFindEarlyPromises(t *testing.T) {
+	for world := range 5 { // chance decides how soon it shows
+		if found := earlyPromises(t); found > 0 {
+			t.Logf("found in world %d", world+1)
+			return
+		}
+	}
+	t.Error("a relay that promises before it writes passes")
+}
+
+// earlyPromises returns how many faults the checker finds in one world.
+func earlyPromises(t *testing.T) int {
 	c := newChain(t)
 	c.programs = must[programs](t)(earlyRelay())
 	l := c.newLoad()
@@ -187,9 +198,7 @@ func TestKillsFindEarlyPromises(t *testing.T) {
 	l.stop()
 	n, wrong := l.settle(5 * time.Second)
 	t.Logf("%d of %d; %d faults found, such as %q", n.listed, n.accepted, len(wrong), slices.Concat(wrong, []string{""})[0])
-	if len(wrong) == 0 {
-		t.Error("a relay that promises before it writes passes")
-	}
+	return len(wrong)
 }
 
 // Control: a client that does not notice repetitions tells its application twice.
