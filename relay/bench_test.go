@@ -223,15 +223,16 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// BenchmarkBareStore is bbolt alone under the committer: the same bytes, the same
-// number in flight, deletions riding along, and nothing else.
-func BenchmarkBareStore(b *testing.B) {
+// BenchmarkStoreAlone is the relay's own store under its committer, without
+// sessions: the same bytes, the same number in flight, deletions riding along. It
+// is not bare bbolt; `schakel bench` and BenchmarkCycle of boltqueue measure that.
+func BenchmarkStoreAlone(b *testing.B) {
 	for _, size := range []int{1024, 6000} {
-		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchBare(b, size) })
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchStoreAlone(b, size) })
 	}
 }
 
-func benchBare(b *testing.B, size int) {
+func benchStoreAlone(b *testing.B, size int) {
 	store, err := boltqueue.Open(boltqueue.Config{Path: b.TempDir() + "/queue.db", MinFree: 1})
 	if err != nil {
 		b.Fatal(err)
