@@ -29,7 +29,7 @@ const (
 // BenchmarkRelay is the whole path over TLS: put, checks, commit, receipt,
 // deliver, acknowledge, delete; with login, lanes, quotas and receipts on. One
 // operation is one envelope that its sender has a receipt for and its recipient
-// has acknowledged. Beside it BenchmarkBareStore writes the same bytes at the same
+// has acknowledged. Beside it BenchmarkStoreAlone writes the same bytes at the same
 // concurrency.
 func BenchmarkRelay(b *testing.B) {
 	for _, size := range []int{1024, 6000} {
