@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -25,6 +26,7 @@ const (
 	crashAddress  = "SCHAKEL_TEST_REDIS_ADDRESS"
 	crashPassword = "SCHAKEL_TEST_REDIS_PASSWORD"
 	crashPrefix   = "SCHAKEL_TEST_REDIS_PREFIX"
+	crashVolatile = "SCHAKEL_TEST_REDIS_VOLATILE"
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 
 func serveCrash(address string) int {
 	store, err := redisqueue.Open(context.Background(), redisqueue.Config{
-		Address: address, Prefix: os.Getenv(crashPrefix),
+		Address: address, Prefix: os.Getenv(crashPrefix), Volatile: os.Getenv(crashVolatile) == "true",
 		Password: func() (string, error) { return os.Getenv(crashPassword), nil },
 	})
 	if err != nil {
@@ -89,7 +91,8 @@ func mustOpen(t testing.TB, c redisqueue.Config) *redisqueue.Store {
 func process(c redisqueue.Config) *exec.Cmd {
 	password, _ := c.Password()
 	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), crashAddress+"="+c.Address, crashPassword+"="+password, crashPrefix+"="+c.Prefix)
+	command.Env = append(os.Environ(), crashAddress+"="+c.Address, crashPassword+"="+password, crashPrefix+"="+c.Prefix,
+		crashVolatile+"="+strconv.FormatBool(c.Volatile))
 	command.Stderr = os.Stderr
 	return command
 }
