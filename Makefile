@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills check bench clean
+.PHONY: build demo test kills powercuts check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -32,6 +32,13 @@ test:
 # waiting messages. Takes minutes; SEED=7 repeats what was random in a run.
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
+
+# Two hundred power cuts of each store, by copies of a disk's image, and the controls
+# that must lose. Needs root and redis-server. CUTS=1000 for more.
+CUTS ?= 200
+powercuts:
+	SCHAKEL_TEST_NEED_DISKS=1 SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run PowerCut \
+		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:

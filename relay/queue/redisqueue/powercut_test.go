@@ -59,7 +59,8 @@ func (m *machine) cycle(rewriting bool) error {
 		m.t.Fatal(err)
 	}
 	defer server.Kill()
-	mustOpen(m.t, m.config(server)).Close() // loads the functions
+	defer disktest.Kill(server.Process().Pid) // also what is rewriting the file
+	mustOpen(m.t, m.config(server)).Close()   // loads the functions
 	if err := m.disk.Sync(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -73,7 +74,8 @@ func (m *machine) cycle(rewriting bool) error {
 		return m.after.Path("redis"), nil
 	})
 	if m.after == nil {
-		m.t.Fatal(err)
+		log, _ := os.ReadFile(m.disk.Path("redis", "redis.log"))
+		m.t.Fatalf("%v\n%s", err, log[max(0, len(log)-2000):])
 	}
 	m.after.Remove()
 	return err

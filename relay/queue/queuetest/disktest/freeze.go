@@ -110,3 +110,16 @@ func childrenOf(pid int) (children []int, err error) {
 	}
 	return children, nil
 }
+
+// Kill ends a process and all that it started. A child that is stopped would
+// outlive its parent for good, and hold on to the disk.
+func Kill(pid int) {
+	children, err := childrenOf(pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	if err != nil {
+		return
+	}
+	for _, child := range children {
+		Kill(child)
+	}
+}
