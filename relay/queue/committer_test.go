@@ -122,6 +122,48 @@ func TestWritesWhatWaitsBeforeItEnds(t *testing.T) {
 	})
 }
 
+// insistent is a store during whose every write somebody submits again.
+type insistent struct {
+	queue.Store
+	again   func()
+	commits int
+}
+
+func (s *insistent) Commit(_ context.Context, ops []queue.Op) ([]queue.Result, error) {
+	s.commits++
+	s.again()
+	return make([]queue.Result, len(ops)), nil
+}
+
+// Whoever never stops submitting is refused once Run is to end: the queue is never
+// empty by itself.
+func TestEndsThoughSomebodyGoesOnSubmitting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const endless = 1000
+		ctx, cancel := context.WithCancel(context.Background())
+		store := &insistent{}
+		c := queue.NewCommitter(store, queue.CommitterConfig{})
+		refused := 0
+		store.again = func() {
+			switch {
+			case store.commits == 10:
+				cancel()
+			case store.commits > endless:
+				return
+			}
+			if errors.Is(c.Submit(nil, putAt(1, 0)), queue.ErrClosed) {
+				refused++
+			}
+		}
+		if err := c.Submit(nil, putAt(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Run(ctx); err != nil || store.commits > 12 || refused == 0 {
+			t.Errorf("ended with %v after %d writes, %d refused", err, store.commits, refused)
+		}
+	})
+}
+
 func TestShedsTheLeastUrgentFirst(t *testing.T) {
 	c := queue.NewCommitter(&recorder{}, queue.CommitterConfig{QueueOps: 100})
 	taken := make(map[envelope.Tier]int)

@@ -45,6 +45,9 @@ func (c *Committer) write(ctx context.Context, written chan<- []Entry) error {
 				continue
 			}
 		}
+		if ctx.Err() != nil {
+			c.close() // or a session that never stops offering would keep Run from ending
+		}
 		ops = ops[:0]
 		for i := range batch {
 			ops = append(ops, batch[i].Op)
