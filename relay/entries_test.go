@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -144,8 +145,8 @@ func TestAsksAreLimited(t *testing.T) {
 
 // A partner that joins posts its entries before it can log in.
 func TestPostedEntries(t *testing.T) {
-	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{EntriesPerMin: 16}})
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: w.TLS(), DisableKeepAlives: true}}
+	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{EntriesPerMin: 32}})
+	client := clientFrom(w, "127.0.0.1")
 	post := func(body []byte) (int, wire.EntryAnswer) {
 		t.Helper()
 		resp, err := client.Post("https"+w.URL[3:]+wire.RegisterPath, "application/octet-stream", bytes.NewReader(body))
@@ -180,5 +181,41 @@ func TestPostedEntries(t *testing.T) {
 	}
 	if code, _ := post(junk(10)); code != http.StatusTooManyRequests {
 		t.Errorf("too many: %d", code)
+	}
+	client = clientFrom(w, "127.0.0.2") // what one address used up, another still has
+	if code, _ := post(junk(10)); code != http.StatusUnprocessableEntity {
+		t.Errorf("from another address: %d", code)
+	}
+	for range 3 {
+		_, _ = post(junk(10))
+	}
+	client = clientFrom(w, "127.0.0.3") // and together they have a limit
+	refused := 0
+	for range 4 {
+		if code, _ := post(junk(10)); code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("a third address posts although the two before used up what all have together")
+	}
+}
+
+// clientFrom is an HTTP client with an address of its own.
+func clientFrom(w *relaytest.World, address string) *http.Client {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: w.TLS(), DisableKeepAlives: true, DialContext: dialer.DialContext}}
+}
+
+// Whoever has one IPv6 address has 2^64 of them, and counts as one.
+func TestAddressesCountByNetwork(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7:1": "192.0.2.7", "[::ffff:192.0.2.7]:1": "192.0.2.7",
+		"[2001:db8:1:2:3::4]:1": "2001:db8:1:2::/64", "[2001:db8:1:2:ffff::9]:2": "2001:db8:1:2::/64",
+		"[2001:db8:1:3::4]:1": "2001:db8:1:3::/64", "[fe80::1%eth0]:1": "fe80::/64", "@": "@",
+	} {
+		if got := relay.HostOf(address); got != want {
+			t.Errorf("%s counts as %s, want %s", address, got, want)
+		}
 	}
 }

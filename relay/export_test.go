@@ -22,3 +22,6 @@ func Metrics() (descriptions []string) {
 	}
 	return descriptions
 }
+
+// HostOf is what limits per address count by.
+func HostOf(address string) string { return hostOf(address) }

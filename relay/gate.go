@@ -3,6 +3,7 @@ package relay
 import (
 	"container/list"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -43,7 +44,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if t, ok := raw.(*net.TCPConn); ok {
 			_ = t.SetWriteBuffer(kernelBuffer)
 		}
-		c := &entering{Conn: raw, gate: g, host: hostOf(raw), since: time.Now()}
+		c := &entering{Conn: raw, gate: g, host: hostOf(raw.RemoteAddr().String()), since: time.Now()}
 		if g.enter(c) {
 			return c, nil
 		}
@@ -114,12 +115,18 @@ func (g *gate) shut() {
 	_ = g.Listener.Close()
 }
 
-func hostOf(c net.Conn) string {
-	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
+// hostOf is what limits per address count by. Of IPv6 it is the network of 64 bits:
+// whoever has one address there has them all.
+func hostOf(address string) string {
+	a, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return c.RemoteAddr().String()
+		return address
 	}
-	return host
+	ip := a.Addr().Unmap()
+	if network, err := ip.WithZone("").Prefix(64); ip.Is6() && err == nil {
+		return network.String()
+	}
+	return ip.String()
 }
 
 // entering is a connection that counts as pending until settled or closed.

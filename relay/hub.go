@@ -14,7 +14,7 @@ import (
 // registry of connections that the HTTP server no longer knows about.
 type hub struct {
 	relay   *Relay
-	entries *rate.Limiter // register entries posted without a login
+	posters *posters
 	group   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows; held for map work only
@@ -34,10 +34,9 @@ type meter struct {
 }
 
 func newHub(r *Relay) *hub {
-	perMinute := r.config.Limits.EntriesPerMin
 	return &hub{
 		relay:    r,
-		entries:  rate.NewLimiter(rate.Limit(perMinute)/60, max(1, perMinute/4)),
+		posters:  newPosters(r.config.Limits.EntriesPerMin),
 		all:      make(map[*session]struct{}),
 		byDevice: make(map[identity.DeviceID]*session),
 		byDesk:   make(map[identity.DeskID]map[*session]struct{}),

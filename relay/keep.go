@@ -30,6 +30,7 @@ func (r *Relay) sweep(ctx context.Context) {
 			s.sweep(now, i%sweepParts == round%sweepParts)
 		})
 		r.hub.forgetMeters(time.Now())
+		r.hub.posters.forget(time.Now())
 	}
 }
 

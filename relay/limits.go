@@ -16,7 +16,7 @@ type Limits struct {
 	BytesPerSecond  int // read per connection, then throttled; default 64 MiB
 	FramesPerSecond int // WebSocket frames per connection, then cut; default 50 000
 	AsksPerSecond   int // register entries, key and fetch requests per device; default 50
-	EntriesPerMin   int // entries posted without a login, from everybody; default 600
+	EntriesPerMin   int // entries posted without a login, half from one address; default 600
 
 	InFlightOps   int // envelopes of one session on their way to the disk; default 4096
 	InFlightBytes int // their bytes; default 8 MiB

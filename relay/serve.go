@@ -79,7 +79,7 @@ func (r *Relay) connect(w http.ResponseWriter, req *http.Request) {
 // postEntry takes one signed entry from a partner that cannot log in yet. Its
 // signatures decide; the answer says no more than whether it counts.
 func (r *Relay) postEntry(w http.ResponseWriter, req *http.Request) {
-	if !r.hub.entries.Allow() {
+	if !r.hub.posters.allow(hostOf(req.RemoteAddr), time.Now()) {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "busy", http.StatusTooManyRequests)
 		return
