@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +60,9 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	switch {
 	case err != nil:
 		c.log.Error("new certificate cannot be read, the old one stays", "error", err.Error())
+	case c.app.unfit(next.Leaf) != "":
+		c.changed = stat.ModTime()
+		c.log.Error("new certificate does not do, the old one stays", "reason", c.app.unfit(next.Leaf))
 	case wire.Pin(next.Leaf) != wire.Pin(c.current.Leaf):
 		c.changed = stat.ModTime()
 		c.log.Error("new certificate has another key than the register names, the old one stays")
@@ -66,6 +71,25 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.log.Info("certificate renewed")
 	}
 	return c.current, nil
+}
+
+// unfit says why a renewed certificate is not taken over, or nothing. Devices look at
+// the key alone; whatever stands between, such as an inspecting proxy, may look at this.
+func (a *app) unfit(leaf *x509.Certificate) string {
+	now := time.Now()
+	if a.Now != nil {
+		now = a.Now()
+	}
+	switch {
+	case now.Before(leaf.NotBefore):
+		return "not yet valid"
+	case now.After(leaf.NotAfter):
+		return "expired"
+	case len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny):
+		return "not for a server"
+	}
+	return ""
 }
 
 // suspensions are the organisations that the operator does not serve for now. It

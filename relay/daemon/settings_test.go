@@ -1,14 +1,20 @@
 package daemon_test
 
 import (
+	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"schakel/relay/daemon"
 	"schakel/relay/wire"
@@ -158,13 +164,60 @@ func TestCertificateIsRenewed(t *testing.T) {
 	if second == first {
 		t.Error("the renewed certificate is not taken over")
 	}
+	for name, change := range unfitCertificates {
+		writeCertificate(t, h.data, change)
+		if serial() != second {
+			t.Errorf("a certificate that is %s is taken over", name)
+		}
+	}
+	writeCertificate(t, h.data, func(*x509.Certificate) {}) // control
+	fit := serial()
+	if fit == second {
+		t.Error("a certificate of the test's own is not taken over")
+	}
 	for _, name := range []string{"tls.crt", "tls.key"} {
 		b, err := os.ReadFile(filepath.Join(other.data, name))
 		if err = errors.Join(err, os.WriteFile(filepath.Join(h.data, name), b, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if serial() != second {
+	if serial() != fit {
 		t.Error("a certificate for another key is taken over")
+	}
+}
+
+var unfitCertificates = map[string]func(*x509.Certificate){
+	"expired":          func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) },
+	"not yet valid":    func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) },
+	"not for a server": func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
+}
+
+// written counts the certificates that tests wrote: each has a serial and a time of its own.
+var written atomic.Int64
+
+// writeCertificate puts a certificate for the relay's own key in place of the one there.
+func writeCertificate(t *testing.T, data string, change func(*x509.Certificate)) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(data, "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(raw)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := written.Add(1)
+	template := &x509.Certificate{SerialNumber: big.NewInt(n), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	change(template)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.(crypto.Signer).Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(data, "tls.crt")
+	changed := time.Now().Add(time.Duration(n) * time.Second)
+	err = os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	if err = errors.Join(err, os.Chtimes(path, changed, changed)); err != nil {
+		t.Fatal(err)
 	}
 }
