@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,12 +29,14 @@ type process struct {
 	t             *testing.T
 	program, data string
 	listen, admin string
+	wrap          []string // what starts the program, such as a shell with limits
 	running       *exec.Cmd
 	log           bytes.Buffer
 }
 
 func (p *process) command(args ...string) *exec.Cmd {
-	c := exec.Command(p.program, append(args, "--data", p.data, "--admin", p.admin)...)
+	line := append(append(slices.Clone(p.wrap), p.program), append(args, "--data", p.data, "--admin", p.admin)...)
+	c := exec.Command(line[0], line[1:]...)
 	c.Env = []string{"SCHAKEL_RELAY_CONFIG=" + filepath.Join(p.data, "..", "relay.toml")}
 	return c
 }
