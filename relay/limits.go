@@ -25,11 +25,12 @@ type Limits struct {
 	QueueOps   int
 	QueueBytes int
 
-	Drain     time.Duration // at most, from the order to stop; default 30 s
-	Return    time.Duration // devices come back within this after a drain; default 10 s
-	Sweep     time.Duration // missed rings are found within this; default 5 s
-	Expire    time.Duration // between two looks for expired envelopes; default 10 s
-	LoginTime time.Duration // from the challenge to the token; default wire.LoginTimeout
+	Drain         time.Duration // at most, from the order to stop; default 30 s
+	Return        time.Duration // devices come back within this after a drain; default 10 s
+	Sweep         time.Duration // missed rings are found within this; default 5 s
+	Expire        time.Duration // between two looks for expired envelopes; default 10 s
+	HandshakeTime time.Duration // for the TLS handshake, and for the request's headers; default 5 s
+	LoginTime     time.Duration // from the challenge to the token; default wire.LoginTimeout
 }
 
 func (l Limits) withDefaults() Limits {
@@ -55,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	duration(&l.Return, 10*time.Second)
 	duration(&l.Sweep, 5*time.Second)
 	duration(&l.Expire, 10*time.Second)
+	duration(&l.HandshakeTime, 5*time.Second)
 	duration(&l.LoginTime, wire.LoginTimeout)
 	return l
 }

@@ -23,7 +23,7 @@ func (r *Relay) server() *http.Server {
 	mux.HandleFunc("POST "+wire.RegisterPath, r.postEntry)
 	s := &http.Server{
 		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second, // and the TLS handshake's
+		ReadHeaderTimeout: r.config.Limits.HandshakeTime, // and the TLS handshake's
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       5 * time.Second,
