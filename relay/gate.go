@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,8 +32,15 @@ func newGate(l net.Listener, limits Limits, m *metrics) *gate {
 	return &gate{Listener: l, limits: limits, metrics: m, pending: list.New(), perHost: make(map[string]int)}
 }
 
-// minStay is how long a pending connection is left in peace.
-const minStay = 500 * time.Millisecond
+// How long a pending connection is left in peace: one that says nothing, and one that
+// has sent a ClientHello and waits for the relay as much as the relay for it. Were both
+// the same, a relay that is slow because ten thousand come at once would throw out each
+// just before it is in, and its handshakes would all be for nothing.
+const (
+	minStay    = 500 * time.Millisecond
+	spokenStay = 3 * time.Second
+	clientSays = 512 // bytes; a ClientHello with ML-KEM-768 has more than 1184
+)
 
 // Accept returns the next connection that there is room for.
 func (g *gate) Accept() (net.Conn, error) {
@@ -66,29 +74,38 @@ func (g *gate) enter(c *entering) bool {
 func (g *gate) admit(c *entering) (victim *entering, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	full := true
 	switch {
 	case g.closed:
 		return nil, false
 	case g.perHost[c.host] >= g.limits.MaxPerHost:
-		victim = g.oldest(c.host)
+		victim = g.overdue(c.host, c.since)
 	case g.pending.Len() >= g.limits.MaxPending:
-		victim = g.oldest("")
+		victim = g.overdue("", c.since)
+	default:
+		full = false
 	}
-	if victim != nil {
-		if c.since.Sub(victim.since) < minStay {
-			return nil, false
-		}
+	switch {
+	case victim != nil:
 		g.leave(victim)
+	case full:
+		return nil, false
 	}
 	c.place = g.pending.PushBack(c)
 	g.perHost[c.host]++
 	return victim, true
 }
 
-// oldest is the oldest pending connection, of one host where one is given.
-func (g *gate) oldest(host string) *entering {
+// overdue is the oldest pending connection that has had its time, of one host where one
+// is given.
+func (g *gate) overdue(host string, now time.Time) *entering {
 	for e := g.pending.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*entering); host == "" || c.host == host {
+		c := e.Value.(*entering)
+		age := now.Sub(c.since)
+		if age < minStay {
+			return nil // all that follow are younger
+		}
+		if (host == "" || c.host == host) && age >= c.stay() {
 			return c
 		}
 	}
@@ -135,7 +152,24 @@ type entering struct {
 	gate  *gate
 	host  string
 	since time.Time
+	heard atomic.Int64  // bytes, while pending
 	place *list.Element // guarded by gate.mu
+}
+
+// Read counts what the peer has said.
+func (c *entering) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.heard.Load() < clientSays {
+		c.heard.Add(int64(n))
+	}
+	return n, err
+}
+
+func (c *entering) stay() time.Duration {
+	if c.heard.Load() < clientSays {
+		return minStay
+	}
+	return spokenStay
 }
 
 // settle makes room for others: the device has logged in.

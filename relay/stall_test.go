@@ -99,3 +99,21 @@ func cutWithin(c net.Conn, limit time.Duration) bool {
 		}
 	}
 }
+
+// Control of TestOneAddressCannotTakeAllRoom: where the address has room for all six,
+// the sixth stays.
+func TestOneAddressWithRoomForAll(t *testing.T) {
+	w, _, _ := pair(t, relaytest.Config{Limits: relay.Limits{MaxPending: 100, MaxPerHost: 100}})
+	var last net.Conn
+	for range 6 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "wss://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		last = c
+	}
+	if cutWithin(last, 300*time.Millisecond) {
+		t.Error("the sixth is cut though there is room")
+	}
+}
