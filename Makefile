@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills powercuts check bench clean
+.PHONY: build demo test kills storm powercuts check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -32,6 +32,10 @@ test:
 # waiting messages. Takes minutes; SEED=7 repeats what was random in a run.
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
+
+# Ten thousand devices connected to a relay that is killed, with jitter and without.
+storm:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestStorm|TestStalledPeers' ./cmd/schakel-relay -full
 
 # Two hundred power cuts of each store, by copies of a disk's image, and the controls
 # that must lose. Needs root and redis-server. CUTS=1000 for more.
