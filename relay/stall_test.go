@@ -117,3 +117,27 @@ func TestOneAddressWithRoomForAll(t *testing.T) {
 		t.Error("the sixth is cut though there is room")
 	}
 }
+
+// Decision 0095: in a full room a newcomer takes the place of one that was silent for
+// half a second, and not of one that has sent its ClientHello.
+func TestWhoHasSpokenStays(t *testing.T) {
+	for name, spoken := range map[string]bool{"control: silent": false, "spoken": true} {
+		t.Run(name, func(t *testing.T) {
+			w, _, _ := pair(t, relaytest.Config{Limits: relay.Limits{MaxPending: 100, MaxPerHost: 1}})
+			first := dialRaw(t, w)
+			if spoken {
+				if err := first.tls.(*tls.Conn).Handshake(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-time.After(700 * time.Millisecond)
+			newcomer := dialRaw(t, w)
+			until(t, "one of the two leaves", func() bool {
+				return cutWithin(first.tls, 5*time.Millisecond) || cutWithin(newcomer.conn, 5*time.Millisecond)
+			})
+			if stays := !cutWithin(first.conn, 10*time.Millisecond); stays != spoken {
+				t.Errorf("the first stays: %v", stays)
+			}
+		})
+	}
+}
