@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,25 @@ type process struct {
 	listen, admin string
 	wrap          []string // what starts the program, such as a shell with limits
 	running       *exec.Cmd
-	log           bytes.Buffer
+	log           output
+}
+
+// output is what a process says, readable while it runs.
+type output struct {
+	mu  sync.Mutex // guards all
+	all bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
 }
 
 func (p *process) command(args ...string) *exec.Cmd {
@@ -94,6 +113,11 @@ func free(t *testing.T) string {
 func newProcess(t *testing.T) (p *process, from, to *relaytest.Device, w *relaytest.World) {
 	t.Helper()
 	p = &process{t: t, program: build(t, "../schakel-relay"), data: filepath.Join(t.TempDir(), "data"), listen: free(t), admin: free(t)}
+	t.Cleanup(func() {
+		if p.running != nil {
+			p.stop(syscall.SIGKILL)
+		}
+	})
 	if err := os.WriteFile(filepath.Join(p.data, "..", "relay.toml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
