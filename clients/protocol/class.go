@@ -17,6 +17,22 @@ const (
 	ClassDecision        = "besluit"
 	ClassHandover        = "overdracht"
 	ClassOffence         = "strafbaar-feit-melding"
+	ClassReport          = "melding"
+	ClassSignal          = "signaal"
+	ClassAbroad          = "achterlatingssignaal"
+	ClassCallBack        = "contactverzoek"
+	ClassAction          = "inzetverzoek"
+	ClassQuestion        = "adviesvraag"
+	ClassAdvice          = "advies"
+	ClassFeedback        = "terugkoppeling"
+	ClassWeighing        = "afweging"
+	ClassVerified        = "verificatieantwoord"
+	ClassVerify          = "verificatieverzoek"
+	ClassTravel          = "reisdocumentverzoek"
+	ClassPlan            = "repatrieringsplan"
+	ClassClosing         = "afsluiting"
+	ClassCorrection      = "correctie"
+	ClassWithdrawal      = "intrekking"
 )
 
 // Class is one kind of message.

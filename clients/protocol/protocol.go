@@ -7,7 +7,8 @@
 // rule. The relay sees none of it: it enforces lanes only (see relay/lanes).
 //
 //	catalogue := protocol.V1()
-//	err := catalogue.Check(draft)
+//	state := catalogue.CaseOf(desk, ref, messages)
+//	err := catalogue.Check(draft, state).Refusal()
 //	var refusal *protocol.Refusal
 //	if errors.As(err, &refusal) { show(refusal.Reason.NL, refusal.Remedy.NL) }
 //
@@ -23,8 +24,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -56,6 +59,37 @@ type Catalogue struct {
 	rules    map[string]Rule
 	kop      *jsonschema.Schema
 	files    fs.FS
+	means    map[string]Means
+	ruleIDs  []string // in order
+	end      func(start time.Time, t Term) time.Time
+	region   func(municipality string) (string, bool)
+}
+
+// Practice is what partners agree on beside classes and rules.
+type Practice struct {
+	// End is when a term ends that begins at start, by the calendar of the chain.
+	End func(start time.Time, t Term) time.Time
+	// Region is the Veilig Thuis region of a municipality such as GM0344.
+	Region func(municipality string) (region string, ok bool)
+}
+
+// With returns the catalogue under another practice. Without one a term ends too
+// early rather than too late, and no municipality has a region.
+func (c *Catalogue) With(p Practice) *Catalogue {
+	other := *c
+	if p.End != nil {
+		other.end = p.End
+	}
+	if p.Region != nil {
+		other.region = p.Region
+	}
+	return &other
+}
+
+// Means returns how a numbered rule is kept.
+func (c *Catalogue) Means(id string) (Means, bool) {
+	m, ok := c.means[id]
+	return m, ok
 }
 
 // Rule is one of the numbered agreements of the protocol (R01 to R26).
@@ -90,7 +124,10 @@ func Load(files fs.FS) (*Catalogue, error) {
 	if err := decoder.Decode(&f); err != nil {
 		return nil, fmt.Errorf("%w: catalogus.json: %w", ErrCatalogue, err)
 	}
-	c := &Catalogue{protocol: f.Protocol, rules: f.Rules, terms: map[message.Urgency]Terms{}, files: files}
+	c := &Catalogue{protocol: f.Protocol, rules: f.Rules, terms: map[message.Urgency]Terms{}, files: files,
+		means: means(), ruleIDs: slices.Sorted(maps.Keys(f.Rules)),
+		end:    func(start time.Time, t Term) time.Time { return t.End(start) },
+		region: func(string) (string, bool) { return "", false }}
 	if err := c.build(f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
 	}

@@ -252,7 +252,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for _, class := range protocol.V1().Classes() {
-				if err := protocol.V1().Check(exampleDraft(t, class.Name)); err != nil {
+				if err := check(exampleDraft(t, class.Name)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -261,36 +261,8 @@ func TestConcurrentUse(t *testing.T) {
 	all.Wait()
 }
 
-// exampleDraft is the draft that the example of a class stands for: one desk per
-// role, each of an organisation of its own.
-func exampleDraft(t testing.TB, class string) protocol.Draft {
-	t.Helper()
-	e, err := protocol.V1().Example(class)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := protocol.Draft{Class: e.Kop.Class, Urgency: e.Kop.Urgency, From: party(e.Kop.From.Role), Outcome: e.Kop.Outcome,
-		Person: protocol.NeedsPerson(class), Body: e.Body}
-	for _, to := range e.Kop.To {
-		d.To = append(d.To, party(to.Role))
-	}
-	if e.Kop.Answers != "" {
-		d.Answers = []message.Ref{{ID: messageID(t, e.Kop.Answers)}}
-	}
-	return d
-}
-
 func party(r identity.Role) protocol.Party {
 	return protocol.Party{Desk: identity.DeskID(string(r) + "/piket"), Role: r}
-}
-
-func messageID(t testing.TB, s string) message.ID {
-	t.Helper()
-	u, err := identity.ParseUUID(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return message.ID(u)
 }
 
 // edited returns the body with one change made to its fields.
