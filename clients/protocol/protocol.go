@@ -28,6 +28,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"schakel/clients/protocol/calendar"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -55,6 +56,7 @@ type Catalogue struct {
 	terms    map[message.Urgency]Terms
 	rules    map[string]Rule
 	kop      *jsonschema.Schema
+	calendar calendar.Calendar
 	files    fs.FS
 }
 
@@ -136,6 +138,9 @@ func (c *Catalogue) Class(name string) (Class, bool) {
 	}
 	return Class{}, false
 }
+
+// Calendar returns the working days by which the partners count their terms.
+func (c *Catalogue) Calendar() calendar.Calendar { return c.calendar }
 
 // Rule returns the text of a numbered rule, such as "R09".
 func (c *Catalogue) Rule(id string) (Rule, bool) {
