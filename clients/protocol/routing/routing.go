@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"schakel/crypto/identity"
 )
 
 //go:embed *.csv
@@ -87,6 +89,19 @@ var all = sync.OnceValue(func() register {
 func Of(code string) (Municipality, bool) {
 	m, ok := all().byCode[code]
 	return m, ok
+}
+
+// Serves reports whether a desk of that role and region, as the register has them, is
+// one to turn to for residents of m: its Veilig Thuis, its police, its prosecutor, and
+// the knooppunt for all of the country.
+func (m Municipality) Serves(role identity.Role, region string) bool {
+	switch role {
+	case identity.RoleVeiligThuis:
+		return region == m.Region.Code
+	case identity.RolePolitie, identity.RoleOM:
+		return region == m.Police.Code
+	}
+	return role == identity.RoleKnooppunt
 }
 
 // RegionOf returns the code of the Veilig Thuis region of a municipality, such as VT20
