@@ -28,6 +28,7 @@ type Draft struct {
 	Outcome string        // uitkomst, with a besluit
 	Person  bool          // a named person signs, or has signed, this message
 	Body    []byte        // JSON
+	Case    message.CaseRef
 }
 
 // DraftOf is the draft of a message whose desks have the roles that role gives
@@ -35,7 +36,7 @@ type Draft struct {
 func DraftOf(m message.Message, role func(identity.DeskID) identity.Role) Draft {
 	h := m.Heading
 	d := Draft{Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn, Outcome: h.Outcome,
-		From: Party{m.Sender.Desk, role(m.Sender.Desk)}, Person: len(m.Person) > 0, Body: m.Body}
+		From: Party{m.Sender.Desk, role(m.Sender.Desk)}, Person: len(m.Person) > 0, Body: m.Body, Case: m.Case}
 	for _, desk := range m.Addressed {
 		d.To = append(d.To, Party{desk, role(desk)})
 	}
@@ -47,7 +48,7 @@ func DraftOf(m message.Message, role func(identity.DeskID) identity.Role) Draft 
 // see a body that satisfies the schema of its class.
 var (
 	headingChecks = []func(Class, Draft) *Refusal{checkUrgency, checkAddressed, checkRoutes, checkPerson}
-	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement}
+	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement, checkReplaced, checkLink, checkInvitation}
 )
 
 // Check returns nil when the draft keeps the protocol, and a [*Refusal] otherwise.
@@ -120,8 +121,14 @@ func checkRoutes(class Class, d Draft) *Refusal {
 				Text{"een bureau staat niet in het register", "a desk is not in the register"},
 				Text{"controleer het adres met schakel status, of bel het bureau", "check the address with schakel status, or telephone the desk"})
 		}
-		if d.From.Desk.Org() == to.Desk.Org() || class.Carries(d.From.Role, to.Role) {
+		if d.From.Desk.Org() == to.Desk.Org() || class.CarriesAt(d.From.Role, to.Role, d.Urgency) {
 			continue
+		}
+		if class.Carries(d.From.Role, to.Role) {
+			return refuse(RuleUrgency,
+				Text{fmt.Sprintf("%s gaat van %s naar %s niet met deze urgentie", class.Name, d.From.Role, to.Role),
+					fmt.Sprintf("%s does not go from %s to %s under this urgency", class.Name, d.From.Role, to.Role)},
+				Text{"kies een lagere urgentie; bij acuut gevaar: bel", "choose a lower urgency; in acute danger telephone"})
 		}
 		if abroad(d.From.Role, to.Role) {
 			return refuse(RuleAbroad,
@@ -159,7 +166,7 @@ func routeRemedy(class Class, from identity.Role) Text {
 
 // checkPerson is R22: a device proves an installation, not a human.
 func checkPerson(class Class, d Draft) *Refusal {
-	if d.Person || !NeedsPerson(class.Name) {
+	if d.Person || !class.Person {
 		return nil
 	}
 	return refuse(RulePerson,
