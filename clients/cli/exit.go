@@ -41,6 +41,8 @@ var (
 	errPartly      = errors.New("partly done")
 	errRefused     = errors.New("refused")
 	errNotYet      = errors.New("not yet")
+	errNoPlace     = errors.New("no such municipality")
+	errNamesakes   = errors.New("a name of more than one municipality")
 	errNoStore     = errors.New("no device lives in this folder")
 	errUnverified  = errors.New("verification failed")
 	errInterrupted = errors.New("interrupted")
@@ -73,12 +75,12 @@ func Exit(err error) int {
 		return Partly
 	case is(store.ErrInUse, vault.ErrNoWay, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
-	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, store.ErrNotFound, errNoStore, fs.ErrNotExist):
+	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
-	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists,
+	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
 	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, desk.ErrStranger, errRefused):

@@ -13,7 +13,7 @@ import (
 func commands() []string {
 	return strings.Split("ack|alarms|alarms clear|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|inbox|init|join|person|person add|person list|person revoke|"+
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
-		"run|send|sent|status|version|wait", "|")
+		"run|send|sent|status|version|wait|where", "|")
 }
 
 func TestHelp(t *testing.T) {

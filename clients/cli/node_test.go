@@ -23,6 +23,7 @@ type scripted struct {
 	cleared                     []string
 	status                      func(*schakel.Status)
 	listed                      []schakel.Summary // what List gives instead of one message
+	desks                       []schakel.Desk    // what Directory gives instead of two
 }
 
 const (
@@ -104,6 +105,9 @@ func (n *scripted) Status(context.Context) (schakel.Status, error) {
 func (n *scripted) Alarms(context.Context) ([]schakel.Alarm, error) { return n.alarms, nil }
 
 func (n *scripted) Directory(context.Context) ([]schakel.Desk, error) {
+	if n.desks != nil {
+		return n.desks, nil
+	}
 	return []schakel.Desk{{ID: "knooppunt/piket", Org: "Landelijk Knooppunt", Role: identity.RoleKnooppunt, Region: "NL",
 		Telephone: "+31600000006", Devices: 1, Reachable: true}, {ID: "politie-re03/oc", Org: "Politie", Role: identity.RolePolitie}}, nil
 }

@@ -30,6 +30,7 @@ type Draft struct {
 	RestsOn  []message.Ref // steuntOp
 	Outcome  string        // uitkomst, with a besluit
 	Person   bool          // a named person signs, or has signed, this message
+	Exercise bool          // inside what is signed (R30)
 	Body     []byte        // JSON
 	Enclosed []Known       // signed originals that travel with it, verified
 	Unproved int           // enclosed originals that do not parse or verify
@@ -55,7 +56,7 @@ func DraftOf(m message.Message, r Register) Draft {
 func draftOf(m message.Message, r Register) Draft {
 	h := m.Heading
 	d := Draft{Case: m.Case, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
-		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Body: m.Body}
+		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body}
 	d.From.Desk = m.Sender.Desk
 	for _, desk := range m.Addressed {
 		to := r.Party(desk)
@@ -72,7 +73,7 @@ func draftOf(m message.Message, r Register) Draft {
 // refusal is the answer: the numbered rules look at what has a known form only.
 var (
 	headingChecks = []func(Class, Draft) *Refusal{checkUrgency, checkAddressed, checkRoutes, checkPerson}
-	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement}
+	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement, checkReplaced, checkLink, checkInvitation}
 )
 
 // Check says what is wrong with a message, given what the desk that asks knows of its
@@ -148,8 +149,14 @@ func checkRoutes(class Class, d Draft) *Refusal {
 				Text{"een bureau staat niet in het register", "a desk is not in the register"},
 				Text{"controleer het adres met schakel status, of bel het bureau", "check the address with schakel status, or telephone the desk"})
 		}
-		if d.From.Desk.Org() == to.Desk.Org() || class.Carries(d.From.Role, to.Role) {
+		if d.From.Desk.Org() == to.Desk.Org() || class.CarriesAt(d.From.Role, to.Role, d.Urgency) {
 			continue
+		}
+		if class.Carries(d.From.Role, to.Role) {
+			return refuse(RuleUrgency,
+				Text{fmt.Sprintf("%s gaat van %s naar %s niet met deze urgentie", class.Name, d.From.Role, to.Role),
+					fmt.Sprintf("%s does not go from %s to %s under this urgency", class.Name, d.From.Role, to.Role)},
+				Text{"kies een lagere urgentie; bij acuut gevaar: bel", "choose a lower urgency; in acute danger telephone"})
 		}
 		if abroad(d.From.Role, to.Role) {
 			return refuse(RuleAbroad,
@@ -186,7 +193,7 @@ func routeRemedy(class Class, from identity.Role) Text {
 
 // checkPerson is R22: a device proves an installation, not a human.
 func checkPerson(class Class, d Draft) *Refusal {
-	if d.Person || !NeedsPerson(class.Name) {
+	if d.Person || !class.Person {
 		return nil
 	}
 	return refuse(RulePerson,

@@ -33,6 +33,8 @@ const (
 	ClassClosing         = "afsluiting"
 	ClassCorrection      = "correctie"
 	ClassWithdrawal      = "intrekking"
+	ClassLink            = "koppeling"
+	ClassInvitation      = "uitnodiging"
 )
 
 // Class is one kind of message.
@@ -43,14 +45,18 @@ type Class struct {
 	Urgencies []message.Urgency
 	Answers   []string // classes that may answer it
 	Rules     []string // numbered rules that apply to it
+	Person    bool     // a named person signs it, beside the device
 	terms     map[message.Urgency]Terms
 	schema    *jsonschema.Schema
 }
 
-// Route says which roles may send a class to which.
+// Route says which roles may send a class to which. Urgencies, where there are any,
+// are those of the class that this route carries: a correction goes wherever something
+// can be said, but never louder than what it corrects could be.
 type Route struct {
-	From []identity.Role `json:"van"`
-	To   []identity.Role `json:"aan"`
+	From      []identity.Role   `json:"van"`
+	To        []identity.Role   `json:"aan"`
+	Urgencies []message.Urgency `json:"urgenties,omitempty"`
 }
 
 // classFile is a class as catalogus.json writes it.
@@ -62,8 +68,12 @@ type classFile struct {
 	Deviating map[message.Urgency]deviantFile `json:"afwijkendeTermijnen"`
 	Answers   []string                        `json:"verwachteAntwoorden"`
 	Rules     []string                        `json:"regels"`
+	Signer    string                          `json:"ondertekenaar,omitempty"` // persoon, or nothing
 	Schema    string                          `json:"schema"`
 }
+
+// signerPerson is the one signer that a class can ask for beside the device.
+const signerPerson = "persoon"
 
 // deviantFile is where one class must be answered sooner or later than its urgency says.
 type deviantFile struct {
@@ -75,6 +85,14 @@ type deviantFile struct {
 func (c Class) Carries(from, to identity.Role) bool {
 	return slices.ContainsFunc(c.Routes, func(r Route) bool {
 		return slices.Contains(r.From, from) && slices.Contains(r.To, to)
+	})
+}
+
+// CarriesAt reports whether this class may go from role from to role to under that
+// urgency.
+func (c Class) CarriesAt(from, to identity.Role, u message.Urgency) bool {
+	return slices.Contains(c.Urgencies, u) && slices.ContainsFunc(c.Routes, func(r Route) bool {
+		return slices.Contains(r.From, from) && slices.Contains(r.To, to) && (len(r.Urgencies) == 0 || slices.Contains(r.Urgencies, u))
 	})
 }
 
@@ -90,7 +108,8 @@ func (c Class) Terms(u message.Urgency) (Terms, bool) {
 // case is an ontvangstbevestiging, and so among them.
 func NeedsPerson(class string) bool {
 	switch class {
-	case ClassAcknowledgement, ClassDecision, ClassHandover, ClassOffence:
+	case ClassAcknowledgement, ClassDecision, ClassHandover, ClassOffence,
+		ClassCorrection, ClassWithdrawal, ClassLink, ClassInvitation:
 		return true
 	}
 	return false
@@ -117,7 +136,7 @@ func TierOf(u message.Urgency, class string) envelope.Tier {
 
 func (k classFile) parse(f file, terms map[message.Urgency]Terms) (Class, error) {
 	c := Class{Name: k.Name, Gloss: k.Gloss, Routes: k.Routes, Urgencies: k.Urgencies,
-		Answers: k.Answers, Rules: k.Rules, terms: map[message.Urgency]Terms{}}
+		Answers: k.Answers, Rules: k.Rules, Person: k.Signer == signerPerson, terms: map[message.Urgency]Terms{}}
 	for _, u := range k.Urgencies {
 		t, ok := terms[u]
 		if !ok {
@@ -151,7 +170,15 @@ func (k classFile) checkNames(f file) error {
 			return fmt.Errorf("answer %q is not a class", name)
 		}
 	}
+	if k.Signer != "" && k.Signer != signerPerson {
+		return fmt.Errorf("signer %q: write persoon, or leave it out", k.Signer)
+	}
 	for _, r := range k.Routes {
+		for _, u := range r.Urgencies {
+			if !slices.Contains(k.Urgencies, u) {
+				return fmt.Errorf("a route for urgency %q, which the class does not know", u)
+			}
+		}
 		for _, role := range slices.Concat(r.From, r.To) {
 			if _, ok := f.Roles[role]; !ok {
 				return fmt.Errorf("role %q is not in the catalogue", role)

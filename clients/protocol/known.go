@@ -99,6 +99,7 @@ type facts struct {
 	blocks       []block           // repatrieringsplan
 	retainUntil  string            // afsluiting
 	destroyOn    string            // afsluiting
+	listed       []message.Ref     // uitnodiging: what it encloses, by its own words
 }
 
 // victim is where a victim is registered.
@@ -117,7 +118,12 @@ func factsOf(body any) facts {
 		filed: field(body, "vtoViaCorvIngediendOp") != "", kind: field(body, "soort"), consent: field(body, "toestemming"),
 		verification: field(body, "verificatieRef"), weighing: field(body, "afwegingRef"), weighingHash: field(body, "afwegingHash"),
 		remains: field(body, "verantwoordelijkheidBlijftBij"), retainUntil: field(body, "bewaartermijnTot"),
-		destroyOn: field(body, "vernietigInSchakelOp"), version: number(body, "versie"),
+		destroyOn: field(body, "vernietigInSchakelOp"), version: whole(body, "versie"),
+	}
+	for _, item := range list(child(body, "geschiedenis")) {
+		if ref, ok := refIn(child(item, "bericht")); ok && field(item, "wijze") == "ingesloten" {
+			f.listed = append(f.listed, ref)
+		}
 	}
 	o, _ := body.(map[string]any)
 	traceable, said := o["herleidbaar"].(bool)
@@ -181,7 +187,7 @@ func list(v any) []any {
 	return a
 }
 
-func number(body any, name string) int64 {
+func whole(body any, name string) int64 {
 	o, _ := body.(map[string]any)
 	n, ok := o[name].(interface{ Int64() (int64, error) })
 	if !ok {

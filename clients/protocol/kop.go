@@ -24,6 +24,7 @@ type Kop struct {
 	Answers  string          `json:"antwoordOp,omitempty"`
 	RestsOn  []string        `json:"steuntOp,omitempty"`
 	Outcome  string          `json:"uitkomst,omitempty"`
+	Exercise bool            `json:"oefening,omitempty"`
 }
 
 // Address is what the register says of a desk: its role, the OIN of its
@@ -40,7 +41,7 @@ type Address struct {
 func (c *Catalogue) RenderKop(m message.Message, address func(identity.DeskID) Address) ([]byte, error) {
 	h := m.Heading
 	k := Kop{Protocol: h.Protocol, ID: m.ID.String(), Case: m.Case.String(), Class: h.Class, Urgency: h.Urgency,
-		From: address(m.Sender.Desk), Outcome: h.Outcome,
+		From: address(m.Sender.Desk), Outcome: h.Outcome, Exercise: h.Exercise,
 		Sent: time.Unix(int64(m.Created), 0).UTC(), Expires: time.Unix(int64(h.Expires), 0).UTC()}
 	for _, desk := range m.Addressed {
 		k.To = append(k.To, address(desk))

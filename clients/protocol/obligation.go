@@ -29,7 +29,7 @@ var (
 	termOfferBack = Term{WorkingDays: 5}
 	termWeigh     = Term{WorkingDays: 1}
 	termAssess    = Term{WorkingDays: 5}
-	termResearch  = Term{Fixed: 10 * 7 * 24 * time.Hour}
+	termResearch  = Term{Days: 10 * 7}
 	termPolice    = Term{Fixed: time.Hour}
 )
 
@@ -122,7 +122,7 @@ func (s *state) meets(m Known, o Obligation, since Known) bool {
 }
 
 // due is the end of a term, by the calendar of the agreement.
-func (s *state) due(m Known, t Term) time.Time { return s.catalogue.end(at(m.Created), t) }
+func (s *state) due(m Known, t Term) time.Time { return t.End(at(m.Created), s.catalogue.calendar) }
 
 func (s *state) acknowledge(m Known) (out []Obligation) {
 	terms, ok := s.terms(m)

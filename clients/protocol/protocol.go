@@ -27,10 +27,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"schakel/clients/protocol/calendar"
+	"schakel/clients/protocol/routing"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -58,31 +59,18 @@ type Catalogue struct {
 	terms    map[message.Urgency]Terms
 	rules    map[string]Rule
 	kop      *jsonschema.Schema
+	calendar calendar.Calendar
 	files    fs.FS
 	means    map[string]Means
 	ruleIDs  []string // in order
-	end      func(start time.Time, t Term) time.Time
 	region   func(municipality string) (string, bool)
 }
 
-// Practice is what partners agree on beside classes and rules.
-type Practice struct {
-	// End is when a term ends that begins at start, by the calendar of the chain.
-	End func(start time.Time, t Term) time.Time
-	// Region is the Veilig Thuis region of a municipality such as GM0344.
-	Region func(municipality string) (region string, ok bool)
-}
-
-// With returns the catalogue under another practice. Without one a term ends too
-// early rather than too late, and no municipality has a region.
-func (c *Catalogue) With(p Practice) *Catalogue {
+// With returns the catalogue with another table of regions: the Veilig Thuis region
+// of a municipality such as GM0344. The table of this version is that of routing.
+func (c *Catalogue) With(region func(municipality string) (string, bool)) *Catalogue {
 	other := *c
-	if p.End != nil {
-		other.end = p.End
-	}
-	if p.Region != nil {
-		other.region = p.Region
-	}
+	other.region = region
 	return &other
 }
 
@@ -126,8 +114,7 @@ func Load(files fs.FS) (*Catalogue, error) {
 	}
 	c := &Catalogue{protocol: f.Protocol, rules: f.Rules, terms: map[message.Urgency]Terms{}, files: files,
 		means: means(), ruleIDs: slices.Sorted(maps.Keys(f.Rules)),
-		end:    func(start time.Time, t Term) time.Time { return t.End(start) },
-		region: func(string) (string, bool) { return "", false }}
+		region: routing.RegionOf}
 	if err := c.build(f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
 	}
@@ -173,6 +160,9 @@ func (c *Catalogue) Class(name string) (Class, bool) {
 	}
 	return Class{}, false
 }
+
+// Calendar returns the working days by which the partners count their terms.
+func (c *Catalogue) Calendar() calendar.Calendar { return c.calendar }
 
 // Rule returns the text of a numbered rule, such as "R09".
 func (c *Catalogue) Rule(id string) (Rule, bool) {

@@ -129,15 +129,19 @@ func TestUnknownExample(t *testing.T) {
 	}
 }
 
+// From a Friday afternoon of winter time, where Amsterdam is an hour ahead. Before
+// there was a calendar a working day was 24 hours, which warned too early: no end may
+// be earlier than the instant that partners agreed on, and none later.
 func TestTermEnd(t *testing.T) {
-	start := time.Date(2026, 11, 27, 16, 0, 0, 0, time.UTC)
-	for word, want := range map[string]time.Duration{"PT15M": 15 * time.Minute, "PT4H": 4 * time.Hour, "P7D": 168 * time.Hour, "1WD": 24 * time.Hour} {
+	start := time.Date(2026, 11, 27, 15, 0, 0, 0, time.UTC)
+	for word, want := range map[string]string{"PT15M": "2026-11-27T15:15:00Z", "PT4H": "2026-11-27T19:00:00Z",
+		"PT24H": "2026-11-28T15:00:00Z", "P7D": "2026-12-04T23:00:00Z", "1WD": "2026-11-30T23:00:00Z", "5WD": "2026-12-04T23:00:00Z"} {
 		term, err := protocol.ParseTerm(word)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := term.End(start).Sub(start); got != want {
-			t.Errorf("%s ends after %v, want %v", word, got, want)
+		if got := term.End(start, protocol.V1().Calendar()).UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%s ends at %s, want %s", word, got, want)
 		}
 	}
 }
@@ -151,7 +155,7 @@ func FuzzParseTerm(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if term.IsZero() || term.Fixed < 0 || term.WorkingDays < 0 {
+		if term.IsZero() || term.Fixed < 0 || term.Days < 0 || term.WorkingDays < 0 {
 			t.Fatalf("%q is %+v", s, term)
 		}
 		if again, err := protocol.ParseTerm(term.String()); err != nil || again != term {

@@ -6,6 +6,7 @@ import "slices"
 type Means struct {
 	Check      func(subject) *Finding // run on every message of a class that lists the rule
 	Also       []string               // classes that do not list it and are checked all the same
+	Always     bool                   // checked on every class
 	Mild       bool                   // acute messages that break it are kept: losing one does more harm
 	Schema     []string               // classes whose schema keeps it
 	Form       []string               // classes for which the checks of heading and form keep it
@@ -44,6 +45,10 @@ func means() map[string]Means {
 		"R24": {Schema: []string{ClassClosing}, State: true},
 		"R25": {Obligation: []Duty{DutyPolice}},
 		"R26": {Check: ruleSecret, Also: []string{ClassOffence}},
+		"R27": {Check: ruleReplaced, State: true, Form: []string{ClassCorrection, ClassWithdrawal}, Mild: true},
+		"R28": {Check: ruleLink, Form: []string{ClassLink}},
+		"R29": {Check: ruleInvitation, Form: []string{ClassInvitation}, Mild: true},
+		"R30": {Check: ruleExercise, Always: true},
 	}
 }
 
@@ -61,7 +66,7 @@ func (c *Catalogue) checkNumbered(s subject) (out Findings) {
 	}
 	for _, id := range c.ruleIDs {
 		m := c.means[id]
-		if m.Check == nil || !slices.Contains(s.class.Rules, id) && !slices.Contains(m.Also, s.Class) {
+		if m.Check == nil || !m.Always && !slices.Contains(s.class.Rules, id) && !slices.Contains(m.Also, s.Class) {
 			continue
 		}
 		f := m.Check(s)

@@ -117,7 +117,7 @@ func checkEnclosed(s subject) *Finding {
 	}
 	for _, e := range s.Enclosed {
 		switch {
-		case !s.rests(e.Hash):
+		case !s.names(e.Ref()):
 			return broken(RuleEnclosed, Text{"het bericht steunt niet op wat is meegestuurd", "the message does not rest on what is enclosed"}, remedy)
 		case e.Case != s.Case:
 			return broken(RuleEnclosed, Text{"een meegestuurd origineel hoort bij een andere zaak", "an enclosed original belongs to another case"}, remedy)

@@ -129,7 +129,10 @@ var tell = sync.OnceValue(func() told {
 
 // placeholder writes the real hash where an example holds one that is made up.
 func placeholder(body []byte, h message.Hash) []byte {
-	return bytes.ReplaceAll(body, []byte(strings.Repeat("cd", 32)), []byte(hex.EncodeToString(h[:])))
+	for _, made := range []string{"cd", "5c"} {
+		body = bytes.ReplaceAll(body, []byte(strings.Repeat(made, 32)), []byte(hex.EncodeToString(h[:])))
+	}
+	return body
 }
 
 func inStory() (out []protocol.Example) {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"schakel/clients/protocol/calendar"
 )
 
 // Terms are the promises that go with an urgency: how long until a device of the
@@ -20,9 +22,11 @@ type Terms struct {
 	Gloss          string
 }
 
-// Term is a length of time in hours and minutes, or in working days.
+// Term is a length of time: in hours and minutes, in days, or in working days. Only
+// one of them is set. The package calendar says what each means.
 type Term struct {
 	Fixed       time.Duration
+	Days        int
 	WorkingDays int
 }
 
@@ -40,23 +44,27 @@ type termsFile struct {
 // IsZero reports whether there is no such promise.
 func (t Term) IsZero() bool { return t == Term{} }
 
-// End returns the end of a term that begins at start. A working day counts as 24
-// hours here, so the result is never later than the true end of the term: who is
-// warned at a weekend is warned too early, nobody is warned too late.
-func (t Term) End(start time.Time) time.Time {
-	return start.Add(t.Fixed + time.Duration(t.WorkingDays)*24*time.Hour)
+// End returns the end of a term that begins at start. Every partner computes the same
+// instant from the same calendar, which is that of the agreement.
+func (t Term) End(start time.Time, days calendar.Calendar) time.Time {
+	switch {
+	case t.WorkingDays > 0:
+		return days.EndOfWorkingDay(start, t.WorkingDays)
+	case t.Days > 0:
+		return calendar.EndOfDay(start, t.Days)
+	}
+	return start.Add(t.Fixed)
 }
 
 // String is the term as the catalogue writes it, such as PT15M, P7D or 5WD.
 func (t Term) String() string {
-	day := 24 * time.Hour
 	switch {
 	case t.WorkingDays > 0:
 		return strconv.Itoa(t.WorkingDays) + "WD"
+	case t.Days > 0:
+		return fmt.Sprintf("P%dD", t.Days)
 	case t.IsZero():
 		return "-"
-	case t.Fixed%day == 0 && t.Fixed != day:
-		return fmt.Sprintf("P%dD", t.Fixed/day)
 	case t.Fixed%time.Hour == 0:
 		return fmt.Sprintf("PT%dH", t.Fixed/time.Hour)
 	}
@@ -86,7 +94,7 @@ func ParseTerm(s string) (Term, error) {
 	case "PTH":
 		return Term{Fixed: time.Duration(n) * time.Hour}, nil
 	case "PD":
-		return Term{Fixed: time.Duration(n) * 24 * time.Hour}, nil
+		return Term{Days: int(n)}, nil
 	}
 	return Term{WorkingDays: int(n)}, nil
 }

@@ -99,7 +99,7 @@ func (n *Node) ackDeadline(m message.Message) time.Time {
 	if !ok || m.Heading.Class == protocol.ClassAcknowledgement || terms.Acknowledged.IsZero() {
 		return time.Time{}
 	}
-	return terms.Acknowledged.End(time.Unix(int64(m.Created), 0))
+	return terms.Acknowledged.End(time.Unix(int64(m.Created), 0), n.catalogue.Calendar())
 }
 
 func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
@@ -162,7 +162,7 @@ func (n *Node) reachable(desks []identity.DeskID) error {
 func (n *Node) lifeEnd(m message.Message) time.Time {
 	created := time.Unix(int64(m.Created), 0)
 	if terms, ok := n.terms(m); ok && !terms.Life.IsZero() {
-		return terms.Life.End(created)
+		return terms.Life.End(created, n.catalogue.Calendar())
 	}
 	return created.Add(life)
 }

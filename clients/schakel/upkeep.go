@@ -169,7 +169,7 @@ func (in *intake) watchDeliveries() error {
 			continue
 		}
 		terms, ok := class.Terms(row.Urgency)
-		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created)) {
+		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created, in.n.catalogue.Calendar())) {
 			continue
 		}
 		if err := in.raise(AlarmUndelivered, subject(r.Message, r.Desk), string(r.Desk)); err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"schakel/crypto/canon"
@@ -17,7 +18,8 @@ import (
 	"schakel/crypto/identity"
 )
 
-// Limits of a message. Version is the only one this program reads and writes.
+// Limits of a message. Version is the only layout this program reads and writes;
+// Protocol is the version of the collaboration protocol that it begins with.
 const (
 	Version        = 1
 	Protocol       = "schakel/1"
@@ -28,6 +30,11 @@ const (
 	maxTime        = 1 << 40   // seconds since 1970, as in the envelope
 	MaxSize        = 256 << 10 // a whole signed message, enclosed originals included
 )
+
+// protocolName is how a version of the collaboration protocol is named. Which ones
+// are spoken is for clients/protocol to say: a message of one that this program does
+// not speak still is a message, with signatures that verify and a sender to answer.
+var protocolName = regexp.MustCompile(`^schakel/[1-9][0-9]{0,3}$`)
 
 // ErrFormat is wrapped by every refusal to parse or build a message.
 var ErrFormat = errors.New("malformed message")
@@ -70,6 +77,11 @@ type Heading struct {
 	RestsOn  []Ref   `cbor:"5,keyasint"` // steuntOp
 	Outcome  string  `cbor:"6,keyasint"` // uitkomst of a besluit, or empty
 	Expires  uint64  `cbor:"7,keyasint"` // vervaltOp: until when the sender keeps trying, seconds since 1970
+	// Exercise (oefening) marks a message of an exercise. It stands in what is signed,
+	// so nobody can take it off or put it on. Where it is false it is not there at all:
+	// a program from before exercises refuses to parse one, and so never shows an
+	// exercise as a real case.
+	Exercise bool `cbor:"8,keyasint,omitempty"`
 }
 
 // Sender is the desk and the device that a message comes from.
@@ -242,8 +254,8 @@ func (m Message) check() error {
 	switch {
 	case m.Version != Version:
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, m.Version, Version)
-	case m.Heading.Protocol != Protocol:
-		return fmt.Errorf("%w: protocol %.40q; this program knows %s", ErrFormat, m.Heading.Protocol, Protocol)
+	case !protocolName.MatchString(m.Heading.Protocol):
+		return fmt.Errorf("%w: protocol %.40q, want schakel/ and a number", ErrFormat, m.Heading.Protocol)
 	case m.ID == ID{} || m.Case == CaseRef{} || m.Sender.Device.IsZero():
 		return fmt.Errorf("%w: identifier of zeros", ErrFormat)
 	case len(m.Body) == 0 || len(m.Body) > MaxBody:

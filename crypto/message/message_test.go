@@ -59,7 +59,9 @@ func sign(t testing.TB, m message.Message) message.Signed {
 func TestRoundTrip(t *testing.T) {
 	alone := honest()
 	alone.Person, alone.Attachments, alone.Enclosed, alone.Heading.Answers = []byte{}, []message.Attachment{}, [][]byte{}, []message.Ref{}
-	for _, m := range []message.Message{honest(), alone} {
+	exercise := honest()
+	exercise.Heading.Exercise, exercise.Heading.Protocol = true, "schakel/2"
+	for _, m := range []message.Message{honest(), alone, exercise} {
 		s := sign(t, m)
 		again, err := message.Parse(s.Raw)
 		if err != nil || !reflect.DeepEqual(again.Message, m) || again.Hash() != s.Hash() {
@@ -116,7 +118,9 @@ func TestSignatures(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	for name, change := range map[string]func(m *message.Message){
 		"version 2":          func(m *message.Message) { m.Version = 2 },
-		"other protocol":     func(m *message.Message) { m.Heading.Protocol = "schakel/2" },
+		"no protocol":        func(m *message.Message) { m.Heading.Protocol = "" },
+		"other protocol":     func(m *message.Message) { m.Heading.Protocol = "mail/1" },
+		"protocol zero":      func(m *message.Message) { m.Heading.Protocol = "schakel/01" },
 		"id of zeros":        func(m *message.Message) { m.ID = message.ID{} },
 		"case of zeros":      func(m *message.Message) { m.Case = message.CaseRef{} },
 		"device of zeros":    func(m *message.Message) { m.Sender.Device = identity.DeviceID{} },
@@ -153,6 +157,66 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: parsed: %v", name, err)
 		}
 	}
+}
+
+// TestExerciseCannotBeStripped: the mark is signed, has one encoding each way, and is
+// unknown to a program from before it, which then refuses the message whole.
+func TestExerciseCannotBeStripped(t *testing.T) {
+	m := honest()
+	m.Heading.Exercise = true
+	s := sign(t, m)
+	real, _, err := honest().ToBeSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked, _, err := m.ToBeSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := deviceSignature(t, s)
+	stripped, err := message.Assemble(real, sig, make([]byte, 64))
+	if err != nil || stripped.VerifyDevice(public(deviceKey)) == nil {
+		t.Errorf("without its mark it still verifies (%v)", err)
+	}
+	// Control: with the mark the same signature holds.
+	if again, err := message.Assemble(marked, sig, make([]byte, 64)); err != nil || again.VerifyDevice(public(deviceKey)) != nil {
+		t.Errorf("control: it never verified: %v", err)
+	}
+	// false written out is a second encoding of "no exercise", and refused.
+	end := bytes.LastIndex(marked, []byte{0x08, 0xf5})
+	falsely := bytes.Clone(marked)
+	falsely[end+1] = 0xf4
+	if _, err := message.Assemble(falsely, sig, make([]byte, 64)); !errors.Is(err, message.ErrFormat) {
+		t.Errorf("the mark written as false is read: %v", err)
+	}
+	// A program from before: the heading as it was then.
+	var before struct {
+		Heading struct {
+			Protocol string          `cbor:"1,keyasint"`
+			Class    string          `cbor:"2,keyasint"`
+			Urgency  message.Urgency `cbor:"3,keyasint"`
+			Answers  []message.Ref   `cbor:"4,keyasint"`
+			RestsOn  []message.Ref   `cbor:"5,keyasint"`
+			Outcome  string          `cbor:"6,keyasint"`
+			Expires  uint64          `cbor:"7,keyasint"`
+		}
+	}
+	if raw, err := canon.Marshal(m.Heading); err != nil || canon.Unmarshal(raw, 1<<16, &before.Heading) == nil {
+		t.Errorf("a program from before reads an exercise: %v", err)
+	}
+	if raw, err := canon.Marshal(honest().Heading); err != nil || canon.Unmarshal(raw, 1<<16, &before.Heading) != nil {
+		t.Errorf("control: a program from before reads nothing: %v", err)
+	}
+}
+
+// deviceSignature returns the device's signature of a signed message, made anew.
+func deviceSignature(t *testing.T, s message.Signed) []byte {
+	t.Helper()
+	_, tbs, err := s.Message.ToBeSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ed25519.Sign(deviceKey, tbs)
 }
 
 // TestPersonAndSignature: a person is named exactly where a person signs, so a
