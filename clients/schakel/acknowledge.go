@@ -39,7 +39,7 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	}
 	m, known, err := n.compose(ctx, Draft{
 		Class: protocol.ClassAcknowledgement, Urgency: row.Urgency, Answers: row.Hash.String(),
-		To: []identity.DeskID{row.Peer}, Body: body, Person: p.ID.String(),
+		To: n.hearers(row), Body: body, Person: p.ID.String(),
 	})
 	if err != nil {
 		return Sent{}, err
@@ -60,6 +60,26 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 		n.stateSoon(row.Peer)
 	}
 	return sent, err
+}
+
+// hearers is who hears that a message is taken: its sender and, of a report, the other
+// desks that got it. They see who leads the case from then on, and that somebody is
+// awake; a desk that cannot be reached does not keep the others from hearing it.
+func (n *Node) hearers(row store.Message) []identity.DeskID {
+	to := []identity.DeskID{row.Peer}
+	signed, err := message.Parse(row.Raw)
+	if err != nil || row.Class != protocol.ClassReport {
+		return to
+	}
+	class, _ := n.catalogue.Class(protocol.ClassAcknowledgement)
+	dir := n.directory()
+	for _, desk := range signed.Message.Addressed {
+		same := desk.Org() == n.dev.Desk.Org()
+		if desk != n.dev.Desk && (same || class.Carries(dir.role(n.dev.Desk), dir.role(desk))) && n.reachable([]identity.DeskID{desk}) == nil {
+			to = append(to, desk)
+		}
+	}
+	return to
 }
 
 // acknowledgeable returns an inbound message that still asks for a person.
