@@ -30,9 +30,12 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if a.Status == "" {
 		a.Status = protocol.StatusTaken
 	}
+	if err := n.redirect(ctx, row, &a); err != nil {
+		return Sent{}, err
+	}
 	body, err := n.catalogue.AcknowledgementBody(protocol.Acknowledgement{
 		Confirms: row.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone,
-		Status: a.Status, FirstAction: a.FirstAction, AnswerBy: a.AnswerBy,
+		Status: a.Status, FirstAction: a.FirstAction, AnswerBy: a.AnswerBy, RightRole: a.RightRole, RightUnit: a.RightUnit,
 	})
 	if err != nil {
 		return Sent{}, err
@@ -60,6 +63,26 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 		n.stateSoon(row.Peer)
 	}
 	return sent, err
+}
+
+// redirect fills in who should have had a message that came to the wrong desk.
+func (n *Node) redirect(ctx context.Context, row store.Message, a *Acknowledgement) error {
+	if a.Status != protocol.StatusWrongRecipient || a.RightRole != "" {
+		return nil
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return err
+	}
+	return n.store.View(ctx, func(tx *store.Tx) error {
+		flags, err := n.flags(tx, signed)
+		for _, f := range flags {
+			if f.Right != "" {
+				a.RightRole, a.RightUnit = identity.RoleVeiligThuis, f.Right
+			}
+		}
+		return err
+	})
 }
 
 // hearers is who hears that a message is taken: its sender and, of a report, the other

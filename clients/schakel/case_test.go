@@ -71,6 +71,51 @@ func TestAcuteWithoutThePoliceIsKept(t *testing.T) {
 	}
 }
 
+// A signal for another region is kept; the desk answers who is the right one, which the
+// rules tell it, and then the sender owes it there. Control: without a flag nothing is
+// filled in, and the form asks for it.
+func TestWrongRegionIsAnsweredWithTheRightOne(t *testing.T) {
+	e := newEvil(t)
+	ctx := testContext(t)
+	officer := e.vt.AddPerson("P. Iket")
+	doctor := e.Join("arts/praktijk", identity.RoleSignaleerder)
+	doctor.Start()
+	eventually(t, "the doctor knows the desk", func() bool {
+		desks, err := doctor.Node.Directory(ctx)
+		return err == nil && slices.ContainsFunc(desks, func(d schakel.Desk) bool { return d.ID == e.vt.Desk && d.Reachable })
+	})
+	body := strings.ReplaceAll(string(example(t, "signaal")), "GM0344", "GM0363") // Amsterdam
+	d := schakel.Draft{Class: "signaal", Urgency: message.Urgent, To: []identity.DeskID{e.vt.Desk}, Body: []byte(body)}
+	if _, err := doctor.Node.Send(ctx, d); rule(err) != "R01" {
+		t.Errorf("an honest client: %v", err)
+	}
+	s, err := doctor.Node.SignForTest(ctx, d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the signal is sealed", func() bool {
+		return doctor.Node.PutForTest(ctx, e.vt.Desk, envelope.TierUrgent, delivery.Delivery{Kind: delivery.KindMessage, Content: s.Raw, Counter: 1}) == nil
+	})
+	eventually(t, "it is shown", func() bool { return inbox(t, e.vt, s.Hash().String()) != nil })
+	flags := inbox(t, e.vt, s.Hash().String()).Flags
+	if len(flags) != 1 || flags[0].Rule != "R01" || flags[0].Right == "" || flags[0].Right == "VT20" {
+		t.Fatalf("flags = %+v", flags)
+	}
+	ack, err := e.vt.Node.Acknowledge(ctx, s.Hash().String(),
+		schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN, Status: protocol.StatusWrongRecipient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := e.vt.Node.Read(ctx, ack.Hash)
+	if err != nil || !strings.Contains(string(sent.Body), flags[0].Right) {
+		t.Errorf("the answer does not name %s: %v", flags[0].Right, err)
+	}
+	k, err := e.vt.Node.Case(ctx, s.Message.Case.String())
+	if owes := k.Owes(doctor.Desk); err != nil || len(owes) == 0 || owes[0].Duty != protocol.DutyForward {
+		t.Errorf("the doctor owes %+v, %v", owes, err)
+	}
+}
+
 func (e *evil) send(t *testing.T, to *schakeltest.Member, tier envelope.Tier, d delivery.Delivery) {
 	t.Helper()
 	eventually(t, "the delivery can be sealed", func() bool {
