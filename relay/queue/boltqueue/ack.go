@@ -154,7 +154,7 @@ func (b *batch) remove(d *desk, p queue.Position) error {
 	if e == nil {
 		return nil
 	}
-	if err := b.log.Delete(logKey(d.number, e)); err != nil {
+	if err := b.log.remove(logKey(d.number, e)); err != nil {
 		return fmt.Errorf("failed to delete record: %w", err)
 	}
 	b.s.count(d, e, -1)

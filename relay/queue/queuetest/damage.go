@@ -28,8 +28,13 @@ const damageRounds = 2000 // in Run
 // Damage fills a store, damages it afresh in every round, and returns an error
 // when the store then gives a record that differs from what was put, gives it to
 // another desk, or loses one without a word: without refusing to open with
-// ErrDamaged or ErrVersion, taking a new epoch, or reporting the record.
-func Damage(b Backend, dir string, rounds int) (Found, error) {
+// ErrDamaged or ErrVersion, taking a new epoch, or reporting the record. What
+// waits for a person must be listed still, or the same holds.
+//
+// A round's damage follows from seed, its number and the files. After an error dir
+// is as it was damaged, before it was opened: how a store lays out its files may
+// depend on more than the seed.
+func Damage(b Backend, dir string, rounds int, seed uint64) (Found, error) {
 	var found Found
 	w := &world{backend: b, dir: dir, serial: 1}
 	puts, epoch, err := w.fill()
@@ -41,12 +46,14 @@ func Damage(b Backend, dir string, rounds int) (Found, error) {
 		return found, err
 	}
 	for round := range rounds {
-		random := rand.New(rand.NewPCG(uint64(round), 0xda))
-		if err := errors.Join(whole.restore(dir), b.Damage(dir, random)); err != nil {
+		damage := func() error {
+			return errors.Join(whole.restore(dir), b.Damage(dir, rand.New(rand.NewPCG(seed, uint64(round)))))
+		}
+		if err := damage(); err != nil {
 			return found, err
 		}
 		if err := damageRound(b, dir, puts, epoch, &found); err != nil {
-			return found, fmt.Errorf("round %d: %w", round, err)
+			return found, errors.Join(fmt.Errorf("seed %d, round %d: %w", seed, round, err), damage())
 		}
 	}
 	return found, nil
@@ -119,6 +126,38 @@ func damageRound(b Backend, dir string, puts map[queue.Ref]*queue.Put, epoch [16
 		found.Whole++
 	} else if seen+reported < len(puts) && state.Epoch == epoch {
 		return fmt.Errorf("%d of %d records are missing, %d are reported", len(puts)-seen, len(puts), reported)
+	}
+	if state.Epoch != epoch {
+		return nil
+	}
+	return stillWaiting(store, puts, reported)
+}
+
+// stillWaiting wants every envelope with a tier to be listed, but for those that
+// were reported and set aside.
+func stillWaiting(s queue.Store, puts map[queue.Ref]*queue.Put, reported int) error {
+	listed := make(map[queue.Ref]bool)
+	for after := (queue.Ref{}); ; {
+		list, err := s.Waiting(ctx(), after, 100)
+		if err != nil {
+			return fmt.Errorf("failed to list what waits: %w", err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, u := range list {
+			listed[u.Ref] = true
+		}
+		after = list[len(list)-1].Ref
+	}
+	missing := 0
+	for ref, p := range puts {
+		if p.Tier != envelope.TierNone && !listed[ref] {
+			missing++
+		}
+	}
+	if missing > reported {
+		return fmt.Errorf("%d envelopes wait for a person and are not listed, %d are reported", missing, reported)
 	}
 	return nil
 }

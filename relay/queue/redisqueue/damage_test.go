@@ -61,8 +61,8 @@ func flip(dir string, random *rand.Rand) error {
 func TestDamage(t *testing.T) {
 	t.Parallel() // it waits for the disk
 	redistest.Need(t)
-	found, err := queuetest.Damage(queuetest.Backend{Open: openServed, Damage: flip}, t.TempDir(), 40)
-	t.Logf("%+v", found)
+	found, err := queuetest.Damage(queuetest.Backend{Open: openServed, Damage: flip}, t.TempDir(), 40, *seed)
+	t.Logf("seed %d: %+v", *seed, found)
 	if err != nil {
 		t.Error(err)
 	}
