@@ -39,7 +39,8 @@ func (b *batch) put(op *queue.Put) (queue.Result, error) {
 
 // repeated answers a put whose ID is known. A damaged row of ids counts as
 // unknown: storing an envelope twice is better than refusing it for days, and
-// devices recognise the second.
+// devices recognise the second. So does one whose record is gone although its
+// devices have not passed it.
 func (b *batch) repeated(op *queue.Put, d *desk) (queue.Result, bool) {
 	key := idKey(op.ID, d.number)
 	value := b.ids.Get(key)
@@ -54,6 +55,9 @@ func (b *batch) repeated(op *queue.Put, d *desk) (queue.Result, bool) {
 	case first.digest != op.Digest:
 		b.s.log.Debug("envelope id was used for other bytes", "id", op.ID, "desk", op.Desk, "sealer", op.Sealer)
 		return queue.Result{Err: queue.ErrConflict}, true
+	case d.mailbox.at(first.position) == nil && !d.finished(op.Targets, first.position):
+		b.s.log.Error("a known record is gone, taking the envelope as new", "id", op.ID)
+		return queue.Result{}, false
 	}
 	return queue.Result{Duplicate: true, Position: first.position, Salt: first.salt}, true
 }
