@@ -17,10 +17,8 @@ import (
 
 // end is an envelope or notice that is due.
 type end struct {
-	member  string // as the functions name it
 	expires uint64
 	stored  bool
-	row     bool
 	result  queue.Expired
 }
 
@@ -35,7 +33,8 @@ func (b *batch) expire(ctx context.Context, op *queue.Expire) (queue.Result, err
 		return queue.Result{}, err
 	}
 	slices.SortFunc(ends, func(x, y end) int {
-		return cmp.Or(cmp.Compare(x.expires, y.expires), cmp.Compare(x.member, y.member))
+		return cmp.Or(cmp.Compare(x.expires, y.expires), cmp.Compare(x.result.Desk, y.result.Desk),
+			cmp.Compare(x.result.Position, y.result.Position))
 	})
 	ends = ends[:min(op.Max, len(ends))]
 	if err := b.tellSealers(ctx, ends, op.Now); err != nil {
@@ -62,39 +61,66 @@ func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
 		if err := b.s.learn(bucket, changed); err != nil {
 			return nil, err
 		}
-		for i := 0; i+3 < len(list); i += 4 {
-			if e, ok := parseEnd(list[i : i+4]); ok {
-				ends = append(ends, e)
-			} else {
-				b.s.log.Error("row of ends is damaged")
+		for _, row := range list {
+			more, damaged, err := parseRow(row)
+			if err != nil {
+				return nil, fmt.Errorf("bucket %d: %w", bucket, err)
 			}
+			if damaged > 0 {
+				b.s.log.Error("lines of ends are damaged", "lines", damaged)
+			}
+			ends = append(ends, more...)
 		}
 	}
 	return ends, nil
 }
 
-func parseEnd(row []any) (end, bool) {
-	member, _ := row[0].(string)
-	score, _ := row[1].(string)
-	flags, _ := row[2].(string)
-	row3, _ := row[3].(string)
-	desk, rest, ok := strings.Cut(member, "\x00")
-	if !ok || len(rest) != 30 || len(flags) != 3 {
+// parseRow takes a row of ends as due gives it: when, how many lines are damaged,
+// and of the others those of which something is left.
+func parseRow(row any) (ends []end, damaged int64, err error) {
+	three, _ := row.([]any)
+	if len(three) != 3 {
+		return nil, 0, errAnswer
+	}
+	score, _ := three[0].(string)
+	damaged, _ = three[1].(int64)
+	lines, _ := three[2].([]any)
+	expires, err := strconv.ParseFloat(score, 64)
+	if err != nil || len(lines)%4 != 0 {
+		return nil, 0, errAnswer
+	}
+	for ; len(lines) > 0; lines = lines[4:] {
+		if e, ok := parseEnd(lines); ok {
+			e.expires = uint64(max(0, expires))
+			ends = append(ends, e)
+		} else {
+			damaged++
+		}
+	}
+	return ends, damaged, nil
+}
+
+func parseEnd(line []any) (end, bool) {
+	position, _ := line[0].(string)
+	field, _ := line[1].(string)
+	flags, _ := line[2].(string)
+	row, _ := line[3].(string)
+	desk, id, ok := strings.Cut(field, "\x00")
+	if !ok || len(id) != 16 || len(flags) != 3 {
 		return end{}, false
 	}
-	expires, err := strconv.ParseFloat(score, 64)
-	e := end{member: member, expires: uint64(max(0, expires)), row: flags[0] == '1', stored: flags[1] == '1'}
+	e := end{stored: flags[1] == '1'}
 	e.result = queue.Expired{
-		Ref:      queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(rest[14:]))},
-		Position: queue.Position(unhex(rest[:14])), Delivered: !e.stored || flags[2] == '1',
+		Ref:      queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))},
+		Position: queue.Position(unhex(position)), Delivered: !e.stored || flags[2] == '1',
 	}
-	if said, ok := parseSaid(row3); ok {
+	if said, ok := parseSaid(row); ok {
 		e.result.Tier = said.tier
 		if e.stored {
 			e.result.Sealer, e.result.SealerDesk = said.sealer, said.sealerDesk
 		}
 	}
-	return e, err == nil
+	return e, true
 }
 
 // tellSealers writes a notice for each envelope that no device acknowledged.
@@ -136,10 +162,8 @@ func (b *batch) finish(ctx context.Context, ends []end) (queue.Result, error) {
 			c = &call{bucket: bucket}
 			byBucket[bucket], calls = c, append(calls, c)
 		}
-		c.args = append(c.args, "F", string(e.Desk), hexPosition(e.Position), e.ID[:])
-		if ends[i].stored || ends[i].row {
-			result.Expired = append(result.Expired, *e)
-		}
+		c.args = append(c.args, "F", string(e.Desk), fieldOf(e.Desk, e.ID), hexPosition(e.Position))
+		result.Expired = append(result.Expired, *e)
 	}
 	return result, b.drain(ctx, calls)
 }
