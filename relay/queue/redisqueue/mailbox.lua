@@ -96,8 +96,8 @@ local DESK, DEVICE = '>I6I6I6', '>c16I6I6I6'
 -- recovered makes a desk's row from its stream, when the row is new or damaged.
 -- Cursors begin again: devices recognise what they have.
 local function recovered(k, name)
-  local d = { last = 0, records = 0, bytes = 0, packed = '' }
-  local stream = redis.pcall('XINFO', 'STREAM', k.mail .. name)
+  local d = { key = k.mail .. name, last = 0, records = 0, bytes = 0, packed = '' }
+  local stream = redis.pcall('XINFO', 'STREAM', d.key)
   if stream.err then return d end
   for i = 1, #stream, 2 do
     if stream[i] == 'length' then d.records = stream[i + 1] end
@@ -110,7 +110,7 @@ local function parseDesk(k, name, doubled)
   local row = single(name, doubled)
   if not row then return recovered(k, name) end
   local last, records, bytes, from = struct.unpack(DESK, row)
-  return { last = last, records = records, bytes = bytes, packed = sub(row, from) }
+  return { key = k.mail .. name, last = last, records = records, bytes = bytes, packed = sub(row, from) }
 end
 
 -- devicesOf unpacks the devices of a desk: a put does not need them. dropped is
@@ -128,16 +128,17 @@ local function devicesOf(d)
   return d.devices
 end
 
-local function packDesk(name, d)
-  local parts = { struct.pack(DESK, d.last, d.records, d.bytes), d.packed }
-  if d.devices then
-    parts[2] = ''
-    for id, device in pairs(d.devices) do
-      local left = device.dropped and device.dropped + 1 or 0
-      parts[#parts + 1] = struct.pack(DEVICE, id, device.cursor, device.swept, left)
-    end
+local function packDevices(d)
+  if not d.devices then return d.packed end
+  local parts = {}
+  for id, device in pairs(d.devices) do
+    parts[#parts + 1] = struct.pack(DEVICE, id, device.cursor, device.swept, device.dropped and device.dropped + 1 or 0)
   end
-  return double(name, table.concat(parts))
+  return table.concat(parts)
+end
+
+local function packDesk(name, d)
+  return double(name, struct.pack(DESK, d.last, d.records, d.bytes) .. packDevices(d))
 end
 
 local function deskOf(c, name)
@@ -189,12 +190,11 @@ local function knownRow(at, attended, sealed) return at .. attended .. at .. att
 -- append writes an entry at the next position. Where an operator has added one by
 -- hand, positions go on behind it.
 local function append(c, name, d, entry)
-  local key = c.k.mail .. name
   local pos = d.last + 1
-  local done = redis.pcall('XADD', key, dec(pos), 'e', entry)
+  local done = redis.pcall('XADD', d.key, dec(pos), 'e', entry)
   if type(done) == 'table' and done.err then
     pos = recovered(c.k, name).last + 1
-    redis.call('XADD', key, dec(pos), 'e', entry)
+    redis.call('XADD', d.key, dec(pos), 'e', entry)
   end
   d.last = pos
   c.dirty[name] = true
@@ -221,15 +221,13 @@ local function parseSlip(content)
   return size, sub(content, 23, 22 + org), sub(content, 23 + org, 22 + org + 16 * targets)
 end
 
-local function positionOf(entry) return tonumber((string.match(entry[1], '^(%d+)'))) end
-
 -- parseEntry returns nil for what is no entry of ours.
 local function parseEntry(entry)
-  local content = entry[2][2]
-  if sub(entry[1], -2) ~= '-0' or #entry[2] ~= 2 then return nil end
+  local pos, content = string.match(entry[1], '^(%d+)%-0$'), entry[2][2]
+  if not pos or #entry[2] ~= 2 then return nil end
   local size, org, targets = parseSlip(content)
   if not size then return nil end
-  return { name = entry[1], pos = positionOf(entry), id = sub(content, 7, 22), size = size, org = org, targets = targets }
+  return { name = entry[1], pos = tonumber(pos), size = size, org = org, targets = targets }
 end
 
 -- walk visits the entries of a stream in their order: at most so many, and no more
@@ -253,13 +251,15 @@ local function walk(key, from, upto, most, bytes, visit)
   return false, seen, size
 end
 
--- stored returns the entry at a position, and whether something stands there that
--- is not ours.
+-- stored returns the entry at a position, with its id, and whether something stands
+-- there that is not ours.
 local function stored(c, name, pos)
   local found = redis.call('XRANGE', c.k.mail .. name, dec(pos) .. '-0', dec(pos) .. '-0')
   if not found[1] then return nil, false end
   local e = parseEntry(found[1])
-  return e, not e
+  if not e then return nil, true end
+  e.id = sub(found[1][2][2], 7, 22)
+  return e, false
 end
 
 -- reach returns up to where all targets have passed what is for them, and up to
@@ -289,7 +289,7 @@ local function remove(c, name, d, list)
     end
   end
   c.dirty[name] = true
-  each('XDEL', c.k.mail .. name, names)
+  each('XDEL', d.key, names)
 end
 
 local function goalOf(device) return math.max(device.cursor, device.dropped or 0) end
@@ -300,9 +300,9 @@ local function sweepFor(c, name, d, device, budget)
   local goal = goalOf(device)
   local gone, last = {}, device.swept
   local targets, passed, delivered
-  local ended, seen, bytes = walk(c.k.mail .. name, dec(last + 1), dec(goal) .. '-0', budget.records, budget.bytes, function(entry)
+  local ended, seen, bytes = walk(d.key, dec(last + 1), dec(goal) .. '-0', budget.records, budget.bytes, function(entry)
     local e = parseEntry(entry)
-    last = e and e.pos or positionOf(entry)
+    last = e and e.pos or tonumber((string.match(entry[1], '^%d+')))
     if not e then return end
     if e.targets ~= targets then
       targets = e.targets
