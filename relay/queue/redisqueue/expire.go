@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
-	"schakel/crypto/envelope"
-	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
 // end is an envelope or notice that is due.
 type end struct {
-	expires uint64
-	stored  bool
-	result  queue.Expired
+	row    *row
+	stored bool
+	result queue.Expired
 }
 
 // expire sets the clock of all buckets forward, takes the oldest of what is due,
@@ -28,22 +25,22 @@ func (b *batch) expire(ctx context.Context, op *queue.Expire) (queue.Result, err
 	if err := op.Check(); err != nil {
 		return queue.Result{Err: err}, nil
 	}
-	ends, err := b.due(ctx, op)
+	rows, err := b.due(ctx, op)
 	if err != nil {
 		return queue.Result{}, err
 	}
-	slices.SortFunc(ends, func(x, y end) int {
-		return cmp.Or(cmp.Compare(x.expires, y.expires), cmp.Compare(x.result.Desk, y.result.Desk),
-			cmp.Compare(x.result.Position, y.result.Position))
-	})
-	ends = ends[:min(op.Max, len(ends))]
+	slices.SortStableFunc(rows, func(x, y *row) int { return cmp.Compare(x.expires, y.expires) })
+	ends, err := b.look(ctx, b.oldest(&rows, op.Max))
+	if err != nil {
+		return queue.Result{}, err
+	}
 	if err := b.tellSealers(ctx, ends, op.Now); err != nil {
 		return queue.Result{}, err
 	}
-	return b.finish(ctx, ends)
+	return b.finish(ctx, ends, rows)
 }
 
-func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
+func (b *batch) due(ctx context.Context, op *queue.Expire) ([]*row, error) {
 	replies, _, err := b.attempts(ctx, b.s.puts.Pipeline, func(ctx context.Context, pipe redis.Pipeliner) {
 		for bucket := range buckets {
 			pipe.FCall(ctx, function("due"), []string{b.s.metaKey(bucket)}, b.s.marker, op.Now, op.Max)
@@ -52,7 +49,7 @@ func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ends []end
+	var rows []*row
 	for bucket, reply := range replies {
 		list, changed, err := parts(reply)
 		if err != nil {
@@ -61,66 +58,65 @@ func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
 		if err := b.s.learn(bucket, changed); err != nil {
 			return nil, err
 		}
-		for _, row := range list {
-			more, damaged, err := parseRow(row)
+		for i := 0; i+1 < len(list); i += 2 {
+			lines, _ := list[i].(string)
+			score, _ := list[i+1].(string)
+			expires, err := strconv.ParseFloat(score, 64)
 			if err != nil {
-				return nil, fmt.Errorf("bucket %d: %w", bucket, err)
+				return nil, fmt.Errorf("%w: expiry %.40q", errAnswer, score)
 			}
-			if damaged > 0 {
-				b.s.log.Error("lines of ends are damaged", "lines", damaged)
-			}
-			ends = append(ends, more...)
+			rows = append(rows, &row{bucket: bucket, lines: lines, expires: uint64(max(0, expires))})
 		}
 	}
-	return ends, nil
+	return rows, nil
 }
 
-// parseRow takes a row of ends as due gives it: when, how many lines are damaged,
-// and of the others those of which something is left.
-func parseRow(row any) (ends []end, damaged int64, err error) {
-	three, _ := row.([]any)
-	if len(three) != 3 {
-		return nil, 0, errAnswer
+// look leaves of ends those of which something is there, and says what.
+func (b *batch) look(ctx context.Context, ends []end) ([]end, error) {
+	var calls byBucket
+	for i := range ends {
+		e := &ends[i].result
+		c := calls.of(ends[i].row.bucket)
+		c.at = append(c.at, i)
+		c.args = append(c.args, "L", string(e.Desk), fieldOf(e.Desk, e.ID), hexPosition(e.Position))
 	}
-	score, _ := three[0].(string)
-	damaged, _ = three[1].(int64)
-	lines, _ := three[2].([]any)
-	expires, err := strconv.ParseFloat(score, 64)
-	if err != nil || len(lines)%4 != 0 {
-		return nil, 0, errAnswer
+	answers, err := b.drain(ctx, calls.list)
+	if err != nil {
+		return nil, err
 	}
-	for ; len(lines) > 0; lines = lines[4:] {
-		if e, ok := parseEnd(lines); ok {
-			e.expires = uint64(max(0, expires))
-			ends = append(ends, e)
-		} else {
-			damaged++
+	there := make([]bool, len(ends))
+	for n, c := range calls.list {
+		for j, i := range c.at {
+			if there[i], err = ends[i].learn(answers[n][j]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return ends, damaged, nil
+	var left []end
+	for i := range ends {
+		if there[i] {
+			left = append(left, ends[i])
+		}
+	}
+	return left, nil
 }
 
-func parseEnd(line []any) (end, bool) {
-	position, _ := line[0].(string)
-	field, _ := line[1].(string)
-	flags, _ := line[2].(string)
-	row, _ := line[3].(string)
-	desk, id, ok := strings.Cut(field, "\x00")
-	if !ok || len(id) != 16 || len(flags) != 3 {
-		return end{}, false
+// learn takes the answer of look: L, whether known, stored and delivered, and what
+// the put said. It reports whether anything is there.
+func (e *end) learn(answer any) (bool, error) {
+	text, _ := answer.(string)
+	if len(text) < 4 || text[0] != 'L' {
+		return false, fmt.Errorf("%w: %.40q", errAnswer, answer)
 	}
-	e := end{stored: flags[1] == '1'}
-	e.result = queue.Expired{
-		Ref:      queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))},
-		Position: queue.Position(unhex(position)), Delivered: !e.stored || flags[2] == '1',
-	}
-	if said, ok := parseSaid(row); ok {
+	e.stored = text[2] == '1'
+	e.result.Delivered = !e.stored || text[3] == '1'
+	if said, ok := parseSaid(text[4:]); ok {
 		e.result.Tier = said.tier
 		if e.stored {
 			e.result.Sealer, e.result.SealerDesk = said.sealer, said.sealerDesk
 		}
 	}
-	return e, true
+	return text[1] == '1' || e.stored, nil
 }
 
 // tellSealers writes a notice for each envelope that no device acknowledged.
@@ -150,38 +146,57 @@ func (b *batch) sealerOf(ctx context.Context, e *queue.Expired) {
 	}
 }
 
-func (b *batch) finish(ctx context.Context, ends []end) (queue.Result, error) {
+// finish removes ends and what rows say of them.
+func (b *batch) finish(ctx context.Context, ends []end, rows []*row) (queue.Result, error) {
 	var result queue.Result
-	byBucket := make(map[int]*call)
-	var calls []*call
+	var calls byBucket
 	for i := range ends {
 		e := &ends[i].result
-		bucket := bucketOf(e.Desk)
-		c := byBucket[bucket]
-		if c == nil {
-			c = &call{bucket: bucket}
-			byBucket[bucket], calls = c, append(calls, c)
-		}
+		c := calls.of(ends[i].row.bucket)
 		c.args = append(c.args, "F", string(e.Desk), fieldOf(e.Desk, e.ID), hexPosition(e.Position))
 		result.Expired = append(result.Expired, *e)
 	}
-	return result, b.drain(ctx, calls)
+	for _, r := range rows {
+		c := calls.of(r.bucket)
+		c.args = append(c.args, "R", "", r.lines, r.left, r.expires)
+	}
+	_, err := b.drain(ctx, calls.list)
+	return result, err
 }
 
-// drain sends calls whose answers say nothing.
-func (b *batch) drain(ctx context.Context, calls []*call) error {
+// byBucket is a call for each bucket that is asked for.
+type byBucket struct {
+	calls [buckets]*call
+	list  []*call
+}
+
+func (m *byBucket) of(bucket int) *call {
+	if m.calls[bucket] == nil {
+		m.calls[bucket] = &call{bucket: bucket}
+		m.list = append(m.list, m.calls[bucket])
+	}
+	return m.calls[bucket]
+}
+
+// drain sends calls that are no ops of the batch, and returns their answers.
+func (b *batch) drain(ctx context.Context, calls []*call) ([][]any, error) {
 	replies, _, err := b.transact(ctx, "drain", calls)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	list := make([][]any, len(replies))
 	for i, reply := range replies {
-		_, changed, err := parts(reply)
+		answers, changed, err := parts(reply)
+		if err == nil && len(answers) < len(calls[i].at) {
+			err = errAnswer
+		}
 		if err != nil {
-			return fmt.Errorf("bucket %d: %w", calls[i].bucket, err)
+			return nil, fmt.Errorf("bucket %d: %w", calls[i].bucket, err)
 		}
 		if err := b.s.learn(calls[i].bucket, changed); err != nil {
-			return err
+			return nil, err
 		}
+		list[i] = answers
 	}
-	return nil
+	return list, nil
 }

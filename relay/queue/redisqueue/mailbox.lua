@@ -23,7 +23,7 @@ local ASIDE = 127
 local CHUNK = 1000
 local SLICE = 64
 local SWEEP_BYTES = 64 * 1024 * 1024
-local DUE_BYTES = 8 * 1024 * 1024
+local LINE = 95 -- bytes of the longest line in ends
 
 -- While a library is loaded, Redis has no string table yet.
 local function sub(s, from, upto) return string.sub(s, from, upto) end

@@ -111,8 +111,19 @@ local function forget(c, field, at)
   return known ~= nil
 end
 
--- finish ends an envelope or notice that expired. The line that says so is deleted
--- by due, with the others of its call.
+-- look says of an id that is due whether it is known for its position, stored, and
+-- delivered, and what the put said.
+local function look(c, i)
+  local name, field, at = c.args[i], c.args[i + 1], c.args[i + 2]
+  local known, _, said = knownOf(field, c.ids[field])
+  known = known == at
+  local e, foreign = stored(c, name, unhex(at))
+  local ours = e and (known or name .. '\0' .. e.id == field) or foreign and known
+  local delivered = e and (e.org == '' or e.pos <= select(2, reach(deskOf(c, name), e.targets)))
+  return 'L' .. (known and '1' or '0') .. (ours and '1' or '0') .. (delivered and '1' or '0') .. (known and said or '')
+end
+
+-- finish ends an envelope or notice that expired.
 local function finish(c, i)
   local name, field, at = c.args[i], c.args[i + 1], c.args[i + 2]
   local pos = unhex(at)
@@ -121,6 +132,14 @@ local function finish(c, i)
   local known = not notice and forget(c, field, at)
   if foreign then redis.call('XDEL', c.k.mail .. name, dec(pos)) end
   if e and (known or name .. '\0' .. e.id == field) then remove(c, name, deskOf(c, name), { e }) end
+  return 'K'
+end
+
+-- rest puts in place of a row of ends the lines that are not finished.
+local function rest(c, i)
+  local row, left, expires = c.args[i + 1], c.args[i + 2], c.args[i + 3]
+  redis.call('ZREM', c.k.ends, row)
+  if left ~= '' then redis.call('ZADD', c.k.ends, expires, left) end
   return 'K'
 end
 
@@ -139,11 +158,11 @@ local function quarantine(c, i)
   return 'K'
 end
 
--- How many arguments each operation has. The first is the desk, and of those with
--- true the second is desk 0 id, of which it needs what is known.
+-- How many arguments each operation has. The first is the desk or empty, and of those
+-- with true the second is desk 0 id, of which it needs what is known.
 local OPS = {
   P = { put, 5, true }, A = { ack, 3 }, D = { drop, 2 }, T = { attend, 3, true }, N = { notice, 4 },
-  F = { finish, 3, true }, Q = { quarantine, 3, true },
+  L = { look, 3, true }, F = { finish, 3, true }, R = { rest, 4 }, Q = { quarantine, 3, true },
 }
 
 -- prefetch reads the rows of all desks and ids in the batch at once.

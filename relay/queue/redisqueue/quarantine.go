@@ -39,7 +39,8 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 		}
 	}
 	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), field, hexPosition(op.Position)}}
-	return result, b.drain(ctx, []*call{c})
+	_, err = b.drain(ctx, []*call{c})
+	return result, err
 }
 
 // standing is what there is at one position.

@@ -1,49 +1,6 @@
--- parseLines returns position and desk 0 id of each line of a row of ends, flat, and
--- how many lines are damaged.
-local function parseLines(lines)
-  local list, damaged, from = {}, 0, 1
-  while from <= #lines do
-    local stop = find(lines, '\0', from + 14)
-    if stop and sub(lines, stop + 17, stop + 17) == '\n' and unhex(sub(lines, from, from + 13)) then
-      list[#list + 1], list[#list + 2] = sub(lines, from, from + 13), sub(lines, from + 14, stop + 16)
-      from = stop + 18
-    else
-      damaged = damaged + 1
-      from = (find(lines, '\n', from) or #lines) + 1
-    end
-  end
-  return list, damaged
-end
-
--- living lists what of a row of ends is still there: position, desk 0 id, three
--- flags (known, stored, delivered) and what the put said. It counts what it looks at.
-local function living(c, lines, looked)
-  local list, damaged = parseLines(lines)
-  looked.lines = looked.lines + #list / 2
-  local out = {}
-  for i = 1, #list, 2 do
-    local at, field = list[i], list[i + 1]
-    local name = sub(field, 1, -18)
-    local known, _, said = knownOf(field, redis.call('HGET', c.k.ids, field))
-    known = known == at
-    local e, foreign = stored(c, name, unhex(at))
-    looked.bytes = looked.bytes + (e and e.size or 0)
-    local ours = e and (known or name .. '\0' .. e.id == field) or foreign and known
-    if known or ours then
-      local delivered = e and (e.org == '' or e.pos <= select(2, reach(deskOf(c, name), e.targets)))
-      local n = #out
-      out[n + 1], out[n + 2] = at, field
-      out[n + 3] = (known and '1' or '0') .. (ours and '1' or '0') .. (delivered and '1' or '0')
-      out[n + 4] = known and said or ''
-    end
-  end
-  return out, damaged
-end
-
 -- due sets the bucket's clock forward, goes on with deletions that are behind, and
--- lists what has expired, oldest first, in whole rows of ends until they have at
--- least args[3] lines, or it has looked at much: expiry, damaged lines, and what
--- living says. It deletes rows of which nothing is left.
+-- lists rows of ends that have expired, oldest first, with their expiries: as many as
+-- args[3] lines can fill, and at least one.
 local function due(keys, args)
   local k, now = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
@@ -53,17 +10,13 @@ local function due(keys, args)
     c.moved[name], c.wasBehind[name] = true, true
   end
   sweep(c, SWEEP)
-  local out, gone, looked = {}, {}, { lines = 0, bytes = 0 }
-  local left, from = tonumber(args[3]), 0
-  repeat
-    local row = redis.call('ZRANGEBYSCORE', k.ends, '-inf', args[2], 'WITHSCORES', 'LIMIT', from, 1)
+  local out, left = {}, LINE * tonumber(args[3])
+  while left > 0 do
+    local row = redis.call('ZRANGEBYSCORE', k.ends, '-inf', args[2], 'WITHSCORES', 'LIMIT', #out / 2, 1)
     if not row[1] then break end
-    local alive, damaged = living(c, row[1], looked)
-    if #alive == 0 then gone[#gone + 1] = row[1] end
-    if #alive > 0 or damaged > 0 then out[#out + 1] = { row[2], damaged, alive } end
-    left, from = left - #alive / 4, from + 1
-  until left <= 0 or looked.lines > SWEEP or looked.bytes > DUE_BYTES
-  each('ZREM', k.ends, gone)
+    out[#out + 1], out[#out + 2] = row[1], row[2]
+    left = left - #row[1]
+  end
   return { out, flushCounts(c) }
 end
 
