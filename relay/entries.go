@@ -193,7 +193,10 @@ func (r *Relay) dropIfRevoked(ctx context.Context, raw []byte) error {
 	if !ok || d.Revoked == 0 {
 		return nil
 	}
-	_, err = r.committer.Do(ctx, &queue.DropDevice{Desk: d.Desk, Device: id})
+	result, err := r.committer.Do(ctx, &queue.DropDevice{Desk: d.Desk, Device: id})
+	if errors.Is(result.Err, queue.ErrUnconfirmed) || errors.Is(result.Err, queue.ErrUnavailable) {
+		return result.Err // the next look at the log begins here again
+	}
 	return err
 }
 

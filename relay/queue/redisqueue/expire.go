@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
-
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
@@ -30,7 +28,7 @@ func (b *batch) expire(ctx context.Context, op *queue.Expire) (queue.Result, err
 	if err := op.Check(); err != nil {
 		return queue.Result{Err: err}, nil
 	}
-	ends, err := b.due(ctx, op)
+	ends, behind, late, err := b.due(ctx, op)
 	if err != nil {
 		return queue.Result{}, err
 	}
@@ -38,29 +36,36 @@ func (b *batch) expire(ctx context.Context, op *queue.Expire) (queue.Result, err
 		return cmp.Or(cmp.Compare(x.expires, y.expires), cmp.Compare(x.member, y.member))
 	})
 	ends = ends[:min(op.Max, len(ends))]
-	if err := b.tellSealers(ctx, ends, op.Now); err != nil {
+	if ends, err = b.tellSealers(ctx, ends, op.Now); err != nil {
 		return queue.Result{}, err
 	}
-	return b.finish(ctx, ends)
+	result, err := b.finish(ctx, ends, behind)
+	result.Err = cmp.Or(result.Err, late)
+	return result, err
 }
 
-func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
-	replies, _, err := b.attempts(ctx, b.s.puts.Pipeline, func(ctx context.Context, pipe redis.Pipeliner) {
-		for bucket := range buckets {
-			pipe.FCall(ctx, function("due"), []string{b.s.metaKey(bucket)}, b.s.marker, op.Now, op.Max)
-		}
-	})
-	if err != nil {
-		return nil, err
+// due returns what has expired in the buckets that answer, and desks whose deletions
+// are behind. The others are late, and have their turn when they are back.
+func (b *batch) due(ctx context.Context, op *queue.Expire) (ends []end, behind []identity.DeskID, late, err error) {
+	var calls []*call
+	for bucket := range buckets {
+		calls = append(calls, &call{bucket: bucket, args: []any{b.s.marker, op.Now, op.Max}})
 	}
-	var ends []end
-	for bucket, reply := range replies {
-		list, changed, err := parts(reply)
-		if err != nil {
-			return nil, err
+	if err := b.s.send(ctx, "due", calls); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, c := range calls {
+		if c.err != nil {
+			late = c.err
+			continue
 		}
-		if err := b.s.learn(bucket, changed); err != nil {
-			return nil, err
+		list, names, err := parts(c.reply)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for _, name := range names {
+			desk, _ := name.(string)
+			behind = append(behind, identity.DeskID(desk))
 		}
 		for i := 0; i+3 < len(list); i += 4 {
 			if e, ok := parseEnd(list[i : i+4]); ok {
@@ -70,7 +75,7 @@ func (b *batch) due(ctx context.Context, op *queue.Expire) ([]end, error) {
 			}
 		}
 	}
-	return ends, nil
+	return ends, behind, late, nil
 }
 
 func parseEnd(row []any) (end, bool) {
@@ -97,9 +102,13 @@ func parseEnd(row []any) (end, bool) {
 	return e, err == nil
 }
 
-// tellSealers writes a notice for each envelope that no device acknowledged.
-func (b *batch) tellSealers(ctx context.Context, ends []end, now uint64) error {
+// tellSealers writes a notice for each envelope that no device acknowledged, and
+// returns those that may be removed: a sealer must be told first. A notice that only
+// lacks the confirmation of a replica will do: should it be lost, then with an epoch,
+// and the sealer hears of the expiry when it offers again.
+func (b *batch) tellSealers(ctx context.Context, ends []end, now uint64) ([]end, error) {
 	var notices []queue.Op
+	var of []int // which end each is about
 	for i := range ends {
 		e := &ends[i].result
 		if !ends[i].stored || e.Delivered {
@@ -110,10 +119,24 @@ func (b *batch) tellSealers(ctx context.Context, ends []end, now uint64) error {
 		}
 		if e.SealerDesk != "" {
 			notices = append(notices, &queue.Notice{Desk: e.SealerDesk, Device: e.Sealer, Kind: queue.NoticeExpired, ID: e.ID, Created: now})
+			of = append(of, i)
 		}
 	}
 	results := make([]queue.Result, len(notices))
-	return b.together(ctx, notices, results)
+	if err := b.together(ctx, notices, results); err != nil {
+		return nil, err
+	}
+	untold := make(map[int]bool)
+	for n := range results {
+		untold[of[n]] = unanswered(results[n].Err)
+	}
+	var told []end
+	for i := range ends {
+		if !untold[i] {
+			told = append(told, ends[i])
+		}
+	}
+	return told, nil
 }
 
 // sealerOf reads the record itself.
@@ -124,40 +147,60 @@ func (b *batch) sealerOf(ctx context.Context, e *queue.Expired) {
 	}
 }
 
-func (b *batch) finish(ctx context.Context, ends []end) (queue.Result, error) {
-	var result queue.Result
-	byBucket := make(map[int]*call)
+func (b *batch) finish(ctx context.Context, ends []end, behind []identity.DeskID) (queue.Result, error) {
+	var byBucket [buckets]*call
 	var calls []*call
+	of := func(desk identity.DeskID) *call {
+		c := byBucket[bucketOf(desk)]
+		if c == nil {
+			c = &call{bucket: bucketOf(desk)}
+			byBucket[c.bucket], calls = c, append(calls, c)
+		}
+		c.of(desk)
+		return c
+	}
+	for _, desk := range behind {
+		c := of(desk)
+		c.args = append(c.args, "B", string(desk))
+	}
 	for i := range ends {
 		e := &ends[i].result
-		bucket := bucketOf(e.Desk)
-		c := byBucket[bucket]
-		if c == nil {
-			c = &call{bucket: bucket}
-			byBucket[bucket], calls = c, append(calls, c)
-		}
+		c := of(e.Desk)
 		c.args = append(c.args, "F", string(e.Desk), hexPosition(e.Position), e.ID[:])
-		if ends[i].stored || ends[i].row {
-			result.Expired = append(result.Expired, *e)
+	}
+	result := queue.Result{}
+	var err error
+	if result.Err, err = b.drain(ctx, calls); err != nil {
+		return queue.Result{}, err
+	}
+	for i := range ends {
+		c := byBucket[bucketOf(ends[i].result.Desk)]
+		if (ends[i].stored || ends[i].row) && c.err == nil {
+			result.Expired = append(result.Expired, ends[i].result)
 		}
 	}
-	return result, b.drain(ctx, calls)
+	return result, nil
 }
 
-// drain sends calls whose answers say nothing.
-func (b *batch) drain(ctx context.Context, calls []*call) error {
-	replies, _, err := b.transact(ctx, "drain", calls)
-	if err != nil {
-		return err
+// drain sends calls whose answers say nothing. The first error is of those that
+// were not confirmed, the second of all.
+func (b *batch) drain(ctx context.Context, calls []*call) (unconfirmed, err error) {
+	if err := b.s.send(ctx, "drain", calls); err != nil {
+		return nil, err
 	}
-	for i, reply := range replies {
-		_, changed, err := parts(reply)
+	for _, c := range calls {
+		if c.err != nil {
+			unconfirmed = c.err
+			continue
+		}
+		unconfirmed = cmp.Or(unconfirmed, c.short.about(nil))
+		_, changed, err := parts(c.reply)
 		if err != nil {
-			return fmt.Errorf("bucket %d: %w", calls[i].bucket, err)
+			return nil, fmt.Errorf("bucket %d: %w", c.bucket, err)
 		}
-		if err := b.s.learn(calls[i].bucket, changed); err != nil {
-			return err
+		if err := b.s.learn(c.bucket, changed); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return unconfirmed, nil
 }
