@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
@@ -132,8 +133,13 @@ func (r *Relay) watch(ctx context.Context) {
 			r.metrics.registerSize.Set(float64(size))
 			known = r.dropRevoked(ctx, known, size)
 		}
+		var again <-chan time.Time // what the store did not confirm
+		if known < r.config.Register.Size() {
+			again = time.After(r.config.Limits.Sweep)
+		}
 		select {
 		case <-grown:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
