@@ -40,12 +40,14 @@ func unanswered(err error) bool {
 }
 
 // send sends calls to whoever has their buckets, all servers at once, until each was
-// answered or refused, within Config.Patience. An error ends the store.
+// answered or refused: no attempt begins after Config.Patience, and none takes longer
+// than that. An error ends the store.
 func (s *Store) send(ctx context.Context, name string, calls []*call) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Patience)
+	all := context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(all, s.config.Patience)
 	defer cancel()
 	for pending := calls; len(pending) > 0; {
-		s.round(ctx, name, pending)
+		s.round(all, name, pending)
 		var renewed bool
 		if pending, renewed = unsettled(pending); len(pending) == 0 {
 			break
@@ -107,6 +109,8 @@ func (w withoutVerdict) Error() string { return w.err.Error() }
 
 // round sends each call once.
 func (s *Store) round(ctx context.Context, name string, calls []*call) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
 	byServer := make(map[*redis.Client][]*call)
 	for _, c := range calls {
 		client, err := s.puts.of(ctx, c.bucket)
