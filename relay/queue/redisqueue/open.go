@@ -69,7 +69,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		servers     **servers
 		connections int
 	}{{&s.puts, 1}, {&s.reads, 16}, {&s.watches, 3}} {
-		if *pool.servers, err = s.config.connect(login, pool.connections); err != nil {
+		if *pool.servers, err = s.config.connect(login, pool.connections, s.troubles.isSilent); err != nil {
 			return err
 		}
 	}

@@ -62,7 +62,11 @@ func (s *Store) checkServers(ctx context.Context) error {
 		return fmt.Errorf("failed to ask who takes writes: %w", err)
 	}
 	for _, client := range clients {
-		found, err := askServer(ctx, client)
+		var found server
+		err := errSilent
+		if !s.troubles.isSilent(addressOf(client)) {
+			found, err = askServer(ctx, client)
+		}
 		switch {
 		case err == nil:
 			err = s.checkServer(ctx, client, found)
@@ -184,7 +188,7 @@ func (s *Store) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		timed, cancel := context.WithTimeout(ctx, s.config.Patience)
+		timed, cancel := context.WithTimeout(ctx, 4*s.config.Patience) // a part may not answer
 		s.look(timed)
 		cancel()
 	}

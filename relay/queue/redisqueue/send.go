@@ -127,15 +127,10 @@ func (s *Store) round(ctx context.Context, name string, calls []*call) {
 	sending.Wait()
 }
 
-// sendTo sends calls to one server, unless it left the last ones without an answer.
+// sendTo sends calls to one server, and remembers when it does not answer or replicas
+// do not confirm.
 func (s *Store) sendTo(ctx context.Context, client *redis.Client, name string, part []*call) {
 	trouble := s.troubles.of(addressOf(client))
-	if trouble.silent {
-		for _, c := range part {
-			c.err = fmt.Errorf("%w: %s does not answer", queue.ErrUnavailable, addressOf(client))
-		}
-		return
-	}
 	if trouble.short && name == "commit" {
 		name = "drain" // which refuses new envelopes
 	}
@@ -281,7 +276,7 @@ func classify(err error) error {
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
-	case errors.Is(err, errAnswer):
+	case errors.Is(err, errAnswer), errors.Is(err, errSilent):
 		return err
 	case !errors.As(err, &reply):
 		return fmt.Errorf("%w: %w", errLost, err)

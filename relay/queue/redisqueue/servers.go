@@ -3,12 +3,15 @@ package redisqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"schakel/relay/queue"
 )
 
 // quiet keeps the library from writing beside our log: its errors all come to us.
@@ -25,12 +28,16 @@ type servers struct {
 	one     *redis.Client        // nil in a cluster
 	cluster *redis.ClusterClient // nil elsewhere
 	key     func(bucket int) string
+	silent  func(address string) bool
 }
+
+// errSilent is a server that left an earlier call without an answer.
+var errSilent = fmt.Errorf("%w: the server does not answer", queue.ErrUnavailable)
 
 // connect makes a pool per server. Nothing in it retries: the client of this
 // library would by default send a write again whose answer was lost, and only we
 // know what may be sent twice.
-func (c *Config) connect(login Login, connections int) (*servers, error) {
+func (c *Config) connect(login Login, connections int, silent func(address string) bool) (*servers, error) {
 	silence()
 	options := redis.UniversalOptions{
 		Addrs: c.addresses(), MasterName: c.Master, TLSConfig: c.TLS, Protocol: 2,
@@ -41,7 +48,7 @@ func (c *Config) connect(login Login, connections int) (*servers, error) {
 		DisableIdentity:          true, // Redis 7.0 does not know CLIENT SETINFO
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	s := &servers{key: func(bucket int) string { return keysOf(c.Prefix, bucket).meta }}
+	s := &servers{key: func(bucket int) string { return keysOf(c.Prefix, bucket).meta }, silent: silent}
 	switch {
 	case c.Cluster:
 		s.cluster = redis.NewClusterClient(options.Cluster())
@@ -62,12 +69,20 @@ func (c *Config) connect(login Login, connections int) (*servers, error) {
 	return s, nil
 }
 
-// of returns the server that has a bucket, as far as is known.
+// of returns the server that has a bucket, as far as is known. One that is silent
+// is not waited for again.
 func (s *servers) of(ctx context.Context, bucket int) (*redis.Client, error) {
-	if s.cluster == nil {
-		return s.one, nil
+	client := s.one
+	if s.cluster != nil {
+		var err error
+		if client, err = s.cluster.MasterForKey(ctx, s.key(bucket)); err != nil {
+			return nil, err
+		}
 	}
-	return s.cluster.MasterForKey(ctx, s.key(bucket))
+	if s.silent(addressOf(client)) {
+		return nil, fmt.Errorf("%w: %s", errSilent, addressOf(client))
+	}
+	return client, nil
 }
 
 // all returns every server that takes writes.

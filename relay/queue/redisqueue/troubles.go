@@ -52,6 +52,8 @@ func (t *troubles) of(address string) trouble {
 	return t.byAddress[address]
 }
 
+func (t *troubles) isSilent(address string) bool { return t.of(address).silent }
+
 // missing says where replicas are missing, or "".
 func (t *troubles) missing() string {
 	t.mu.Lock()

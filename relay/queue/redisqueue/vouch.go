@@ -187,6 +187,9 @@ func (s *Store) masters(ctx context.Context) (map[string]bool, error) {
 	}
 	masters := make(map[string]bool)
 	for _, client := range clients {
+		if s.troubles.isSilent(addressOf(client)) {
+			continue
+		}
 		said := pipelined(ctx, client, [][]any{{"fcall_ro", function("vouched"), 0}})
 		if fields, ok := said[0].list(2); ok {
 			self, _ := fields[0].(string)
