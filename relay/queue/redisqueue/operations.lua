@@ -22,11 +22,26 @@ local function putNew(c, i, field)
   return 'P' .. at
 end
 
+-- lost reports whether a record that is known should be in its mailbox and is not:
+-- an accident to the append-only file took it, and its sender offers it again.
+local function lost(c, name, at, targets)
+  local pos = unhex(at)
+  if finished(deskOf(c, name), { at = pos, targets = targets, org = name }) then return false end
+  local found = redis.call('XRANGE', c.k.mail .. name, dec(pos), dec(pos), 'COUNT', 1)
+  return #found == 0
+end
+
+-- put answers for what is there. Offered again is the moment at which an accident
+-- to the file is made good, so nothing is taken for granted then.
 local function put(c, i)
   local field = c.args[i] .. '\0' .. c.args[i + 1]
   local row = c.ids[field]
   if not row then return putNew(c, i, field) end
   if sub(row, 16, 47) ~= sub(c.args[i + 2], 1, 32) then return 'C' end
+  if lost(c, c.args[i], sub(row, 1, 14), c.args[i + 5]) then return putNew(c, i, field) end
+  if sub(row, 15, 15) == '0' and sub(row, 80, 80) ~= '0' then
+    c.waiting[#c.waiting + 1], c.waiting[#c.waiting + 2] = 0, field
+  end
   return 'D' .. sub(row, 1, 14) .. sub(row, 48, 63)
 end
 
