@@ -15,8 +15,14 @@ var refusals = map[byte]error{
 
 // settle puts the answers of one call into the results, and learns what
 // organisations use.
-func (s *Store) settle(c *call, reply any, ops []queue.Op, results []queue.Result, again bool) error {
-	answers, changed, err := parts(reply)
+func (s *Store) settle(c *call, ops []queue.Op, results []queue.Result) error {
+	if c.err != nil {
+		for _, i := range c.at {
+			results[i] = queue.Result{Err: c.err}
+		}
+		return nil
+	}
+	answers, changed, err := parts(c.reply)
 	if err != nil || len(answers) != len(c.at) {
 		return fmt.Errorf("%d answers for %d operations: %w", len(answers), len(c.at), err)
 	}
@@ -31,10 +37,11 @@ func (s *Store) settle(c *call, reply any, ops []queue.Op, results []queue.Resul
 			}
 			// Whose answer was lost the first time: salts are random, so this is
 			// our own put and not an earlier one.
-			if again && own {
+			if c.again && own {
 				results[i].Duplicate = false
 			}
 		}
+		results[i].Err = c.short.about(results[i].Err)
 	}
 	return s.learn(c.bucket, changed)
 }

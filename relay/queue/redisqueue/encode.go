@@ -20,6 +20,16 @@ type call struct {
 	at     []int // which results its answers are
 	args   []any // of its operations
 	orgs   map[identity.OrgID]use
+	desks  map[identity.DeskID]struct{} // whose mailboxes it may touch
+	outcome
+}
+
+// of adds a desk whose mailbox the call may touch.
+func (c *call) of(desk identity.DeskID) {
+	if c.desks == nil {
+		c.desks = make(map[identity.DeskID]struct{})
+	}
+	c.desks[desk] = struct{}{}
 }
 
 // calls groups operations by bucket, and settles those that are refused before
@@ -42,6 +52,7 @@ func (s *Store) calls(ops []queue.Op, results []queue.Result) []*call {
 			byBucket[bucket] = &call{bucket: bucket, orgs: make(map[identity.OrgID]use)}
 			list = append(list, byBucket[bucket])
 		}
+		byBucket[bucket].of(desk)
 		byBucket[bucket].add(i, op)
 	}
 	return list

@@ -1,8 +1,10 @@
 -- The queue's state changes, one bucket of mailboxes at a time. Every function
--- gets one key, the bucket's meta hash, from whose hash tag the other keys are
--- made, so that a call touches one slot. What stands where:
+-- gets the bucket's meta hash as its first key, from whose hash tag the others are
+-- made, so that a call touches one slot; the caller declares all that it may touch,
+-- so that Redis refuses a call as a whole while a slot moves. What stands where:
 --
---   meta      hash    epoch, now (of the latest expiry)
+--   meta      hash    epoch (a marker), by (who was vouched for), now (of the latest
+--                     expiry), format, touched
 --   desks     hash    desk -> last, records, bytes, devices; doubled
 --   ids       hash    desk 0 id -> position, attended; twice; what the put said, sealed
 --   ends      zset    expiry, lines of one call: position desk 0 id
@@ -80,13 +82,22 @@ end
 
 local EPOCH = 'EPOCH the store was emptied, replaced or taken over'
 
+-- who is this process and its history: the second part changes whenever it follows
+-- another or takes over, and with it whatever may have been lost meanwhile.
+local process
+local function who()
+  process = process or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  return process .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
 -- opened returns the bucket's names and its clock, or nil when this is not the
--- store that the caller opened.
+-- store that the caller opened: not its marker, or not in the process that was
+-- vouched for.
 local function opened(keys, epoch)
   local k = names(keys[1])
-  local meta = redis.call('HMGET', k.meta, 'epoch', 'now')
-  if meta[1] ~= epoch then return nil end
-  return k, tonumber(meta[2] or '') or 0
+  local meta = redis.call('HMGET', k.meta, 'epoch', 'by', 'now')
+  if meta[1] ~= epoch or meta[2] ~= who() then return nil end
+  return k, tonumber(meta[3] or '') or 0
 end
 
 -- Desks -------------------------------------------------------------------------

@@ -158,11 +158,18 @@ local function quarantine(c, i)
   return 'K'
 end
 
+-- goOn goes on with deletions that one call could not finish.
+local function goOn(c, i)
+  c.moved[c.args[i]], c.wasBehind[c.args[i]] = true, true
+  return 'K'
+end
+
 -- How many arguments each operation has. The first is the desk or empty, and of those
 -- with true the second is desk 0 id, of which it needs what is known.
 local OPS = {
   P = { put, 5, true }, A = { ack, 3 }, D = { drop, 2 }, T = { attend, 3, true }, N = { notice, 4 },
   L = { look, 3, true }, F = { finish, 3, true }, R = { rest, 4 }, Q = { quarantine, 3, true },
+  B = { goOn, 1 },
 }
 
 -- prefetch reads the rows of all desks and ids in the batch at once.

@@ -15,6 +15,8 @@ import (
 func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Result, error) {
 	stored, err := b.s.at(ctx, op.Desk, op.Position)
 	switch {
+	case errors.Is(err, queue.ErrUnavailable):
+		return queue.Result{Err: err}, nil
 	case err != nil:
 		return queue.Result{}, err
 	case stored.entries == 0:
@@ -34,12 +36,16 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 		if err := b.together(ctx, []queue.Op{notice}, told[:]); err != nil {
 			return result, err
 		}
+		if unanswered(told[0].Err) {
+			return queue.Result{Err: told[0].Err}, nil
+		}
 		if told[0].Position != 0 {
 			result.Noticed = notice.Desk
 		}
 	}
 	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), field, hexPosition(op.Position)}}
-	_, err = b.drain(ctx, []*call{c})
+	c.of(op.Desk)
+	result.Err, err = b.drain(ctx, []*call{c})
 	return result, err
 }
 

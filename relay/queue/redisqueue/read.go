@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
+	"time"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -16,22 +15,52 @@ import (
 
 // ask calls a function that only reads, in the bucket of desk.
 func (s *Store) ask(ctx context.Context, name string, desk identity.DeskID, args ...any) (any, error) {
-	if err := s.usable(); err != nil {
+	bucket := bucketOf(desk)
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	for {
+		if err := s.usable(); err != nil {
+			return nil, err
+		}
+		reply, err := s.askOnce(ctx, name, bucket, desk, args)
+		if err == nil {
+			return reply, nil
+		}
+		if !s.mayAskAgain(ctx, err) {
+			return nil, s.readError(err)
+		}
+	}
+}
+
+func (s *Store) askOnce(ctx context.Context, name string, bucket int, desk identity.DeskID, args []any) (any, error) {
+	client, err := s.reads.of(ctx, bucket)
+	if err != nil {
 		return nil, err
 	}
-	reply, err := s.reads.FCallRO(ctx, function(name), []string{s.metaKey(bucketOf(desk))}, append([]any{s.marker}, args...)...).Result()
-	if err != nil {
-		return nil, s.readError(err)
+	keys := &s.keys[bucket]
+	command := append([]any{"fcall_ro", function(name), len(keys.fixed) + 1}, keys.fixed...)
+	command = append(command, keys.mail+string(desk), s.marker)
+	return client.Do(ctx, append(command, args...)...).Result()
+}
+
+// mayAskAgain does something about a bucket that moves or moved, and reports whether
+// the same question may be answered now.
+func (s *Store) mayAskAgain(ctx context.Context, err error) bool {
+	switch err := classify(err); {
+	case errors.Is(err, errRenewed):
+		if err := s.same(ctx); err != nil {
+			s.log.Warn("redis cannot say who was vouched for", "error", err.Error())
+		}
+	case !errors.Is(err, errElsewhere):
+		return false
 	}
-	return reply, nil
+	s.reads.lookAgain(ctx)
+	return s.usable() == nil && pause(ctx, 20*time.Millisecond)
 }
 
 func (s *Store) readError(err error) error {
 	if err := s.usable(); err != nil {
 		return err
-	}
-	if errors.Is(classify(err), errRenewed) {
-		return s.renewed()
 	}
 	return fmt.Errorf("%w: failed to read the queue: %w", queue.ErrUnavailable, err)
 }
@@ -133,18 +162,21 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 	if after != (queue.Ref{}) {
 		first, from = bucketOf(after.Desk), "("+string(after.Desk)+"\x00"+string(after.ID[:])
 	}
-	pipe := s.reads.Pipeline()
-	var answers []*redis.Cmd
-	for bucket := first; bucket < buckets; bucket++ {
-		answers = append(answers, pipe.FCallRO(ctx, function("waiting"), []string{s.metaKey(bucket)}, s.marker, from, limit))
-		from = "-"
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.readError(err)
-	}
+	answers := s.reads.ask(ctx, first, func(bucket int) []any {
+		start := "-"
+		if bucket == first {
+			start = from
+		}
+		keys := &s.keys[bucket]
+		return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[4], s.marker, start, limit}
+	})
 	var list []queue.Unattended
-	for _, answer := range answers {
-		pairs, _ := answer.Val().([]any)
+	for _, answer := range answers[first:] {
+		if answer.err != nil {
+			s.mayAskAgain(ctx, answer.err) // the caller will
+			return nil, s.readError(answer.err)
+		}
+		pairs, _ := answer.reply.([]any)
 		for i := 0; i+1 < len(pairs) && len(list) < limit; i += 2 {
 			if u, ok := parseUnattended(pairs[i], pairs[i+1]); ok {
 				list = append(list, u)

@@ -1,15 +1,10 @@
--- due sets the bucket's clock forward, goes on with deletions that are behind, and
--- lists rows of ends that have expired, oldest first, with their expiries: as many as
--- args[3] lines can fill, and at least one.
+-- due sets the bucket's clock forward, lists rows of ends that have expired, oldest
+-- first, with their expiries (as many as args[3] lines can fill, and at least one),
+-- and names desks whose deletions are behind.
 local function due(keys, args)
   local k, now = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
   if tonumber(args[2]) > now then redis.call('HSET', k.meta, 'now', args[2]) end
-  local c = { k = k, rows = {}, desks = {}, orgs = {}, dirty = {}, dirtyOrgs = {}, moved = {}, wasBehind = {} }
-  for _, name in ipairs(redis.call('SRANDMEMBER', k.behind, 8)) do
-    c.moved[name], c.wasBehind[name] = true, true
-  end
-  sweep(c, SWEEP)
   local out, left = {}, LINE * tonumber(args[3])
   while left > 0 do
     local row = redis.call('ZRANGEBYSCORE', k.ends, '-inf', args[2], 'WITHSCORES', 'LIMIT', #out / 2, 1)
@@ -17,7 +12,7 @@ local function due(keys, args)
     out[#out + 1], out[#out + 2] = row[1], row[2]
     left = left - #row[1]
   end
-  return { out, flushCounts(c) }
+  return { out, redis.call('SRANDMEMBER', k.behind, 8) }
 end
 
 -- page reads a mailbox after args[3] within args[4] records and args[5] bytes, or
@@ -75,12 +70,34 @@ local function entry(keys, args)
   return { entries, known(k, args[2] .. '\0' .. id) }
 end
 
--- begin gives a bucket its marker: the caller found that not all have the same.
-local function begin(keys, args)
-  return redis.call('HSET', keys[1], 'epoch', args[1], 'format', '1')
+-- vouched says who this server is, what it was before it took over, and what the
+-- bucket's meta says; without a key only the first.
+local function vouched(keys)
+  local former = string.match(redis.call('INFO', 'replication'), 'master_replid2:(%x+)')
+  if not keys[1] then return { who(), former } end
+  local meta = redis.call('HMGET', keys[1], 'epoch', 'by', 'format')
+  return { who(), former, meta[1] or '', meta[2] or '', meta[3] or '' }
 end
 
-redis.register_function('begin_VERSION', begin)
+-- vouch gives a bucket a marker and its server's identity, if all three are still
+-- what the caller has seen: marker, who was vouched for, and who this server is.
+local function vouch(keys, args)
+  local meta = redis.call('HMGET', keys[1], 'epoch', 'by')
+  if (meta[1] or '') ~= args[1] or (meta[2] or '') ~= args[2] or who() ~= args[3] then return 0 end
+  redis.call('HSET', keys[1], 'epoch', args[4], 'by', args[3], 'format', '1')
+  return 1
+end
+
+-- touch writes, so that a WAIT behind it also covers what was written long ago and
+-- is now only confirmed.
+local function touch(keys, args)
+  if not opened(keys, args[1]) then return redis.error_reply(EPOCH) end
+  return redis.call('HSET', keys[1], 'touched', 1)
+end
+
+redis.register_function { function_name = 'vouched_VERSION', callback = vouched, flags = { 'no-writes', 'allow-oom' } }
+redis.register_function { function_name = 'vouch_VERSION', callback = vouch, flags = { 'allow-oom' } }
+redis.register_function { function_name = 'touch_VERSION', callback = touch, flags = { 'allow-oom' } }
 redis.register_function('commit_VERSION', function(keys, args) return batch(keys, args, true) end)
 redis.register_function { function_name = 'drain_VERSION', flags = { 'allow-oom' },
   callback = function(keys, args) return batch(keys, args, false) end }
