@@ -1,9 +1,11 @@
 package redisqueue_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -55,10 +57,41 @@ func TestCluster(t *testing.T) {
 	t.Parallel() // it waits for the disk
 	cluster, c := startCluster(t, "cluster-node-timeout", "20000")
 	t.Run("promises", func(t *testing.T) { checkFew(t, func(string) redisqueue.Config { return c }) })
+	t.Run("doorbells", func(t *testing.T) { checkDoorbells(t, c) })
 	t.Run("moved", func(t *testing.T) { checkMoved(t, cluster, c) })
 	t.Run("undeclared", func(t *testing.T) { checkUndeclared(t, cluster) })
 	t.Run("one part", func(t *testing.T) { checkOnePart(t, cluster, c) })
 	t.Run("coverage", func(t *testing.T) { checkCoverage(t, cluster, c) })
+}
+
+// checkDoorbells rings for desks of all parts over one subscription.
+func checkDoorbells(t *testing.T, c redisqueue.Config) {
+	writer, listener := mustOpen(t, c), mustOpen(t, c)
+	var mu sync.Mutex
+	rung := make(map[identity.DeskID]bool)
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		listener.Listen(ctx, func(desk identity.DeskID) {
+			mu.Lock()
+			defer mu.Unlock()
+			rung[desk] = true
+		})
+	})
+	defer listening.Wait()
+	defer cancel()
+	n := 5000
+	within(t, 20*time.Second, "forty desks are rung for", func() bool {
+		var ops []queue.Op
+		for range 40 {
+			n++
+			ops = append(ops, putTo(n))
+		}
+		commit(t, writer, ops...)
+		mu.Lock()
+		defer mu.Unlock()
+		return len(rung) == 40
+	})
 }
 
 // checkMoved moves a bucket to another primary, a few keys at a time, while it is written

@@ -82,8 +82,13 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.config.Volatile {
 		s.log.Warn("VOLATILE: this store may forget what it answered; never use it for real")
 	}
-	if err := s.refreshShares(ctx); err != nil && !s.config.Cluster {
-		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+	err = s.refreshShares(ctx)
+	switch {
+	case err == nil:
+	case s.config.Cluster: // the watch learns of the others
+		s.log.Warn("shares of organisations are late", "error", err.Error())
+	default:
+		return unavailable(err)
 	}
 	return nil
 }

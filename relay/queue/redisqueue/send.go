@@ -181,15 +181,17 @@ func (e *exchange) run(ctx context.Context) {
 		commands = append(commands, []any{"wait", e.s.config.Replicas, (e.s.config.Patience / 3).Milliseconds()})
 	}
 	answers := pipelined(ctx, e.client, commands)
-	confirmed := e.s.config.Replicas
+	var wait answer
 	if waits {
-		n, _ := answers[len(answers)-1].reply.(int64)
-		confirmed, answers = int(n), answers[:len(answers)-1]
+		wait, answers = answers[len(answers)-1], answers[:len(answers)-1]
 	}
 	if transaction {
 		answers = unpack(answers)
 	}
-	e.settle(answers, waits, confirmed)
+	if waits && wait.err == nil { // nothing waits behind what was not written
+		wait.err = answers[len(answers)-1].err
+	}
+	e.settle(answers, waits, wait)
 }
 
 // command is the whole call. All keys that it may touch are declared.
@@ -230,11 +232,8 @@ func unpack(answers []answer) []answer {
 }
 
 // settle puts the answers into the calls.
-func (e *exchange) settle(answers []answer, waits bool, confirmed int) {
-	var touched error
-	if waits {
-		touched = answers[len(answers)-1].err
-	}
+func (e *exchange) settle(answers []answer, waits bool, wait answer) {
+	confirmed, _ := wait.reply.(int64)
 	for i, c := range e.part {
 		c.reply, c.err = answers[i].reply, nil
 		if err := answers[i].err; err != nil {
@@ -246,9 +245,10 @@ func (e *exchange) settle(answers []answer, waits bool, confirmed int) {
 		case e.short:
 			c.short = shortage{known: true}
 		case !waits:
-		case touched != nil: // what was only confirmed has not been waited for
-			c.err = fmt.Errorf("%w: %w", errLost, touched)
-		case confirmed < e.s.config.Replicas:
+		case wait.err != nil: // the next attempt waits
+			c.err = fmt.Errorf("%w: %w", errLost, wait.err)
+			e.timedOut = e.timedOut || isTimeout(wait.err)
+		case int(confirmed) < e.s.config.Replicas:
 			c.short = shortage{found: true}
 			e.unconfirmed = true
 		}
