@@ -25,3 +25,8 @@ var RedisConf []byte
 //
 //go:embed redis/users.acl
 var RedisUsers []byte
+
+// Agreement is agreement.toml: what partners may agree on beside the protocol.
+//
+//go:embed agreement.toml
+var Agreement []byte

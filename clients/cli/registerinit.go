@@ -106,11 +106,7 @@ func (a *app) makeRootKeys(f registerInitFlags) ([]trust.Signer, error) {
 }
 
 func (a *app) genesis(threshold int, keys []trust.Signer, relay trust.Relay) ([][]byte, error) {
-	agreement, err := protocol.V1().Digest()
-	if err != nil {
-		return nil, err
-	}
-	root := trust.Root{Version: 1, Threshold: threshold, Agreement: agreement, Issued: a.Now(), Expires: a.Now().Add(rootLife)}
+	root := trust.Root{Version: 1, Threshold: threshold, Agreement: protocol.V1().Digest(), Issued: a.Now(), Expires: a.Now().Add(rootLife)}
 	for _, k := range keys {
 		root.Keys = append(root.Keys, k.Public())
 	}

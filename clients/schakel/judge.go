@@ -166,7 +166,13 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	if err := verifyPerson(a.signed, dir); err != nil {
 		return &fault{reason: "person-signature", rule: protocol.RulePerson, alarm: AlarmForged, err: err}
 	}
-	if err := n.catalogue.Check(protocol.DraftOf(m, dir.role)); err != nil {
+	catalogue, ok := n.spoken.For(m.Heading.Protocol)
+	if !ok {
+		// A partner is ahead of us. What it said is kept for whoever updates this
+		// program, and it hears which versions would have been read.
+		return &fault{reason: "protocol-version", rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
+	}
+	if err := catalogue.Check(protocol.DraftOf(m, dir.role)); err != nil {
 		return &fault{reason: "protocol", rule: ruleOf(err), err: err}
 	}
 	return nil

@@ -42,7 +42,8 @@ type Node struct {
 	log       *slog.Logger
 	every     time.Duration
 	pinWork   int
-	catalogue *protocol.Catalogue
+	catalogue *protocol.Catalogue // in which this node writes
+	spoken    protocol.Versions   // in which it reads
 	dev       store.Device
 	keys      *seal.DeviceKeys
 	parsed    *seal.Recipients // public keys of others, checked against the register
@@ -77,6 +78,7 @@ func newNode(cfg Config) *Node {
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 	}
+	n.spoken, _ = protocol.NewVersions(n.catalogue) // one version always stands beside itself
 	if n.now == nil {
 		n.now = time.Now
 	}
