@@ -93,7 +93,11 @@ func (a *app) draft(f sendFlags) (schakel.Draft, error) {
 			return d, usage(fmt.Errorf("--%s is missing", required[0]))
 		}
 	}
-	if _, ok := protocol.V1().Class(f.class); !ok {
+	known, err := readAgreement(a.settings.get("agreement"))
+	if err != nil {
+		return d, err
+	}
+	if _, ok := known.Class(f.class); !ok {
 		return d, usage(fmt.Errorf("class %q is not in the catalogue%s", f.class, didYouMean(f.class, classNames())))
 	}
 	if names := urgencyNames(); !slices.Contains(names, f.urgency) {
@@ -106,7 +110,6 @@ func (a *app) draft(f sendFlags) (schakel.Draft, error) {
 		}
 		d.To = append(d.To, id)
 	}
-	var err error
 	if d.Body, err = a.content(f.body); err != nil || d.Person == "" {
 		return d, err
 	}

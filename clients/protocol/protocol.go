@@ -170,6 +170,12 @@ func (c *Catalogue) Class(name string) (Class, bool) {
 // Calendar returns the working days by which the partners count their terms.
 func (c *Catalogue) Calendar() calendar.Calendar { return c.calendar }
 
+// Terms returns the terms of an urgency, for a class that has none of its own.
+func (c *Catalogue) Terms(u message.Urgency) (Terms, bool) {
+	t, ok := c.terms[u]
+	return t, ok
+}
+
 // Rule returns the text of a numbered rule, such as "R09".
 func (c *Catalogue) Rule(id string) (Rule, bool) {
 	r, ok := c.rules[id]
