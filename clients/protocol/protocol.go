@@ -145,6 +145,7 @@ func (c *Catalogue) build(f file, schemas map[string][]byte, from *Catalogue) (e
 		} else if class.schema, err = compile(schemas, k.Schema); err != nil {
 			return fmt.Errorf("class %q: %w", k.Name, err)
 		}
+		class.source = schemas[k.Schema]
 		c.classes = append(c.classes, class)
 	}
 	c.kop, err = compile(schemas, nameKop)
