@@ -22,7 +22,7 @@ func TestTheWholeCase(t *testing.T) {
 	}
 	for _, class := range protocol.V1().Classes() {
 		switch class.Name {
-		case protocol.ClassAcknowledgement, protocol.ClassCorrection, protocol.ClassWithdrawal, protocol.ClassLink, protocol.ClassInvitation:
+		case protocol.ClassAcknowledgement, protocol.ClassOffence, protocol.ClassTravel, protocol.ClassCorrection, protocol.ClassWithdrawal, protocol.ClassLink, protocol.ClassInvitation:
 			// Their bodies name other messages and cases, which an example cannot.
 		default:
 			checkExample(t, w, s, class.Name)

@@ -77,18 +77,24 @@ func (p *Player) fact(f Fact) {
 
 // draft is the example of a step's class, with what the step refers to.
 func (p *Player) draft(s Step) (schakel.Draft, error) {
-	body, urgency, err := example(s.Class)
-	d := schakel.Draft{Class: s.Class, Urgency: urgency, Case: p.cases[s.Case], To: s.To, Outcome: s.Outcome, Body: body}
+	e, err := example(s.Class)
+	if err != nil {
+		return schakel.Draft{}, err
+	}
+	d := schakel.Draft{Class: s.Class, Urgency: e.Kop.Urgency, Case: p.cases[s.Case], To: s.To, Outcome: s.Outcome}
 	if s.Answers != "" {
 		d.Answers = p.sent[s.Answers].Hash
 	}
+	var rests []schakel.Sent
 	for _, name := range s.RestsOn {
 		d.RestsOn = append(d.RestsOn, p.sent[name].Hash)
+		rests = append(rests, p.sent[name].Sent)
 	}
+	d.Body = named(e, rests)
 	if s.Person != "" {
 		d.Person, d.PIN = s.Person, PIN
 	}
-	return d, err
+	return d, nil
 }
 
 func (p *Player) send(ctx context.Context, s Step) error {
@@ -164,7 +170,7 @@ func (p *Player) ack(ctx context.Context, s Step) error {
 
 // acknowledgement says what the example of an ontvangstbevestiging says.
 func acknowledgement(person string) (schakel.Acknowledgement, error) {
-	body, _, err := example(protocol.ClassAcknowledgement)
+	told, err := example(protocol.ClassAcknowledgement)
 	if err != nil {
 		return schakel.Acknowledgement{}, err
 	}
@@ -173,7 +179,7 @@ func acknowledgement(person string) (schakel.Acknowledgement, error) {
 		FirstAction string    `json:"eersteActie"`
 		AnswerBy    time.Time `json:"antwoordUiterlijk"`
 	}
-	if err := json.Unmarshal(body, &e); err != nil {
+	if err := json.Unmarshal(told.Body, &e); err != nil {
 		return schakel.Acknowledgement{}, fmt.Errorf("failed to read the example: %w", err)
 	}
 	return schakel.Acknowledgement{Person: person, PIN: PIN, Status: e.Status, FirstAction: e.FirstAction, AnswerBy: e.AnswerBy}, nil

@@ -3,13 +3,14 @@ package demo
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"schakel/clients/protocol"
+	"schakel/clients/schakel"
 	"schakel/crypto/identity"
-	"schakel/crypto/message"
 )
 
 // Scenario is a case told by several desks.
@@ -149,12 +150,19 @@ func (s Scenario) Desk(id identity.DeskID) (Desk, bool) {
 	return s.Desks[i], true
 }
 
-// example returns the body that a class's example has, byte for byte, and its
-// urgency.
-func example(class string) (body []byte, urgency message.Urgency, err error) {
-	e, err := protocol.V1().Example(class)
-	if err != nil {
-		return nil, "", err
+// example is the example of a class.
+func example(class string) (protocol.Example, error) { return protocol.V1().Example(class) }
+
+// placeholder is a hash that an example makes up for a message that it names.
+var placeholder = regexp.MustCompile(`("afwegingHash": )"sha256:[0-9a-f]{64}"`)
+
+// named writes the real names of the messages that an example rests on where it has
+// made-up ones. All else travels byte for byte.
+func named(e protocol.Example, rests []schakel.Sent) []byte {
+	body := bytes.Clone(e.Body)
+	for i, s := range rests[:min(len(rests), len(e.Kop.RestsOn))] {
+		body = bytes.ReplaceAll(body, []byte(e.Kop.RestsOn[i]), []byte(s.ID))
+		body = placeholder.ReplaceAll(body, []byte(`${1}"sha256:`+s.Hash+`"`))
 	}
-	return e.Body, message.Urgency(e.Kop.Urgency), nil
+	return body
 }

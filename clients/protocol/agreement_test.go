@@ -41,7 +41,8 @@ func TestAgreementFile(t *testing.T) {
 	if !bytes.Equal(c.Agreement(), raw) || len(c.Classes()) != len(protocol.V1().Classes()) {
 		t.Error("it comes back as another")
 	}
-	if err := c.Check(exampleDraft(t, "melding")); err != nil {
+	d := exampleDraft(t, "melding")
+	if err := c.Check(d, story(d)).Refusal(); err != nil {
 		t.Errorf("a melding is refused by the agreement that it was written for: %v", err)
 	}
 	amended, err := protocol.V1().Amend(added(t, "", ""))
@@ -101,14 +102,14 @@ func TestAdditionOfTheConfigs(t *testing.T) {
 	}
 	d := protocol.Draft{Class: "bezoekafspraak", Urgency: message.Urgent, From: party(identity.RoleVeiligThuis),
 		To: []protocol.Party{party(identity.RolePolitie)}, Body: []byte(`{"wanneer":"2026-12-01T10:00:00Z","doel":"eerste-gesprek"}`)}
-	if err := c.Check(d); err != nil {
+	if err := c.Check(d, protocol.Case{}).Refusal(); err != nil {
 		t.Errorf("the added class is refused: %v", err)
 	}
-	if r := refusal(t, protocol.V1().Check(d)); r.Rule != protocol.RuleClass {
+	if r := refusal(t, protocol.V1().Check(d, protocol.Case{}).Refusal()); r.Rule != protocol.RuleClass {
 		t.Errorf("without the addition it is refused by %s", r.Rule)
 	}
 	d.To = []protocol.Party{party(identity.RoleOpvang)}
-	if r := refusal(t, c.Check(d)); r.Rule != protocol.RuleRoute {
+	if r := refusal(t, c.Check(d, protocol.Case{}).Refusal()); r.Rule != protocol.RuleRoute {
 		t.Errorf("outside its routes it is refused by %s", r.Rule)
 	}
 	m := message.Message{ID: message.ID{1, 6: 0x70, 8: 0x80}, Case: message.CaseRef{2, 6: 0x70, 8: 0x80}, Sender: message.Sender{Desk: "vt20/crisis"},
@@ -303,7 +304,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for _, class := range c.Classes() {
-			_ = c.Check(protocol.Draft{Class: class.Name, Urgency: message.Acute, Body: []byte("{}")})
+			_ = c.Check(protocol.Draft{Class: class.Name, Urgency: message.Acute, Body: []byte("{}")}, protocol.Case{})
 		}
 		if _, err := protocol.ParseAgreement(c.Agreement()); err != nil {
 			t.Fatalf("it does not come back: %v", err)

@@ -9,73 +9,101 @@ import (
 	"schakel/crypto/message"
 )
 
-// Party is a desk and the role that the root signed for it.
+// Party is a desk and what the root signed for it.
 type Party struct {
-	Desk identity.DeskID
-	Role identity.Role
+	Desk   identity.DeskID `json:"desk"`
+	Role   identity.Role   `json:"role"`
+	Region string          `json:"region,omitempty"` // such as VT20
 }
 
 // Draft is what a message says, as both ends see it: the sender before it seals,
 // the recipient after it verified the signatures. The roles come from the
 // register, never from the message.
 type Draft struct {
-	Class   string
-	Urgency message.Urgency
-	From    Party
-	To      []Party       // every addressed desk
-	Answers []message.Ref // antwoordOp: none or one
-	RestsOn []message.Ref // steuntOp
-	Outcome string        // uitkomst, with a besluit
-	Person  bool          // a named person signs, or has signed, this message
-	Body    []byte        // JSON
-	Case    message.CaseRef
+	Case     message.CaseRef
+	Created  uint64 // seconds since 1970
+	Class    string
+	Urgency  message.Urgency
+	From     Party
+	To       []Party       // every addressed desk
+	Answers  []message.Ref // antwoordOp: none or one
+	RestsOn  []message.Ref // steuntOp
+	Outcome  string        // uitkomst, with a besluit
+	Person   bool          // a named person signs, or has signed, this message
+	Exercise bool          // inside what is signed (R30)
+	Body     []byte        // JSON
+	Enclosed []Known       // signed originals that travel with it, verified
+	Unproved int           // enclosed originals that do not parse or verify
+	facts    facts
 }
 
-// DraftOf is the draft of a message whose desks have the roles that role gives
-// (an unknown desk has the empty role). Both ends check what it returns.
-func DraftOf(m message.Message, role func(identity.DeskID) identity.Role) Draft {
-	h := m.Heading
-	d := Draft{Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn, Outcome: h.Outcome,
-		From: Party{m.Sender.Desk, role(m.Sender.Desk)}, Person: len(m.Person) > 0, Body: m.Body, Case: m.Case}
-	for _, desk := range m.Addressed {
-		d.To = append(d.To, Party{desk, role(desk)})
+// DraftOf is the draft of a message. Both ends check what it returns.
+func DraftOf(m message.Message, r Register) Draft {
+	d := draftOf(m, r)
+	for _, raw := range m.Enclosed {
+		original, err := message.Parse(raw)
+		if err != nil || r.Verify(original) != nil {
+			d.Unproved++
+			continue
+		}
+		d.Enclosed = append(d.Enclosed, Known{Draft: draftOf(original.Message, r), Hash: original.Hash(), ID: original.Message.ID})
 	}
 	return d
 }
 
-// The checks are tried in order, cheap ones first, and the first refusal is the
-// answer. Each sees what the ones before it let through; those of the second list
-// see a body that satisfies the schema of its class.
+// draftOf leaves out what is enclosed: an enclosed original is looked at itself, and
+// not for what it brought in its turn.
+func draftOf(m message.Message, r Register) Draft {
+	h := m.Heading
+	d := Draft{Case: m.Case, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
+		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body}
+	d.From.Desk = m.Sender.Desk
+	for _, desk := range m.Addressed {
+		to := r.Party(desk)
+		to.Desk = desk
+		d.To = append(d.To, to)
+	}
+	if body, refusal := parseBody(m.Body); refusal == nil {
+		d.facts = factsOf(body)
+	}
+	return d
+}
+
+// The checks of heading and form are tried in order, cheap ones first, and the first
+// refusal is the answer: the numbered rules look at what has a known form only.
 var (
 	headingChecks = []func(Class, Draft) *Refusal{checkUrgency, checkAddressed, checkRoutes, checkPerson}
 	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement, checkReplaced, checkLink, checkInvitation}
 )
 
-// Check returns nil when the draft keeps the protocol, and a [*Refusal] otherwise.
-// Both ends call it: the sender refuses to seal, the recipient rejects with the
-// rule that it names.
-func (c *Catalogue) Check(d Draft) error {
+// Check says what is wrong with a message, given what the desk that asks knows of its
+// case (the zero Case: nothing). Both ends call it, and differ only in what they do
+// about it: a sender refuses to seal ([Findings.Refusal]), a recipient rejects what
+// can never become right and keeps the rest with a flag ([Findings.Rejection],
+// [Findings.Flags]).
+func (c *Catalogue) Check(d Draft, known Case) Findings {
 	class, ok := c.Class(d.Class)
 	if !ok {
-		return refuse(RuleClass,
+		return rejected(refuse(RuleClass,
 			Text{"deze klasse bestaat niet in " + c.protocol, "this class does not exist in " + c.protocol},
-			Text{"kies een klasse uit de catalogus, of werk Schakel bij", "choose a class of the catalogue, or update Schakel"})
+			Text{"kies een klasse uit de catalogus, of werk Schakel bij", "choose a class of the catalogue, or update Schakel"}))
 	}
 	for _, check := range headingChecks {
 		if refusal := check(class, d); refusal != nil {
-			return refusal
+			return rejected(refusal)
 		}
 	}
 	body, refusal := readBody(class.schema, d.Body)
 	if refusal != nil {
-		return refusal
+		return rejected(refusal)
 	}
 	for _, check := range bodyChecks {
 		if refusal := check(class, d, body); refusal != nil {
-			return refusal
+			return rejected(refusal)
 		}
 	}
-	return nil
+	d.facts = factsOf(body)
+	return c.checkNumbered(subject{Draft: d, class: class, known: known, catalogue: c})
 }
 
 func checkUrgency(class Class, d Draft) *Refusal {
@@ -145,7 +173,6 @@ func checkRoutes(class Class, d Draft) *Refusal {
 
 // abroad reports whether a pair of roles breaks R09.
 func abroad(from, to identity.Role) bool {
-	outside := func(r identity.Role) bool { return r == identity.RoleBuza || r == identity.RolePost }
 	return outside(from) && to != identity.RoleKnooppunt || outside(to) && from != identity.RoleKnooppunt
 }
 

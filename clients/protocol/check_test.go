@@ -30,9 +30,12 @@ func refusal(t testing.TB, err error) *protocol.Refusal {
 	return r
 }
 
+// check is the sender's answer, with the case that the examples tell.
+func check(d protocol.Draft) error { return protocol.V1().Check(d, story(d)).Refusal() }
+
 func TestEveryExampleKeepsTheProtocol(t *testing.T) {
 	for _, class := range protocol.V1().Classes() {
-		if err := protocol.V1().Check(exampleDraft(t, class.Name)); err != nil {
+		if err := check(exampleDraft(t, class.Name)); err != nil {
 			t.Errorf("%s: %v", class.Name, err)
 		}
 	}
@@ -54,14 +57,14 @@ func TestEveryExampleHasFailingTwins(t *testing.T) {
 		}
 		for name, body := range twins {
 			d.Body = body
-			if r := refusal(t, protocol.V1().Check(d)); r.Rule != protocol.RuleSchema {
+			if r := refusal(t, check(d)); r.Rule != protocol.RuleSchema {
 				t.Errorf("%s, %s: refused by %s", class.Name, name, r.Rule)
 			}
 		}
 		removed := 0
 		for name := range fields(t, good) {
 			d.Body = edited(t, good, func(o map[string]any) { delete(o, name) })
-			if err := protocol.V1().Check(d); err != nil {
+			if err := check(d); err != nil {
 				removed++
 				if r := refusal(t, err); !strings.Contains(r.Reason.EN, name) {
 					t.Errorf("%s without %s: the reason does not name it: %s", class.Name, name, r.Reason.EN)
@@ -119,11 +122,11 @@ func TestCheckRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := exampleDraft(t, c.class)
-			if err := protocol.V1().Check(d); err != nil {
+			if err := check(d); err != nil {
 				t.Fatalf("control: the example itself is refused: %v", err)
 			}
 			c.change(&d)
-			if r := refusal(t, protocol.V1().Check(d)); r.Rule != c.rule {
+			if r := refusal(t, check(d)); r.Rule != c.rule {
 				t.Errorf("refused by %s, want %s: %v", r.Rule, c.rule, r)
 			}
 		})
@@ -135,11 +138,11 @@ func TestOneOrganisation(t *testing.T) {
 	d := exampleDraft(t, "signaal")
 	d.From = protocol.Party{Desk: "politie/wijk", Role: identity.RolePolitie}
 	d.To = []protocol.Party{{Desk: "politie/egg", Role: identity.RoleLecEgg}}
-	if err := protocol.V1().Check(d); err != nil {
+	if err := check(d); err != nil {
 		t.Errorf("one organisation: %v", err)
 	}
 	d.To[0].Desk = "politie-nl/egg"
-	if r := refusal(t, protocol.V1().Check(d)); r.Rule != protocol.RuleRoute {
+	if r := refusal(t, check(d)); r.Rule != protocol.RuleRoute {
 		t.Errorf("another organisation: refused by %s", r.Rule)
 	}
 }
@@ -173,7 +176,7 @@ func TestHostileBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.Body = []byte(body)
-			if r := refusal(t, protocol.V1().Check(d)); r.Rule != protocol.RuleJSON {
+			if r := refusal(t, check(d)); r.Rule != protocol.RuleJSON {
 				t.Errorf("refused by %s: %v", r.Rule, r)
 			}
 		})
@@ -187,7 +190,7 @@ func TestHostileBodies(t *testing.T) {
 		"names in any script": inject(`"eersteActie": "فاطمة belt om 09:00"`),
 	} {
 		d.Body = []byte(body)
-		if err := protocol.V1().Check(d); err != nil {
+		if err := check(d); err != nil {
 			t.Errorf("control, %s: %v", name, err)
 		}
 	}
@@ -208,7 +211,7 @@ func TestRefusalQuotesNoContent(t *testing.T) {
 				func(o map[string]any) { o[canary] = o[name] },
 			} {
 				d.Body = edited(t, good, change)
-				err := protocol.V1().Check(d)
+				err := check(d)
 				if err == nil {
 					continue // free text: a canary is as good as anything
 				}
@@ -249,11 +252,11 @@ func TestFaultsAreSortedAndBounded(t *testing.T) {
 		}
 		o["slachtoffers"] = persons
 	})
-	first := refusal(t, protocol.V1().Check(d))
+	first := refusal(t, check(d))
 	if len(first.Faults) != 20 || !strings.HasPrefix(first.Reason.EN, "60 fault(s)") {
 		t.Errorf("%d faults shown: %s", len(first.Faults), first.Reason.EN)
 	}
-	again := refusal(t, protocol.V1().Check(d))
+	again := refusal(t, check(d))
 	if !slices.Equal(first.Faults, again.Faults) {
 		t.Error("the same body is refused in other words")
 	}
@@ -264,15 +267,15 @@ func TestDraftOf(t *testing.T) {
 	m := message.Message{Body: []byte(`{}`), Person: make([]byte, 16), Sender: message.Sender{Desk: "vt20/crisis"},
 		Addressed: []identity.DeskID{"knooppunt/piket", "vreemd/bureau"},
 		Heading:   message.Heading{Class: "overdracht", Urgency: message.Urgent, Outcome: "x", RestsOn: make([]message.Ref, 1)}}
-	roles := map[identity.DeskID]identity.Role{"vt20/crisis": identity.RoleVeiligThuis, "knooppunt/piket": identity.RoleKnooppunt}
-	d := protocol.DraftOf(m, func(desk identity.DeskID) identity.Role { return roles[desk] })
+	d := protocol.DraftOf(m, register{"vt20/crisis": {Role: identity.RoleVeiligThuis, Region: "VT20"}, "knooppunt/piket": {Role: identity.RoleKnooppunt}})
 	if d.Class != "overdracht" || d.Urgency != message.Urgent || d.Outcome != "x" || len(d.RestsOn) != 1 || !d.Person {
 		t.Errorf("draft = %+v", d)
 	}
-	if d.From.Role != identity.RoleVeiligThuis || d.To[0].Role != identity.RoleKnooppunt || d.To[1].Role != "" {
-		t.Errorf("roles = %v %v", d.From, d.To)
+	if d.From != (protocol.Party{Desk: "vt20/crisis", Role: identity.RoleVeiligThuis, Region: "VT20"}) ||
+		d.To[0].Role != identity.RoleKnooppunt || d.To[1] != (protocol.Party{Desk: "vreemd/bureau"}) {
+		t.Errorf("parties = %v %v", d.From, d.To)
 	}
-	if r := refusal(t, protocol.V1().Check(d)); r.Rule != protocol.RuleRoute {
+	if r := refusal(t, check(d)); r.Rule != protocol.RuleRoute {
 		t.Errorf("a desk that is not in the register: refused by %s", r.Rule)
 	}
 }
@@ -289,7 +292,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		d := exampleDraft(t, class)
 		d.Body = body
-		first := protocol.V1().Check(d)
+		first := check(d)
 		if first != nil {
 			refusal(t, first)
 		}
@@ -302,7 +305,7 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		d.Body = compact.Bytes()
-		if again := protocol.V1().Check(d); (again == nil) != (first == nil) && len(body) <= message.MaxBody {
+		if again := check(d); (again == nil) != (first == nil) && len(body) <= message.MaxBody {
 			t.Fatalf("%q: %v; in another layout: %v", body, first, again)
 		}
 	})
@@ -313,7 +316,7 @@ func BenchmarkCheck(b *testing.B) {
 	protocol.V1()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := protocol.V1().Check(d); err != nil {
+		if err := check(d); err != nil {
 			b.Fatal(err)
 		}
 	}

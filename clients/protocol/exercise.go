@@ -21,24 +21,3 @@ func ExerciseBanner() Text {
 		"OEFENING. Dit is geen echte zaak. Bel niemand buiten de oefening. Is er echt gevaar? Bel 112 en begin een nieuwe zaak zonder oefening.",
 		"EXERCISE. This is not a real case. Call nobody outside the exercise. Is there real danger? Call 112 and begin a new case that is no exercise."}
 }
-
-// CheckExercise is R30 for a message among those that a desk has of its case and those
-// that it answers or rests on: all of them are of the exercise, or none. Otherwise a
-// real report could be answered by an actor, or a drill end up in a victim's file.
-func CheckExercise(m message.Message, others ...message.Message) error {
-	for _, o := range others {
-		if o.Heading.Exercise == m.Heading.Exercise {
-			continue
-		}
-		if m.Heading.Exercise {
-			return refuse(RuleExercise,
-				Text{"dit is een echte zaak; een oefening hoort hier niet", "this is a real case; an exercise does not belong here"},
-				Text{"begin voor de oefening een nieuwe zaak", "begin a new case for the exercise"})
-		}
-		return refuse(RuleExercise,
-			Text{"deze zaak is een oefening; een echt bericht hoort hier niet", "this case is an exercise; a real message does not belong here"},
-			Text{"is het echt? Begin een nieuwe zaak zonder oefening, en bel bij gevaar 112",
-				"is it real? Begin a new case that is no exercise, and in danger telephone 112"})
-	}
-	return nil
-}

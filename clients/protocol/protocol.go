@@ -7,7 +7,8 @@
 // rule. The relay sees none of it: it enforces lanes only (see relay/lanes).
 //
 //	catalogue := protocol.V1()
-//	err := catalogue.Check(draft)
+//	state := catalogue.CaseOf(desk, ref, messages)
+//	err := catalogue.Check(draft, state).Refusal()
 //	var refusal *protocol.Refusal
 //	if errors.As(err, &refusal) { show(refusal.Reason.NL, refusal.Remedy.NL) }
 //
@@ -23,12 +24,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"schakel/clients/protocol/calendar"
+	"schakel/clients/protocol/routing"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -61,6 +64,23 @@ type Catalogue struct {
 	source   file              // as catalogus.json and the addition say it
 	files    map[string][]byte // catalogus.json, schemas/ and voorbeelden/
 	addition []byte            // the partners' own, or nil
+	means    map[string]Means
+	ruleIDs  []string // in order
+	region   func(municipality string) (string, bool)
+}
+
+// With returns the catalogue with another table of regions: the Veilig Thuis region
+// of a municipality such as GM0344. The table of this version is that of routing.
+func (c *Catalogue) With(region func(municipality string) (string, bool)) *Catalogue {
+	other := *c
+	other.region = region
+	return &other
+}
+
+// Means returns how a numbered rule is kept.
+func (c *Catalogue) Means(id string) (Means, bool) {
+	m, ok := c.means[id]
+	return m, ok
 }
 
 // Rule is one of the numbered agreements of the protocol (R01 to R26).
@@ -119,6 +139,7 @@ func load(files map[string][]byte) (*Catalogue, error) {
 // catalogue that it grows from are compiled already.
 func (c *Catalogue) build(f file, schemas map[string][]byte, from *Catalogue) (err error) {
 	c.source, c.protocol, c.rules, c.terms = f, f.Protocol, f.Rules, map[message.Urgency]Terms{}
+	c.means, c.ruleIDs, c.region = means(), slices.Sorted(maps.Keys(f.Rules)), routing.RegionOf
 	if number(f.Protocol) == 0 {
 		return fmt.Errorf("protocol %.40q: write schakel/1", f.Protocol)
 	}

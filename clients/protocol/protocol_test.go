@@ -2,7 +2,6 @@ package protocol_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -320,7 +319,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for _, class := range protocol.V1().Classes() {
-				if err := protocol.V1().Check(exampleDraft(t, class.Name)); err != nil {
+				if err := check(exampleDraft(t, class.Name)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -329,50 +328,8 @@ func TestConcurrentUse(t *testing.T) {
 	all.Wait()
 }
 
-// exampleDraft is the draft that the example of a class stands for: one desk per
-// role, each of an organisation of its own.
-func exampleDraft(t testing.TB, class string) protocol.Draft {
-	t.Helper()
-	e, err := protocol.V1().Example(class)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := protocol.Draft{Class: e.Kop.Class, Urgency: e.Kop.Urgency, From: party(e.Kop.From.Role), Outcome: e.Kop.Outcome,
-		Person: protocol.NeedsPerson(class), Body: e.Body}
-	for _, to := range e.Kop.To {
-		d.To = append(d.To, party(to.Role))
-	}
-	if e.Kop.Answers != "" {
-		d.Answers = []message.Ref{{ID: messageID(t, e.Kop.Answers)}}
-	}
-	d.Case = message.CaseRef(messageID(t, e.Kop.Case))
-	var body struct {
-		Subject struct {
-			ID   string `json:"berichtId"`
-			Hash string `json:"hash"`
-		} `json:"bericht"`
-	}
-	if err := json.Unmarshal(e.Body, &body); err == nil && body.Subject.ID != "" {
-		raw, err := hex.DecodeString(strings.TrimPrefix(body.Subject.Hash, "sha256:"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.RestsOn = []message.Ref{{ID: messageID(t, body.Subject.ID), Hash: message.Hash(raw)}}
-	}
-	return d
-}
-
 func party(r identity.Role) protocol.Party {
 	return protocol.Party{Desk: identity.DeskID(string(r) + "/piket"), Role: r}
-}
-
-func messageID(t testing.TB, s string) message.ID {
-	t.Helper()
-	u, err := identity.ParseUUID(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return message.ID(u)
 }
 
 // edited returns the body with one change made to its fields.

@@ -18,6 +18,7 @@ const (
 	RuleOutcome   = "uitkomst"
 	RuleJSON      = "json"
 	RuleSchema    = "schema"
+	RuleEnclosed  = "meegestuurd"
 	RuleAbroad    = "R09" // buza and post speak with the knooppunt only
 	RulePerson    = "R22" // a named person decides and acknowledges
 )

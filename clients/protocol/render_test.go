@@ -13,7 +13,7 @@ import (
 
 func goodAcknowledgement(t testing.TB) protocol.Acknowledgement {
 	return protocol.Acknowledgement{
-		Confirms: messageID(t, "019ab2c0-6004-7b00-8a00-000000000004"), Name: "P. Iket", Function: "piketdienst",
+		Confirms: message.ID(uuid("019ab2c0-6004-7b00-8a00-000000000004")), Name: "P. Iket", Function: "piketdienst",
 		Telephone: "+31600000007", Reachable: "24/7", Status: protocol.StatusTaken,
 		FirstAction: "Gebeld met meldkamer.", AnswerBy: time.Date(2026, 11, 24, 0, 15, 0, 0, time.FixedZone("CET", 3600)),
 	}
@@ -33,7 +33,7 @@ func TestAcknowledgementBody(t *testing.T) {
 		t.Errorf("body  %v\nwant  %v", got, want)
 	}
 	d.Body = body
-	if err := protocol.V1().Check(d); err != nil {
+	if err := check(d); err != nil {
 		t.Error(err)
 	}
 }
@@ -107,7 +107,7 @@ func messageOf(t *testing.T, e protocol.Example) (message.Message, map[identity.
 		directory[d] = a
 		return d
 	}
-	m := message.Message{ID: messageID(t, e.Kop.ID), Case: message.CaseRef(messageID(t, e.Kop.Case)),
+	m := message.Message{ID: message.ID(uuid(e.Kop.ID)), Case: message.CaseRef(message.ID(uuid(e.Kop.Case))),
 		Sender: message.Sender{Desk: desk(e.Kop.From)}, Created: uint64(e.Kop.Sent.Unix()),
 		Heading: message.Heading{Protocol: e.Kop.Protocol, Class: e.Kop.Class, Urgency: e.Kop.Urgency,
 			Outcome: e.Kop.Outcome, Expires: uint64(e.Kop.Expires.Unix())}}
@@ -115,10 +115,10 @@ func messageOf(t *testing.T, e protocol.Example) (message.Message, map[identity.
 		m.Addressed = append(m.Addressed, desk(a))
 	}
 	if e.Kop.Answers != "" {
-		m.Heading.Answers = []message.Ref{{ID: messageID(t, e.Kop.Answers)}}
+		m.Heading.Answers = []message.Ref{{ID: message.ID(uuid(e.Kop.Answers))}}
 	}
 	for _, id := range e.Kop.RestsOn {
-		m.Heading.RestsOn = append(m.Heading.RestsOn, message.Ref{ID: messageID(t, id)})
+		m.Heading.RestsOn = append(m.Heading.RestsOn, message.Ref{ID: message.ID(uuid(id))})
 	}
 	return m, directory
 }

@@ -37,7 +37,7 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if err != nil {
 		return Sent{}, err
 	}
-	m, err := n.compose(ctx, Draft{
+	m, known, err := n.compose(ctx, Draft{
 		Class: protocol.ClassAcknowledgement, Urgency: row.Urgency, Answers: row.Hash.String(),
 		To: []identity.DeskID{row.Peer}, Body: body, Person: p.ID.String(),
 	})
@@ -49,7 +49,7 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 		return Sent{}, err
 	}
 	m.Person = key.ID[:]
-	if err := n.catalogue.Check(protocol.DraftOf(m, n.directory().role)); err != nil {
+	if err := n.keepsProtocol(m, known); err != nil {
 		return Sent{}, err
 	}
 	sent, err := n.commit(ctx, m, key, func(tx *store.Tx, signed message.Signed) error {

@@ -72,10 +72,29 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht is onderweg veranderd. Het is geweigerd en wordt opnieuw gestuurd.", "Gebeurt dit vaker: waarschuw de beheerder."
 	case AlarmClock:
 		return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
+	case AlarmRefused:
+		return fmt.Sprintf("Een acuut bericht van %s is geweigerd: het klopte niet.", desk), "Bel nu; de afzender weet ook dat het geweigerd is. " + call
+	case AlarmRule:
+		return "Een bericht is bewaard, maar houdt zich niet aan regel " + a.Code + ".", n.breach(a)
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// breach says what to do about a message that was kept though it breaks a rule.
+func (n *Node) breach(a store.Alarm) string {
+	_, from, _ := strings.Cut(a.Subject, " ")
+	call := n.call(identity.DeskID(from))
+	switch a.Code {
+	case "R01":
+		return "Het slachtoffer hoort bij een andere regio. Bevestig met verkeerde-ontvanger, en bel bij gevaar zelf. " + call
+	case "R02":
+		return "De politie weet nog niets. Schakel zelf de politie in, bij direct gevaar via 112. " + call
+	case "R08":
+		return "Het slachtoffer staat niet in de BRP. Betrek het knooppunt. " + call
+	}
+	return "Lees het bericht met de waarschuwing erbij. " + call
 }
 
 func registerWord(code string) string {

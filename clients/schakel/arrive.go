@@ -161,6 +161,11 @@ func (in *intake) one(a *arrival) error {
 	if err := in.supersede(a); err != nil {
 		return err
 	}
+	if a.fault == nil && a.delivery.Kind == delivery.KindMessage {
+		if err := in.protocol(a); err != nil {
+			return err
+		}
+	}
 	if a.fault != nil {
 		return in.refuse(a)
 	}

@@ -27,7 +27,7 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 
 // SignForTest signs a message as this device without asking the protocol.
 func (n *Node) SignForTest(ctx context.Context, d Draft, change func(*message.Message)) (message.Signed, error) {
-	m, err := n.compose(ctx, d)
+	m, _, err := n.compose(ctx, d)
 	if err != nil {
 		return message.Signed{}, err
 	}

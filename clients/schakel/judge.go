@@ -148,8 +148,8 @@ func (n *Node) judgeSealer(a *arrival, dir directory, now time.Time) *fault {
 	return nil
 }
 
-// judgeMessage verifies what was said: who signed it, for whom, and whether the
-// protocol allows it. The same check ran at the sender's (see Send).
+// judgeMessage verifies who said it, and for whom. Whether the protocol allows it is
+// asked where it is stored: that depends on what is known of the case (see protocol).
 func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	m := a.signed.Message
 	if m.Sender.Desk != a.from {
@@ -166,14 +166,10 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	if err := verifyPerson(a.signed, dir); err != nil {
 		return &fault{reason: "person-signature", rule: protocol.RulePerson, alarm: AlarmForged, err: err}
 	}
-	catalogue, ok := n.spoken.For(m.Heading.Protocol)
-	if !ok {
+	if _, ok := n.spoken.For(m.Heading.Protocol); !ok {
 		// A partner is ahead of us. What it said is kept for whoever updates this
 		// program, and it hears which versions would have been read.
 		return &fault{reason: "protocol-version", rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
-	}
-	if err := catalogue.Check(protocol.DraftOf(m, dir.role)); err != nil {
-		return &fault{reason: "protocol", rule: ruleOf(err), err: err}
 	}
 	return nil
 }

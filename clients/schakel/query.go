@@ -128,7 +128,10 @@ func (n *Node) Read(ctx context.Context, ref string) (Letter, error) {
 		if len(signed.Message.Person) > 0 {
 			l.Person = identity.PersonID(signed.Message.Person).String()
 		}
-		return nil
+		if row.Direction == store.In {
+			l.Flags, err = n.flags(tx, signed)
+		}
+		return err
 	})
 	if err != nil {
 		return Letter{}, err

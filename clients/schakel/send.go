@@ -24,7 +24,7 @@ import (
 // sealed with a *protocol.Refusal, ErrUnknownDesk, ErrLane, ErrNoDevice,
 // ErrNoEpoch, ErrPersonNeeded, ErrUnknownPerson or ErrPIN.
 func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
-	m, err := n.compose(ctx, d)
+	m, known, err := n.compose(ctx, d)
 	if err != nil {
 		return Sent{}, err
 	}
@@ -35,7 +35,7 @@ func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
 	if person != nil {
 		m.Person = person.ID[:]
 	}
-	if err := n.catalogue.Check(protocol.DraftOf(m, n.directory().role)); err != nil {
+	if err := n.keepsProtocol(m, known); err != nil {
 		return Sent{}, err
 	}
 	return n.commit(ctx, m, person, nil)
@@ -111,8 +111,10 @@ func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
 }
 
 // compose makes the message of a draft. Who may be written to is checked before
-// anything else: nothing is signed for a desk that may not read it.
-func (n *Node) compose(ctx context.Context, d Draft) (message.Message, error) {
+// anything else: nothing is signed for a desk that may not read it. It also returns
+// the case as it is known here, to check the message against.
+func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.Case, error) {
+	var known protocol.Case
 	m := message.Message{
 		Version: message.Version, Sender: message.Sender{Desk: n.dev.Desk, Device: n.dev.ID},
 		Addressed: slices.Compact(slices.Sorted(slices.Values(d.To))), Created: unix(n.now()), Body: d.Body,
@@ -123,21 +125,25 @@ func (n *Node) compose(ctx context.Context, d Draft) (message.Message, error) {
 		},
 	}
 	if err := n.reachable(m.Addressed); err != nil {
-		return m, err
+		return m, known, err
 	}
 	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
 	if err != nil {
-		return m, err
+		return m, known, err
 	}
 	m.ID = message.ID(id)
 	m.Heading.Expires = unix(n.lifeEnd(m))
-	if err := n.store.View(ctx, func(tx *store.Tx) error { return n.refer(tx, &m, d) }); err != nil {
-		return m, err
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		if err := n.refer(tx, &m, d); err != nil {
+			return err
+		}
+		known, err = n.complete(tx, &m)
+		return err
+	})
+	if err == nil && d.Person == "" && protocol.NeedsPerson(d.Class) {
+		err = fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
 	}
-	if d.Person == "" && protocol.NeedsPerson(d.Class) {
-		return m, fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
-	}
-	return m, nil
+	return m, known, err
 }
 
 // reachable checks the addressed desks: known, allowed, and with a device that has

@@ -3,6 +3,7 @@ package schakel
 import (
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -81,7 +82,8 @@ type Letter struct {
 	To     []identity.DeskID `json:"to"`
 	Device string            `json:"device"`
 	Body   []byte            `json:"body"`
-	Late   bool              `json:"late,omitempty"` // arrived after its successor
+	Late   bool              `json:"late,omitempty"`  // arrived after its successor
+	Flags  []protocol.Flag   `json:"flags,omitempty"` // what is wrong with it, though it was taken
 }
 
 // Filter selects messages for a list. The zero Filter selects the whole inbox.
@@ -137,6 +139,8 @@ const (
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
 	AlarmClock          AlarmKind = "klok"                  // dated in the future: a clock is wrong, here or there
+	AlarmRefused        AlarmKind = "acuut-geweigerd"       // an acute message was rejected here
+	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 )
 

@@ -62,8 +62,8 @@ const (
 // Ref refers to another message by both its names.
 type Ref struct {
 	_    struct{} `cbor:",toarray"`
-	ID   ID
-	Hash Hash
+	ID   ID       `json:"id"`
+	Hash Hash     `json:"hash"`
 }
 
 // Heading (kop) says what kind of message this is and what it answers. What the
@@ -219,6 +219,36 @@ func (m Message) AddressedTo(d identity.DeskID) bool { return slices.Contains(m.
 func (h Hash) String() string    { return hex.EncodeToString(h[:]) }
 func (id ID) String() string     { return identity.FormatUUID(id) }
 func (c CaseRef) String() string { return identity.FormatUUID(c) }
+
+// The names are text in JSON; CBOR keeps their bytes.
+func (h Hash) MarshalText() ([]byte, error)    { return []byte(h.String()), nil }
+func (id ID) MarshalText() ([]byte, error)     { return []byte(id.String()), nil }
+func (c CaseRef) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads 64 hexadecimal digits.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) != 2*len(h) {
+		return fmt.Errorf("%w: a hash is %d hexadecimal digits", ErrFormat, 2*len(h))
+	}
+	if _, err := hex.Decode(h[:], text); err != nil {
+		return fmt.Errorf("%w: hash: %w", ErrFormat, err)
+	}
+	return nil
+}
+
+// UnmarshalText reads a UUID.
+func (id *ID) UnmarshalText(text []byte) error {
+	u, err := identity.ParseUUID(string(text))
+	*id = ID(u)
+	return err
+}
+
+// UnmarshalText reads a UUID.
+func (c *CaseRef) UnmarshalText(text []byte) error {
+	u, err := identity.ParseUUID(string(text))
+	*c = CaseRef(u)
+	return err
+}
 
 func (m Message) check() error {
 	switch {

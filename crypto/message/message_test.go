@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"math"
 	"reflect"
@@ -250,6 +251,28 @@ func TestTooLarge(t *testing.T) {
 	}
 	if _, err := message.Assemble(payload, make([]byte, 64), make([]byte, 64)); !errors.Is(err, message.ErrFormat) {
 		t.Errorf("message of %d bytes: %v", len(payload), err)
+	}
+}
+
+// TestNamesInJSON: text in JSON and back; the signed bytes do not change (vectors).
+func TestNamesInJSON(t *testing.T) {
+	type names struct {
+		Ref  message.Ref
+		Case message.CaseRef
+	}
+	in := names{sign(t, honest()).Ref(), message.CaseRef{2}}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out names
+	if err := json.Unmarshal(raw, &out); err != nil || out != in || !bytes.Contains(raw, []byte(in.Ref.Hash.String())) {
+		t.Errorf("%s comes back as %v, %v", raw, out, err)
+	}
+	for _, bad := range []string{`{"Ref":{"hash":"00"}}`, `{"Ref":{"hash":"` + strings.Repeat("g", 64) + `"}}`, `{"Ref":{"id":"x"}}`, `{"Case":"x"}`} {
+		if err := json.Unmarshal([]byte(bad), &out); err == nil {
+			t.Errorf("%s was read", bad)
+		}
 	}
 }
 

@@ -37,12 +37,23 @@ func (c *Chain) Join(desk identity.DeskID, role identity.Role) *Member {
 	m := c.member(desk)
 	request, err := schakel.Init(ctx, m.store, schakel.InitOptions{
 		Org: desk.Org(), OrgName: "Test " + string(desk.Org()), OIN: oin(desk), Desk: desk, Role: role,
-		Region: "XA", Telephone: "+31600000001",
+		Region: region(role), Telephone: "+31600000001",
 	}, c.Now())
 	ok(c.t, err)
 	m.invitation = c.admit(request)
 	m.join()
 	return m
+}
+
+// region is where a desk of that role works: the examples live in Utrecht.
+func region(role identity.Role) string {
+	switch role {
+	case identity.RoleVeiligThuis:
+		return "VT20"
+	case identity.RolePolitie, identity.RoleOM:
+		return "RE03"
+	}
+	return "NL"
 }
 
 // member makes the empty store of a device.

@@ -1,0 +1,262 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Case is the state of a case as one desk knows it: a function of the signed
+// messages that the desk has, whatever the order in which they came. Partners
+// lawfully have different messages, so what it says holds as known at KnownAt, and
+// Missing names what other messages speak of and this desk does not have.
+type Case struct {
+	Ref          message.CaseRef `json:"case"`
+	Desk         identity.DeskID `json:"desk"` // whose view it is
+	KnownAt      message.Ref     `json:"knownAt"`
+	Participants []Party         `json:"participants"`
+	Terms        []LeadTerm      `json:"terms"`
+	Offers       []Offer         `json:"offers"`
+	Obligations  []Obligation    `json:"obligations"`
+	Rests        []Rest          `json:"rests"`
+	Replaced     []Replacement   `json:"replaced"`
+	Closing      *Closing        `json:"closing,omitempty"`
+	Missing      []Missing       `json:"missing"`
+	Voids        []Void          `json:"voids"`
+
+	messages []Known
+	known    map[message.Hash]Known
+}
+
+// Rest says that a message rests on a weighing or a verification.
+type Rest struct {
+	Message message.Ref `json:"message"`
+	On      message.Ref `json:"on"`
+	Class   string      `json:"class,omitempty"` // of what it rests on; empty: not here
+	Outcome string      `json:"outcome,omitempty"`
+}
+
+// Replacement says that a later message of the same desk corrects or withdraws one.
+// Nothing is deleted: the first stays readable beside what took its place.
+type Replacement struct {
+	Message   message.Ref `json:"message"`
+	By        message.Ref `json:"by"`
+	Withdrawn bool        `json:"withdrawn"`
+}
+
+// Closing is the end of a case, by the regiehouder, with the dates that it set (R24).
+type Closing struct {
+	Message     message.Ref     `json:"message"`
+	By          identity.DeskID `json:"by"`
+	At          time.Time       `json:"at"`
+	RetainUntil time.Time       `json:"retainUntil"` // the partners' own files
+	DestroyOn   time.Time       `json:"destroyOn"`   // keys in Schakel; never sooner than 30 days
+}
+
+// minimumStay is how long Schakel keeps a closed case at least: a closing with an
+// earlier date, by mistake or to destroy evidence, does not make it sooner.
+const minimumStay = 30 * 24 * time.Hour
+
+// Missing is a message that this desk does not have and others speak of.
+type Missing struct {
+	Message message.Ref   `json:"message"`
+	NamedBy []message.Ref `json:"namedBy"`
+}
+
+// state is a case being computed.
+type state struct {
+	*Case
+	catalogue *Catalogue
+	position  map[message.Hash]int
+	started   map[message.Hash]bool        // begins a term
+	placed    map[message.Hash]bool        // its part in the regie is settled
+	ended     map[message.Hash]message.Ref // offer or beginning of a term: what ended it
+}
+
+// CaseOf computes the state of a case from the messages of it that a desk has, in
+// any order. Messages of other cases, and duplicates, do not count.
+func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
+	k := Case{Ref: ref, Desk: desk}
+	all, known := inOrder(messages)
+	k.known = known
+	for _, m := range all {
+		if m.Case == ref {
+			k.messages = append(k.messages, m)
+		} else {
+			delete(known, m.Hash)
+		}
+	}
+	s := &state{Case: &k, catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}}
+	for i, m := range k.messages {
+		s.position[m.Hash] = i
+		k.KnownAt = m.Ref()
+	}
+	s.participants()
+	s.missing()
+	s.replaced()
+	s.leads()
+	s.rests()
+	s.closing()
+	s.obligations()
+	return k
+}
+
+// Before returns the messages up to and including one, in the order of the case:
+// CaseOf them is the case as known at that message.
+func (k Case) Before(h message.Hash) []Known {
+	i := slices.IndexFunc(k.messages, func(m Known) bool { return m.Hash == h })
+	return k.messages[:i+1]
+}
+
+// Message returns a message of the case by its hash.
+func (k Case) Message(h message.Hash) (Known, bool) {
+	m, ok := k.known[h]
+	return m, ok
+}
+
+// Lead returns the term that runs, as this desk knows it. What is proved goes before
+// what is only claimed; a claim counts where nothing is proved.
+func (k Case) Lead() (LeadTerm, bool) {
+	for _, t := range slices.Backward(k.Terms) {
+		if t.Number > 0 {
+			return t, true
+		}
+	}
+	if n := len(k.Terms); n > 0 {
+		return k.Terms[n-1], true
+	}
+	return LeadTerm{}, false
+}
+
+// Claimed returns the desks that say to hold the regie where this desk cannot prove
+// it, beside the one that Lead names.
+func (k Case) Claimed() (out []identity.DeskID) {
+	lead, _ := k.Lead()
+	for _, t := range k.Terms {
+		if t.Number == 0 && t.Holder != lead.Holder {
+			out = append(out, t.Holder)
+		}
+	}
+	return out
+}
+
+// OpenOffer returns the offer that waits for a besluit in the running term.
+func (k Case) OpenOffer() (Offer, bool) {
+	lead, _ := k.Lead()
+	for _, o := range k.Offers {
+		if o.State == OfferOpen && o.Ends == lead.Begins {
+			return o, true
+		}
+	}
+	return Offer{}, false
+}
+
+// Takes reports whether a desk takes part in the case.
+func (k Case) Takes(desk identity.DeskID) bool {
+	return slices.ContainsFunc(k.Participants, func(p Party) bool { return p.Desk == desk })
+}
+
+func (s *state) participants() {
+	for _, m := range s.messages {
+		for _, p := range append([]Party{m.From}, m.To...) {
+			if !s.Takes(p.Desk) {
+				s.Participants = append(s.Participants, p)
+			}
+		}
+	}
+}
+
+func (s *state) missing() {
+	at := map[message.Ref]int{}
+	for _, m := range s.messages {
+		for _, ref := range m.refs() {
+			if s.here(ref.Hash) {
+				continue
+			}
+			i, ok := at[ref]
+			if !ok {
+				i = len(s.Missing)
+				at[ref] = i
+				s.Missing = append(s.Missing, Missing{Message: ref})
+			}
+			s.Missing[i].NamedBy = append(s.Missing[i].NamedBy, m.Ref())
+		}
+	}
+}
+
+// replaced finds corrections and withdrawals. Only the desk that said something takes
+// it back.
+func (s *state) replaced() {
+	for _, m := range s.messages {
+		if m.Class != ClassCorrection && m.Class != ClassWithdrawal {
+			continue
+		}
+		for _, ref := range m.refs() {
+			if old, ok := s.known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
+				s.Replaced = append(s.Replaced, Replacement{ref, m.Ref(), m.Class == ClassWithdrawal})
+			}
+		}
+	}
+}
+
+func (k Case) replacedBy(h message.Hash) (Replacement, bool) {
+	for _, r := range k.Replaced {
+		if r.Message.Hash == h {
+			return r, true
+		}
+	}
+	return Replacement{}, false
+}
+
+func (s *state) rests() {
+	for _, m := range s.messages {
+		for _, ref := range m.RestsOn {
+			on := s.known[ref.Hash]
+			s.Rests = append(s.Rests, Rest{m.Ref(), ref, on.Class, on.facts.outcome})
+		}
+	}
+}
+
+// closing is the first afsluiting by the desk that held the regie when it closed.
+func (s *state) closing() {
+	for _, m := range s.messages {
+		if m.Class != ClassClosing {
+			continue
+		}
+		if s.Closing != nil || !s.ledAt(m) {
+			s.void("R21", m.Ref(), s.latest())
+			continue
+		}
+		closed := at(m.Created)
+		s.Closing = &Closing{Message: m.Ref(), By: m.From.Desk, At: closed,
+			RetainUntil: day(m.facts.retainUntil), DestroyOn: closed.Add(minimumStay)}
+		if on := day(m.facts.destroyOn); on.After(s.Closing.DestroyOn) {
+			s.Closing.DestroyOn = on
+		}
+	}
+}
+
+// ledAt reports whether the sender of a message held the regie at its place in the
+// order. Where nothing is proved, who claims it is believed to close.
+func (s *state) ledAt(m Known) bool {
+	var holder identity.DeskID
+	proved := false
+	for _, t := range s.Terms {
+		begun := s.position[t.Begins.Hash] < s.position[m.Hash]
+		if begun && (t.Number > 0 || !proved) {
+			holder, proved = t.Holder, t.Number > 0
+		}
+	}
+	return holder == m.From.Desk
+}
+
+func day(s string) time.Time {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

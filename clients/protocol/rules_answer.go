@@ -1,0 +1,84 @@
+package protocol
+
+import (
+	"slices"
+
+	"schakel/crypto/identity"
+)
+
+// ruleRemains is R03: advice moves nothing. It says that the responsibility stays
+// with who asked.
+func ruleRemains(s subject) *Finding {
+	if s.Class != ClassAdvice {
+		return nil
+	}
+	asker, ok := s.request()
+	switch {
+	case ok && asker.Class == ClassQuestion && string(asker.From.Role) == s.facts.remains:
+		return nil
+	case ok || !s.reaches(identity.Role(s.facts.remains)):
+		return broken("R03",
+			Text{"advies verandert de verantwoordelijkheid niet; die blijft bij wie het vroeg", "advice does not move responsibility; it stays with who asked"},
+			Text{"vul bij verantwoordelijkheidBlijftBij de rol van de vrager in, en beantwoord de adviesvraag",
+				"enter the role of who asked in verantwoordelijkheidBlijftBij, and answer the adviesvraag"})
+	}
+	return unproved("R03",
+		Text{"de adviesvraag is hier niet bekend", "the adviesvraag is not known here"},
+		Text{"beantwoord een adviesvraag die dit bureau heeft", "answer an adviesvraag that this desk has"})
+}
+
+// ruleAnonymous is R04, beside the schema: an advice without identifying data travels
+// in a case of its own, or its reference would tie it to the person after all. What is
+// said about somebody is never lost for it: a recipient keeps it, with a flag.
+func ruleAnonymous(s subject) *Finding {
+	remedy := Text{"open een nieuwe zaak voor dit bericht", "open a new case for this message"}
+	if s.Class == ClassQuestion && s.facts.anonymous {
+		if slices.ContainsFunc(s.known.messages, func(k Known) bool { return slices.Contains(identifying(), k.Class) }) {
+			return broken("R04",
+				Text{"een adviesvraag zonder gegevens hoort niet in de zaak van een persoon", "a question without identifying data does not belong in the case of a person"}, remedy)
+		}
+		return nil
+	}
+	if slices.Contains(identifying(), s.Class) &&
+		slices.ContainsFunc(s.known.messages, func(k Known) bool { return k.Class == ClassQuestion && k.facts.anonymous }) {
+		return broken("R04",
+			Text{"in deze zaak is advies gevraagd zonder gegevens; dit bericht zou het alsnog herleidbaar maken",
+				"advice was asked in this case without identifying data; this message would make it traceable after all"}, remedy).keep()
+	}
+	return nil
+}
+
+// ruleAnswer is R12: an answer names what it answers, and goes to nobody who was not
+// part of the question. Acknowledgements are tied to their message by form already.
+func ruleAnswer(s subject) *Finding {
+	if len(s.Answers) != 1 {
+		return broken("R12",
+			Text{s.Class + " hoort bij het bericht waarop het antwoord is", s.Class + " belongs to the message that it answers"},
+			Text{"kies het bericht dat u beantwoordt", "choose the message that you answer"})
+	}
+	question, ok := s.request()
+	if !ok {
+		return unproved("R12",
+			Text{"het beantwoorde bericht is hier niet bekend", "the message that it answers is not known here"},
+			Text{"vraag de afzender wat er beantwoord wordt", "ask the sender what it answers"})
+	}
+	for _, to := range s.To {
+		if to.Desk.Org() != s.From.Desk.Org() && to.Desk != question.From.Desk && !question.addresses(to.Desk) && !s.announces(to) {
+			return broken("R12",
+				Text{"een antwoord gaat alleen naar wie erom vroeg en wie de vraag ook kreeg", "an answer goes only to who asked and to who got the question as well"},
+				Text{"haal de andere geadresseerden weg", "take the other desks away"})
+		}
+	}
+	if s.Class == ClassDecision && s.facts.subject != question.Class {
+		return broken("R12",
+			Text{"het besluit gaat over iets anders dan het bericht dat het beantwoordt", "the decision is about something else than the message that it answers"},
+			Text{"kies bij 'betreft' wat u beantwoordt", "choose under 'betreft' what you answer"})
+	}
+	return nil
+}
+
+// announces reports whether a desk hears who leads the case now: the besluit that
+// accepts an overdracht goes to all who take part.
+func (s subject) announces(to Party) bool {
+	return s.Class == ClassDecision && s.facts.subject == ClassHandover && s.known.Takes(to.Desk)
+}

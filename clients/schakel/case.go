@@ -1,0 +1,188 @@
+package schakel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// maxCase bounds how many messages of a case its state is computed from, oldest
+// first: who floods a case must not stop the desk that reads it.
+const maxCase = 4000
+
+// Case returns the state of a case, given by its own identifier or by a message of it.
+// It returns ErrNotFound for a case of which no message is here.
+func (n *Node) Case(ctx context.Context, ref string) (k protocol.Case, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		id, err := caseRef(tx, ref)
+		if err != nil {
+			return err
+		}
+		if k, err = n.caseOf(tx, id); err == nil && k.KnownAt == (message.Ref{}) {
+			return fmt.Errorf("%w: no message of case %s", ErrNotFound, id)
+		}
+		return err
+	})
+	return k, err
+}
+
+func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
+	row, err := find(tx, ref)
+	if err == nil {
+		return row.Case, nil
+	}
+	u, bad := identity.ParseUUID(ref)
+	if bad != nil || !errors.Is(err, ErrNotFound) {
+		return message.CaseRef{}, err
+	}
+	return message.CaseRef(u), nil
+}
+
+// caseOf computes a case from the messages of it that are stored here. All of them
+// were verified when they came; what they enclose is verified again.
+func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) {
+	var known []protocol.Known
+	record := archive{n.directory()}
+	for after := uint64(0); len(known) < maxCase; {
+		rows, err := tx.Messages(store.Query{Case: ref, Order: store.Oldest, After: after, Limit: 1000, Content: true})
+		if err != nil {
+			return protocol.Case{}, err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		after = rows[len(rows)-1].Seq
+		for _, row := range rows {
+			if row.Destroyed {
+				continue
+			}
+			signed, err := message.Parse(row.Raw)
+			if err != nil {
+				return protocol.Case{}, err
+			}
+			known = append(known, protocol.KnownOf(signed, record))
+		}
+	}
+	return n.catalogue.CaseOf(n.dev.Desk, ref, known), nil
+}
+
+// present is the register as it is: a desk that is no longer active has no role, and
+// nothing may be said to it or by it.
+type present struct{ directory }
+
+var _ protocol.Register = present{}
+
+func (p present) Party(desk identity.DeskID) protocol.Party {
+	if state, ok := p.Desk(desk); ok && state.Active() {
+		return protocol.Party{Desk: desk, Role: state.Role, Region: state.Region}
+	}
+	return protocol.Party{Desk: desk}
+}
+
+func (p present) Verify(s message.Signed) error { return archive(p).Verify(s) }
+
+// archive is the register for what was said before: it does not become unsaid because
+// its desk was closed or its person has left since.
+type archive struct{ directory }
+
+var _ protocol.Register = archive{}
+
+func (a archive) Party(desk identity.DeskID) protocol.Party {
+	state, ok := a.Desk(desk)
+	if !ok {
+		return protocol.Party{Desk: desk}
+	}
+	return protocol.Party{Desk: desk, Role: state.Role, Region: state.Region}
+}
+
+// Verify checks an original that another message encloses.
+func (a archive) Verify(s message.Signed) error {
+	if err := verifySender(s, a.directory); err != nil {
+		return err
+	}
+	if len(s.Message.Person) == 0 {
+		return nil
+	}
+	p, ok := a.Person(identity.PersonID(s.Message.Person))
+	if !ok || p.Desk != s.Message.Sender.Desk || !p.ValidAt(time.Unix(int64(s.Message.Created), 0)) {
+		return identity.ErrBadSignature
+	}
+	return s.VerifyPerson(p.Key)
+}
+
+// complete adds to a message what the case asks of it: that it rests on the term of
+// regie that it ends, and that the originals travel along which an addressee may lack.
+func (n *Node) complete(tx *store.Tx, m *message.Message) (protocol.Case, error) {
+	known, err := n.caseOf(tx, m.Case)
+	if err != nil {
+		return known, err
+	}
+	m.Heading.RestsOn = append(m.Heading.RestsOn, known.MustRestOn(protocol.DraftOf(*m, present{n.directory()}))...)
+	for _, ref := range n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known) {
+		row, err := tx.Message(ref.Hash)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // enclosed in another message itself; the rule says whether that is enough
+		}
+		if err != nil {
+			return known, err
+		}
+		m.Enclosed = append(m.Enclosed, row.Raw)
+	}
+	return known, nil
+}
+
+// keepsProtocol is the sender's check, before anything is signed.
+func (n *Node) keepsProtocol(m message.Message, known protocol.Case) error {
+	return n.catalogue.Check(protocol.DraftOf(m, present{n.directory()}), known).Refusal()
+}
+
+// protocol is the recipient's check, the same as the sender's, on what this desk knows
+// of the case by now: what the same batch brought before included. What was stored
+// once is not judged again. A message that is rejected is stated to its sender with the
+// rule; when it was acute, somebody here must telephone as well.
+func (in *intake) protocol(a *arrival) error {
+	m, hash := a.signed.Message, a.signed.Hash()
+	if has, err := in.tx.HasMessage(hash); err != nil || has {
+		return err
+	}
+	known, err := in.n.caseOf(in.tx, m.Case)
+	if err != nil {
+		return err
+	}
+	findings := in.n.catalogue.Check(protocol.DraftOf(m, present{in.n.directory()}), known)
+	if err := findings.Rejection(); err != nil {
+		a.fault = &fault{reason: "protocol", rule: ruleOf(err), err: err}
+		if m.Heading.Urgency != message.Acute {
+			return nil
+		}
+		a.fault.quarantine = true
+		return in.raise(AlarmRefused, subject(hash, a.from), string(a.from))
+	}
+	for _, f := range findings.Flags() {
+		if f.Certainty == protocol.Broken && f.Rule != ruleOvertaken {
+			if err := in.raise(AlarmRule, subject(hash, a.from), f.Rule); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ruleOvertaken alarms nobody: an older version of a plan came after a newer one.
+const ruleOvertaken = "R19"
+
+// flags is what is wrong with a message that this desk took, as known by now.
+func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
+	known, err := n.caseOf(tx, s.Message.Case)
+	if err != nil {
+		return nil, err
+	}
+	before := n.catalogue.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
+	return n.catalogue.Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags(), nil
+}
