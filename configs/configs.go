@@ -30,3 +30,8 @@ var RedisUsers []byte
 //
 //go:embed agreement.toml
 var Agreement []byte
+
+// Playbook is playbook.toml: the draaiboek, and what the outage card says.
+//
+//go:embed playbook.toml
+var Playbook []byte

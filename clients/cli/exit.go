@@ -10,6 +10,7 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
@@ -67,7 +68,7 @@ func Exit(err error) int {
 		return Interrupted
 	case is(errUsage):
 		return Usage
-	case is(errConfig):
+	case is(errConfig, playbook.ErrPlaybook):
 		return BadConfig
 	case is(errQueued):
 		return Queued

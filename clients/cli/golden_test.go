@@ -11,7 +11,7 @@ import (
 
 // commands are all commands that have a help page of ours.
 func commands() []string {
-	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|inbox|init|join|person|person add|person list|person revoke|"+
+	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|inbox|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
 		"run|send|sent|status|version|wait|where", "|")
 }
@@ -54,7 +54,7 @@ func fullNode() *scripted {
 func reading() map[string][]string {
 	return map[string][]string{
 		"status": {"status"}, "inbox": {"inbox"}, "sent": {"sent"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
-		"desks": {"desks"}, "persons": {"person", "list"}, "devices": {"device", "list"}, "wait": {"wait", "4f1c", "--for", "delivered"},
+		"desks": {"desks"}, "persons": {"person", "list"}, "devices": {"device", "list"}, "card": {"card"}, "playbook": {"playbook"}, "wait": {"wait", "4f1c", "--for", "delivered"},
 	}
 }
 
