@@ -20,8 +20,10 @@ type Draft struct {
 	RestsOn []string          `json:"restsOn,omitempty"`
 	Outcome string            `json:"outcome,omitempty"`
 	Body    []byte            `json:"body"` // JSON of the class; travels byte-identical
-	Person  string            `json:"person,omitempty"`
-	PIN     string            `json:"pin,omitempty"`
+	// Exercise begins an exercise. What is said in the case of one is marked by itself.
+	Exercise bool   `json:"exercise,omitempty"`
+	Person   string `json:"person,omitempty"`
+	PIN      string `json:"pin,omitempty"`
 }
 
 // Sent names a message that is signed, sealed and on disk here.
@@ -73,6 +75,7 @@ type Summary struct {
 	AckBy        string          `json:"ackBy,omitempty"`
 	AckDue       time.Time       `json:"ackDue,omitzero"` // when a named person must have acknowledged
 	Answers      string          `json:"answers,omitempty"`
+	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
 }
 
