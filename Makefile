@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts check bench clean
+.PHONY: build demo test kills storm powercuts histories check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -43,6 +43,11 @@ CUTS ?= 200
 powercuts:
 	SCHAKEL_TEST_NEED_DISKS=1 SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run PowerCut \
 		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
+
+# Ten thousand random cases of five partners: same messages, same state; never two
+# regiehouders in one term.
+histories:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Histor' ./clients/protocol -histories=10000
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:

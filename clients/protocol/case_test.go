@@ -15,7 +15,8 @@ import (
 	"schakel/crypto/message"
 )
 
-// histories is how many random cases the property tests walk through.
+// histories is how many random cases the property tests walk through; make histories
+// takes ten thousand.
 var histories = flag.Int("histories", 0, "random histories; 0: as many as fit in a second or so")
 
 // partners are the five of a random history, and the desks beside them that they

@@ -20,6 +20,7 @@ type Party struct {
 // the recipient after it verified the signatures. The roles come from the
 // register, never from the message.
 type Draft struct {
+	ID       message.ID
 	Case     message.CaseRef
 	Created  uint64 // seconds since 1970
 	Class    string
@@ -46,7 +47,7 @@ func DraftOf(m message.Message, r Register) Draft {
 			d.Unproved++
 			continue
 		}
-		d.Enclosed = append(d.Enclosed, Known{Draft: draftOf(original.Message, r), Hash: original.Hash(), ID: original.Message.ID})
+		d.Enclosed = append(d.Enclosed, Known{Draft: draftOf(original.Message, r), Hash: original.Hash()})
 	}
 	return d
 }
@@ -55,7 +56,7 @@ func DraftOf(m message.Message, r Register) Draft {
 // not for what it brought in its turn.
 func draftOf(m message.Message, r Register) Draft {
 	h := m.Heading
-	d := Draft{Case: m.Case, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
+	d := Draft{ID: m.ID, Case: m.Case, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
 		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body}
 	d.From.Desk = m.Sender.Desk
 	for _, desk := range m.Addressed {

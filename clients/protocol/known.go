@@ -22,13 +22,12 @@ type Register interface {
 type Known struct {
 	Draft
 	Hash message.Hash
-	ID   message.ID
 }
 
 // KnownOf is a verified message, and DraftOf what it says. What it encloses and
 // what does not verify is left out: a signed original proves itself or does not count.
 func KnownOf(s message.Signed, r Register) Known {
-	return Known{Draft: DraftOf(s.Message, r), Hash: s.Hash(), ID: s.Message.ID}
+	return Known{Draft: DraftOf(s.Message, r), Hash: s.Hash()}
 }
 
 // Ref names the message.

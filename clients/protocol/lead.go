@@ -295,7 +295,7 @@ func (s *state) claimed(k Known) (Known, bool) {
 		case s.started[ref.Hash]:
 			return Known{}, false
 		case !here:
-			return Known{Draft: Draft{From: k.From}, Hash: ref.Hash, ID: ref.ID}, true
+			return Known{Draft: Draft{ID: ref.ID, From: k.From}, Hash: ref.Hash}, true
 		case begins.Class == ClassAcknowledgement && begins.From.Desk == k.From.Desk && !s.here(answered(begins)):
 			return begins, true
 		}

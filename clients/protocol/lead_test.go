@@ -174,6 +174,17 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// Who takes part hears who leads now, each as far as a besluit may go to it.
+func TestHearers(t *testing.T) {
+	s, _ := begun(t)
+	s.add(s.plain("achterlatingssignaal", buza, knoop), message.Ref{}, nil)
+	for by, want := range map[identity.DeskID][]identity.DeskID{knoop: {cops, vt, buza}, raad: {cops, vt, knoop}} {
+		if got := protocol.V1().Hearers(s.desks[by], s.seen(by)); !slices.Equal(got, want) {
+			t.Errorf("of a besluit of %s: %v, want %v", by, got, want)
+		}
+	}
+}
+
 func TestHandOverRefused(t *testing.T) {
 	s, ack := begun(t)
 	refusal := s.decide(s.offer(vt, raad, ack.Ref()), raad, "afgewezen")

@@ -64,9 +64,7 @@ func ruleAnswer(s subject) *Finding {
 	}
 	for _, to := range s.To {
 		if to.Desk.Org() != s.From.Desk.Org() && to.Desk != question.From.Desk && !question.addresses(to.Desk) && !s.announces(to) {
-			return broken("R12",
-				Text{"een antwoord gaat alleen naar wie erom vroeg en wie de vraag ook kreeg", "an answer goes only to who asked and to who got the question as well"},
-				Text{"haal de andere geadresseerden weg", "take the other desks away"})
+			return s.outsider()
 		}
 	}
 	if s.Class == ClassDecision && s.facts.subject != question.Class {
@@ -75,6 +73,32 @@ func ruleAnswer(s subject) *Finding {
 			Text{"kies bij 'betreft' wat u beantwoordt", "choose under 'betreft' what you answer"})
 	}
 	return nil
+}
+
+// outsider is the finding that an answer goes to somebody who was not part of the
+// question. Of a besluit on the regie a recipient keeps it all the same: who takes part
+// in a case is known differently at each desk, and losing it would split the regie.
+func (s subject) outsider() *Finding {
+	f := broken("R12",
+		Text{"een antwoord gaat alleen naar wie erom vroeg en wie de vraag ook kreeg", "an answer goes only to who asked and to who got the question as well"},
+		Text{"haal de andere geadresseerden weg", "take the other desks away"})
+	if s.Class == ClassDecision && s.facts.subject == ClassHandover {
+		return f.keep()
+	}
+	return f
+}
+
+// Hearers returns who is to hear, beside the desk that offered, that the regie was
+// accepted: all who take part in the case and may get a besluit from this desk. BuZa
+// and its posts hear it from the knooppunt.
+func (c *Catalogue) Hearers(by Party, known Case) (out []identity.DeskID) {
+	class, _ := c.Class(ClassDecision)
+	for _, p := range known.Participants {
+		if p.Desk != by.Desk && (p.Desk.Org() == by.Desk.Org() || class.Carries(by.Role, p.Role)) {
+			out = append(out, p.Desk)
+		}
+	}
+	return out
 }
 
 // announces reports whether a desk hears who leads the case now: the besluit that

@@ -55,7 +55,7 @@ func ruleOffer(s subject) *Finding {
 	if !ok {
 		return nil // R21 says so
 	}
-	if open, ok := s.known.OpenOffer(); ok && !s.isOffer(open) {
+	if open, ok := s.known.OpenOffer(); ok && open.Message.ID != s.ID {
 		return broken("R20",
 			Text{"er staat al een aanbod open in deze zaak", "an offer is open in this case already"},
 			Text{"wacht op het besluit, of trek het aanbod in", "wait for the besluit, or withdraw the offer"}).keep()
@@ -66,13 +66,6 @@ func ruleOffer(s subject) *Finding {
 			Text{"laat het aanbod steunen op het bericht waarmee uw regie begon", "let the offer rest on the message with which your regie began"}).keep()
 	}
 	return nil
-}
-
-// isOffer reports whether an offer of the state is this very message: a desk checks
-// again what it has.
-func (s subject) isOffer(o Offer) bool {
-	k, ok := s.known.Message(o.Message.Hash)
-	return ok && k.Created == s.Created && k.From == s.From
 }
 
 func ruleAccepts(s subject) *Finding {
@@ -88,18 +81,13 @@ func ruleAccepts(s subject) *Finding {
 			Text{"laat dat bureau besluiten", "let that desk decide"})
 	}
 	for _, o := range s.known.Offers {
-		if o.Message.Hash == offer.Hash && o.State != OfferOpen && !s.isDecision(o) {
+		if o.Message.Hash == offer.Hash && o.State != OfferOpen && o.Closed.ID != s.ID {
 			return broken("R20",
 				Text{"over dit aanbod is al besloten, of het is ingetrokken", "this offer was decided on already, or withdrawn"},
 				Text{"vraag om een nieuw aanbod", "ask for a new offer"}).keep()
 		}
 	}
 	return nil
-}
-
-func (s subject) isDecision(o Offer) bool {
-	k, ok := s.known.Message(o.Closed.Hash)
-	return ok && k.Created == s.Created && k.From == s.From && k.Class == s.Class
 }
 
 // ruleHolder is R21: only the regiehouder offers the regie, and closes the case.

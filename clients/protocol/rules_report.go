@@ -130,7 +130,7 @@ func blank(s string) bool {
 // which is the newest.
 func ruleVersion(s subject) *Finding {
 	for _, k := range s.known.messages {
-		if k.Class == ClassPlan && k.From.Desk.Org() == s.From.Desk.Org() && k.facts.version >= s.facts.version && k.Created != s.Created {
+		if k.Class == ClassPlan && k.From.Desk.Org() == s.From.Desk.Org() && k.facts.version >= s.facts.version && k.ID != s.ID {
 			return broken("R19",
 				Text{"er is al een plan met dit of een hoger versienummer", "there is a plan with this or a higher version number already"},
 				Text{"geef de nieuwe versie het volgende nummer", "give the new version the next number"}).keep()

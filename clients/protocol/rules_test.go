@@ -149,6 +149,9 @@ func answerCases() []ruleCase {
 			s.To = []protocol.Party{tell().desks["buza/piket"], {Desk: "buza-2/consulair", Role: identity.RoleBuza}}
 		}, flagged},
 		{"R12", "what it answers is not here", "informatieantwoord", func(_ *testing.T, s *scene) { s.Answers[0].Hash[0]++ }, flagged},
+		{"R12", "the regie, told to an outsider", "besluit", func(_ *testing.T, s *scene) {
+			s.To = append(s.To, tell().desks["vt-a/crisis"])
+		}, flagged},
 		{"R12", "decides on something else", "besluit", set("betreft", "inzetverzoek"), refused},
 		{"R12", "feedback to somebody who asked nothing", "terugkoppeling", func(_ *testing.T, s *scene) { s.to(identity.RolePolitie) }, refused},
 	}

@@ -30,16 +30,19 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if a.Status == "" {
 		a.Status = protocol.StatusTaken
 	}
+	if err := n.redirect(ctx, row, &a); err != nil {
+		return Sent{}, err
+	}
 	body, err := n.catalogue.AcknowledgementBody(protocol.Acknowledgement{
 		Confirms: row.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone,
-		Status: a.Status, FirstAction: a.FirstAction, AnswerBy: a.AnswerBy,
+		Status: a.Status, FirstAction: a.FirstAction, AnswerBy: a.AnswerBy, RightRole: a.RightRole, RightUnit: a.RightUnit,
 	})
 	if err != nil {
 		return Sent{}, err
 	}
 	m, known, err := n.compose(ctx, Draft{
 		Class: protocol.ClassAcknowledgement, Urgency: row.Urgency, Answers: row.Hash.String(),
-		To: []identity.DeskID{row.Peer}, Body: body, Person: p.ID.String(),
+		To: n.hearers(row), Body: body, Person: p.ID.String(),
 	})
 	if err != nil {
 		return Sent{}, err
@@ -60,6 +63,46 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 		n.stateSoon(row.Peer)
 	}
 	return sent, err
+}
+
+// redirect fills in who should have had a message that came to the wrong desk.
+func (n *Node) redirect(ctx context.Context, row store.Message, a *Acknowledgement) error {
+	if a.Status != protocol.StatusWrongRecipient || a.RightRole != "" {
+		return nil
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return err
+	}
+	return n.store.View(ctx, func(tx *store.Tx) error {
+		flags, err := n.flags(tx, signed)
+		for _, f := range flags {
+			if f.Right != "" {
+				a.RightRole, a.RightUnit = identity.RoleVeiligThuis, f.Right
+			}
+		}
+		return err
+	})
+}
+
+// hearers is who hears that a message is taken: its sender and, of a report, the other
+// desks that got it. They see who leads the case from then on, and that somebody is
+// awake; a desk that cannot be reached does not keep the others from hearing it.
+func (n *Node) hearers(row store.Message) []identity.DeskID {
+	to := []identity.DeskID{row.Peer}
+	signed, err := message.Parse(row.Raw)
+	if err != nil || row.Class != protocol.ClassReport {
+		return to
+	}
+	class, _ := n.catalogue.Class(protocol.ClassAcknowledgement)
+	dir := n.directory()
+	for _, desk := range signed.Message.Addressed {
+		same := desk.Org() == n.dev.Desk.Org()
+		if desk != n.dev.Desk && (same || class.Carries(dir.role(n.dev.Desk), dir.role(desk))) && n.reachable([]identity.DeskID{desk}) == nil {
+			to = append(to, desk)
+		}
+	}
+	return to
 }
 
 // acknowledgeable returns an inbound message that still asks for a person.

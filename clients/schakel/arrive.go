@@ -340,6 +340,9 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 		return nil
 	}
 	answered, said := m.Heading.Answers[0].Hash, acknowledgementOf(m.Body)
+	if heard, err := in.overheard(answered, m.Sender.Desk); err != nil || heard {
+		return err
+	}
 	if !said.taken() {
 		return in.returned(answered, from, said.Status)
 	}
@@ -360,6 +363,16 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	}
 	in.event(EventAcknowledged, answered, from)
 	return nil
+}
+
+// overheard reports whether another desk acknowledges what came to this one too: that
+// takes nothing off the shoulders of anybody here.
+func (in *intake) overheard(answered message.Hash, by identity.DeskID) (bool, error) {
+	row, err := in.tx.Message(answered)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDestroyed) {
+		return false, nil
+	}
+	return row.Direction == store.In && by != in.n.dev.Desk, err
 }
 
 // returned handles a person who answers but does not take the message: wrong

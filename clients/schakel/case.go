@@ -48,9 +48,8 @@ func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
 // were verified when they came; what they enclose is verified again.
 func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) {
 	var known []protocol.Known
-	record := archive{n.directory()}
 	for after := uint64(0); len(known) < maxCase; {
-		rows, err := tx.Messages(store.Query{Case: ref, Order: store.Oldest, After: after, Limit: 1000, Content: true})
+		rows, err := tx.Messages(store.Query{Case: ref, Order: store.Oldest, After: after, Limit: 1000})
 		if err != nil {
 			return protocol.Case{}, err
 		}
@@ -59,17 +58,26 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 		}
 		after = rows[len(rows)-1].Seq
 		for _, row := range rows {
-			if row.Destroyed {
-				continue
+			if k, ok := n.recall(tx, row.Hash); ok {
+				known = append(known, k)
 			}
-			signed, err := message.Parse(row.Raw)
-			if err != nil {
-				return protocol.Case{}, err
-			}
-			known = append(known, protocol.KnownOf(signed, record))
 		}
 	}
 	return n.catalogue.CaseOf(n.dev.Desk, ref, known), nil
+}
+
+// recall reads one stored message. One that was destroyed or damaged since is missing
+// from the case, and named as that; it must not keep new messages out.
+func (n *Node) recall(tx *store.Tx, h message.Hash) (protocol.Known, bool) {
+	row, err := tx.Message(h)
+	if err != nil {
+		return protocol.Known{}, false
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return protocol.Known{}, false
+	}
+	return protocol.KnownOf(signed, archive{n.directory()}), true
 }
 
 // present is the register as it is: a desk that is no longer active has no role, and

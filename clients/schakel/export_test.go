@@ -36,3 +36,21 @@ func (n *Node) SignForTest(ctx context.Context, d Draft, change func(*message.Me
 	}
 	return seal.SignMessage(m, n.keys, nil)
 }
+
+// SignAsForTest signs a message as this device and a person of it, without asking the
+// protocol.
+func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.Message)) (message.Signed, error) {
+	m, _, err := n.compose(ctx, d)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	if change != nil {
+		change(&m)
+	}
+	person, err := n.unlock(ctx, d.Person, d.PIN)
+	if err != nil {
+		return message.Signed{}, err
+	}
+	m.Person = person.ID[:]
+	return seal.SignMessage(m, n.keys, person)
+}

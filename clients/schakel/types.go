@@ -104,6 +104,11 @@ type Acknowledgement struct {
 	Status      string    `json:"status"` // default in-behandeling
 	FirstAction string    `json:"firstAction,omitempty"`
 	AnswerBy    time.Time `json:"answerBy,omitzero"`
+
+	// Who should have had it, with verkeerde-ontvanger. Empty: what the rules say of
+	// the message, where they can tell (R01).
+	RightRole identity.Role `json:"rightRole,omitempty"`
+	RightUnit string        `json:"rightUnit,omitempty"`
 }
 
 // Person is a named human of this desk. The name never leaves messages.
