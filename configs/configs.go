@@ -35,3 +35,17 @@ var Agreement []byte
 //
 //go:embed playbook.toml
 var Playbook []byte
+// RedisReplicated is redis/replicated.conf: a primary, or its replica.
+//
+//go:embed redis/replicated.conf
+var RedisReplicated []byte
+
+// RedisCluster is redis/cluster.conf: a node of a cluster.
+//
+//go:embed redis/cluster.conf
+var RedisCluster []byte
+
+// RedisSentinel is redis/sentinel.conf: who lets a replica take over.
+//
+//go:embed redis/sentinel.conf
+var RedisSentinel []byte

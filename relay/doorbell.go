@@ -32,7 +32,7 @@ func measureStore(reg *prometheus.Registry, store queue.Store, state queue.State
 		Help: "What a receipt promises: 0 nothing, 1 on disk, 2 on disk and at a replica."})
 	guarantee.Set(float64(state.Guarantee))
 	unsafe := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "schakel", Subsystem: "relay", Name: "store_unsafe",
-		Help: "1 while envelopes are refused because of the store's settings."}, func() float64 {
+		Help: "1 while envelopes are refused because of the store's settings or for want of replicas."}, func() float64 {
 		if w, ok := store.(watchedStore); ok && w.Unsafe() != "" {
 			return 1
 		}

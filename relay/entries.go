@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
@@ -132,8 +133,13 @@ func (r *Relay) watch(ctx context.Context) {
 			r.metrics.registerSize.Set(float64(size))
 			known = r.dropRevoked(ctx, known, size)
 		}
+		var again <-chan time.Time // what the store did not confirm
+		if known < r.config.Register.Size() {
+			again = time.After(r.config.Limits.Sweep)
+		}
 		select {
 		case <-grown:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
@@ -193,7 +199,10 @@ func (r *Relay) dropIfRevoked(ctx context.Context, raw []byte) error {
 	if !ok || d.Revoked == 0 {
 		return nil
 	}
-	_, err = r.committer.Do(ctx, &queue.DropDevice{Desk: d.Desk, Device: id})
+	result, err := r.committer.Do(ctx, &queue.DropDevice{Desk: d.Desk, Device: id})
+	if errors.Is(result.Err, queue.ErrUnconfirmed) || errors.Is(result.Err, queue.ErrUnavailable) {
+		return result.Err // the next look at the log begins here again
+	}
 	return err
 }
 

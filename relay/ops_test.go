@@ -131,6 +131,7 @@ func TestDrainUnderLoadLosesNoPromise(t *testing.T) {
 type faulty struct {
 	queue.Store
 	commit atomic.Pointer[error]
+	after  atomic.Pointer[error] // of every op, once it was carried out
 	read   atomic.Pointer[func(identity.DeskID) (queue.Page, bool, error)]
 }
 
@@ -138,7 +139,13 @@ func (f *faulty) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, er
 	if err := f.commit.Load(); err != nil {
 		return nil, *err
 	}
-	return f.Store.Commit(ctx, ops)
+	results, err := f.Store.Commit(ctx, ops)
+	if after := f.after.Load(); after != nil {
+		for i := range results {
+			results[i].Err = *after
+		}
+	}
+	return results, err
 }
 
 func (f *faulty) Read(ctx context.Context, desk identity.DeskID, after queue.Position, limit queue.Limit) (queue.Page, error) {
@@ -194,6 +201,23 @@ func TestUnavailableStoreRefusesAndGoesOn(t *testing.T) {
 		t.Error(code)
 	}
 	f.commit.Store(nil)
+	if code := answer(t, w, s, raw, id); code != wire.CodeOK {
+		t.Error("control:", code)
+	}
+}
+
+// What is stored and was not confirmed as promised gets no receipt, until it is
+// offered again and is.
+func TestUnconfirmedIsNotPromised(t *testing.T) {
+	w, f, vt, pol := faultyPair(t, relay.Limits{})
+	s := vt.Login()
+	unconfirmed := fmt.Errorf("%w: no replica", queue.ErrUnconfirmed)
+	f.after.Store(&unconfirmed)
+	raw, id := vt.Envelope(pol)
+	if code := answer(t, w, s, raw, id); code != wire.CodeUnavailable {
+		t.Error(code)
+	}
+	f.after.Store(nil)
 	if code := answer(t, w, s, raw, id); code != wire.CodeOK {
 		t.Error("control:", code)
 	}

@@ -174,6 +174,15 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	return nil
 }
 
+// judgedBy returns the catalogue of the version that a message names. A version that
+// this program does not speak did not come past judgeMessage.
+func (n *Node) judgedBy(m message.Message) *protocol.Catalogue {
+	if c, ok := n.spoken.For(m.Heading.Protocol); ok {
+		return c
+	}
+	return n.catalogue
+}
+
 func ruleOf(err error) string {
 	var r *protocol.Refusal
 	if errors.As(err, &r) {

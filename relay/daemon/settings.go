@@ -41,7 +41,10 @@ func keys() []key {
 		{"log-level", "info", "debug, info, warn or error; debug names desks and envelope ids", level},
 		{"log-format", "json", "json or text", oneOf("json", "text")},
 		{"store", "bolt", "where mailboxes are: bolt (a file in the data folder) or redis", oneOf("bolt", "redis")},
-		{"redis-address", "127.0.0.1:6379", "host:port or socket of Redis", anything},
+		{"redis-address", "127.0.0.1:6379", "host:port or socket of Redis; several, with commas: of its sentinels or of nodes of a cluster", anything},
+		{"redis-master", "", "the name by which sentinels know the primary; redis-address is then theirs", anything},
+		{"redis-cluster", "no", "yes: Redis is a cluster", oneOf("no", "yes")},
+		{"redis-replicas", "0", "replicas that must have an envelope before it is acknowledged", replicas},
 		{"redis-user", "schakel-relay", "its user", anything},
 		{"redis-password-file", "", "file with the user's password, read at each connection", anything},
 		{"redis-admin-password-file", "", "file with the password of schakel-admin, to load the functions; empty: an operator does", anything},
@@ -106,6 +109,18 @@ func (a *app) configure(flags *pflag.FlagSet) error {
 			return fmt.Errorf("%w: %s: %w", errConfig, k.name, err)
 		}
 		a.settings[k.name] = value
+	}
+	return a.settings.together()
+}
+
+// together refuses settings that do not go together.
+func (s settings) together() error {
+	cluster, master := s["redis-cluster"] == "yes", s["redis-master"]
+	switch {
+	case cluster && master != "":
+		return fmt.Errorf("%w: redis-cluster is yes and redis-master is set: a cluster has no sentinels, leave redis-master empty", errConfig)
+	case !cluster && master == "" && strings.Contains(s["redis-address"], ","):
+		return fmt.Errorf("%w: redis-address names several: set redis-master when they are sentinels, or redis-cluster to yes", errConfig)
 	}
 	return nil
 }
@@ -229,6 +244,13 @@ func duration(v string) error {
 func count(v string) error {
 	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 1 {
 		return fmt.Errorf("%q is not a number of 1 or more", v)
+	}
+	return nil
+}
+
+func replicas(v string) error {
+	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 || n > 16 {
+		return fmt.Errorf("%q is not a number from 0 to 16", v)
 	}
 	return nil
 }

@@ -46,20 +46,23 @@ func TestPrecedence(t *testing.T) {
 func TestRefusedSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "relay.toml")
 	for content, want := range map[string]string{
-		"drian = \"30s\"":         `did you mean "drain"`,
-		"[limits]\ndrain = \"1\"": "not known",
-		"drain = 30":              "not a duration",
-		"drain = [\"30s\"]":       "must be a text",
-		"drain = \"0s\"":          "not a duration",
-		"min-free = \"1TB\"":      "not a size",
-		"min-free = \"-1\"":       "not a size",
-		"max-sessions = 0":        "not a number",
-		"log-level = \"loud\"":    "debug, info, warn, error",
-		"log-format = \"xml\"":    "json, text",
-		"listen = \"8443\"":       "not an address",
-		"admin = \"0.0.0.0:9\"":   "loopback",
-		"admin = \"example:9\"":   "loopback",
-		"data = ":                 "relay.toml",
+		"drian = \"30s\"":             `did you mean "drain"`,
+		"[limits]\ndrain = \"1\"":     "not known",
+		"drain = 30":                  "not a duration",
+		"drain = [\"30s\"]":           "must be a text",
+		"drain = \"0s\"":              "not a duration",
+		"min-free = \"1TB\"":          "not a size",
+		"min-free = \"-1\"":           "not a size",
+		"max-sessions = 0":            "not a number",
+		"log-level = \"loud\"":        "debug, info, warn, error",
+		"log-format = \"xml\"":        "json, text",
+		"listen = \"8443\"":           "not an address",
+		"admin = \"0.0.0.0:9\"":       "loopback",
+		"admin = \"example:9\"":       "loopback",
+		"data = ":                     "relay.toml",
+		"redis-replicas = \"-1\"":     "from 0 to 16",
+		"redis-address = \"a:1,b:1\"": "set redis-master when they are sentinels",
+		"redis-cluster = \"yes\"\nredis-master = \"schakel\"": "leave redis-master empty",
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -31,12 +31,13 @@ func (a *app) openStore(ctx context.Context, log *slog.Logger) (queue.Store, err
 }
 
 func (a *app) openRedis(ctx context.Context, log *slog.Logger) (queue.Store, error) {
-	c := redisqueue.Config{
-		Address: a.settings["redis-address"], User: a.settings["redis-user"], Password: passwordIn(a.settings["redis-password-file"]),
-		Quota: a.quota(), Volatile: a.settings["allow-volatile"] == "yes", Log: log,
-	}
 	if a.settings["redis-password-file"] == "" {
 		return nil, fmt.Errorf("%w: store is redis and redis-password-file is not set", errConfig)
+	}
+	c := redisqueue.Config{
+		Address: a.settings["redis-address"], Master: a.settings["redis-master"], Cluster: a.settings["redis-cluster"] == "yes",
+		Replicas: a.settings.count("redis-replicas"), User: a.settings["redis-user"], Password: passwordIn(a.settings["redis-password-file"]),
+		Quota: a.quota(), Volatile: a.settings["allow-volatile"] == "yes", Log: log,
 	}
 	if file := a.settings["redis-admin-password-file"]; file != "" {
 		c.Admin = redisqueue.Login{User: "schakel-admin", Password: passwordIn(file)}
@@ -62,6 +63,9 @@ func (a *app) checkMailboxes(ctx context.Context) finding {
 		return a.checkQueue()
 	}
 	good := "redis is set up to keep its promises"
+	if n := a.settings.count("redis-replicas"); n > 0 {
+		good += fmt.Sprintf(", and %d of its replicas to have everything before it is acknowledged", n)
+	}
 	if a.settings["allow-volatile"] == "yes" {
 		good = "VOLATILE: allow-volatile is set, receipts promise nothing"
 	}

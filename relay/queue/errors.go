@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Refusals of one op, in Result.Err: the op changed nothing.
+// Refusals of one op, in Result.Err. But for ErrUnconfirmed the op changed nothing.
 var (
 	// ErrInvalid is an op outside the bounds of its documentation.
 	ErrInvalid = errors.New("operation outside its bounds")
@@ -30,6 +30,11 @@ var (
 	ErrDropped = errors.New("device was dropped")
 	// ErrToken is an attended token that does not fit, or no such envelope.
 	ErrToken = errors.New("attended token does not fit")
+	// ErrUnconfirmed is an op of which the store does not know whether it happened, or
+	// whether it survives what it should: a part of the store did not answer, or fewer
+	// replicas confirmed than are promised. It promises nothing, and the same op again
+	// is safe and finds out.
+	ErrUnconfirmed = errors.New("write was not confirmed, try again")
 	// ErrSound is a quarantine of a record that is not damaged.
 	ErrSound = errors.New("record is sound")
 )

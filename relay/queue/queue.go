@@ -61,7 +61,11 @@ type Store interface {
 
 	// Commit applies ops in order and answers when they are durable at the
 	// store's Guarantee, with one result per op. A refused op (Result.Err) changes
-	// nothing and does not stop the others.
+	// nothing and does not stop the others. ErrUnavailable: it was not applied, and
+	// the same may succeed later. ErrUnconfirmed: it may have been, or was without
+	// all that the Guarantee says, and nothing may be promised; the same op again is
+	// safe and finds out. A store of several parts says either of the ops for a part
+	// that is out of reach, and serves the others.
 	//
 	// An error of Commit itself is about all ops. ErrUnavailable: none was
 	// applied. Every other error wraps ErrIndeterminate: any of them may have
@@ -72,7 +76,8 @@ type Store interface {
 	// it is atomic is the store's matter; each op is, except that one about two
 	// desks (an expiry and its notice) need only be durable in the order that
 	// loses nothing: first the notice, then the deletion. Every op is idempotent,
-	// so a store whose connection broke may apply a batch again before it gives up.
+	// and safe when it comes late: a store whose connection broke may apply a batch
+	// again before it gives up, and an op that was ErrUnconfirmed may happen later.
 	Commit(ctx context.Context, ops []Op) ([]Result, error)
 
 	// Read returns the records of desk after a position, oldest first, within

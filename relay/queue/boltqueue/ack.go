@@ -118,13 +118,25 @@ func (b *batch) sweepFor(place *device, budget int) (int, error) {
 // report it, or for its end.
 func (b *batch) finished(d *desk, e *entry) bool {
 	targets := b.targetsOf(d, e)
+	if e.kind == queue.KindNotice {
+		return d.passed(targets, e.position)
+	}
+	return d.finished(targets, e.position)
+}
+
+// finished reports whether an envelope for targets at p may be gone.
+func (d *desk) finished(targets []identity.DeviceID, p queue.Position) bool {
+	return d.passed(targets, p) && d.delivered(targets, p)
+}
+
+func (d *desk) passed(targets []identity.DeviceID, p queue.Position) bool {
 	for _, target := range targets {
 		place := d.devices[target]
-		if place == nil || !place.passed(e.position) {
+		if place == nil || !place.passed(p) {
 			return false
 		}
 	}
-	return len(targets) > 0 && (e.kind == queue.KindNotice || d.delivered(targets, e.position))
+	return len(targets) > 0
 }
 
 // targetsOf returns nil when the record cannot be read.
@@ -154,7 +166,7 @@ func (b *batch) remove(d *desk, p queue.Position) error {
 	if e == nil {
 		return nil
 	}
-	if err := b.log.Delete(logKey(d.number, e)); err != nil {
+	if err := b.log.remove(logKey(d.number, e)); err != nil {
 		return fmt.Errorf("failed to delete record: %w", err)
 	}
 	b.s.count(d, e, -1)

@@ -56,6 +56,8 @@ type Config struct {
 
 	// unsynced leaves out fsync, so that a test can show that it notices.
 	unsynced bool
+	// untallied believes that all rows are there, for the same reason.
+	untallied bool
 }
 
 // Store implements [queue.Store] on one file.
@@ -80,6 +82,7 @@ type Store struct {
 	epoch    [16]byte   // constant after Open
 	now      uint64     // of the latest Expire
 	sequence uint64     // of the latest record in log
+	tallies  tallies    // of the rows in the file, the running batch included
 	shares   map[identity.OrgID]*share
 	behind   map[*device]struct{} // devices whose sweep has not reached its goal
 	// moves is the number of rows in the bucket of that name, and unsettled the

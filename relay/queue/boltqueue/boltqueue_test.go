@@ -2,12 +2,14 @@ package boltqueue_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -22,6 +24,8 @@ const (
 	crashDirectory = "SCHAKEL_TEST_QUEUE_DIRECTORY"
 	crashStore     = "SCHAKEL_TEST_QUEUE_STORE"
 )
+
+var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of power cuts and damage")
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDirectory); dir != "" {
@@ -103,5 +107,5 @@ func hurt(dir string, random *rand.Rand) error {
 }
 
 func TestStore(t *testing.T) {
-	queuetest.Run(t, queuetest.Backend{Open: open, Damage: hurt, Process: process("sound")})
+	queuetest.Run(t, queuetest.Backend{Open: open, Damage: hurt, Seed: *seed, Process: process("sound")})
 }

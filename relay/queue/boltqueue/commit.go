@@ -15,8 +15,9 @@ import (
 type batch struct {
 	s                      *Store
 	tx                     *bolt.Tx
-	log, ids, ends, ladder *bolt.Bucket
-	full                   bool // the disk is below its watermark
+	log, ids, ends, ladder rows
+	tallied                tallies // as the file has them
+	full                   bool    // the disk is below its watermark
 	dirtyDesks             map[*desk]struct{}
 	dirtyDevices           map[*device]struct{}
 }
@@ -89,8 +90,11 @@ func (s *Store) begin(full bool) (*batch, error) {
 	}
 	b := &batch{
 		s: s, tx: tx, full: full,
-		log: tx.Bucket(bucketLog), ids: tx.Bucket(bucketIDs),
-		ends: tx.Bucket(bucketEnds), ladder: tx.Bucket(bucketWaiting),
+		log:        rows{tx.Bucket(bucketLog), &s.tallies.log, placeOf},
+		ids:        rows{tx.Bucket(bucketIDs), &s.tallies.ids, wholeKey},
+		ends:       rows{tx.Bucket(bucketEnds), &s.tallies.ends, wholeKey},
+		ladder:     rows{tx.Bucket(bucketWaiting), &s.tallies.ladder, wholeKey},
+		tallied:    s.tallies,
 		dirtyDesks: make(map[*desk]struct{}), dirtyDevices: make(map[*device]struct{}),
 	}
 	// These grow at one edge: half-full pages would only double the writing.

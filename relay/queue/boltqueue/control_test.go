@@ -208,7 +208,7 @@ func TestDamageNoticesMissingChecksums(t *testing.T) {
 		}
 		return boltqueue.Unchecked{Store: store}, nil
 	}}
-	found, err := queuetest.Damage(backend, t.TempDir(), 300)
+	found, err := queuetest.Damage(backend, t.TempDir(), 300, *seed)
 	if err == nil {
 		t.Fatalf("a store without checksums gave only sound records: %+v", found)
 	}

@@ -61,6 +61,12 @@ func (d *device) goal() queue.Position {
 	return d.cursor
 }
 
+// reach says that p was given. Every row that says so counts, so that an old row
+// of desks does not give positions again that devices have passed.
+func (d *desk) reach(p queue.Position) {
+	d.last, d.reserved = max(d.last, p), max(d.reserved, p)
+}
+
 // passed reports whether the device needs no record at p any more.
 func (d *device) passed(p queue.Position) bool { return d.dropped || d.cursor >= p }
 

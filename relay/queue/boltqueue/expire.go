@@ -31,7 +31,7 @@ func (b *batch) expire(op *queue.Expire) (queue.Result, error) {
 	}
 	var result queue.Result
 	for _, row := range b.due(op) {
-		if err := b.ends.Delete(row.key); err != nil {
+		if err := b.ends.remove(row.key); err != nil {
 			return queue.Result{}, fmt.Errorf("failed to delete end: %w", err)
 		}
 		d := b.s.byNumber[row.desk]
@@ -120,13 +120,13 @@ func (b *batch) forget(d *desk, id envelope.ID, p queue.Position) (row known, wa
 		return known{}, false, nil
 	}
 	row.hash = nil // it points into a page
-	if err := b.ids.Delete(key); err != nil {
+	if err := b.ids.remove(key); err != nil {
 		return row, false, fmt.Errorf("failed to delete id: %w", err)
 	}
 	if row.tier == envelope.TierNone && damage == nil {
 		return row, true, nil
 	}
-	if err := b.ladder.Delete(key); err != nil {
+	if err := b.ladder.clear(key); err != nil {
 		return row, false, fmt.Errorf("failed to delete waiting: %w", err)
 	}
 	return row, true, nil

@@ -18,6 +18,12 @@ func Unsynced(c Config) Config {
 	return c
 }
 
+// Untallied does not count what is in the file, for the control of TestStaleBranches.
+func Untallied(c Config) Config {
+	c.untallied = true
+	return c
+}
+
 // Unchecked is a store that believes what it reads, for the control of the
 // damage test.
 type Unchecked struct{ *Store }

@@ -21,8 +21,13 @@ const (
 	moveSize    = 4 + 16 + 8
 )
 
-// flush writes the desks and cursors that the batch changed, each once.
+// flush writes the tallies, desks and cursors that the batch changed, each once.
 func (b *batch) flush() error {
+	if b.s.tallies != b.tallied {
+		if err := b.tx.Bucket(bucketMeta).Put(keyTallies, b.s.tallies.row()); err != nil {
+			return fmt.Errorf("failed to write tallies: %w", err)
+		}
+	}
 	desks := b.tx.Bucket(bucketDesks)
 	for d := range b.dirtyDesks {
 		if err := desks.Put(d.number.key(), d.row()); err != nil {
@@ -128,6 +133,7 @@ func (s *Store) loadMove(b []byte) error {
 		return fmt.Errorf("%w: %w", queue.ErrDamaged, err)
 	}
 	place.cursor = max(place.cursor, queue.Position(binary.BigEndian.Uint64(b[20:])))
+	d.reach(place.cursor)
 	s.unsettled[place] = struct{}{}
 	if place.swept < place.goal() {
 		s.behind[place] = struct{}{}

@@ -18,6 +18,7 @@ import (
 //	format  -> formatText     exact
 //	epoch   -> 16             the store's epoch
 //	now     -> u64            the latest Expire
+//	tallies -> 4 times u64, u64   the rows of log, ids, ends and waiting: how many, and the sum of their names
 //	desks      desk u32                -> reserved u64, name
 //	cursors    desk u32 | device 16    -> position, swept, until u64, dropped u8
 //	moves      number u64              -> up to moveDevices times: desk u32, device 16, position
@@ -33,7 +34,7 @@ import (
 // writes one run of pages, whether it is for ten desks or ten thousand. What
 // turns the log into mailboxes is in memory, and is made from the keys of log at
 // open. Identifiers are version 7 UUIDs, so ids, too, grows at one edge.
-const formatText = "schakel queue 1\n"
+const formatText = "schakel queue 2\n"
 
 var (
 	bucketMeta       = []byte("meta")
@@ -46,9 +47,10 @@ var (
 	bucketWaiting    = []byte("waiting")
 	bucketQuarantine = []byte("quarantine")
 
-	keyFormat = []byte("format")
-	keyEpoch  = []byte("epoch")
-	keyNow    = []byte("now")
+	keyFormat  = []byte("format")
+	keyEpoch   = []byte("epoch")
+	keyNow     = []byte("now")
+	keyTallies = []byte("tallies")
 )
 
 func allBuckets() [][]byte {

@@ -28,8 +28,10 @@ func (s *Store) load(tx *bolt.Tx) error {
 	if err := s.loadMoves(tx); err != nil {
 		return err
 	}
-	s.loadLog(tx.Bucket(bucketLog))
-	return s.loadMeta(tx)
+	if err := s.loadLog(tx.Bucket(bucketLog)); err != nil {
+		return err
+	}
+	return errors.Join(s.loadMeta(tx), s.compare(tx))
 }
 
 func (s *Store) loadDesk(k, v []byte) error {
@@ -54,6 +56,7 @@ func (s *Store) loadCursor(k, v []byte) error {
 		return fmt.Errorf("%w: cursor of an unknown desk", queue.ErrDamaged)
 	}
 	place.desk, place.id = d, identity.DeviceID(k[4:])
+	d.reach(max(place.cursor, place.until))
 	d.devices[place.id] = &place
 	if place.swept < place.goal() {
 		s.behind[&place] = struct{}{}
@@ -63,53 +66,63 @@ func (s *Store) loadCursor(k, v []byte) error {
 
 // loadLog makes the mailboxes from the keys of log; it reads no values, so that a
 // million waiting envelopes do not delay a restart.
-func (s *Store) loadLog(log *bolt.Bucket) {
+func (s *Store) loadLog(log *bolt.Bucket) error {
 	cursor := log.Cursor()
 	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 		n, e, err := parseLogKey(k)
 		s.sequence = max(s.sequence, e.sequence)
 		if d := s.byNumber[n]; err == nil && d != nil {
+			s.tallies.log.add(placeOf(k))
 			s.enter(d, e)
 			continue
 		}
-		s.strays = append(s.strays, stray{key: bytes.Clone(k), record: bytes.Clone(v)})
+		if err := s.loadStray(k, v); err != nil {
+			return err
+		}
 	}
 	s.committed.Store(s.sequence)
+	return nil
+}
+
+// stray is a row of log whose key is damaged. The record itself says where it
+// belongs.
+type stray struct {
+	key, record []byte
+	desk        *desk
+	entry       entry
+}
+
+// loadStray answers ErrDamaged for a record that is damaged as well: nobody could
+// be told whose it was.
+func (s *Store) loadStray(k, record []byte) error {
+	d, e, err := s.trace(record)
+	if err != nil {
+		return fmt.Errorf("%w: neither the key of a record nor what it says: %w", queue.ErrDamaged, err)
+	}
+	s.tallies.log.add(placeOf(logKey(d.number, &e)))
+	s.strays = append(s.strays, stray{bytes.Clone(k), bytes.Clone(record), d, e})
+	return nil
 }
 
 // enter puts an entry into its mailbox.
 func (s *Store) enter(d *desk, e entry) {
 	s.count(d, &e, 1)
-	d.reserved = max(d.reserved, e.position)
 	s.index.Lock()
 	defer s.index.Unlock()
 	d.mailbox.add(e)
-	d.last = max(d.last, e.position)
+	d.reach(e.position)
 }
 
-// stray is a row of log whose key is damaged. The record itself says where it
-// belongs.
-type stray struct{ key, record []byte }
-
-// mend writes strays to where they belong, or aside when they are damaged, too.
+// mend writes strays to where they belong.
 func (s *Store) mend(tx *bolt.Tx) error {
-	log, aside := tx.Bucket(bucketLog), tx.Bucket(bucketQuarantine)
+	log := tx.Bucket(bucketLog)
 	for _, stray := range s.strays {
-		if err := log.Delete(stray.key); err != nil {
-			return err
-		}
-		d, e, err := s.trace(stray.record)
-		if err != nil {
-			s.log.Error("record with a damaged key is set aside", "error", err)
-			err = aside.Put(stray.key, stray.record)
-		} else {
-			s.log.Error("record with a damaged key is mended", "desk", d.name, "position", e.position)
-			s.sequence++
-			e.sequence = s.sequence
-			s.enter(d, e)
-			err = log.Put(logKey(d.number, &e), stray.record)
-		}
-		if err != nil {
+		s.log.Error("record with a damaged key is mended", "desk", stray.desk.name, "position", stray.entry.position)
+		s.sequence++
+		stray.entry.sequence = s.sequence
+		s.enter(stray.desk, stray.entry)
+		key := logKey(stray.desk.number, &stray.entry)
+		if err := errors.Join(log.Delete(stray.key), log.Put(key, stray.record)); err != nil {
 			return fmt.Errorf("failed to mend a record: %w", err)
 		}
 	}

@@ -172,7 +172,8 @@ func initialise(tx *bolt.Tx) error {
 	return errors.Join(err,
 		meta.Put(keyFormat, []byte(formatText)),
 		meta.Put(keyEpoch, epoch),
-		meta.Put(keyNow, seal(keyNow, make([]byte, 8))))
+		meta.Put(keyNow, seal(keyNow, make([]byte, 8))),
+		meta.Put(keyTallies, new(tallies).row()))
 }
 
 func newEpoch() ([]byte, error) {

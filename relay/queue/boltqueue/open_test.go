@@ -78,7 +78,7 @@ func TestForeignFiles(t *testing.T) {
 		"zeros":    {make([]byte, 100_000), queue.ErrDamaged},
 		"no queue": {boltFile(t, "", ""), queue.ErrVersion},
 		"other":    {boltFile(t, "format", "schakel queue 99\n"), queue.ErrVersion},
-		"bare":     {boltFile(t, "format", "schakel queue 1\n"), queue.ErrDamaged},
+		"bare":     {boltFile(t, "format", "schakel queue 2\n"), queue.ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t.TempDir(), queue.Quota{})

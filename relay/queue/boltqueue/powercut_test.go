@@ -7,16 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
-	"time"
 
 	"schakel/relay/queue/queuetest"
 	"schakel/relay/queue/queuetest/disktest"
 )
 
-var (
-	cuts = flag.Int("cuts", 5, "how often the power is cut")
-	seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments at which the power is cut")
-)
+var cuts = flag.Int("cuts", 5, "how often the power is cut")
 
 // powerCuts cuts the power of a disk on which a process keeps a store, each time
 // from empty, and returns how often something that was answered was lost.

@@ -39,7 +39,8 @@ func (b *batch) put(op *queue.Put) (queue.Result, error) {
 
 // repeated answers a put whose ID is known. A damaged row of ids counts as
 // unknown: storing an envelope twice is better than refusing it for days, and
-// devices recognise the second.
+// devices recognise the second. So does one whose record is gone although its
+// devices have not passed it.
 func (b *batch) repeated(op *queue.Put, d *desk) (queue.Result, bool) {
 	key := idKey(op.ID, d.number)
 	value := b.ids.Get(key)
@@ -54,6 +55,9 @@ func (b *batch) repeated(op *queue.Put, d *desk) (queue.Result, bool) {
 	case first.digest != op.Digest:
 		b.s.log.Debug("envelope id was used for other bytes", "id", op.ID, "desk", op.Desk, "sealer", op.Sealer)
 		return queue.Result{Err: queue.ErrConflict}, true
+	case d.mailbox.at(first.position) == nil && !d.finished(op.Targets, first.position):
+		b.s.log.Error("a known record is gone, taking the envelope as new", "id", op.ID)
+		return queue.Result{}, false
 	}
 	return queue.Result{Duplicate: true, Position: first.position, Salt: first.salt}, true
 }
@@ -86,12 +90,12 @@ func (b *batch) store(op *queue.Put, to, from *desk) (queue.Result, error) {
 	}
 	key := idKey(op.ID, to.number)
 	value := row.append(b.s.rent(knownSize + 32 + sumSize))
-	if err := b.ids.Put(key, seal(key, value)); err != nil {
+	if err := b.ids.set(key, seal(key, value)); err != nil {
 		return queue.Result{}, fmt.Errorf("failed to write id: %w", err)
 	}
 	if op.Tier != envelope.TierNone {
 		waits := unattended{tier: op.Tier, created: op.Created, expires: op.Expires, position: record.Position}
-		if err := b.ladder.Put(key, seal(key, waits.append(nil))); err != nil {
+		if err := b.ladder.set(key, seal(key, waits.append(nil))); err != nil {
 			return queue.Result{}, fmt.Errorf("failed to write waiting: %w", err)
 		}
 	}
@@ -109,11 +113,11 @@ func (b *batch) add(to, from *desk, r *queue.Record) error {
 		e.sealerDesk = from.number
 	}
 	value := queue.AppendRecord(b.s.rent(queue.RecordSize(to.name, r)), to.name, r)
-	if err := b.log.Put(logKey(to.number, &e), value); err != nil {
+	if err := b.log.add(logKey(to.number, &e), value); err != nil {
 		return fmt.Errorf("failed to write record: %w", err)
 	}
 	key, row := endKey(r.Expires, e.sequence), end{desk: to.number, position: r.Position, id: r.ID}
-	if err := b.ends.Put(key, seal(key, row.append(b.s.rent(endSize+sumSize)))); err != nil {
+	if err := b.ends.add(key, seal(key, row.append(b.s.rent(endSize+sumSize)))); err != nil {
 		return fmt.Errorf("failed to write end: %w", err)
 	}
 	b.s.enter(to, e)
@@ -179,7 +183,7 @@ func (b *batch) attend(op *queue.Attend) (queue.Result, error) {
 	if err := b.ids.Put(key, value); err != nil {
 		return queue.Result{}, fmt.Errorf("failed to write id: %w", err)
 	}
-	if err := b.ladder.Delete(key); err != nil {
+	if err := b.ladder.clear(key); err != nil {
 		return queue.Result{}, fmt.Errorf("failed to delete waiting: %w", err)
 	}
 	return queue.Result{}, nil

@@ -79,7 +79,9 @@ func describe(batch []queue.Entry, room <-chan struct{}) (string, []queue.Op) {
 				acks = append(acks, &queue.Ack{Desk: op.Desk, Device: device(op.Desk, 1), Position: entry.Result.Position})
 			}
 		case *queue.Ack:
-			fmt.Fprintf(&lines, "ack %d\n", op.Position)
+			if entry.Result.Err == nil {
+				fmt.Fprintf(&lines, "ack %d\n", op.Position)
+			}
 		}
 	}
 	return lines.String(), acks

@@ -28,8 +28,14 @@ const damageRounds = 2000 // in Run
 // Damage fills a store, damages it afresh in every round, and returns an error
 // when the store then gives a record that differs from what was put, gives it to
 // another desk, or loses one without a word: without refusing to open with
-// ErrDamaged or ErrVersion, taking a new epoch, or reporting the record.
-func Damage(b Backend, dir string, rounds int) (Found, error) {
+// ErrDamaged or ErrVersion, reporting the record, or taking a new epoch, at which
+// the senders offer everything again: after that nothing may be missing, either.
+// What waits for a person must be listed still.
+//
+// A round's damage follows from seed, its number and the files. After an error dir
+// is as it was damaged, before it was opened: how a store lays out its files may
+// depend on more than the seed.
+func Damage(b Backend, dir string, rounds int, seed uint64) (Found, error) {
 	var found Found
 	w := &world{backend: b, dir: dir, serial: 1}
 	puts, epoch, err := w.fill()
@@ -41,12 +47,14 @@ func Damage(b Backend, dir string, rounds int) (Found, error) {
 		return found, err
 	}
 	for round := range rounds {
-		random := rand.New(rand.NewPCG(uint64(round), 0xda))
-		if err := errors.Join(whole.restore(dir), b.Damage(dir, random)); err != nil {
+		damage := func() error {
+			return errors.Join(whole.restore(dir), b.Damage(dir, rand.New(rand.NewPCG(seed, uint64(round)))))
+		}
+		if err := damage(); err != nil {
 			return found, err
 		}
 		if err := damageRound(b, dir, puts, epoch, &found); err != nil {
-			return found, fmt.Errorf("round %d: %w", round, err)
+			return found, errors.Join(fmt.Errorf("seed %d, round %d: %w", seed, round, err), damage())
 		}
 	}
 	return found, nil
@@ -90,35 +98,95 @@ func damageRound(b Backend, dir string, puts map[queue.Ref]*queue.Put, epoch [16
 	if err != nil {
 		return err
 	}
-	if state.Epoch != epoch {
-		found.Renewed++
+	renewed := state.Epoch != epoch
+	seen, reported, err := readRound(store, puts, found)
+	if err != nil {
+		return err
 	}
-	seen, reported := 0, 0
+	if renewed {
+		found.Renewed++
+	} else if seen == len(puts) {
+		found.Whole++
+	}
+	if renewed || reported > 0 {
+		if seen, reported, err = offerAgain(store, puts, found); err != nil {
+			return err
+		}
+	}
+	if seen+reported < len(puts) {
+		return fmt.Errorf("%d of %d records are missing, %d are reported, new epoch: %t", len(puts)-seen, len(puts), reported, renewed)
+	}
+	return stillWaiting(store, puts)
+}
+
+// offerAgain does what senders do who hear of a new epoch or of damage.
+func offerAgain(store queue.Store, puts map[queue.Ref]*queue.Put, found *Found) (seen, reported int, err error) {
+	var ops []queue.Op
+	for _, p := range puts {
+		ops = append(ops, p)
+	}
+	results, err := store.Commit(ctx(), ops)
+	if err != nil {
+		return 0, 0, fmt.Errorf("failed to offer again: %w", err)
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return 0, 0, fmt.Errorf("offering again was refused: %w", r.Err)
+		}
+	}
+	return readRound(store, puts, found)
+}
+
+// readRound reads all mailboxes and sets aside what is damaged.
+func readRound(store queue.Store, puts map[queue.Ref]*queue.Put, found *Found) (seen, reported int, err error) {
+	given := make(map[queue.Ref]bool)
 	for _, desk := range []identity.DeskID{wacht, vt, piket} {
 		page, err := readDamaged(store, desk)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		for _, r := range page.Records {
-			if p := puts[queue.Ref{Desk: desk, ID: r.ID}]; p != nil {
+			ref := queue.Ref{Desk: desk, ID: r.ID}
+			if r.Kind == queue.KindNotice {
+				continue
+			} else if p := puts[ref]; p != nil {
 				if err := same(&r, p); err != nil {
-					return fmt.Errorf("a damaged record was given: %w", err)
+					return 0, 0, fmt.Errorf("a damaged record was given: %w", err)
 				}
-				seen++
-			} else if r.Kind == queue.KindEnvelope && serialOf(r.ID) > 60 {
-				return fmt.Errorf("%s was given %s, which was never put there", desk, r.ID)
+				given[ref] = true
+			} else if serialOf(r.ID) > 60 {
+				return 0, 0, fmt.Errorf("%s was given %s, which was never put there", desk, r.ID)
 			}
 		}
 		reported += len(page.Damaged)
 		if err := quarantineAll(store, desk, page.Damaged, found); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
 	found.Reported += reported
-	if seen == len(puts) {
-		found.Whole++
-	} else if seen+reported < len(puts) && state.Epoch == epoch {
-		return fmt.Errorf("%d of %d records are missing, %d are reported", len(puts)-seen, len(puts), reported)
+	return len(given), reported, nil
+}
+
+// stillWaiting wants every envelope with a tier to be listed.
+func stillWaiting(s queue.Store, puts map[queue.Ref]*queue.Put) error {
+	listed := make(map[queue.Ref]bool)
+	for after := (queue.Ref{}); ; {
+		list, err := s.Waiting(ctx(), after, 100)
+		if err != nil {
+			return fmt.Errorf("failed to list what waits: %w", err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, u := range list {
+			listed[u.Ref] = true
+		}
+		after = list[len(list)-1].Ref
+	}
+	for ref, p := range puts {
+		if p.Tier != envelope.TierNone && !listed[ref] {
+			return fmt.Errorf("%s waits for a person in %s and is not listed", ref.ID, ref.Desk)
+		}
 	}
 	return nil
 }

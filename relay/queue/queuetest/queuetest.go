@@ -23,6 +23,8 @@ type Backend struct {
 	// Damage changes bytes of the closed store in dir, as random says: a flipped
 	// bit, a lost page. Nil leaves out the check.
 	Damage func(dir string, random *rand.Rand) error
+	// Seed is of what is random in the damage.
+	Seed uint64
 	// Process returns a command that opens the store in dir with the default quota
 	// and calls [ServeCrash] with it. Nil leaves out the check.
 	Process func(dir string) *exec.Cmd
@@ -82,8 +84,9 @@ func Run(t *testing.T, b Backend) {
 	t.Run("model", func(t *testing.T) { checkModel(t, b) })
 	if b.Damage != nil {
 		t.Run("damage", func(t *testing.T) {
-			found, err := Damage(b, t.TempDir(), damageRounds)
-			t.Logf("%+v", found)
+			dir := t.ArtifactDir() // stays with -artifacts
+			found, err := Damage(b, dir, damageRounds, b.Seed)
+			t.Logf("seed %d: %+v", b.Seed, found)
 			if err != nil {
 				t.Error(err)
 			}

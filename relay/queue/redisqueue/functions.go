@@ -41,29 +41,30 @@ func Functions() string {
 // function returns the name by which this version calls a function.
 func function(name string) string { return name + "_" + version }
 
-// ensureFunctions loads the library where it is missing and Config.Admin may, and
-// otherwise says what to do.
-func (s *Store) ensureFunctions(ctx context.Context) error {
-	found, err := s.hasFunctions(ctx)
+// ensureFunctions loads the library into a server where it is missing and
+// Config.Admin may, and otherwise says what to do.
+func (s *Store) ensureFunctions(ctx context.Context, client *redis.Client) error {
+	found, err := hasFunctions(ctx, client)
 	if err != nil || found {
 		return err
 	}
 	if s.config.Admin.Password == nil {
 		return fmt.Errorf("%w: its functions %s are not loaded: as an administrator run "+
-			"schakel-relay redis functions | redis-cli --user schakel-admin --askpass -x FUNCTION LOAD REPLACE, or set redis-admin-password-file",
+			"schakel-relay redis functions | redis-cli --user schakel-admin --askpass -x FUNCTION LOAD REPLACE "+
+			"at every server that takes writes, or set redis-admin-password-file",
 			ErrUnsafe, version)
 	}
-	admin := s.config.client(s.config.Admin, 1, nil)
+	admin := s.config.as(client, s.config.Admin)
 	defer admin.Close()
 	if err := admin.FunctionLoadReplace(ctx, Functions()).Err(); err != nil {
 		return fmt.Errorf("failed to load the functions as %s: %w", s.config.Admin.User, err)
 	}
-	s.log.Info("functions loaded into redis", "version", version)
+	s.log.Info("functions loaded into redis", "server", addressOf(client), "version", version)
 	return nil
 }
 
-func (s *Store) hasFunctions(ctx context.Context) (bool, error) {
-	list, err := s.watches.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: "schakel_queue_" + version}).Result()
+func hasFunctions(ctx context.Context, client *redis.Client) (bool, error) {
+	list, err := client.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: "schakel_queue_" + version}).Result()
 	if err != nil {
 		return false, fmt.Errorf("failed to list the functions: %w", err)
 	}

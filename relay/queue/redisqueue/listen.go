@@ -22,7 +22,7 @@ func (s *Store) Listen(ctx context.Context, ring func(identity.DeskID)) {
 }
 
 func (s *Store) listen(ctx context.Context, ring func(identity.DeskID)) {
-	subscription := s.watches.Subscribe(ctx, s.bell())
+	subscription := s.watches.subscribe(ctx, s.bell())
 	defer subscription.Close()
 	stop := context.AfterFunc(ctx, func() { subscription.Close() })
 	defer stop()

@@ -7,122 +7,148 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
 // Open connects, checks that Redis keeps promises, and looks after it until Close.
-// It waits while Redis loads its data, until ctx ends. Errors: ErrUnsafe with the
-// setting to change, queue.ErrVersion, queue.ErrUnavailable when Redis does not
-// answer.
+// It waits while Redis loads its data, until ctx ends, and while sentinels or a
+// cluster have another server take over, until Config.Start is over. Errors:
+// ErrUnsafe with the setting to change, queue.ErrVersion, queue.ErrUnavailable when
+// Redis does not answer.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	if c.Address == "" || c.Password == nil {
-		return nil, errors.New("failed to open redis: address or password missing")
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("failed to open redis: %w", err)
 	}
 	c = c.withDefaults()
-	login := Login{c.User, c.Password}
-	s := &Store{
-		config: c, log: c.Log, node: rand.Text(),
-		reads: c.client(login, 16, nil), watches: c.client(login, 3, nil),
+	s := &Store{config: c, log: c.Log, node: rand.Text(), shares: shares{total: make(map[identity.OrgID]use)}}
+	for bucket := range s.keys {
+		s.keys[bucket] = keysOf(c.Prefix, bucket)
 	}
-	s.puts = c.client(login, 1, s.recognise)
+	s.troubles = troubles{s: s, byAddress: make(map[string]trouble)}
+	s.watched, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx); err != nil {
+		s.stop()
+		s.watching.Wait()
 		return nil, errors.Join(fmt.Errorf("failed to open redis at %s: %w", c.Address, err), s.disconnect())
 	}
-	watched, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	s.watching.Go(func() { s.watch(watched) })
+	s.watching.Go(func() { s.watch(s.watched) })
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
-	if err := s.awaitLoaded(ctx); err != nil {
-		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+func (c *Config) check() error {
+	switch {
+	case c.Address == "" || c.Password == nil:
+		return errors.New("address or password missing")
+	case c.Cluster && c.Master != "":
+		return errors.New("either sentinels or a cluster")
+	case !c.Cluster && c.Master == "" && len(c.addresses()) > 1:
+		return errors.New("several addresses, and neither the name of a master nor a cluster")
+	case c.Replicas < 0:
+		return errors.New("a negative number of replicas")
 	}
-	if s.server.role != "master" {
-		return fmt.Errorf("%w: this is a replica; give the address of the primary", ErrUnsafe)
+	return nil
+}
+
+func (c *Config) addresses() []string {
+	list := strings.Split(c.Address, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
 	}
-	if err := s.ensureFunctions(ctx); err != nil {
-		return err
-	}
-	s.state.Guarantee = queue.GuaranteeDisk
-	err := s.checkSafety(ctx)
-	if s.config.Volatile {
-		s.state.Guarantee = queue.GuaranteeNone
-		s.log.Warn("VOLATILE: this store may forget what it answered; never use it for real")
-	} else if err != nil {
-		return err
+	return list
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	login := Login{s.config.User, s.config.Password}
+	for _, pool := range []struct {
+		servers     **servers
+		connections int
+	}{{&s.puts, 1}, {&s.reads, 16}, {&s.watches, 3}} {
+		if *pool.servers, err = s.config.connect(login, pool.connections, s.troubles.isSilent); err != nil {
+			return err
+		}
 	}
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	return s.refreshShares(ctx)
-}
-
-func (s *Store) awaitLoaded(ctx context.Context) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var err error
-		if s.server, err = askServer(ctx, s.watches); !errors.Is(err, errLoading) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
+	sum := sha256.Sum256([]byte(s.marker))
+	s.state = queue.State{Epoch: [16]byte(sum[:]), Guarantee: s.guarantee()}
+	s.log.Info("redis is open", "epoch", hex.EncodeToString(sum[:4]), "replicas", s.config.Replicas)
+	if s.config.Volatile {
+		s.log.Warn("VOLATILE: this store may forget what it answered; never use it for real")
 	}
-}
-
-// enter reads the marker, or makes one where buckets have none or not the same:
-// the store is new, or lost a part of itself.
-func (s *Store) enter(ctx context.Context) error {
-	var err error
-	if s.marker, err = s.readMarker(ctx); err != nil {
-		return err
+	err = s.refreshShares(ctx)
+	switch {
+	case err == nil:
+	case s.config.Cluster: // the watch learns of the others
+		s.log.Warn("shares of organisations are late", "error", err.Error())
+	default:
+		return unavailable(err)
 	}
-	if s.marker == "" {
-		s.marker = rand.Text()
-		pipe := s.puts.TxPipeline()
-		for bucket := range buckets {
-			pipe.FCall(ctx, function("begin"), []string{s.metaKey(bucket)}, s.marker)
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("failed to mark the store: %w", err)
-		}
-	}
-	sum := sha256.Sum256([]byte(s.marker + "\x00" + s.server.run + "\x00" + s.server.replication))
-	s.state.Epoch = [16]byte(sum[:])
-	s.log.Info("redis is open", "version", s.server.version, "epoch", hex.EncodeToString(sum[:4]))
 	return nil
 }
 
-const format = "1"
+func (s *Store) guarantee() queue.Guarantee {
+	switch {
+	case s.config.Volatile:
+		return queue.GuaranteeNone
+	case s.config.Replicas > 0:
+		return queue.GuaranteeReplica
+	}
+	return queue.GuaranteeDisk
+}
 
-// readMarker returns the marker that all buckets have, or "".
-func (s *Store) readMarker(ctx context.Context) (string, error) {
-	pipe := s.watches.Pipeline()
-	var rows [buckets]*redis.SliceCmd
-	for bucket := range buckets {
-		rows[bucket] = pipe.HMGet(ctx, s.metaKey(bucket), "epoch", "format")
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return "", fmt.Errorf("failed to read the marker: %w", err)
-	}
-	var marker string
-	for bucket, row := range rows {
-		epoch, _ := row.Val()[0].(string)
-		if written, _ := row.Val()[1].(string); epoch != "" && written != format {
-			return "", fmt.Errorf("%w: %q, this program knows %s", queue.ErrVersion, written, format)
+// enter checks the servers and learns the marker, again and again while that may
+// help.
+func (s *Store) enter(ctx context.Context) error {
+	began := time.Now()
+	for {
+		err := s.checkServers(ctx)
+		if err == nil {
+			s.marker, err = s.vouch(ctx)
 		}
-		if epoch == "" || bucket > 0 && epoch != marker {
-			return "", nil
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errLoading): // until ctx ends
+		case errors.Is(err, errReplica) && !s.takeOvers():
+			return fmt.Errorf("%w: %w; give the address of the primary", ErrUnsafe, err)
+		case !s.takeOvers(), errors.Is(err, queue.ErrUnsafe), errors.Is(err, queue.ErrVersion), time.Since(began) > s.config.Start:
+			return unavailable(err)
 		}
-		marker = epoch
+		s.watches.lookAgain(ctx)
+		if !pause(ctx, 50*time.Millisecond) {
+			return unavailable(err)
+		}
 	}
-	return marker, nil
+}
+
+// takeOvers says that somebody has another server take over.
+func (s *Store) takeOvers() bool { return s.config.Cluster || s.config.Master != "" }
+
+var errReplica = errors.New("this is a replica")
+
+// unavailable is what an error means that names no setting to change.
+func unavailable(err error) error {
+	if errors.Is(err, queue.ErrUnsafe) || errors.Is(err, queue.ErrVersion) || errors.Is(err, queue.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+}
+
+// as connects to the same server as somebody else.
+func (c *Config) as(client *redis.Client, login Login) *redis.Client {
+	options := *client.Options()
+	options.CredentialsProviderContext = login.credentials
+	return redis.NewClient(&options)
+}
+
+func (l Login) credentials(context.Context) (string, string, error) {
+	password, err := l.Password()
+	return l.User, password, err
 }

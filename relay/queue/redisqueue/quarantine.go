@@ -15,6 +15,8 @@ import (
 func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Result, error) {
 	stored, err := b.s.at(ctx, op.Desk, op.Position)
 	switch {
+	case errors.Is(err, queue.ErrUnavailable):
+		return queue.Result{Err: err}, nil
 	case err != nil:
 		return queue.Result{}, err
 	case stored.entries == 0:
@@ -24,9 +26,9 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 	}
 	b.s.log.Error("record is damaged and set aside", "desk", op.Desk, "position", op.Position, "id", stored.id.String())
 	var result queue.Result
-	id := []byte{}
+	field := "" // of the id that is to be forgotten
 	if stored.known.position == op.Position {
-		id = stored.id[:]
+		field = fieldOf(op.Desk, stored.id)
 		notice := &queue.Notice{
 			Desk: stored.known.sealerDesk, Device: stored.known.sealer, Kind: queue.NoticeDamaged, ID: stored.id, Created: op.Now,
 		}
@@ -34,12 +36,17 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 		if err := b.together(ctx, []queue.Op{notice}, told[:]); err != nil {
 			return result, err
 		}
+		if unanswered(told[0].Err) {
+			return queue.Result{Err: told[0].Err}, nil
+		}
 		if told[0].Position != 0 {
 			result.Noticed = notice.Desk
 		}
 	}
-	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), hexPosition(op.Position), id}}
-	return result, b.drain(ctx, []*call{c})
+	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), field, hexPosition(op.Position)}}
+	c.of(op.Desk)
+	result.Err, err = b.drain(ctx, []*call{c})
+	return result, err
 }
 
 // standing is what there is at one position.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
+	"time"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -17,22 +15,52 @@ import (
 
 // ask calls a function that only reads, in the bucket of desk.
 func (s *Store) ask(ctx context.Context, name string, desk identity.DeskID, args ...any) (any, error) {
-	if err := s.usable(); err != nil {
+	bucket := bucketOf(desk)
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	for {
+		if err := s.usable(); err != nil {
+			return nil, err
+		}
+		reply, err := s.askOnce(ctx, name, bucket, desk, args)
+		if err == nil {
+			return reply, nil
+		}
+		if !s.mayAskAgain(ctx, err) {
+			return nil, s.readError(err)
+		}
+	}
+}
+
+func (s *Store) askOnce(ctx context.Context, name string, bucket int, desk identity.DeskID, args []any) (any, error) {
+	client, err := s.reads.of(ctx, bucket)
+	if err != nil {
 		return nil, err
 	}
-	reply, err := s.reads.FCallRO(ctx, function(name), []string{s.metaKey(bucketOf(desk))}, append([]any{s.marker}, args...)...).Result()
-	if err != nil {
-		return nil, s.readError(err)
+	keys := &s.keys[bucket]
+	command := append([]any{"fcall_ro", function(name), len(keys.fixed) + 1}, keys.fixed...)
+	command = append(command, keys.mail+string(desk), s.marker)
+	return client.Do(ctx, append(command, args...)...).Result()
+}
+
+// mayAskAgain does something about a bucket that moves or moved, and reports whether
+// the same question may be answered now.
+func (s *Store) mayAskAgain(ctx context.Context, err error) bool {
+	switch err := classify(err); {
+	case errors.Is(err, errRenewed):
+		if err := s.same(ctx); err != nil {
+			s.log.Warn("redis cannot say who was vouched for", "error", err.Error())
+		}
+	case !errors.Is(err, errElsewhere):
+		return false
 	}
-	return reply, nil
+	s.reads.lookAgain(ctx)
+	return s.usable() == nil && pause(ctx, 20*time.Millisecond)
 }
 
 func (s *Store) readError(err error) error {
 	if err := s.usable(); err != nil {
 		return err
-	}
-	if errors.Is(classify(err), errRenewed) {
-		return s.renewed()
 	}
 	return fmt.Errorf("%w: failed to read the queue: %w", queue.ErrUnavailable, err)
 }
@@ -48,35 +76,33 @@ func (s *Store) Read(ctx context.Context, desk identity.DeskID, after queue.Posi
 	if err != nil {
 		return page, err
 	}
-	three, ok := reply.([]any)
-	if !ok || len(three) != 3 {
+	both, ok := reply.([]any)
+	if !ok || len(both) != 2 {
 		return page, fmt.Errorf("%w: %T", errAnswer, reply)
 	}
-	entries, _ := three[0].([]any)
-	last, _ := three[1].(string)
-	more, _ := three[2].(int64)
-	if p, err := strconv.ParseUint(last, 10, 64); err == nil {
-		page.Next = queue.Position(p)
+	entries, _ := both[0].([]any)
+	more, _ := both[1].(int64)
+	for _, raw := range entries {
+		page.Next = max(page.Next, take(&page, desk, raw))
 	}
 	page.More = more > 0 && page.Next > after
-	for _, raw := range entries {
-		take(&page, desk, raw)
-	}
 	return page, nil
 }
 
-func take(page *queue.Page, desk identity.DeskID, raw any) {
+// take returns the position of an entry.
+func take(page *queue.Page, desk identity.DeskID, raw any) queue.Position {
 	e, err := parseEntry(raw, desk)
 	if err == nil {
 		e.record.Position = e.position
 		page.Records = append(page.Records, e.record)
-		return
+		return e.position
 	}
 	n := len(page.Damaged)
 	if n > 0 && page.Damaged[n-1].Position == e.position {
-		return // two foreign entries of one position
+		return e.position // two foreign entries of one position
 	}
 	page.Damaged = append(page.Damaged, queue.Damaged{Position: e.position, Reason: err.Error()})
+	return e.position
 }
 
 // entry is one of a mailbox's stream.
@@ -86,8 +112,8 @@ type entry struct {
 	record   queue.Record
 }
 
-// parseEntry verifies checksum, desk and, against the slip, id and targets. The
-// position is the server's: it is not within the checksum.
+// parseEntry verifies an entry. The position is the server's: it is not within the
+// checksum.
 func parseEntry(raw any, desk identity.DeskID) (entry, error) {
 	var e entry
 	pair, _ := raw.([]any)
@@ -99,30 +125,12 @@ func parseEntry(raw any, desk identity.DeskID) (entry, error) {
 	place, sequence, _ := strings.Cut(name, "-")
 	p, err := strconv.ParseUint(place, 10, 64)
 	e.position = queue.Position(p)
-	if err != nil || sequence != "0" || len(fields) != 4 || fields[0] != "s" || fields[2] != "r" {
+	if err != nil || sequence != "0" || len(fields) != 2 || fields[0] != "e" {
 		return e, errForeign
 	}
-	slip, _ := fields[1].(string)
-	record, _ := fields[3].(string)
-	if len(slip) < 16 {
-		return e, errForeign
-	}
-	e.id = envelope.ID([]byte(slip[:16]))
-	if e.record, err = queue.ParseRecord([]byte(record), desk, 0); err != nil {
-		return e, err
-	}
-	if e.record.ID != e.id || !slices.Equal(e.record.Targets, targetsOf(slip)) {
-		return e, fmt.Errorf("%w: slip", queue.ErrRecord)
-	}
-	return e, nil
-}
-
-func targetsOf(slip string) []identity.DeviceID {
-	var targets []identity.DeviceID
-	for b := []byte(slip[16:]); len(b) >= 16; b = b[16:] {
-		targets = append(targets, identity.DeviceID(b))
-	}
-	return targets
+	content, _ := fields[1].(string)
+	e.id, e.record, err = decode(desk, []byte(content))
+	return e, err
 }
 
 // Cursor returns the place of a device.
@@ -154,18 +162,21 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 	if after != (queue.Ref{}) {
 		first, from = bucketOf(after.Desk), "("+string(after.Desk)+"\x00"+string(after.ID[:])
 	}
-	pipe := s.reads.Pipeline()
-	var answers []*redis.Cmd
-	for bucket := first; bucket < buckets; bucket++ {
-		answers = append(answers, pipe.FCallRO(ctx, function("waiting"), []string{s.metaKey(bucket)}, s.marker, from, limit))
-		from = "-"
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, s.readError(err)
-	}
+	answers := s.reads.ask(ctx, first, func(bucket int) []any {
+		start := "-"
+		if bucket == first {
+			start = from
+		}
+		keys := &s.keys[bucket]
+		return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[4], s.marker, start, limit}
+	})
 	var list []queue.Unattended
-	for _, answer := range answers {
-		pairs, _ := answer.Val().([]any)
+	for _, answer := range answers[first:] {
+		if answer.err != nil {
+			s.mayAskAgain(ctx, answer.err) // the caller will
+			return nil, s.readError(answer.err)
+		}
+		pairs, _ := answer.reply.([]any)
 		for i := 0; i+1 < len(pairs) && len(list) < limit; i += 2 {
 			if u, ok := parseUnattended(pairs[i], pairs[i+1]); ok {
 				list = append(list, u)

@@ -16,22 +16,27 @@
 // envelopes and read what the relay reads, and cannot read, forge or change an
 // envelope without the recipient noticing. The checksums are against accidents.
 //
-// The epoch follows from a marker in every bucket and from the identity of the
-// server process: a restart, a failover, a restored backup and an emptied store are
+// Redis may be one server, one with replicas, those that Sentinel watches, or a
+// Cluster. With Config.Replicas nothing is confirmed before so many replicas have it.
+// An operation for which a part of Redis did not answer, or not enough replicas
+// confirmed, is queue.ErrUnconfirmed; the desks of the other parts are served.
+//
+// The epoch is a hash of a marker in every bucket, beside which stands the process
+// that keeps it: a restart, a failover, a restored backup and an emptied store are
 // all new epochs, after which senders offer again what nobody has received. That
-// offers too much after a plain restart, and too little never.
+// offers too much after a plain restart, and too little never. A bucket that moves
+// within a cluster keeps its epoch.
 package redisqueue
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
@@ -39,9 +44,17 @@ import (
 
 // Config says where Redis is. Zero fields take the defaults.
 type Config struct {
-	Address string      // host:port, or the path of a socket
-	TLS     *tls.Config // nil: without, for the same machine or a tunnel
-	User    string      // default schakel-relay
+	// Address is host:port or the path of a socket; with Master that of its
+	// sentinels, with Cluster that of some of its nodes, with commas between several.
+	Address string
+	Master  string // the name by which sentinels know the primary
+	Cluster bool
+	// Replicas is how many must have an operation before it is confirmed. With one
+	// or more the guarantee is GuaranteeReplica.
+	Replicas int
+
+	TLS  *tls.Config // nil: without, for the same machine or a tunnel
+	User string      // default schakel-relay
 	// Password returns the user's password at each connection, so that it can be
 	// changed while the relay runs.
 	Password func() (string, error)
@@ -54,7 +67,8 @@ type Config struct {
 	// Volatile accepts a Redis that can forget what it answered. For demos: the
 	// guarantee is then GuaranteeNone.
 	Volatile bool
-	Patience time.Duration // with one operation, default 3 s
+	Patience time.Duration // with one operation, default 3 s; a third of it with replicas
+	Start    time.Duration // with sentinels or a cluster that take over while it opens, default 30 s
 	Watch    time.Duration // between two looks at settings and epoch, default 10 s
 	Log      *slog.Logger  // nil discards
 }
@@ -71,13 +85,15 @@ type Store struct {
 	log    *slog.Logger
 	node   string // random: whose doorbells are our own
 
-	puts    *redis.Client // one connection: the order of batches
-	reads   *redis.Client
-	watches *redis.Client
+	puts    *servers // one connection to each
+	reads   *servers
+	watches *servers
 
-	server server // whom we opened, constant
+	keys   [buckets]keys
 	marker string // in every bucket, constant
 	state  queue.State
+
+	troubles troubles
 
 	failed atomic.Pointer[error]  // why nothing works any more
 	unsafe atomic.Pointer[string] // why puts are refused, nil while they are not
@@ -85,6 +101,7 @@ type Store struct {
 	write  sync.Mutex // one Commit at a time; guards what follows
 	shares shares
 
+	watched  context.Context // ends with the store
 	stop     context.CancelFunc
 	watching sync.WaitGroup
 }
@@ -100,6 +117,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Patience <= 0 {
 		c.Patience = 3 * time.Second
+	}
+	if c.Start <= 0 {
+		c.Start = 30 * time.Second
 	}
 	if c.Watch <= 0 {
 		c.Watch = 10 * time.Second
@@ -119,7 +139,7 @@ func (s *Store) Unsafe() string {
 	if reason := s.unsafe.Load(); reason != nil {
 		return *reason
 	}
-	return ""
+	return s.troubles.missing()
 }
 
 // Close waits for a running Commit.
@@ -137,10 +157,14 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) disconnect() error {
-	for _, client := range []*redis.Client{s.puts, s.reads, s.watches} {
-		if err := client.Close(); err != nil {
-			return fmt.Errorf("failed to close the connections to Redis: %w", err)
+	var err error
+	for _, servers := range []*servers{s.puts, s.reads, s.watches} {
+		if servers != nil {
+			err = errors.Join(err, servers.Close())
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("failed to close the connections to Redis: %w", err)
 	}
 	return nil
 }
@@ -166,9 +190,22 @@ func bucketOf(desk identity.DeskID) int {
 	return int(sum % buckets)
 }
 
-// metaKey names a bucket to the functions, which find its other keys by it.
-func (s *Store) metaKey(bucket int) string {
-	return fmt.Sprintf("%s{q%02d}:meta", s.config.Prefix, bucket)
+// keys are the names of what a bucket consists of.
+type keys struct {
+	meta  string
+	fixed []any  // all but the mailboxes, meta first; every function finds them by it
+	mail  string // with a desk behind it: a mailbox
 }
+
+func keysOf(prefix string, bucket int) keys {
+	in := fmt.Sprintf("%s{q%02d}:", prefix, bucket)
+	k := keys{meta: in + "meta", mail: in + "mail:"}
+	for _, name := range []string{"meta", "desks", "ids", "ends", "waiting", "orgs", "behind", "aside"} {
+		k.fixed = append(k.fixed, in+name)
+	}
+	return k
+}
+
+func (s *Store) metaKey(bucket int) string { return s.keys[bucket].meta }
 
 func (s *Store) bell() string { return s.config.Prefix + "bell" }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,10 +18,12 @@ import (
 // relay needs. The text names the setting and the value that it must have.
 var ErrUnsafe = fmt.Errorf("%w: Redis is not set up to keep its promises", queue.ErrUnsafe)
 
+type demand struct{ name, value, why string }
+
 var errLoading = errors.New("redis is still loading its data")
 
 // demanded are the settings without which an answer promises nothing.
-var demanded = []struct{ name, value, why string }{
+var demanded = []demand{
 	{"appendonly", "yes", "nothing would be on disk"},
 	{"appendfsync", "always", "a power cut would lose what was answered"},
 	{"maxmemory-policy", "noeviction", "a full Redis would throw mailboxes away"},
@@ -48,13 +51,67 @@ var forbidden = [][]any{
 	{"replicaof", "no", "one"}, {"acl", "setuser", "x"}, {"hget", "another-key", "f"}, {"module", "list"},
 }
 
-// checkSafety returns an ErrUnsafe that names the first setting to change.
-func (s *Store) checkSafety(ctx context.Context) error {
-	if err := checkVersion(s.server.version); err != nil {
+// partly is what a node of a cluster must be set to as well: with coverage in full,
+// Redis stops all desks when one part is down.
+var partly = demand{"cluster-require-full-coverage", "no", "one part that is down would stop the desks of all others"}
+
+// checkServers checks every server that takes writes and can be reached.
+func (s *Store) checkServers(ctx context.Context) error {
+	clients, err := s.watches.all(ctx)
+	if err != nil {
+		return fmt.Errorf("failed to ask who takes writes: %w", err)
+	}
+	for _, client := range clients {
+		var found server
+		err := errSilent
+		if !s.troubles.isSilent(addressOf(client)) {
+			found, err = askServer(ctx, client)
+		}
+		switch {
+		case err == nil:
+			err = s.checkServer(ctx, client, found)
+		case s.config.Cluster: // its desks are refused, those of the others are not
+			s.log.Error("a part of redis cannot be looked at", "server", addressOf(client), "error", err.Error())
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", addressOf(client), err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) checkServer(ctx context.Context, client *redis.Client, found server) error {
+	if found.role != "master" {
+		return errReplica
+	}
+	if found.replicas < s.config.Replicas {
+		s.troubles.short(client)
+	}
+	if err := s.ensureFunctions(ctx, client); err != nil {
 		return err
 	}
+	err := s.checkSafety(ctx, client, found)
+	if s.config.Volatile && errors.Is(err, ErrUnsafe) {
+		return nil
+	}
+	return err
+}
+
+// checkSafety returns an ErrUnsafe that names the first setting to change.
+func (s *Store) checkSafety(ctx context.Context, client *redis.Client, found server) error {
+	if err := checkVersion(found.version); err != nil {
+		return err
+	}
+	if found.clustered != s.config.Cluster {
+		return fmt.Errorf("%w: this Redis is a cluster (%t) and redis-cluster says otherwise", ErrUnsafe, found.clustered)
+	}
+	demanded := demanded
+	if s.config.Cluster {
+		demanded = append(slices.Clone(demanded), partly)
+	}
 	for _, d := range demanded {
-		values, err := s.watches.ConfigGet(ctx, d.name).Result()
+		values, err := client.ConfigGet(ctx, d.name).Result()
 		if err != nil {
 			return fmt.Errorf("failed to ask for %s: %w", d.name, err)
 		}
@@ -63,7 +120,7 @@ func (s *Store) checkSafety(ctx context.Context) error {
 				ErrUnsafe, d.name, values[d.name], d.why, d.name, d.value)
 		}
 	}
-	return s.checkRights(ctx)
+	return s.checkRights(ctx, client)
 }
 
 func checkVersion(version string) error {
@@ -75,7 +132,11 @@ func checkVersion(version string) error {
 }
 
 // checkRights asks Redis what the user may do, without doing it.
-func (s *Store) checkRights(ctx context.Context) error {
+func (s *Store) checkRights(ctx context.Context, client *redis.Client) error {
+	needed := needed
+	if s.config.Cluster {
+		needed = append(slices.Clone(needed), []any{"cluster", "slots"})
+	}
 	for _, group := range []struct {
 		user     string
 		commands [][]any
@@ -86,7 +147,7 @@ func (s *Store) checkRights(ctx context.Context) error {
 		{s.config.User, forbidden, false, "may use"},
 		{loader, needed, true, "(by whom Redis loads its file) may not use"},
 	} {
-		pipe := s.watches.Pipeline()
+		pipe := client.Pipeline()
 		for _, command := range group.commands {
 			pipe.Do(ctx, append([]any{"acl", "dryrun", group.user}, s.named(command)...)...)
 		}
@@ -127,7 +188,7 @@ func (s *Store) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		timed, cancel := context.WithTimeout(ctx, s.config.Patience)
+		timed, cancel := context.WithTimeout(ctx, 4*s.config.Patience) // a part may not answer
 		s.look(timed)
 		cancel()
 	}
@@ -138,15 +199,15 @@ func (s *Store) look(ctx context.Context) {
 		s.log.Error("redis cannot be watched", "error", err.Error())
 		return
 	}
-	err := s.checkSafety(ctx)
+	err := s.checkServers(ctx)
 	switch {
-	case errors.Is(err, ErrUnsafe) && !s.config.Volatile:
+	case errors.Is(err, ErrUnsafe):
 		reason := err.Error()
 		s.unsafe.Store(&reason)
 		s.log.Error("envelopes are refused", "error", reason)
 	case err == nil && s.unsafe.Swap(nil) != nil:
 		s.log.Info("redis is safe again, envelopes are taken")
-	case err != nil && !errors.Is(err, ErrUnsafe):
+	case err != nil:
 		s.log.Error("redis cannot be watched", "error", err.Error())
 	}
 	if err := s.refreshShares(ctx); err != nil {
@@ -154,26 +215,50 @@ func (s *Store) look(ctx context.Context) {
 	}
 }
 
-// same ends the store when this is no longer the one that was opened: emptied,
-// restarted, restored or taken over.
-func (s *Store) same(ctx context.Context) error {
-	now, err := askServer(ctx, s.watches)
-	if err != nil {
-		return fmt.Errorf("failed to ask redis who it is: %w", err)
-	}
-	marker, err := s.readMarker(ctx)
-	if err != nil {
-		return err
-	}
-	if now.run != s.server.run || now.replication != s.server.replication || marker != s.marker {
-		s.renewed()
-	}
-	return nil
+// server is what a Redis process says of itself.
+type server struct {
+	version   string
+	role      string
+	clustered bool
+	replicas  int // that are in step
 }
 
-// renewed refuses all further work: only opening the store again tells its epoch.
-func (s *Store) renewed() error {
-	err := fmt.Errorf("%w: Redis was emptied, restarted, restored or taken over: open it again for its new epoch", queue.ErrIndeterminate)
-	s.failed.CompareAndSwap(nil, &err)
-	return s.usable()
+// late is how many seconds ago a replica may have been heard: they speak every second.
+const late = 2
+
+func askServer(ctx context.Context, client *redis.Client) (server, error) {
+	sections, err := client.Info(ctx, "server", "replication", "persistence", "cluster").Result()
+	if err != nil {
+		return server{}, err
+	}
+	fields := make(map[string]string)
+	var found server
+	for line := range strings.Lines(sections) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+		if strings.HasPrefix(name, "slave") && inStep(value) {
+			found.replicas++
+		}
+	}
+	if fields["loading"] == "1" {
+		return server{}, errLoading
+	}
+	found.version, found.role, found.clustered = fields["redis_version"], fields["role"], fields["cluster_enabled"] == "1"
+	return found, nil
+}
+
+// inStep reads "ip=...,port=...,state=online,offset=...,lag=1".
+func inStep(replica string) bool {
+	online, heard := false, false
+	for field := range strings.SplitSeq(replica, ",") {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "state":
+			online = value == "online"
+		case "lag":
+			seconds, err := strconv.Atoi(value)
+			heard = err == nil && seconds <= late
+		}
+	}
+	return online && heard
 }

@@ -1,12 +1,11 @@
 package redisqueue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
@@ -50,21 +49,28 @@ func (u *shares) close(q *queue.Quota, puts map[identity.OrgID]use) bool {
 func (s *Store) refreshShares(ctx context.Context) error {
 	s.write.Lock() // or a batch that is being written would be counted as of before
 	defer s.write.Unlock()
-	pipe := s.watches.Pipeline()
-	var rows [buckets]*redis.MapStringStringCmd
-	for bucket := range buckets {
-		rows[bucket] = pipe.HGetAll(ctx, strings.TrimSuffix(s.metaKey(bucket), "meta")+"orgs")
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("failed to read the shares of organisations: %w", err)
-	}
-	s.shares = shares{total: make(map[identity.OrgID]use)}
-	for bucket, row := range rows {
-		s.shares.byBucket[bucket] = make(map[identity.OrgID]use)
-		for org, value := range row.Val() {
-			records, bytes, _ := strings.Cut(value, " ")
-			s.shares.set(bucket, identity.OrgID(org), use{parse(records), parse(bytes)})
+	answers := s.watches.ask(ctx, 0, func(bucket int) []any { return []any{"hgetall", s.keys[bucket].fixed[5]} })
+	var late error
+	now := shares{total: make(map[identity.OrgID]use)}
+	for bucket, a := range answers {
+		now.byBucket[bucket] = make(map[identity.OrgID]use)
+		if late = cmp.Or(a.err, late); a.err != nil { // what is out of reach is as it was
+			for org, use := range s.shares.byBucket[bucket] {
+				now.set(bucket, org, use)
+			}
+			continue
 		}
+		row, _ := a.reply.([]any)
+		for i := 0; i+1 < len(row); i += 2 {
+			org, _ := row[i].(string)
+			value, _ := row[i+1].(string)
+			records, bytes, _ := strings.Cut(value, " ")
+			now.set(bucket, identity.OrgID(org), use{parse(records), parse(bytes)})
+		}
+	}
+	s.shares = now
+	if late != nil {
+		return fmt.Errorf("failed to read the shares of organisations: %w", late)
 	}
 	return nil
 }

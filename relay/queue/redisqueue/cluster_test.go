@@ -1,0 +1,236 @@
+package redisqueue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+	"schakel/relay/queue/redisqueue"
+	"schakel/relay/queue/redisqueue/redistest"
+)
+
+func startCluster(t *testing.T, settings ...string) (*redistest.Cluster, redisqueue.Config) {
+	t.Helper()
+	redistest.Need(t)
+	cluster, err := redistest.StartCluster(t.TempDir(), settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Stop)
+	c := cluster.Config()
+	c.Address, c.Cluster, c.Replicas = strings.Join(cluster.Addresses(), ","), true, 1
+	return cluster, c
+}
+
+// putTo is an envelope for one of many desks.
+func putTo(n int) *queue.Put {
+	p := put(n)
+	p.Desk = identity.DeskID(fmt.Sprintf("politie/wacht-%d", n%40))
+	p.ID = envelope.ID{7, byte(n >> 8), byte(n)}
+	return p
+}
+
+// ownerOf returns the primary that has the bucket of a desk.
+func ownerOf(t *testing.T, cluster *redistest.Cluster, bucket int) (*redistest.Server, int) {
+	t.Helper()
+	slot, err := cluster.SlotOf(metaOf(bucket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := cluster.Owner(slot)
+	if err != nil || owner == nil {
+		t.Fatalf("nobody has slot %d: %v", slot, err)
+	}
+	return owner, slot
+}
+
+// TestCluster is one test, for a cluster takes long to start.
+func TestCluster(t *testing.T) {
+	t.Parallel() // it waits for the disk
+	cluster, c := startCluster(t, "cluster-node-timeout", "20000")
+	t.Run("promises", func(t *testing.T) { checkFew(t, func(string) redisqueue.Config { return c }) })
+	t.Run("doorbells", func(t *testing.T) { checkDoorbells(t, c) })
+	t.Run("moved", func(t *testing.T) { checkMoved(t, cluster, c) })
+	t.Run("undeclared", func(t *testing.T) { checkUndeclared(t, cluster) })
+	t.Run("one part", func(t *testing.T) { checkOnePart(t, cluster, c) })
+	t.Run("coverage", func(t *testing.T) { checkCoverage(t, cluster, c) })
+}
+
+// checkDoorbells rings for desks of all parts over one subscription.
+func checkDoorbells(t *testing.T, c redisqueue.Config) {
+	writer, listener := mustOpen(t, c), mustOpen(t, c)
+	var mu sync.Mutex
+	rung := make(map[identity.DeskID]bool)
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		listener.Listen(ctx, func(desk identity.DeskID) {
+			mu.Lock()
+			defer mu.Unlock()
+			rung[desk] = true
+		})
+	})
+	defer listening.Wait()
+	defer cancel()
+	n := 5000
+	within(t, 20*time.Second, "forty desks are rung for", func() bool {
+		var ops []queue.Op
+		for range 40 {
+			n++
+			ops = append(ops, putTo(n))
+		}
+		commit(t, writer, ops...)
+		mu.Lock()
+		defer mu.Unlock()
+		return len(rung) == 40
+	})
+}
+
+// checkMoved moves a bucket to another primary, a few keys at a time, while it is written
+// to: no answer is wrong, and the epoch stays, for nothing was lost.
+func checkMoved(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
+	c.Patience = 300 * time.Millisecond
+	store := mustOpen(t, c)
+	before := epochOf(t, store)
+	if r := commit(t, store, put(0))[0]; r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	from, slot := ownerOf(t, cluster, bucketOfDesk)
+	to := cluster.Nodes[0]
+	if to == from {
+		to = cluster.Nodes[1]
+	}
+	n, stored, refused := 0, map[int]bool{0: true}, 0
+	err := cluster.Move(slot, 16, from, to, func() {
+		n++
+		switch r := commit(t, store, put(n))[0]; {
+		case r.Err == nil:
+			stored[n] = true
+		case errors.Is(r.Err, queue.ErrUnavailable):
+			refused++
+		default:
+			t.Errorf("put %d while the bucket moved: %v", n, r.Err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d puts while the bucket moved, %d of them refused", n, refused)
+	within(t, 20*time.Second, "the bucket is served again", func() bool { return commit(t, store, put(0))[0].Err == nil })
+	if len(read(t, store).Records) != len(stored) {
+		t.Errorf("%d records, want %d", len(read(t, store).Records), len(stored))
+	}
+	if epochOf(t, store) != before || epochOf(t, mustOpen(t, c)) != before {
+		t.Error("a bucket that moved has another epoch")
+	}
+}
+
+// both writes to two keys, of which the second need not be declared.
+const both = `#!lua name=test_both
+redis.register_function('test_both', function(keys, args)
+  redis.call('HSET', keys[1], 'f', args[1])
+  redis.call('HSET', args[2], 'f', args[1])
+  return 'K'
+end)`
+
+// checkUndeclared is the control for declaring all keys of a bucket: while a slot
+// moves, a function that touches a key it has not declared fails half-way.
+func checkUndeclared(t *testing.T, cluster *redistest.Cluster) {
+	slot, err := cluster.SlotOf("{control}a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := cluster.Owner(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := cluster.Nodes[0]
+	if to == from {
+		to = cluster.Nodes[1]
+	}
+	root := from.Root()
+	defer root.Close()
+	if err := root.FunctionLoad(t.Context(), both).Err(); err != nil {
+		t.Fatal(err)
+	}
+	call := func(value string, keys ...string) string {
+		err := root.FCall(t.Context(), "test_both", keys, value, "{control}b").Err()
+		return root.HGet(t.Context(), "{control}a", "f").Val() + " " + fmt.Sprint(err != nil)
+	}
+	if got := call("before", "{control}a"); got != "before false" {
+		t.Fatalf("before the slot moves: %s", got)
+	}
+	step, checked := 0, false
+	err = cluster.Move(slot, 1, from, to, func() {
+		if step++; step != 2 || root.Exists(t.Context(), "{control}a").Val() == 0 {
+			return
+		}
+		checked = true
+		if got := call("declared", "{control}a", "{control}b"); got != "before true" {
+			t.Errorf("with all keys declared: %s", got)
+		}
+		if got := call("undeclared", "{control}a"); got != "undeclared true" {
+			t.Errorf("control: with one key declared: %s, it does not fail half-way", got)
+		}
+	})
+	if err != nil || !checked {
+		t.Fatalf("checked %t, %v", checked, err)
+	}
+}
+
+// checkOnePart freezes one primary and its replica: its desks are not confirmed, and
+// those of the others are, in the same batch and after.
+func checkOnePart(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
+	c.Patience = 900 * time.Millisecond
+	store := mustOpen(t, c)
+	frozen, _ := ownerOf(t, cluster, bucketOfDesk)
+	part := []*redistest.Server{frozen, cluster.ReplicaOf(frozen)}
+	for _, server := range part {
+		server.Process().Signal(syscall.SIGSTOP)
+		defer server.Process().Signal(syscall.SIGCONT)
+	}
+	ops := []queue.Op{put(1000)}
+	for n := range 40 {
+		ops = append(ops, putTo(n))
+	}
+	results := commit(t, store, ops...)
+	if !errors.Is(results[0].Err, queue.ErrUnconfirmed) {
+		t.Errorf("a put to the frozen part gave %v", results[0].Err)
+	}
+	served := 0
+	for _, r := range results[1:] {
+		if r.Err == nil {
+			served++
+		}
+	}
+	if served < 10 {
+		t.Errorf("%d of 40 desks are served", served)
+	}
+	if r := commit(t, store, put(1001))[0]; !errors.Is(r.Err, queue.ErrUnavailable) {
+		t.Errorf("the next put to the frozen part gave %v", r.Err)
+	}
+	for _, server := range part {
+		server.Process().Signal(syscall.SIGCONT)
+	}
+	within(t, 30*time.Second, "all desks are served again", func() bool { return commit(t, store, put(1000))[0].Err == nil })
+}
+
+// checkCoverage changes the setting by which one part would stop all.
+func checkCoverage(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
+	root := cluster.Nodes[1].Root()
+	defer root.Close()
+	root.ConfigSet(t.Context(), "cluster-require-full-coverage", "yes")
+	defer root.ConfigSet(t.Context(), "cluster-require-full-coverage", "no")
+	_, err := redisqueue.Open(t.Context(), c)
+	if !errors.Is(err, redisqueue.ErrUnsafe) || !strings.Contains(err.Error(), "in redis.conf: cluster-require-full-coverage no") {
+		t.Errorf("gave %v", err)
+	}
+}
