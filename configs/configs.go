@@ -35,6 +35,7 @@ var Agreement []byte
 //
 //go:embed playbook.toml
 var Playbook []byte
+
 // RedisReplicated is redis/replicated.conf: a primary, or its replica.
 //
 //go:embed redis/replicated.conf

@@ -31,7 +31,7 @@ func book(t testing.TB) playbook.Playbook {
 // said is a message of the case: number makes its names and its time.
 func said(number byte, class string, from, to identity.Role, body map[string]string) protocol.Known {
 	raw, _ := json.Marshal(body)
-	return protocol.Known{ID: message.ID{number}, Hash: message.Hash{number}, Draft: protocol.Draft{Class: class, Created: uint64(number), Body: raw,
+	return protocol.Known{Hash: message.Hash{number}, Draft: protocol.Draft{ID: message.ID{number}, Class: class, Created: uint64(number), Body: raw,
 		From: protocol.Party{Desk: identity.DeskID(from + "/piket"), Role: from}, To: []protocol.Party{{Desk: identity.DeskID(to + "/piket"), Role: to}}}}
 }
 
