@@ -28,11 +28,24 @@ func TestExerciseIsUnmistakable(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who sends into the case of an exercise hears so, whether they asked for it or not.
+func TestSenderHearsOfTheExercise(t *testing.T) {
 	p := newPlace(t)
-	node := &scripted{}
+	node := &scripted{exercise: true}
 	p.serve(node)
 	body := writeFile(t, p.home+"/body.json", `{}`, 0o600)
-	p.must(cli.Done, "send", "--exercise", "--class", "adviesvraag", "--urgency", "spoed", "--to", "knooppunt/piket", "--body", body)
+	send := []string{"send", "--class", "adviesvraag", "--urgency", "spoed", "--to", "knooppunt/piket", "--body", body}
+	if _, errs := p.must(cli.Done, send...); !strings.Contains(errs, "OEFENING") {
+		t.Errorf("not told: %s", errs)
+	}
+	node.exercise = false
+	if _, errs := p.must(cli.Done, send...); strings.Contains(errs, "OEFENING") {
+		t.Errorf("control: told of an exercise: %s", errs)
+	}
+	node.drafts = nil
+	p.must(cli.Done, append(send, "--exercise")...)
 	if len(node.drafts) != 1 || !node.drafts[0].Exercise {
 		t.Errorf("the draft is no exercise: %+v", node.drafts)
 	}

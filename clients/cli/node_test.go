@@ -47,7 +47,7 @@ func (n *scripted) outbound() schakel.Summary {
 
 func (n *scripted) Send(_ context.Context, d schakel.Draft) (schakel.Sent, error) {
 	n.drafts = append(n.drafts, d)
-	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
+	return schakel.Sent{Hash: hash1, ID: id1, Case: case1, Exercise: n.exercise}, n.sendErr
 }
 
 func (n *scripted) SendTest(context.Context, identity.DeskID) error { return nil }

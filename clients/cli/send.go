@@ -140,6 +140,11 @@ type sentDocument struct {
 // follow waits until the relay has the message, and says how far it came.
 func (a *app) follow(ctx context.Context, s *session, sent schakel.Sent, noWait bool) error {
 	state, err := a.awaitRelay(ctx, s, sent, noWait)
+	if sent.Exercise {
+		// Somebody who reports real danger in the case of an exercise must see it now.
+		banner := protocol.ExerciseBanner()
+		a.sayf("%s\n%s", a.in(yellow, banner.NL), a.in(yellow, banner.EN))
+	}
 	if a.json {
 		if err := a.writeJSON(sentDocument{"schakel.sent/1", sent, state}); err != nil {
 			return err

@@ -44,7 +44,7 @@ func TestExercise(t *testing.T) {
 	}
 	answer := schakel.Draft{Class: "advies", Urgency: message.Urgent, To: []identity.DeskID{vt.Desk}, Body: example(t, "advies"), Answers: began.Hash}
 	answered := send(knooppunt, answer)
-	if s, err := knooppunt.Node.Trace(testContext(t), answered.Hash); err != nil || !s.Exercise {
+	if s, err := knooppunt.Node.Trace(testContext(t), answered.Hash); err != nil || !s.Exercise || !answered.Exercise || real.Exercise {
 		t.Errorf("the answer to an exercise is real: %v", err)
 	}
 	mixed := ask

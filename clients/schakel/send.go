@@ -70,7 +70,7 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 	}
 	h := signed.Hash()
 	n.publish(EventStatus, h.String(), "")
-	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String()}, nil
+	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String(), Exercise: protocol.IsExercise(m)}, nil
 }
 
 // record stores an outgoing message and its recipients. The desk's own other

@@ -31,6 +31,8 @@ type Sent struct {
 	Hash string `json:"hash"` // 64 hexadecimal digits: the identity of the message
 	ID   string `json:"id"`
 	Case string `json:"case"`
+	// Exercise: it is part of one, asked for or not. Whoever sent it must hear that.
+	Exercise bool `json:"exercise,omitempty"`
 }
 
 // State is how far a message has come with one desk. Each but the first two rests
