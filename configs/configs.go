@@ -26,6 +26,16 @@ var RedisConf []byte
 //go:embed redis/users.acl
 var RedisUsers []byte
 
+// Agreement is agreement.toml: what partners may agree on beside the protocol.
+//
+//go:embed agreement.toml
+var Agreement []byte
+
+// Playbook is playbook.toml: the draaiboek, and what the outage card says.
+//
+//go:embed playbook.toml
+var Playbook []byte
+
 // RedisReplicated is redis/replicated.conf: a primary, or its replica.
 //
 //go:embed redis/replicated.conf

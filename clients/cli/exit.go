@@ -10,6 +10,7 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
@@ -67,7 +68,7 @@ func Exit(err error) int {
 		return Interrupted
 	case is(errUsage):
 		return Usage
-	case is(errConfig):
+	case is(errConfig, playbook.ErrPlaybook):
 		return BadConfig
 	case is(errQueued):
 		return Queued
@@ -77,13 +78,13 @@ func Exit(err error) int {
 		return Locked
 	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
-	case is(schakel.ErrFingerprint, schakel.ErrRegister, identity.ErrBadSignature, errUnverified,
+	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
 	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, desk.ErrStranger, errRefused):
+	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

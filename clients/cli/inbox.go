@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 )
 
@@ -59,11 +60,27 @@ func (a *app) listing(messages []schakel.Summary) {
 	rows := [][]cell{heads("MESSAGE", "CREATED", "CLASS", "URGENCY", "DESK", "CASE", "STATE")}
 	for _, m := range messages {
 		rows = append(rows, []cell{
-			{short(m.Hash), bold}, {a.when(m.Created), plain}, {inertLine(m.Class), plain},
+			{short(m.Hash), bold}, {a.when(m.Created), plain}, classOf(m),
 			{inertLine(string(m.Urgency)), urgencyColour(m.Urgency)}, {inertLine(others(m)), plain},
 			{inertLine(short(m.Case)), plain}, a.state(m)})
 	}
 	a.table(rows)
+}
+
+// classOf is the class, with the mark of an exercise before it.
+func classOf(m schakel.Summary) cell {
+	if m.Exercise {
+		return cell{protocol.ExerciseMark().NL + " " + inertLine(m.Class), yellow}
+	}
+	return cell{inertLine(m.Class), plain}
+}
+
+// exercise says before anything else that a message is no real case.
+func (a *app) exercise(m schakel.Summary) {
+	if m.Exercise {
+		banner := protocol.ExerciseBanner()
+		a.printf("%s\n%s\n\n", a.in(yellow, banner.NL), a.in(yellow, banner.EN))
+	}
 }
 
 // others names the desks at the other end.

@@ -23,6 +23,7 @@ type scripted struct {
 	cleared                     []string
 	status                      func(*schakel.Status)
 	listed                      []schakel.Summary // what List gives instead of one message
+	exercise                    bool              // of what is read and traced
 	desks                       []schakel.Desk    // what Directory gives instead of two
 }
 
@@ -40,13 +41,13 @@ func inbound() schakel.Summary {
 func (n *scripted) outbound() schakel.Summary {
 	s := inbound()
 	s.Inbound, s.From, s.AckDue, s.Received = false, "vt20/crisis", time.Time{}, time.Time{}
-	s.Recipients = n.recipients
+	s.Recipients, s.Exercise = n.recipients, n.exercise
 	return s
 }
 
 func (n *scripted) Send(_ context.Context, d schakel.Draft) (schakel.Sent, error) {
 	n.drafts = append(n.drafts, d)
-	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
+	return schakel.Sent{Hash: hash1, ID: id1, Case: case1, Exercise: n.exercise}, n.sendErr
 }
 
 func (n *scripted) SendTest(context.Context, identity.DeskID) error { return nil }
@@ -70,7 +71,9 @@ func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {
 	if ref != hash1[:len(ref)] {
 		return schakel.Letter{}, fmt.Errorf("%w: %q", schakel.ErrNotFound, ref)
 	}
-	return schakel.Letter{Summary: inbound(), To: []identity.DeskID{"politie-re03/oc", "vt20/crisis"}, Device: "019ab2c0-0000-7000-8000-000000000001", Body: n.body}, nil
+	s := inbound()
+	s.Exercise = n.exercise
+	return schakel.Letter{Summary: s, To: []identity.DeskID{"politie-re03/oc", "vt20/crisis"}, Device: "019ab2c0-0000-7000-8000-000000000001", Body: n.body}, nil
 }
 
 func (n *scripted) Export(context.Context, string, identity.DeskID) ([]byte, error) {

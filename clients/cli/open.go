@@ -44,7 +44,12 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	if client != nil {
 		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler)})
+	agreement, err := a.agreement()
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler), Catalogue: agreement})
 	if err != nil {
 		_ = st.Close()
 		return nil, err

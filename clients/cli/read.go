@@ -57,6 +57,7 @@ func (a *app) writeBody(b []byte) error {
 }
 
 func (a *app) showLetter(l schakel.Letter) error {
+	a.exercise(l.Summary)
 	a.printf("%s  %s\n", a.in(bold, inertLine(l.Class)), a.in(urgencyColour(l.Urgency), inertLine(string(l.Urgency))))
 	a.table([][]cell{
 		{{"from", dim}, {inertLine(string(l.From)), plain}},

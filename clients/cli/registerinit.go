@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"schakel/clients/protocol"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
@@ -23,6 +22,7 @@ const rootLife = 365 * 24 * time.Hour
 type registerInitFlags struct {
 	root      rootFlags
 	relay     string
+	agreement string
 	threshold int
 	roots     int
 }
@@ -41,6 +41,7 @@ func (a *app) registerInitCommand() *cobra.Command {
 	c.Flags().StringVar(&f.root.dir, "dir", "", "folder to make: genesis.txt, register.txt and the keys")
 	c.Flags().StringVar(&f.root.passphraseFile, "key-passphrase-file", "", "file with a passphrase to wrap the root keys under")
 	c.Flags().StringVar(&f.relay, "relay", "", "relay.json, as `schakel-relay init` wrote it")
+	c.Flags().StringVar(&f.agreement, "agreement", "", "agreement file that the root names (default the protocol of this program)")
 	c.Flags().IntVar(&f.threshold, "threshold", 1, "how many root holders must sign")
 	c.Flags().IntVar(&f.roots, "roots", 1, "how many root keys to make")
 	return c
@@ -62,11 +63,15 @@ func (a *app) registerInit(f registerInitFlags) error {
 	if err != nil {
 		return err
 	}
+	agreed, err := readAgreement(f.agreement)
+	if err != nil {
+		return err
+	}
 	keys, err := a.makeRootKeys(f)
 	if err != nil {
 		return err
 	}
-	entries, err := a.genesis(f.threshold, keys, relay)
+	entries, err := a.genesis(f.threshold, keys, relay, agreed.Digest())
 	if err != nil {
 		return err
 	}
@@ -105,11 +110,7 @@ func (a *app) makeRootKeys(f registerInitFlags) ([]trust.Signer, error) {
 	return keys, nil
 }
 
-func (a *app) genesis(threshold int, keys []trust.Signer, relay trust.Relay) ([][]byte, error) {
-	agreement, err := protocol.V1().Digest()
-	if err != nil {
-		return nil, err
-	}
+func (a *app) genesis(threshold int, keys []trust.Signer, relay trust.Relay, agreement trust.Hash) ([][]byte, error) {
 	root := trust.Root{Version: 1, Threshold: threshold, Agreement: agreement, Issued: a.Now(), Expires: a.Now().Add(rootLife)}
 	for _, k := range keys {
 		root.Keys = append(root.Keys, k.Public())

@@ -34,7 +34,11 @@ func (a *app) runDaemon(ctx context.Context) error {
 		return err
 	}
 	defer st.Close()
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log})
+	agreement, err := a.agreement()
+	if err != nil {
+		return err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type sendFlags struct {
 	class, urgency, zaak, answers, outcome, body string
 	to, restsOn                                  []string
 	signer                                       signer
-	noWait                                       bool
+	noWait, exercise                             bool
 }
 
 // signer is the person who signs, and where the PIN comes from.
@@ -51,6 +51,7 @@ func (a *app) sendCommand() *cobra.Command {
 	flags.StringArrayVar(&f.restsOn, "rests-on", nil, "message that this one rests on (repeat for several)")
 	flags.StringVar(&f.outcome, "outcome", "", "outcome of a besluit")
 	flags.StringVar(&f.body, "body", "", "file with the body in JSON, or - for standard input")
+	flags.BoolVar(&f.exercise, "exercise", false, "begin an exercise: every message of its case is marked as one")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
 	f.signer.flags(c)
 	suggest(c, map[string]completer{"class": words(classNames()), "urgency": words(urgencyNames()), "to": a.deskNames(),
@@ -87,13 +88,17 @@ func (a *app) send(ctx context.Context, f sendFlags) error {
 // draft reads and checks everything that needs no store.
 func (a *app) draft(f sendFlags) (schakel.Draft, error) {
 	d := schakel.Draft{Class: f.class, Urgency: message.Urgency(f.urgency), Case: f.zaak, Answers: f.answers,
-		RestsOn: f.restsOn, Outcome: f.outcome, Person: f.signer.person}
+		RestsOn: f.restsOn, Outcome: f.outcome, Person: f.signer.person, Exercise: f.exercise}
 	for _, required := range [][2]string{{"class", f.class}, {"urgency", f.urgency}, {"to", strings.Join(f.to, "")}, {"body", f.body}} {
 		if required[1] == "" {
 			return d, usage(fmt.Errorf("--%s is missing", required[0]))
 		}
 	}
-	if _, ok := protocol.V1().Class(f.class); !ok {
+	known, err := readAgreement(a.settings.get("agreement"))
+	if err != nil {
+		return d, err
+	}
+	if _, ok := known.Class(f.class); !ok {
 		return d, usage(fmt.Errorf("class %q is not in the catalogue%s", f.class, didYouMean(f.class, classNames())))
 	}
 	if names := urgencyNames(); !slices.Contains(names, f.urgency) {
@@ -106,7 +111,6 @@ func (a *app) draft(f sendFlags) (schakel.Draft, error) {
 		}
 		d.To = append(d.To, id)
 	}
-	var err error
 	if d.Body, err = a.content(f.body); err != nil || d.Person == "" {
 		return d, err
 	}
@@ -136,6 +140,11 @@ type sentDocument struct {
 // follow waits until the relay has the message, and says how far it came.
 func (a *app) follow(ctx context.Context, s *session, sent schakel.Sent, noWait bool) error {
 	state, err := a.awaitRelay(ctx, s, sent, noWait)
+	if sent.Exercise {
+		// Somebody who reports real danger in the case of an exercise must see it now.
+		banner := protocol.ExerciseBanner()
+		a.sayf("%s\n%s", a.in(yellow, banner.NL), a.in(yellow, banner.EN))
+	}
 	if a.json {
 		if err := a.writeJSON(sentDocument{"schakel.sent/1", sent, state}); err != nil {
 			return err

@@ -50,6 +50,7 @@ func (a *app) showTrace(m schakel.Summary) error {
 	if a.json {
 		return a.writeJSON(traceDocument{"schakel.trace/1", m})
 	}
+	a.exercise(m)
 	a.printf("%s  %s  %s\n", a.in(bold, short(m.Hash)), inertLine(m.Class), a.in(urgencyColour(m.Urgency), inertLine(string(m.Urgency))))
 	rows := [][]cell{heads("DESK", "STATE", "SINCE", "BY", "RULE")}
 	for _, r := range m.Recipients {

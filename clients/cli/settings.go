@@ -33,6 +33,7 @@ func keys() []key {
 		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything},
 		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
 		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
+		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},

@@ -48,6 +48,7 @@ type Class struct {
 	Person    bool     // a named person signs it, beside the device
 	terms     map[message.Urgency]Terms
 	schema    *jsonschema.Schema
+	source    []byte // the schema as it is written
 }
 
 // Route says which roles may send a class to which. Urgencies, where there are any,

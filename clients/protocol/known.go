@@ -198,3 +198,13 @@ func whole(body any, name string) int64 {
 
 // at is a moment of the protocol, in whole seconds.
 func at(seconds uint64) time.Time { return time.Unix(int64(min(seconds, 1<<40)), 0).UTC() }
+
+// Said returns a text field at the top of a body, or "" where there is none: for those
+// who look at one field of a message, such as the playbook.
+func Said(body []byte, name string) string {
+	v, refusal := parseBody(body)
+	if refusal != nil {
+		return ""
+	}
+	return field(v, name)
+}

@@ -52,7 +52,8 @@ var V1 = sync.OnceValue(func() *Catalogue {
 	return c
 })
 
-// Catalogue is one version of the protocol, checked and compiled. It never changes.
+// Catalogue is one version of the protocol, checked and compiled, with what the
+// partners added to it. It never changes.
 type Catalogue struct {
 	protocol string
 	classes  []Class
@@ -60,7 +61,9 @@ type Catalogue struct {
 	rules    map[string]Rule
 	kop      *jsonschema.Schema
 	calendar calendar.Calendar
-	files    fs.FS
+	source   file              // as catalogus.json and the addition say it
+	files    map[string][]byte // catalogus.json, schemas/ and voorbeelden/
+	addition []byte            // the partners' own, or nil
 	means    map[string]Means
 	ruleIDs  []string // in order
 	region   func(municipality string) (string, bool)
@@ -102,26 +105,44 @@ type file struct {
 // schemas/kop.schema.json. It refuses unknown fields, roles, urgencies, rules and
 // answers, and any schema that refers to something outside its own file.
 func Load(files fs.FS) (*Catalogue, error) {
-	raw, err := fs.ReadFile(files, "catalogus.json")
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
+	parts := map[string][]byte{}
+	for _, pattern := range []string{nameCatalogue, "schemas/*.json", "voorbeelden/*.json"} {
+		names, err := fs.Glob(files, pattern)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
+		}
+		for _, name := range names {
+			if parts[name], err = fs.ReadFile(files, name); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
+			}
+		}
 	}
+	return load(parts)
+}
+
+// load reads a catalogue from its files by their names.
+func load(files map[string][]byte) (*Catalogue, error) {
 	var f file
-	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder := json.NewDecoder(bytes.NewReader(files[nameCatalogue]))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%w: catalogus.json: %w", ErrCatalogue, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrCatalogue, nameCatalogue, err)
 	}
-	c := &Catalogue{protocol: f.Protocol, rules: f.Rules, terms: map[message.Urgency]Terms{}, files: files,
-		means: means(), ruleIDs: slices.Sorted(maps.Keys(f.Rules)),
-		region: routing.RegionOf}
-	if err := c.build(f); err != nil {
+	c := &Catalogue{files: files}
+	if err := c.build(f, files, &Catalogue{}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCatalogue, err)
 	}
 	return c, nil
 }
 
-func (c *Catalogue) build(f file) (err error) {
+// build compiles what f says; the schemas that it names stand in schemas. Those of the
+// catalogue that it grows from are compiled already.
+func (c *Catalogue) build(f file, schemas map[string][]byte, from *Catalogue) (err error) {
+	c.source, c.protocol, c.rules, c.terms = f, f.Protocol, f.Rules, map[message.Urgency]Terms{}
+	c.means, c.ruleIDs, c.region = means(), slices.Sorted(maps.Keys(f.Rules)), routing.RegionOf
+	if number(f.Protocol) == 0 {
+		return fmt.Errorf("protocol %.40q: write schakel/1", f.Protocol)
+	}
 	for role := range f.Roles {
 		if _, err := identity.ParseRole(string(role)); err != nil {
 			return err
@@ -132,21 +153,28 @@ func (c *Catalogue) build(f file) (err error) {
 			return fmt.Errorf("urgency %q: %w", name, err)
 		}
 	}
-	if c.kop, err = compile(c.files, "schemas/kop.schema.json"); err != nil {
-		return err
-	}
 	for _, k := range f.Classes {
+		if _, twice := c.Class(k.Name); twice {
+			return fmt.Errorf("class %.40q stands there twice", k.Name)
+		}
 		class, err := k.parse(f, c.terms)
 		if err != nil {
 			return fmt.Errorf("class %q: %w", k.Name, err)
 		}
-		if class.schema, err = compile(c.files, k.Schema); err != nil {
+		if known, ok := from.Class(k.Name); ok {
+			class.schema = known.schema
+		} else if class.schema, err = compile(schemas, k.Schema); err != nil {
 			return fmt.Errorf("class %q: %w", k.Name, err)
 		}
+		class.source = schemas[k.Schema]
 		c.classes = append(c.classes, class)
 	}
-	return nil
+	c.kop, err = compile(schemas, nameKop)
+	return err
 }
+
+// Protocol returns the name of the version, such as schakel/1.
+func (c *Catalogue) Protocol() string { return c.protocol }
 
 // Classes returns the classes in the order of the catalogue.
 func (c *Catalogue) Classes() []Class { return slices.Clone(c.classes) }
@@ -163,6 +191,12 @@ func (c *Catalogue) Class(name string) (Class, bool) {
 
 // Calendar returns the working days by which the partners count their terms.
 func (c *Catalogue) Calendar() calendar.Calendar { return c.calendar }
+
+// Terms returns the terms of an urgency, for a class that has none of its own.
+func (c *Catalogue) Terms(u message.Urgency) (Terms, bool) {
+	t, ok := c.terms[u]
+	return t, ok
+}
 
 // Rule returns the text of a numbered rule, such as "R09".
 func (c *Catalogue) Rule(id string) (Rule, bool) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,10 +25,13 @@ func (closed) Load(url string) (any, error) {
 	return nil, fmt.Errorf("schema refers to %q; every schema must stand on its own", url)
 }
 
-func compile(files fs.FS, name string) (*jsonschema.Schema, error) {
-	raw, err := fs.ReadFile(files, name)
-	if err != nil {
-		return nil, err
+// nameKop is the schema of the heading.
+const nameKop = "schemas/kop.schema.json"
+
+func compile(files map[string][]byte, name string) (*jsonschema.Schema, error) {
+	raw, ok := files[name]
+	if !ok {
+		return nil, fmt.Errorf("schema %.80q is missing", name)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {

@@ -454,6 +454,7 @@ func storedMessage(s message.Signed, dir store.Direction, peer identity.DeskID, 
 	row := store.Message{
 		Hash: s.Hash(), ID: m.ID, Case: m.Case, Direction: dir, Class: m.Heading.Class, Urgency: m.Heading.Urgency,
 		Peer: peer, Created: time.Unix(int64(m.Created), 0), Received: now, Raw: s.Raw,
+		Exercise: protocol.IsExercise(m),
 	}
 	if len(m.Heading.Answers) > 0 {
 		row.Answers = m.Heading.Answers[0].Hash

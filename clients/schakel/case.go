@@ -163,7 +163,7 @@ func (in *intake) protocol(a *arrival) error {
 	if err != nil {
 		return err
 	}
-	findings := in.n.catalogue.Check(protocol.DraftOf(m, present{in.n.directory()}), known)
+	findings := in.n.judgedBy(m).Check(protocol.DraftOf(m, present{in.n.directory()}), known)
 	if err := findings.Rejection(); err != nil {
 		a.fault = &fault{reason: "protocol", rule: ruleOf(err), err: err}
 		if m.Heading.Urgency != message.Acute {
@@ -192,5 +192,5 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 		return nil, err
 	}
 	before := n.catalogue.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
-	return n.catalogue.Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags(), nil
+	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags(), nil
 }

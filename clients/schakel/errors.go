@@ -20,6 +20,7 @@ var (
 	ErrFingerprint   = errors.New("fingerprint does not match: telephone the root holders and do not go on")
 	ErrUnreachable   = errors.New("relay unreachable")
 	ErrRegister      = errors.New("register refused")
+	ErrAgreement     = errors.New("this agreement is not the one that the register names")
 	ErrTooLarge      = errors.New("message too large")
 	ErrAcknowledged  = errors.New("already acknowledged")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")

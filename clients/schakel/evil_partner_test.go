@@ -218,6 +218,28 @@ func (e *evil) asked(t *testing.T) string {
 	return s.Hash().String()
 }
 
+// A partner is a version ahead: its message is not shown as something that it is not,
+// it is kept for whoever updates.
+func TestMessageOfALaterVersion(t *testing.T) {
+	e := newEvil(t)
+	later := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.Heading.Protocol = "schakel/2" })
+	e.put(t, e.message(later))
+	e.honest(t) // control: the same message of our version arrives
+	if e.shown(t, later) {
+		t.Error("it was shown")
+	}
+	err := e.knooppunt.Store().View(testContext(t), func(tx *store.Tx) error {
+		kept, err := tx.Quarantined(0, 10)
+		if len(kept) != 1 || kept[0].Reason != "protocol-version" {
+			t.Errorf("kept apart: %+v", kept)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // B02: the relay keeps the last message back. The next statement repeats its
 // counter, and the recipient is told.
 func TestLastMessageWithheld(t *testing.T) {

@@ -166,7 +166,21 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	if err := verifyPerson(a.signed, dir); err != nil {
 		return &fault{reason: "person-signature", rule: protocol.RulePerson, alarm: AlarmForged, err: err}
 	}
+	if _, ok := n.spoken.For(m.Heading.Protocol); !ok {
+		// A partner is ahead of us. What it said is kept for whoever updates this
+		// program, and it hears which versions would have been read.
+		return &fault{reason: "protocol-version", rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
+	}
 	return nil
+}
+
+// judgedBy returns the catalogue of the version that a message names. A version that
+// this program does not speak did not come past judgeMessage.
+func (n *Node) judgedBy(m message.Message) *protocol.Catalogue {
+	if c, ok := n.spoken.For(m.Heading.Protocol); ok {
+		return c
+	}
+	return n.catalogue
 }
 
 func ruleOf(err error) string {

@@ -25,6 +25,10 @@ type Config struct {
 	Now   func() time.Time // default time.Now
 	Log   *slog.Logger     // default discards
 
+	// Catalogue is the agreement that the register names, where partners added to the
+	// protocol; any other is refused. Default protocol.V1, whatever the register names.
+	Catalogue *protocol.Catalogue
+
 	// Every is how often the node looks at its timers: deliveries to make again,
 	// statements, keys, alarms. Default one second.
 	Every time.Duration
@@ -42,7 +46,8 @@ type Node struct {
 	log       *slog.Logger
 	every     time.Duration
 	pinWork   int
-	catalogue *protocol.Catalogue
+	catalogue *protocol.Catalogue // in which this node writes
+	spoken    protocol.Versions   // in which it reads
 	dev       store.Device
 	keys      *seal.DeviceKeys
 	parsed    *seal.Recipients // public keys of others, checked against the register
@@ -67,16 +72,26 @@ const maxParsed = 4096
 // New returns a Node over an enrolled store. It starts nothing.
 func New(cfg Config) (*Node, error) {
 	n := newNode(cfg)
-	return n, n.store.View(context.Background(), n.load)
+	if err := n.store.View(context.Background(), n.load); err != nil || cfg.Catalogue == nil {
+		return n, err
+	}
+	if named := n.dir.Authority().Agreement; named != cfg.Catalogue.Digest() {
+		return n, fmt.Errorf("%w: the register names %x", ErrAgreement, named[:])
+	}
+	return n, nil
 }
 
 func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork,
-		catalogue: protocol.V1(), parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
+		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 	}
+	if n.catalogue == nil {
+		n.catalogue = protocol.V1()
+	}
+	n.spoken, _ = protocol.NewVersions(n.catalogue) // one version always stands beside itself
 	if n.now == nil {
 		n.now = time.Now
 	}

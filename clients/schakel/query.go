@@ -71,6 +71,7 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 		Hash: row.Hash.String(), ID: row.ID.String(), Case: row.Case.String(), Inbound: row.Direction == store.In,
 		Class: row.Class, Urgency: row.Urgency, From: row.Peer, Created: row.Created.UTC(), Received: utc(row.Received),
 		Opened: utc(row.Opened), Acknowledged: utc(row.Acknowledged), AckBy: row.AcknowledgedBy, AckDue: utc(n.ackDue(row)),
+		Exercise: row.Exercise,
 	}
 	if row.Answers != (message.Hash{}) {
 		s.Answers = row.Answers.String()

@@ -70,7 +70,7 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 	}
 	h := signed.Hash()
 	n.publish(EventStatus, h.String(), "")
-	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String()}, nil
+	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String(), Exercise: protocol.IsExercise(m)}, nil
 }
 
 // record stores an outgoing message and its recipients. The desk's own other
@@ -200,12 +200,26 @@ func (n *Node) refer(tx *store.Tx, m *message.Message, d Draft) error {
 			m.Case = row.Case
 		}
 	}
+	if d.Exercise {
+		m.Heading.Exercise = true
+	}
 	if m.Case == (message.CaseRef{}) {
 		u, err := identity.NewUUIDv7(n.now(), rand.Reader)
 		m.Case = message.CaseRef(u)
 		return err
 	}
-	return nil
+	return inherit(tx, m)
+}
+
+// inherit marks what is said in the case of an exercise as part of it: nobody has to
+// remember the mark, and an acknowledgement gets it too (R30). The reverse does not
+// hold: who begins an exercise in a real case is refused.
+func inherit(tx *store.Tx, m *message.Message) error {
+	rows, err := tx.Messages(store.Query{Case: m.Case, Limit: 1})
+	if err == nil && len(rows) > 0 && rows[0].Exercise {
+		m.Heading.Exercise = true
+	}
+	return err
 }
 
 func find(tx *store.Tx, ref string) (store.Message, error) {

@@ -20,8 +20,10 @@ type Draft struct {
 	RestsOn []string          `json:"restsOn,omitempty"`
 	Outcome string            `json:"outcome,omitempty"`
 	Body    []byte            `json:"body"` // JSON of the class; travels byte-identical
-	Person  string            `json:"person,omitempty"`
-	PIN     string            `json:"pin,omitempty"`
+	// Exercise begins an exercise. What is said in the case of one is marked by itself.
+	Exercise bool   `json:"exercise,omitempty"`
+	Person   string `json:"person,omitempty"`
+	PIN      string `json:"pin,omitempty"`
 }
 
 // Sent names a message that is signed, sealed and on disk here.
@@ -29,6 +31,8 @@ type Sent struct {
 	Hash string `json:"hash"` // 64 hexadecimal digits: the identity of the message
 	ID   string `json:"id"`
 	Case string `json:"case"`
+	// Exercise: it is part of one, asked for or not. Whoever sent it must hear that.
+	Exercise bool `json:"exercise,omitempty"`
 }
 
 // State is how far a message has come with one desk. Each but the first two rests
@@ -73,6 +77,7 @@ type Summary struct {
 	AckBy        string          `json:"ackBy,omitempty"`
 	AckDue       time.Time       `json:"ackDue,omitzero"` // when a named person must have acknowledged
 	Answers      string          `json:"answers,omitempty"`
+	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
 }
 
