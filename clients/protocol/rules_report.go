@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"slices"
+	"strings"
 
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -24,7 +25,7 @@ func ruleRegion(s subject) *Finding {
 			continue
 		}
 		if slices.ContainsFunc(s.To, func(p Party) bool {
-			return p.Role == identity.RoleVeiligThuis && (p.Region == region || p.Region == "")
+			return p.Role == identity.RoleVeiligThuis && serves(p, region)
 		}) {
 			return nil
 		}
@@ -38,6 +39,13 @@ func ruleRegion(s subject) *Finding {
 		Text{"stuur het aan Veilig Thuis van regio " + right, "send it to the Veilig Thuis of region " + right}).keep()
 	f.Right = right
 	return f
+}
+
+// serves reports whether a Veilig Thuis is that of a region. One whose entry in the
+// register names no region of Veilig Thuis gets the benefit of the doubt: a careless
+// administrator must not stop reports.
+func serves(p Party, region string) bool {
+	return p.Region == region || !strings.HasPrefix(p.Region, "VT")
 }
 
 // rulePolice is R02. A recipient keeps an acute melding that left the police out:

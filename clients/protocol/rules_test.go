@@ -305,6 +305,15 @@ func TestEveryRuleAtBothEnds(t *testing.T) {
 	}
 }
 
+// A Veilig Thuis without a region in the register stops no report.
+func TestNoRegionStopsNothing(t *testing.T) {
+	s := &scene{Draft: exampleDraft(t, "signaal")}
+	s.To[0].Region = "NL"
+	if f := protocol.V1().Check(s.Draft, protocol.Case{}); len(f) > 0 {
+		t.Errorf("refused: %v", f.Refusal())
+	}
+}
+
 // names reports whether a refusal is of a rule, or of the schema that keeps it.
 func names(r *protocol.Refusal, rule string) bool {
 	m, _ := protocol.V1().Means(rule)
