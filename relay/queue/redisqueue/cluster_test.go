@@ -189,7 +189,6 @@ func checkUndeclared(t *testing.T, cluster *redistest.Cluster) {
 // checkOnePart freezes one primary and its replica: its desks are not confirmed, and
 // those of the others are, in the same batch and after.
 func checkOnePart(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
-	c.Patience = 900 * time.Millisecond
 	store := mustOpen(t, c)
 	frozen, _ := ownerOf(t, cluster, bucketOfDesk)
 	part := []*redistest.Server{frozen, cluster.ReplicaOf(frozen)}
