@@ -211,7 +211,7 @@ func checkOnePart(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config)
 		}
 	}
 	if served < 10 {
-		t.Errorf("%d of 40 desks are served", served)
+		t.Errorf("%d of 40 desks are served, one says %v", served, results[1].Err)
 	}
 	if r := commit(t, store, put(1001))[0]; !errors.Is(r.Err, queue.ErrUnavailable) {
 		t.Errorf("the next put to the frozen part gave %v", r.Err)
