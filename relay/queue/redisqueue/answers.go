@@ -27,8 +27,7 @@ func (s *Store) settle(c *call, ops []queue.Op, results []queue.Result) error {
 		return fmt.Errorf("%d answers for %d operations: %w", len(answers), len(c.at), err)
 	}
 	for n, i := range c.at {
-		text, _ := answers[n].(string)
-		if results[i], err = parseAnswer(text); err != nil {
+		if results[i], err = parseAnswer(answers[n]); err != nil {
 			return err
 		}
 		if put, ok := ops[i].(*queue.Put); ok {
@@ -59,18 +58,20 @@ func parts(reply any) (answers, changed []any, err error) {
 
 var errAnswer = fmt.Errorf("%w: the functions in Redis answer in an unknown way", queue.ErrIndeterminate)
 
-func parseAnswer(text string) (queue.Result, error) {
-	switch {
+// parseAnswer takes a position, or a letter with what belongs to it.
+func parseAnswer(answer any) (queue.Result, error) {
+	if position, ok := answer.(int64); ok && position >= 0 {
+		return queue.Result{Position: queue.Position(position)}, nil
+	}
+	switch text, _ := answer.(string); {
 	case text == "K":
 		return queue.Result{}, nil
 	case len(text) == 1 && refusals[text[0]] != nil:
 		return queue.Result{Err: refusals[text[0]]}, nil
-	case len(text) == 15 && text[0] == 'P':
-		return queue.Result{Position: queue.Position(unhex(text[1:]))}, nil
 	case len(text) == 31 && text[0] == 'D':
 		return queue.Result{Duplicate: true, Position: queue.Position(unhex(text[1:15])), Salt: [16]byte([]byte(text[15:]))}, nil
 	}
-	return queue.Result{}, fmt.Errorf("%w: %q", errAnswer, text)
+	return queue.Result{}, fmt.Errorf("%w: %.40q", errAnswer, answer)
 }
 
 func (s *Store) learn(bucket int, changed []any) error {
@@ -79,9 +80,9 @@ func (s *Store) learn(bucket int, changed []any) error {
 	}
 	for i := 0; i < len(changed); i += 3 {
 		org, _ := changed[i].(string)
-		records, _ := changed[i+1].(string)
-		bytes, _ := changed[i+2].(string)
-		s.shares.set(bucket, identity.OrgID(org), use{parse(records), parse(bytes)})
+		records, _ := changed[i+1].(int64)
+		bytes, _ := changed[i+2].(int64)
+		s.shares.set(bucket, identity.OrgID(org), use{records, bytes})
 	}
 	return nil
 }

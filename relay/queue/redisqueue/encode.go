@@ -1,7 +1,11 @@
 package redisqueue
 
 import (
+	"bytes"
+	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -81,13 +85,13 @@ func (c *call) add(i int, op queue.Op) {
 		c.args = append(c.args, "D", string(op.Desk), op.Device[:])
 	case *queue.Attend:
 		sum := sha256.Sum256(op.Token[:])
-		c.args = append(c.args, "T", string(op.Desk), op.ID[:], sum[:])
+		c.args = append(c.args, "T", string(op.Desk), fieldOf(op.Desk, op.ID), sum[:])
 	case *queue.Notice:
 		record := queue.Record{
 			Kind: queue.KindNotice, Notice: op.Kind, ID: op.ID, Created: op.Created,
 			Expires: op.Created + queue.NoticeLife, Targets: []identity.DeviceID{op.Device},
 		}
-		c.args = append(c.args, "N", string(op.Desk), op.Device[:], op.ID[:], record.Expires, encode(op.Desk, &record))
+		c.args = append(c.args, "N", string(op.Desk), fieldOf(op.Desk, op.ID), record.Expires, encode(op.Desk, &record))
 	}
 }
 
@@ -96,23 +100,69 @@ func (c *call) addPut(op *queue.Put) {
 		Kind: queue.KindEnvelope, Tier: op.Tier, ID: op.ID, Created: op.Created, Expires: op.Expires,
 		Sealer: op.Sealer, SealerDesk: op.SealerDesk, Targets: op.Targets, Envelope: op.Envelope,
 	}
-	targets := make([]byte, 0, 16*len(op.Targets))
-	for i := range op.Targets {
-		targets = append(targets, op.Targets[i][:]...)
-	}
 	org := op.SealerDesk.Org()
 	sum := c.orgs[org]
 	c.orgs[org] = use{sum.records + 1, sum.bytes + int64(len(op.Envelope))}
-	c.args = append(c.args, "P", string(op.Desk), op.ID[:], said(op), string(org), len(op.Envelope), targets, encode(op.Desk, &record))
+	field := fieldOf(op.Desk, op.ID)
+	c.args = append(c.args, "P", string(op.Desk), field, op.Expires, said(field, op), encode(op.Desk, &record))
+}
+
+// fieldOf names an id of a desk in ids, waiting and ends.
+func fieldOf(desk identity.DeskID, id envelope.ID) string {
+	return string(desk) + "\x00" + string(id[:])
+}
+
+// An entry of a mailbox is a slip, by which the functions count and delete, and the
+// record, which they do not understand. The slip, of which [parseSlip] in
+// mailbox.lua counts on these places:
+//
+//	0   4  size of the envelope
+//	4   1  length of the sealer's organisation, 0 for a notice
+//	5   1  number of targets
+//	6  16  id
+//	22     the organisation, the targets
+const slipFixed = 22
+
+func appendSlip(b []byte, r *queue.Record) []byte {
+	org := r.SealerDesk.Org()
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Envelope)))
+	b = append(append(b, byte(len(org)), byte(len(r.Targets))), r.ID[:]...)
+	b = append(b, org...)
+	for i := range r.Targets {
+		b = append(b, r.Targets[i][:]...)
+	}
+	return b
 }
 
 // encode writes position 0: the server gives the position after the checksum is made.
 func encode(desk identity.DeskID, r *queue.Record) []byte {
-	return queue.AppendRecord(make([]byte, 0, queue.RecordSize(desk, r)), desk, r)
+	slip := slipFixed + len(r.SealerDesk) + 16*len(r.Targets)
+	b := make([]byte, 0, slip+queue.RecordSize(desk, r))
+	return queue.AppendRecord(appendSlip(b, r), desk, r)
 }
 
-// What a put said of its envelope, as the rows of ids keep it; operations.lua counts
-// on these places:
+// decode verifies checksum, desk and slip. The id is that of the slip, and there
+// also when the rest is damaged.
+func decode(desk identity.DeskID, b []byte) (id envelope.ID, record queue.Record, err error) {
+	if len(b) < slipFixed {
+		return id, record, errForeign
+	}
+	id = envelope.ID(b[6:slipFixed])
+	size := slipFixed + int(b[4]) + 16*int(b[5])
+	if len(b) < size {
+		return id, record, fmt.Errorf("%w: slip", queue.ErrRecord)
+	}
+	if record, err = queue.ParseRecord(b[size:], desk, 0); err != nil {
+		return id, record, err
+	}
+	if !bytes.Equal(b[:size], appendSlip(nil, &record)) {
+		return id, record, fmt.Errorf("%w: slip", queue.ErrRecord)
+	}
+	return id, record, nil
+}
+
+// What a put said of its envelope, as the rows of ids keep it behind a seal of
+// eight digits; operations.lua counts on these places:
 //
 //	0    32  digest
 //	32   16  salt
@@ -125,15 +175,25 @@ func encode(desk identity.DeskID, r *queue.Record) []byte {
 //	126      the sealer's desk
 const saidSize = 126
 
-func said(op *queue.Put) []byte {
-	b := make([]byte, 0, saidSize+len(op.SealerDesk))
+func said(field string, op *queue.Put) []byte {
+	b := make([]byte, 0, len(field)+1+saidSize+len(op.SealerDesk))
+	b = append(append(b, field...), 0)
 	b = append(append(append(b, op.Digest[:]...), op.Salt[:]...), op.Sealer[:]...)
-	b = fmt.Appendf(append(b, '0'+byte(op.Tier)), "%014x%014x", op.Expires, op.Created)
-	hash, has := make([]byte, 32), byte('0')
-	if len(op.AttendedHash) == 32 {
-		hash, has = op.AttendedHash, '1'
+	b = appendHex(appendHex(append(b, '0'+byte(op.Tier)), op.Expires), op.Created)
+	var hash [32]byte
+	has := byte('0')
+	if copy(hash[:], op.AttendedHash) == len(hash) {
+		has = '1'
 	}
-	return append(append(append(b, has), hash...), op.SealerDesk...)
+	b = append(append(append(b, has), hash[:]...), op.SealerDesk...)
+	return sealed(b, len(field)+1)
+}
+
+// sealed puts before the row, which stands behind the place and a zero, what unseal
+// in mailbox.lua expects.
+func sealed(b []byte, place int) []byte {
+	sum := sha1.Sum(b)
+	return append(hex.AppendEncode(make([]byte, 0, 8+len(b)-place), sum[:4]), b[place:]...)
 }
 
 // known is a row of ids that a function has verified: position, whether attended,
@@ -173,4 +233,11 @@ func unhex(digits string) uint64 {
 	return n
 }
 
-func hexPosition(p queue.Position) string { return fmt.Sprintf("%014x", uint64(p)) }
+// appendHex writes 14 digits, as many as a position or a time can have.
+func appendHex(b []byte, n uint64) []byte {
+	var raw [8]byte
+	binary.BigEndian.PutUint64(raw[:], n)
+	return hex.AppendEncode(b, raw[1:])
+}
+
+func hexPosition(p queue.Position) string { return string(appendHex(nil, uint64(p))) }

@@ -5,24 +5,27 @@
 --
 --   meta      hash    epoch (a marker), by (who was vouched for), now (of the latest
 --                     expiry), format, touched
---   desks     hash    desk -> sealed {last, records, bytes, devices}
---   ids       hash    desk 0 id -> sealed position, attended, what the put said
---   index     zset    0, desk 0 position size organisation 0 targets
---   ends      zset    expiry, desk 0 position id
+--   desks     hash    desk -> last, records, bytes, devices; doubled
+--   ids       hash    desk 0 id -> position, attended; twice; what the put said, sealed
+--   ends      zset    expiry, lines of one call: position desk 0 id
 --   waiting   zset    0, desk 0 id: has a tier, nobody attended
 --   orgs      hash    organisation -> records bytes, of its envelopes in this bucket
 --   behind    set     desks whose deletions one call could not finish
 --   aside     list    damaged records, for the operator
---   mail:DESK stream  position-0: s = id and targets, r = the record
+--   mail:DESK stream  position-0: e = slip and record
 --
--- Positions are 14 hexadecimal digits wherever they are sorted as text. A sealed
--- row begins with eight digits of the SHA-1 of its place and content: against
--- accidents, such as a flipped bit in the append-only file.
+-- Positions in rows are 14 hexadecimal digits. Rows are written twice or sealed with
+-- eight digits of a SHA-1, with the place where they stand: against accidents, such
+-- as a flipped bit in the append-only file. Hashing here costs more than storing, so
+-- the relay seals what it knows beforehand.
 
 local MAX_DEVICES = 1024
 local SWEEP = 4096
 local ASIDE = 127
 local CHUNK = 1000
+local SLICE = 64
+local SWEEP_BYTES = 64 * 1024 * 1024
+local LINE = 95 -- bytes of the longest line in ends
 
 -- While a library is loaded, Redis has no string table yet.
 local function sub(s, from, upto) return string.sub(s, from, upto) end
@@ -30,25 +33,33 @@ local function fmt(form, n) return string.format(form, n) end
 local function find(s, what, from) return string.find(s, what, from, true) end
 
 local function hex(n) return fmt('%014x', n) end
-local function dec(n) return fmt('%.0f', n) end
+local function dec(n) return fmt('%d', n) end
 local function unhex(s) return tonumber(s, 16) end
 
 local function names(meta)
   local p = sub(meta, 1, -5)
   return {
-    meta = meta, desks = p .. 'desks', ids = p .. 'ids', index = p .. 'index', ends = p .. 'ends',
+    meta = meta, desks = p .. 'desks', ids = p .. 'ids', ends = p .. 'ends',
     waiting = p .. 'waiting', orgs = p .. 'orgs', behind = p .. 'behind', aside = p .. 'aside', mail = p .. 'mail:',
   }
 end
-
-local function sum(place, row) return sub(redis.sha1hex(place .. '\0' .. row), 1, 8) end
-local function seal(place, row) return sum(place, row) .. row end
 
 -- unseal returns nil for a row that is not there or damaged.
 local function unseal(place, sealed)
   if not sealed then return nil end
   local row = sub(sealed, 9)
-  if sub(sealed, 1, 8) ~= sum(place, row) then return nil end
+  if sub(sealed, 1, 8) ~= sub(redis.sha1hex(place .. '\0' .. row), 1, 8) then return nil end
+  return row
+end
+
+-- double writes a row twice, with its place between; single undoes it, and returns
+-- nil for a row that is not there or damaged.
+local function double(place, row) return row .. place .. row end
+
+local function single(place, doubled)
+  if not doubled then return nil end
+  local row = sub(doubled, 1, (#doubled - #place) / 2)
+  if double(place, row) ~= doubled then return nil end
   return row
 end
 
@@ -91,11 +102,13 @@ end
 
 -- Desks -------------------------------------------------------------------------
 
+local DESK, DEVICE = '>I6I6I6', '>c16I6I6I6'
+
 -- recovered makes a desk's row from its stream, when the row is new or damaged.
 -- Cursors begin again: devices recognise what they have.
 local function recovered(k, name)
-  local d = { last = 0, records = 0, bytes = 0, devices = {}, count = 0 }
-  local stream = redis.pcall('XINFO', 'STREAM', k.mail .. name)
+  local d = { key = k.mail .. name, last = 0, records = 0, bytes = 0, packed = '' }
+  local stream = redis.pcall('XINFO', 'STREAM', d.key)
   if stream.err then return d end
   for i = 1, #stream, 2 do
     if stream[i] == 'length' then d.records = stream[i + 1] end
@@ -104,25 +117,39 @@ local function recovered(k, name)
   return d
 end
 
-local function parseDesk(k, name, sealed)
-  local row = unseal(name, sealed)
-  local ok, v = false, nil
-  if row then ok, v = pcall(cmsgpack.unpack, row) end
-  if not ok then return recovered(k, name) end
-  local d = { last = v[1], records = v[2], bytes = v[3], devices = {}, count = 0 }
-  for i = 4, #v, 4 do
-    d.devices[v[i]] = { cursor = v[i + 1], swept = v[i + 2], dropped = v[i + 3] }
+local function parseDesk(k, name, doubled)
+  local row = single(name, doubled)
+  if not row then return recovered(k, name) end
+  local last, records, bytes, from = struct.unpack(DESK, row)
+  return { key = k.mail .. name, last = last, records = records, bytes = bytes, packed = sub(row, from) }
+end
+
+-- devicesOf unpacks the devices of a desk: a put does not need them. dropped is
+-- where the desk was when the device left, or nil.
+local function devicesOf(d)
+  if d.devices then return d.devices end
+  d.devices, d.count = {}, 0
+  local at = 1
+  while at <= #d.packed do
+    local id, cursor, swept, left
+    id, cursor, swept, left, at = struct.unpack(DEVICE, d.packed, at)
+    d.devices[id] = { cursor = cursor, swept = swept, dropped = left > 0 and left - 1 or nil }
     d.count = d.count + 1
   end
-  return d
+  return d.devices
+end
+
+local function packDevices(d)
+  if not d.devices then return d.packed end
+  local parts = {}
+  for id, device in pairs(d.devices) do
+    parts[#parts + 1] = struct.pack(DEVICE, id, device.cursor, device.swept, device.dropped and device.dropped + 1 or 0)
+  end
+  return table.concat(parts)
 end
 
 local function packDesk(name, d)
-  local v = { d.last, d.records, d.bytes }
-  for id, device in pairs(d.devices) do
-    v[#v + 1], v[#v + 2], v[#v + 3], v[#v + 4] = id, device.cursor, device.swept, device.dropped
-  end
-  return seal(name, cmsgpack.pack(v))
+  return double(name, struct.pack(DESK, d.last, d.records, d.bytes) .. packDevices(d))
 end
 
 local function deskOf(c, name)
@@ -135,10 +162,10 @@ local function deskOf(c, name)
 end
 
 local function deviceOf(d, id)
-  local device = d.devices[id]
+  local device = devicesOf(d)[id]
   if not device then
     if d.count >= MAX_DEVICES then return nil end
-    device = { cursor = 0, swept = 0, dropped = -1 }
+    device = { cursor = 0, swept = 0 }
     d.devices[id], d.count = device, d.count + 1
   end
   return device
@@ -158,74 +185,113 @@ local function orgOf(c, name)
   return o
 end
 
+-- knownOf returns position, whether attended, and what the put said of an id; nil
+-- when nothing is known of it or its row is damaged.
+local function knownOf(field, row)
+  if not row or sub(row, 1, 15) ~= sub(row, 16, 30) then return nil end
+  local said = unseal(field, sub(row, 31))
+  if not said then return nil end
+  return sub(row, 1, 14), sub(row, 15, 15), said
+end
+
+local function knownRow(at, attended, sealed) return at .. attended .. at .. attended .. sealed end
+
 -- Records -----------------------------------------------------------------------
 
--- append writes a record at the next position. Where an operator has added an
--- entry by hand, positions go on behind it.
-local function append(c, name, d, slip, record)
-  local key = c.k.mail .. name
+-- append writes an entry at the next position. Where an operator has added one by
+-- hand, positions go on behind it.
+local function append(c, name, d, entry)
   local pos = d.last + 1
-  local done = redis.pcall('XADD', key, dec(pos) .. '-0', 's', slip, 'r', record)
+  local done = redis.pcall('XADD', d.key, dec(pos), 'e', entry)
   if type(done) == 'table' and done.err then
     pos = recovered(c.k, name).last + 1
-    redis.call('XADD', key, dec(pos) .. '-0', 's', slip, 'r', record)
+    redis.call('XADD', d.key, dec(pos), 'e', entry)
   end
   d.last = pos
   c.dirty[name] = true
   return pos
 end
 
-local function enter(c, name, pos, id, org, size, targets, expires)
-  local at = hex(pos)
-  local n = #c.index
-  c.index[n + 1], c.index[n + 2] = 0, name .. '\0' .. at .. fmt('%08x', size) .. org .. '\0' .. targets
-  c.ends[n + 1], c.ends[n + 2] = expires, name .. '\0' .. at .. id
-  return at
+-- enter notes when a record ends.
+local function enter(c, field, at, expires)
+  local lines = c.ends[expires]
+  if not lines then
+    lines = {}
+    c.ends[expires] = lines
+  end
+  local n = #lines
+  lines[n + 1], lines[n + 2], lines[n + 3] = at, field, '\n'
 end
 
-local function parseIndex(name, member)
-  local n = #name
-  local stop = find(member, '\0', n + 24)
-  if not stop then return nil end
-  return {
-    member = member, at = unhex(sub(member, n + 2, n + 15)), size = unhex(sub(member, n + 16, n + 23)) or 0,
-    org = sub(member, n + 24, stop - 1), targets = sub(member, stop + 1),
-  }
+-- parseSlip returns size, organisation and targets of an entry, as encode.go writes
+-- them before the record; nil when they are damaged.
+local function parseSlip(content)
+  if #content < 22 then return nil end
+  local size, org, targets = struct.unpack('>I4BB', content)
+  if #content < 22 + org + 16 * targets + size then return nil end
+  return size, sub(content, 23, 22 + org), sub(content, 23 + org, 22 + org + 16 * targets)
 end
 
-local function indexAt(c, name, at)
-  local found = redis.call('ZRANGEBYLEX', c.k.index, '[' .. name .. '\0' .. at, '[' .. name .. '\0' .. at .. '\255', 'LIMIT', 0, 1)
-  return found[1] and parseIndex(name, found[1])
+-- parseEntry returns nil for what is no entry of ours.
+local function parseEntry(entry)
+  local pos, content = string.match(entry[1], '^(%d+)%-0$'), entry[2][2]
+  if not pos or #entry[2] ~= 2 then return nil end
+  local size, org, targets = parseSlip(content)
+  if not size then return nil end
+  return { name = entry[1], pos = tonumber(pos), size = size, org = org, targets = targets }
 end
 
--- state reports whether all targets have passed a record, and whether one of them
--- acknowledged it.
-local function state(d, e)
-  local passed, delivered = true, false
-  for i = 1, #e.targets, 16 do
-    local device = d.devices[sub(e.targets, i, i + 15)]
-    if not device then
-      passed = false
-    elseif device.cursor >= e.at then
-      delivered = true
-    elseif device.dropped < 0 then
-      passed = false
+-- walk visits the entries of a stream in their order: at most so many, and no more
+-- after so many bytes. It reads in slices, no larger than what is left of the bytes
+-- as far as it can tell. It returns whether it came to the end, how many there were,
+-- and their bytes.
+local function walk(key, from, upto, most, bytes, visit)
+  local seen, size, count = 0, 0, 1
+  repeat
+    local entries = redis.call('XRANGE', key, from, upto, 'COUNT', count)
+    for _, entry in ipairs(entries) do
+      size = size + #(entry[2][2] or '')
+      visit(entry)
     end
+    seen = seen + #entries
+    local last = entries[#entries]
+    if #entries < count or last[1] == upto then return true, seen, size end
+    from = '(' .. last[1]
+    count = math.min(SLICE, most - seen, math.ceil((bytes - size) / (size / seen + 1)))
+  until count < 1
+  return false, seen, size
+end
+
+-- stored returns the entry at a position, with its id, and whether something stands
+-- there that is not ours.
+local function stored(c, name, pos)
+  local found = redis.call('XRANGE', c.k.mail .. name, dec(pos) .. '-0', dec(pos) .. '-0')
+  if not found[1] then return nil, false end
+  local e = parseEntry(found[1])
+  if not e then return nil, true end
+  e.id = sub(found[1][2][2], 7, 22)
+  return e, false
+end
+
+-- reach returns up to where all targets have passed what is for them, and up to
+-- where at least one of them acknowledged it.
+local function reach(d, targets)
+  local passed, delivered = math.huge, 0
+  for i = 1, #targets, 16 do
+    local device = devicesOf(d)[sub(targets, i, i + 15)]
+    local cursor = device and device.cursor or 0
+    delivered = math.max(delivered, cursor)
+    if not device or not device.dropped then passed = math.min(passed, cursor) end
   end
   return passed, delivered
 end
 
-local function finished(d, e)
-  local passed, delivered = state(d, e)
-  return passed and (delivered or e.org == '')
-end
-
--- remove deletes records that parseIndex gave. What is known of their ids stays.
+-- remove deletes entries that parseEntry gave. What is known of their ids stays.
 local function remove(c, name, d, list)
   if #list == 0 then return end
-  local members, entries = {}, {}
+  local names = {}
   for i, e in ipairs(list) do
-    members[i], entries[i] = e.member, dec(e.at) .. '-0'
+    names[i] = e.name
     if e.org ~= '' then
       local o = orgOf(c, e.org)
       d.records, d.bytes = math.max(0, d.records - 1), math.max(0, d.bytes - e.size)
@@ -234,37 +300,40 @@ local function remove(c, name, d, list)
     end
   end
   c.dirty[name] = true
-  each('ZREM', c.k.index, members)
-  each('XDEL', c.k.mail .. name, entries)
+  each('XDEL', d.key, names)
 end
+
+local function goalOf(device) return math.max(device.cursor, device.dropped or 0) end
 
 -- sweepFor deletes what one device was the last to pass, looking at no more than
--- budget records, and returns how many it looked at.
+-- is left of the budget.
 local function sweepFor(c, name, d, device, budget)
-  local goal = math.max(device.cursor, device.dropped)
-  if device.swept >= goal then return 0 end
-  local found = redis.call('ZRANGEBYLEX', c.k.index, '(' .. name .. '\0' .. hex(device.swept) .. '\255',
-    '[' .. name .. '\0' .. hex(goal) .. '\255', 'LIMIT', 0, budget)
-  local gone, last = {}, goal
-  for _, member in ipairs(found) do
-    local e = parseIndex(name, member)
-    if e and e.at then
-      last = e.at
-      if finished(d, e) then gone[#gone + 1] = e end
+  local goal = goalOf(device)
+  local gone, last = {}, device.swept
+  local targets, passed, delivered
+  local ended, seen, bytes = walk(d.key, dec(last + 1), dec(goal) .. '-0', budget.records, budget.bytes, function(entry)
+    local e = parseEntry(entry)
+    last = e and e.pos or tonumber((string.match(entry[1], '^%d+')))
+    if not e then return end
+    if e.targets ~= targets then
+      targets = e.targets
+      passed, delivered = reach(d, targets)
     end
-  end
-  device.swept = #found < budget and goal or last
+    if e.pos <= passed and (e.pos <= delivered or e.org == '') then gone[#gone + 1] = e end
+  end)
+  device.swept = ended and goal or last
+  budget.records, budget.bytes = budget.records - seen, budget.bytes - bytes
   remove(c, name, d, gone)
   c.dirty[name] = true
-  return #found
 end
 
-local function sweep(c, budget)
+local function sweep(c, records)
+  local budget = { records = records, bytes = SWEEP_BYTES }
   for name in pairs(c.moved) do
     local d, rest = deskOf(c, name), false
-    for _, device in pairs(d.devices) do
-      if budget > 0 then budget = budget - sweepFor(c, name, d, device, budget) end
-      if device.swept < math.max(device.cursor, device.dropped) then rest = true end
+    for _, device in pairs(devicesOf(d)) do
+      if device.swept < goalOf(device) and budget.records > 0 and budget.bytes > 0 then sweepFor(c, name, d, device, budget) end
+      rest = rest or device.swept < goalOf(device)
     end
     if rest then
       redis.call('SADD', c.k.behind, name)

@@ -1,48 +1,49 @@
 -- Operations: each takes the batch and where its arguments begin, and returns
 -- its answer. The letters are those of answers.go.
 
-local function putNew(c, i, field)
-  local a = c.args
-  local name, id, said, org, size = a[i], a[i + 1], a[i + 2], a[i + 3], tonumber(a[i + 4])
-  local expires = unhex(sub(said, 66, 79))
-  if expires <= c.now then return 'E' end
+local function putNew(c, i)
+  local name, field, expires, said, entry = c.args[i], c.args[i + 1], c.args[i + 2], c.args[i + 3], c.args[i + 4]
+  if tonumber(expires) <= c.now then return 'E' end
   if not c.room then return 'M' end
+  local size, org = parseSlip(entry)
   local d, o, share = deskOf(c, name), orgOf(c, org), c.shares[org]
   if d.records >= c.quota[1] or d.bytes + size > c.quota[2] then return 'F' end
   if o.records + share[1] >= c.quota[3] or o.bytes + size + share[2] > c.quota[4] then return 'S' end
-  local pos = append(c, name, d, id .. a[i + 5], a[i + 6])
-  local at = enter(c, name, pos, id, org, size, a[i + 5], expires)
+  local pos = append(c, name, d, entry)
+  local at = hex(pos)
+  enter(c, field, at, expires)
   d.records, d.bytes = d.records + 1, d.bytes + size
   o.records, o.bytes = o.records + 1, o.bytes + size
   c.dirtyOrgs[org], c.grown[name] = true, true
-  c.ids[field], c.dirtyIds[field] = at .. '0' .. said, true
-  if sub(said, 65, 65) ~= '0' then
+  c.ids[field], c.dirtyIds[field] = knownRow(at, '0', said), true
+  if sub(said, 73, 73) ~= '0' then
     c.waiting[#c.waiting + 1], c.waiting[#c.waiting + 2] = 0, field
   end
-  return 'P' .. at
+  return pos
 end
 
 -- lost reports whether a record that is known should be in its mailbox and is not:
 -- an accident to the append-only file took it, and its sender offers it again.
-local function lost(c, name, at, targets)
-  local pos = unhex(at)
-  if finished(deskOf(c, name), { at = pos, targets = targets, org = name }) then return false end
-  local found = redis.call('XRANGE', c.k.mail .. name, dec(pos), dec(pos), 'COUNT', 1)
-  return #found == 0
+local function lost(c, name, pos, entry)
+  local _, _, targets = parseSlip(entry)
+  local passed, delivered = reach(deskOf(c, name), targets)
+  if pos <= passed and pos <= delivered then return false end
+  local e, foreign = stored(c, name, pos)
+  return not e and not foreign
 end
 
 -- put answers for what is there. Offered again is the moment at which an accident
 -- to the file is made good, so nothing is taken for granted then.
 local function put(c, i)
-  local field = c.args[i] .. '\0' .. c.args[i + 1]
-  local row = c.ids[field]
-  if not row then return putNew(c, i, field) end
-  if sub(row, 16, 47) ~= sub(c.args[i + 2], 1, 32) then return 'C' end
-  if lost(c, c.args[i], sub(row, 1, 14), c.args[i + 5]) then return putNew(c, i, field) end
-  if sub(row, 15, 15) == '0' and sub(row, 80, 80) ~= '0' then
+  local name, field, sealed, entry = c.args[i], c.args[i + 1], c.args[i + 3], c.args[i + 4]
+  local at, attended, said = knownOf(field, c.ids[field])
+  if not at then return putNew(c, i) end
+  if sub(said, 1, 32) ~= sub(sealed, 9, 40) then return 'C' end
+  if lost(c, name, unhex(at), entry) then return putNew(c, i) end
+  if attended == '0' and sub(said, 65, 65) ~= '0' then
     c.waiting[#c.waiting + 1], c.waiting[#c.waiting + 2] = 0, field
   end
-  return 'D' .. sub(row, 1, 14) .. sub(row, 48, 63)
+  return 'D' .. at .. sub(said, 33, 48)
 end
 
 local function ack(c, i)
@@ -51,7 +52,7 @@ local function ack(c, i)
   if pos > d.last then return 'A' end
   local device = deviceOf(d, c.args[i + 1])
   if not device then return 'N' end
-  if device.dropped >= 0 then return 'X' end
+  if device.dropped then return 'X' end
   if pos > device.cursor then
     device.cursor = pos
     c.dirty[name], c.moved[name] = true, true
@@ -64,7 +65,7 @@ local function drop(c, i)
   local d = deskOf(c, name)
   local device = deviceOf(d, c.args[i + 1])
   if not device then return 'N' end
-  if device.dropped < 0 then
+  if not device.dropped then
     device.dropped = d.last
     c.dirty[name], c.moved[name] = true, true
   end
@@ -74,66 +75,86 @@ end
 -- attend compares digests, whose equality Redis's Lua decides by their address,
 -- after both were interned: in constant time.
 local function attend(c, i)
-  local field = c.args[i] .. '\0' .. c.args[i + 1]
-  local row = c.ids[field]
-  if not row or sub(row, 109, 109) ~= '1' or sub(row, 110, 141) ~= c.args[i + 2] or unhex(sub(row, 81, 94)) <= c.now then
+  local field = c.args[i + 1]
+  local at, attended, said = knownOf(field, c.ids[field])
+  if not at or sub(said, 94, 94) ~= '1' or sub(said, 95, 126) ~= c.args[i + 2] or unhex(sub(said, 66, 79)) <= c.now then
     return 'T'
   end
-  if sub(row, 15, 15) == '0' then
-    c.ids[field], c.dirtyIds[field] = sub(row, 1, 14) .. '1' .. sub(row, 16), true
+  if attended == '0' then
+    c.ids[field], c.dirtyIds[field] = knownRow(at, '1', sub(c.ids[field], 31)), true
     c.unwaiting[#c.unwaiting + 1] = field
   end
   return 'K'
 end
 
 local function notice(c, i)
-  local a = c.args
-  local name = a[i]
+  local name, field, expires, entry = c.args[i], c.args[i + 1], c.args[i + 2], c.args[i + 3]
   local d = deskOf(c, name)
-  local device = d.devices[a[i + 1]]
-  if device and device.dropped >= 0 then return 'P' .. hex(0) end
-  local pos = append(c, name, d, a[i + 2] .. a[i + 1], a[i + 4])
+  local _, _, target = parseSlip(entry)
+  local device = devicesOf(d)[target]
+  if device and device.dropped then return 0 end
+  local pos = append(c, name, d, entry)
   c.grown[name] = true
-  return 'P' .. enter(c, name, pos, a[i + 2], '', 0, a[i + 1], tonumber(a[i + 3]))
+  enter(c, field, hex(pos), expires)
+  return pos
 end
 
 -- forget deletes what is known of an id, if it is known for this position: a
--- damaged envelope may have been put again.
-local function forget(c, name, at, id)
-  local field = name .. '\0' .. id
+-- damaged envelope may have been put again. It returns whether it was known so.
+local function forget(c, field, at)
   local row = c.ids[field]
-  if row and sub(row, 1, 14) ~= at then return end
-  c.ids[field], c.dirtyIds[field] = nil, nil
-  redis.call('HDEL', c.k.ids, field)
+  local known = knownOf(field, row)
+  if known and known ~= at then return false end
+  if row then redis.call('HDEL', c.k.ids, field) end
   redis.call('ZREM', c.k.waiting, field)
+  c.ids[field], c.dirtyIds[field] = nil, nil
+  return known ~= nil
+end
+
+-- look says of an id that is due whether it is known for its position, stored, and
+-- delivered, and what the put said.
+local function look(c, i)
+  local name, field, at = c.args[i], c.args[i + 1], c.args[i + 2]
+  local known, _, said = knownOf(field, c.ids[field])
+  known = known == at
+  local e, foreign = stored(c, name, unhex(at))
+  local ours = e and (known or name .. '\0' .. e.id == field) or foreign and known
+  local delivered = e and (e.org == '' or e.pos <= select(2, reach(deskOf(c, name), e.targets)))
+  return 'L' .. (known and '1' or '0') .. (ours and '1' or '0') .. (delivered and '1' or '0') .. (known and said or '')
 end
 
 -- finish ends an envelope or notice that expired.
 local function finish(c, i)
-  local name, at, id = c.args[i], c.args[i + 1], c.args[i + 2]
-  redis.call('ZREM', c.k.ends, name .. '\0' .. at .. id)
-  local e = indexAt(c, name, at)
-  if not e or e.org ~= '' then forget(c, name, at, id) end
-  if e then
-    remove(c, name, deskOf(c, name), { e })
-  else
-    redis.call('XDEL', c.k.mail .. name, dec(unhex(at)) .. '-0')
-  end
+  local name, field, at = c.args[i], c.args[i + 1], c.args[i + 2]
+  local pos = unhex(at)
+  local e, foreign = stored(c, name, pos)
+  local notice = e and e.org == ''
+  local known = not notice and forget(c, field, at)
+  if foreign then redis.call('XDEL', c.k.mail .. name, dec(pos)) end
+  if e and (known or name .. '\0' .. e.id == field) then remove(c, name, deskOf(c, name), { e }) end
+  return 'K'
+end
+
+-- rest puts in place of a row of ends the lines that are not finished.
+local function rest(c, i)
+  local row, left, expires = c.args[i + 1], c.args[i + 2], c.args[i + 3]
+  redis.call('ZREM', c.k.ends, row)
+  if left ~= '' then redis.call('ZADD', c.k.ends, expires, left) end
   return 'K'
 end
 
 -- quarantine takes all that stands at a position aside. The caller has looked.
 local function quarantine(c, i)
-  local name, at, id = c.args[i], c.args[i + 1], c.args[i + 2]
+  local name, field, at = c.args[i], c.args[i + 1], c.args[i + 2]
   local key, pos = c.k.mail .. name, dec(unhex(at))
+  local e = stored(c, name, unhex(at))
   for _, entry in ipairs(redis.call('XRANGE', key, pos, pos)) do
     redis.call('LPUSH', c.k.aside, cmsgpack.pack({ name, entry[1], entry[2] }))
-    redis.call('XDEL', key, entry[1])
+    if not e or entry[1] ~= e.name then redis.call('XDEL', key, entry[1]) end
   end
   redis.call('LTRIM', c.k.aside, 0, ASIDE)
-  local e = indexAt(c, name, at)
   if e then remove(c, name, deskOf(c, name), { e }) end
-  if id ~= '' then forget(c, name, at, id) end
+  if field ~= '' then forget(c, field, at) end
   return 'K'
 end
 
@@ -143,11 +164,12 @@ local function goOn(c, i)
   return 'K'
 end
 
--- How many arguments each operation has, and where its id stands, if it needs
--- what is known of it.
+-- How many arguments each operation has. The first is the desk or empty, and of those
+-- with true the second is desk 0 id, of which it needs what is known.
 local OPS = {
-  P = { put, 7, 1 }, A = { ack, 3 }, D = { drop, 2 }, T = { attend, 3, 1 }, N = { notice, 5 },
-  F = { finish, 3, 2 }, Q = { quarantine, 3, 2 }, B = { goOn, 1 },
+  P = { put, 5, true }, A = { ack, 3 }, D = { drop, 2 }, T = { attend, 3, true }, N = { notice, 4 },
+  L = { look, 3, true }, F = { finish, 3, true }, R = { rest, 4 }, Q = { quarantine, 3, true },
+  B = { goOn, 1 },
 }
 
 -- prefetch reads the rows of all desks and ids in the batch at once.
@@ -160,28 +182,24 @@ local function prefetch(c, from)
       seen[name] = true
       desks[#desks + 1] = name
     end
-    if op[3] then
-      local field = name .. '\0' .. c.args[i + 1 + op[3]]
-      if not seen[field] then
-        seen[field] = true
-        ids[#ids + 1] = field
-      end
-    end
+    if op[3] then ids[#ids + 1] = c.args[i + 2] end
     i = i + 1 + op[2]
   end
   c.rows = fetch(c.k.desks, desks)
   c.ids = fetch(c.k.ids, ids)
-  for field, sealed in pairs(c.ids) do c.ids[field] = unseal(field, sealed) end
 end
 
 -- flush writes the rows that changed.
 local function flush(c)
-  local rows = {}
+  local rows, ends = {}, {}
   for field in pairs(c.dirtyIds) do
-    rows[#rows + 1], rows[#rows + 2] = field, seal(field, c.ids[field])
+    rows[#rows + 1], rows[#rows + 2] = field, c.ids[field]
+  end
+  for expires, lines in pairs(c.ends) do
+    ends[#ends + 1], ends[#ends + 2] = expires, table.concat(lines)
   end
   each('HSET', c.k.ids, rows)
-  each('ZADD', c.k.ends, c.ends)
+  each('ZADD', c.k.ends, ends)
   each('ZADD', c.k.waiting, c.waiting)
   each('ZREM', c.k.waiting, c.unwaiting)
 end
@@ -196,8 +214,8 @@ local function flushCounts(c)
   for name in pairs(c.dirtyOrgs) do
     local o = c.orgs[name]
     local n = #changed
-    changed[n + 1], changed[n + 2], changed[n + 3] = name, dec(o.records), dec(o.bytes)
-    rows[#rows + 1], rows[#rows + 2] = name, dec(o.records) .. ' ' .. dec(o.bytes)
+    changed[n + 1], changed[n + 2], changed[n + 3] = name, o.records, o.bytes
+    rows[#rows + 1], rows[#rows + 2] = name, string.format('%d %d', o.records, o.bytes)
   end
   each('HSET', c.k.orgs, rows)
   return changed
@@ -208,7 +226,7 @@ local function batch(keys, args, room)
   if not k then return redis.error_reply(EPOCH) end
   local c = {
     k = k, now = now, args = args, room = room, desks = {}, orgs = {}, shares = {}, dirty = {}, dirtyOrgs = {}, dirtyIds = {},
-    moved = {}, wasBehind = {}, grown = {}, index = {}, ends = {}, waiting = {}, unwaiting = {},
+    moved = {}, wasBehind = {}, grown = {}, ends = {}, waiting = {}, unwaiting = {},
     quota = { tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), tonumber(args[7]) },
   }
   local i = 9
@@ -223,7 +241,6 @@ local function batch(keys, args, room)
     answers[#answers + 1] = op[1](c, i + 1)
     i = i + 1 + op[2]
   end
-  each('ZADD', k.index, c.index)
   sweep(c, SWEEP + 4 * #answers)
   flush(c)
   local grown = {}

@@ -26,9 +26,9 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 	}
 	b.s.log.Error("record is damaged and set aside", "desk", op.Desk, "position", op.Position, "id", stored.id.String())
 	var result queue.Result
-	id := []byte{}
+	field := "" // of the id that is to be forgotten
 	if stored.known.position == op.Position {
-		id = stored.id[:]
+		field = fieldOf(op.Desk, stored.id)
 		notice := &queue.Notice{
 			Desk: stored.known.sealerDesk, Device: stored.known.sealer, Kind: queue.NoticeDamaged, ID: stored.id, Created: op.Now,
 		}
@@ -43,7 +43,7 @@ func (b *batch) quarantine(ctx context.Context, op *queue.Quarantine) (queue.Res
 			result.Noticed = notice.Desk
 		}
 	}
-	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), hexPosition(op.Position), id}}
+	c := &call{bucket: bucketOf(op.Desk), args: []any{"Q", string(op.Desk), field, hexPosition(op.Position)}}
 	c.of(op.Desk)
 	result.Err, err = b.drain(ctx, []*call{c})
 	return result, err

@@ -78,35 +78,33 @@ func (s *Store) Read(ctx context.Context, desk identity.DeskID, after queue.Posi
 	if err != nil {
 		return page, err
 	}
-	three, ok := reply.([]any)
-	if !ok || len(three) != 3 {
+	both, ok := reply.([]any)
+	if !ok || len(both) != 2 {
 		return page, fmt.Errorf("%w: %T", errAnswer, reply)
 	}
-	entries, _ := three[0].([]any)
-	last, _ := three[1].(string)
-	more, _ := three[2].(int64)
-	if p, err := strconv.ParseUint(last, 10, 64); err == nil {
-		page.Next = queue.Position(p)
+	entries, _ := both[0].([]any)
+	more, _ := both[1].(int64)
+	for _, raw := range entries {
+		page.Next = max(page.Next, take(&page, desk, raw))
 	}
 	page.More = more > 0 && page.Next > after
-	for _, raw := range entries {
-		take(&page, desk, raw)
-	}
 	return page, nil
 }
 
-func take(page *queue.Page, desk identity.DeskID, raw any) {
+// take returns the position of an entry.
+func take(page *queue.Page, desk identity.DeskID, raw any) queue.Position {
 	e, err := parseEntry(raw, desk)
 	if err == nil {
 		e.record.Position = e.position
 		page.Records = append(page.Records, e.record)
-		return
+		return e.position
 	}
 	n := len(page.Damaged)
 	if n > 0 && page.Damaged[n-1].Position == e.position {
-		return // two foreign entries of one position
+		return e.position // two foreign entries of one position
 	}
 	page.Damaged = append(page.Damaged, queue.Damaged{Position: e.position, Reason: err.Error()})
+	return e.position
 }
 
 // entry is one of a mailbox's stream.
@@ -116,8 +114,8 @@ type entry struct {
 	record   queue.Record
 }
 
-// parseEntry verifies checksum, desk and, against the slip, id and targets. The
-// position is the server's: it is not within the checksum.
+// parseEntry verifies an entry. The position is the server's: it is not within the
+// checksum.
 func parseEntry(raw any, desk identity.DeskID) (entry, error) {
 	var e entry
 	pair, _ := raw.([]any)
@@ -129,30 +127,12 @@ func parseEntry(raw any, desk identity.DeskID) (entry, error) {
 	place, sequence, _ := strings.Cut(name, "-")
 	p, err := strconv.ParseUint(place, 10, 64)
 	e.position = queue.Position(p)
-	if err != nil || sequence != "0" || len(fields) != 4 || fields[0] != "s" || fields[2] != "r" {
+	if err != nil || sequence != "0" || len(fields) != 2 || fields[0] != "e" {
 		return e, errForeign
 	}
-	slip, _ := fields[1].(string)
-	record, _ := fields[3].(string)
-	if len(slip) < 16 {
-		return e, errForeign
-	}
-	e.id = envelope.ID([]byte(slip[:16]))
-	if e.record, err = queue.ParseRecord([]byte(record), desk, 0); err != nil {
-		return e, err
-	}
-	if e.record.ID != e.id || !slices.Equal(e.record.Targets, targetsOf(slip)) {
-		return e, fmt.Errorf("%w: slip", queue.ErrRecord)
-	}
-	return e, nil
-}
-
-func targetsOf(slip string) []identity.DeviceID {
-	var targets []identity.DeviceID
-	for b := []byte(slip[16:]); len(b) >= 16; b = b[16:] {
-		targets = append(targets, identity.DeviceID(b))
-	}
-	return targets
+	content, _ := fields[1].(string)
+	e.id, e.record, err = decode(desk, []byte(content))
+	return e, err
 }
 
 // Cursor returns the place of a device.
@@ -190,7 +170,7 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 			start = from
 		}
 		keys := &s.keys[bucket]
-		return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[5], s.marker, start, limit}
+		return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[4], s.marker, start, limit}
 	})
 	var list []queue.Unattended
 	for _, answer := range answers[first:] {

@@ -1,75 +1,62 @@
--- due sets the bucket's clock forward, lists at most args[3] of what has expired
--- (member, score, three flags (known, stored, delivered) and what the put said), and
--- names desks whose deletions are behind.
+-- due sets the bucket's clock forward, lists rows of ends that have expired, oldest
+-- first, with their expiries (as many as args[3] lines can fill, and at least one),
+-- and names desks whose deletions are behind.
 local function due(keys, args)
   local k, now = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
   if tonumber(args[2]) > now then redis.call('HSET', k.meta, 'now', args[2]) end
-  local c = { k = k, rows = {}, desks = {} }
-  local list = redis.call('ZRANGEBYSCORE', k.ends, '-inf', args[2], 'WITHSCORES', 'LIMIT', 0, tonumber(args[3]))
-  local out = {}
-  for i = 1, #list, 2 do
-    local member = list[i]
-    local n = find(member, '\0', 1)
-    local name, at = sub(member, 1, n - 1), sub(member, n + 1, n + 14)
-    local field = name .. '\0' .. sub(member, n + 15)
-    local row = unseal(field, redis.call('HGET', k.ids, field))
-    if row and sub(row, 1, 14) ~= at then row = nil end
-    local e = indexAt(c, name, at)
-    local flags = (row and '1' or '0') .. (e and '1' or '0')
-    local delivered = e and (e.org == '' or select(2, state(deskOf(c, name), e)))
-    out[#out + 1] = member
-    out[#out + 1] = list[i + 1]
-    out[#out + 1] = flags .. (delivered and '1' or '0')
-    out[#out + 1] = row and sub(row, 16) or ''
+  local out, left = {}, LINE * tonumber(args[3])
+  while left > 0 do
+    local row = redis.call('ZRANGEBYSCORE', k.ends, '-inf', args[2], 'WITHSCORES', 'LIMIT', #out / 2, 1)
+    if not row[1] then break end
+    out[#out + 1], out[#out + 2] = row[1], row[2]
+    left = left - #row[1]
   end
   return { out, redis.call('SRANDMEMBER', k.behind, 8) }
 end
 
--- page reads a mailbox after args[3] within args[4] records and args[5] bytes. The
--- index says how much fits, so that nothing large is read for nothing.
+-- page reads a mailbox after args[3] within args[4] records and args[5] bytes, or
+-- one record more than these bytes.
 local function page(keys, args)
   local k = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
-  local name, after, most, bytes = args[2], args[3], tonumber(args[4]), tonumber(args[5])
-  local found = redis.call('ZRANGEBYLEX', k.index, '(' .. name .. '\0' .. hex(tonumber(after)) .. '\255',
-    '[' .. name .. '\0\255', 'LIMIT', 0, most)
-  local size, upto, count = 0, nil, 0
-  for _, member in ipairs(found) do
-    local e = parseIndex(name, member)
-    if not e or not e.at then break end
-    size = size + e.size
-    if count > 0 and size > bytes then break end
-    count, upto = count + 1, dec(e.at)
+  local key, most, left = k.mail .. args[2], tonumber(args[4]), tonumber(args[5])
+  local out, full = {}, false
+  local ended = walk(key, '(' .. args[3] .. '-18446744073709551615', '+', most, left, function(entry)
+    left = left - (parseSlip(entry[2][2] or '') or 0)
+    full = full or left < 0 and #out > 0
+    if not full then out[#out + 1] = entry end
+  end)
+  local more = full
+  if not ended and not full then
+    more = #redis.call('XRANGE', key, '(' .. out[#out][1], '+', 'COUNT', 1) > 0
   end
-  local key, from = k.mail .. name, '(' .. after .. '-18446744073709551615'
-  local entries = redis.call('XRANGE', key, from, upto or '+', 'COUNT', upto and most or 1)
-  local last = upto or after
-  if #entries == most and count > 0 or not upto and #entries > 0 then
-    last = string.match(entries[#entries][1], '^(%d+)')
-  end
-  local more = redis.call('XRANGE', key, '(' .. last .. '-18446744073709551615', '+', 'COUNT', 1)
-  return { entries, last, #more }
+  return { out, more and 1 or 0 }
 end
 
 local function cursor(keys, args)
   local k = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
   local d = parseDesk(k, args[2], redis.call('HGET', k.desks, args[2]))
-  local device = d.devices[args[3]] or { cursor = 0, dropped = -1 }
-  return { device.cursor, d.last, device.dropped >= 0 and 1 or 0 }
+  local device = devicesOf(d)[args[3]] or { cursor = 0 }
+  return { device.cursor, d.last, device.dropped and 1 or 0 }
 end
 
--- waiting lists at most args[3] fields after args[2] with what is known of each;
--- empty when that is damaged.
+-- known reads what is known of an id, as parseKnown in encode.go expects it; empty
+-- when that is damaged.
+local function known(k, field)
+  local at, attended, said = knownOf(field, redis.call('HGET', k.ids, field))
+  return at and at .. attended .. said or ''
+end
+
+-- waiting lists at most args[3] fields after args[2] with what is known of each.
 local function waiting(keys, args)
   local k = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
   local fields = redis.call('ZRANGEBYLEX', k.waiting, args[2], '+', 'LIMIT', 0, tonumber(args[3]))
   local out = {}
   for _, field in ipairs(fields) do
-    out[#out + 1] = field
-    out[#out + 1] = unseal(field, redis.call('HGET', k.ids, field)) or ''
+    out[#out + 1], out[#out + 2] = field, known(k, field)
   end
   return out
 end
@@ -79,12 +66,8 @@ local function entry(keys, args)
   local k = opened(keys, args[1])
   if not k then return redis.error_reply(EPOCH) end
   local entries = redis.call('XRANGE', k.mail .. args[2], args[3], args[3])
-  local known = ''
-  if #entries == 1 and #entries[1][2] == 4 and #entries[1][2][2] >= 16 then
-    local field = args[2] .. '\0' .. sub(entries[1][2][2], 1, 16)
-    known = unseal(field, redis.call('HGET', k.ids, field)) or ''
-  end
-  return { entries, known }
+  local id = #entries == 1 and sub(entries[1][2][2] or '', 7, 22) or ''
+  return { entries, known(k, args[2] .. '\0' .. id) }
 end
 
 -- vouched says who this server is, what it was before it took over, and what the
