@@ -201,16 +201,12 @@ func (c *Cluster) SlotOf(key string) (int, error) {
 	return int(slot), err
 }
 
-// Addresses are those of all nodes.
-func (c *Cluster) Addresses() (all []string) {
-	for _, node := range c.Nodes {
-		all = append(all, node.Address)
-	}
-	return all
+// Config knows all nodes, and demands the confirmation of the replica.
+func (c *Cluster) Config() redisqueue.Config {
+	config := c.Nodes[0].Config()
+	config.Address, config.Cluster, config.Replicas = addresses(c.Nodes), true, 1
+	return config
 }
-
-// Config connects to the first node.
-func (c *Cluster) Config() redisqueue.Config { return c.Nodes[0].Config() }
 
 // Stop ends all nodes.
 func (c *Cluster) Stop() { stopAll(c.Nodes) }

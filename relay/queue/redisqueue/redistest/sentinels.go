@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"schakel/relay/queue/redisqueue"
 )
 
 // Watched is the name by which sentinels know the primary.
@@ -85,12 +87,12 @@ func (s *Server) sentinel() *redis.SentinelClient {
 	})
 }
 
-// Addresses are those of the sentinels.
-func (s *Sentinels) Addresses() (all []string) {
-	for _, w := range s.Watchers {
-		all = append(all, w.Address)
-	}
-	return all
+// Config asks the sentinels for the primary, and demands the confirmation of all
+// replicas.
+func (s *Sentinels) Config() redisqueue.Config {
+	c := s.Replicas.Config()
+	c.Address, c.Master = addresses(s.Watchers), Watched
+	return c
 }
 
 // Stop ends all of them, the sentinels first.
