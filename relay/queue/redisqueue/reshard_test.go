@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"schakel/crypto/identity"
+	"schakel/relay/queue"
 	"schakel/relay/queue/redisqueue"
 	"schakel/relay/queue/redisqueue/redistest"
 )
@@ -25,7 +26,7 @@ func TestClusterUnderLoad(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *redistest.Cluster, redisqueue.Config)
-	}{{"reshard", reshard}, {"failover", clusterFailover}, {"failover without confirmation", clusterFailoverLoses}, {"part down", partDown}} {
+	}{{"reshard", reshard}, {"failover", clusterFailover}, {"failover without confirmation", clusterFailoverLoses}, {"part full", partFull}, {"part down", partDown}} {
 		t.Run(part.name, func(t *testing.T) {
 			own := c
 			own.Prefix = prefixOf(part.name)
@@ -201,6 +202,41 @@ func clusterFailoverLoses(t *testing.T, cluster *redistest.Cluster, c redisqueue
 	}
 	if err := cluster.Settle(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The memory of one part is full: its desks are refused by that name, read and
+// acknowledged, and the others served as before.
+func partFull(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
+	store := mustOpen(t, c)
+	_, primary := slotOf(t, cluster, c, 63)
+	full := desksOf(t, cluster, c, primary)
+	var before []queue.Result
+	for n := range loadDesks {
+		before = append(before, commit(t, patient{store}, loadPut(n))[0])
+	}
+	root := primary.Root()
+	defer root.Close()
+	defer root.ConfigSet(t.Context(), "maxmemory", "2gb")
+	if err := root.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for n := range loadDesks {
+		results := commit(t, patient{store}, loadPut(n), loadPut(loadDesks+n),
+			&queue.Ack{Desk: deskOf(n), Device: target, Position: before[n].Position})
+		if !results[0].Duplicate || results[0].Err != nil || results[2].Err != nil {
+			t.Errorf("desk %d: known %+v, acknowledged %+v", n, results[0], results[2])
+		}
+		if err := results[1].Err; full[deskOf(n)] != errors.Is(err, queue.ErrFullMemory) || !full[deskOf(n)] && err != nil {
+			t.Errorf("desk %d, full %t: %v", n, full[deskOf(n)], err)
+		}
+		if errors.Is(results[1].Err, queue.ErrFullMemory) {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no desk was refused: the test is blind")
 	}
 }
 
