@@ -34,7 +34,7 @@ type load struct {
 const (
 	loadDesks = 40
 	loadBatch = 20 // new envelopes
-	loadMost  = 50_000
+	loadMost  = 200_000
 )
 
 func deskOf(n int) identity.DeskID {
@@ -111,9 +111,7 @@ func (l *load) serve(ctx context.Context, store queue.Store, next int, pending [
 			return next, pending, err
 		}
 		pending = append(pending, left...)
-		if len(left) > 0 {
-			<-time.After(5 * time.Millisecond) // senders wait as well
-		}
+		<-time.After(20 * time.Millisecond) // what this is about is not speed
 	}
 	return next, pending, nil
 }
