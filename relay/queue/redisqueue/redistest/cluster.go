@@ -195,10 +195,15 @@ func migration(to *Server, names []string) []any {
 
 // SlotOf is where a key lies.
 func (c *Cluster) SlotOf(key string) (int, error) {
-	client := c.Nodes[0].Root()
-	defer client.Close()
-	slot, err := client.ClusterKeySlot(context.Background(), key).Result()
-	return int(slot), err
+	for _, node := range c.Nodes {
+		if node.running() {
+			client := node.Root()
+			defer client.Close()
+			slot, err := client.ClusterKeySlot(context.Background(), key).Result()
+			return int(slot), err
+		}
+	}
+	return 0, errors.New("no node runs")
 }
 
 // Config knows all nodes, and demands the confirmation of the replica.

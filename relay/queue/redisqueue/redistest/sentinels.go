@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -78,6 +79,15 @@ func (s *Sentinels) agrees(watcher, primary *Server) bool {
 		}
 	}
 	return err == nil && fine == len(s.Servers)-1
+}
+
+// Failover has a replica take over as an operator would, while the primary is well.
+func (s *Sentinels) Failover() error {
+	client := s.Watchers[0].sentinel()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return errors.Join(client.CkQuorum(ctx, Watched).Err(), client.Failover(ctx, Watched).Err())
 }
 
 // sentinel is the operator's connection to a sentinel.
