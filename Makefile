@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts check bench clean
+.PHONY: build demo test kills storm powercuts failovers check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -43,6 +43,13 @@ CUTS ?= 200
 powercuts:
 	SCHAKEL_TEST_NEED_DISKS=1 SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run PowerCut \
 		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
+
+# Fifty primaries killed under load, with replicas confirmed, and the controls that
+# must lose; a cluster resharded under load. FAILOVERS=500 for more.
+FAILOVERS ?= 50
+failovers:
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen' \
+		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:

@@ -25,9 +25,7 @@ func startCluster(t *testing.T, settings ...string) (*redistest.Cluster, redisqu
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Stop)
-	c := cluster.Config()
-	c.Address, c.Cluster, c.Replicas = strings.Join(cluster.Addresses(), ","), true, 1
-	return cluster, c
+	return cluster, cluster.Config()
 }
 
 // putTo is an envelope for one of many desks.
