@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts histories check bench clean
+.PHONY: build demo test kills storm powercuts failovers histories check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -48,6 +48,13 @@ powercuts:
 # regiehouders in one term.
 histories:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Histor' ./clients/protocol -histories=10000
+
+# Fifty primaries killed under load, with replicas confirmed, and the controls that
+# must lose; a cluster resharded under load. FAILOVERS=500 for more.
+FAILOVERS ?= 50
+failovers:
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen' \
+		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:

@@ -76,6 +76,13 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	// A cluster is asked for its map here: the first batch would wait for a node that
+	// does not answer.
+	for _, servers := range []*servers{s.puts, s.reads} {
+		if _, err := servers.of(ctx, 0); err != nil {
+			return unavailable(err)
+		}
+	}
 	sum := sha256.Sum256([]byte(s.marker))
 	s.state = queue.State{Epoch: [16]byte(sum[:]), Guarantee: s.guarantee()}
 	s.log.Info("redis is open", "epoch", hex.EncodeToString(sum[:4]), "replicas", s.config.Replicas)

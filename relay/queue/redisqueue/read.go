@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,14 +16,26 @@ import (
 
 // ask calls a function that only reads, in the bucket of desk.
 func (s *Store) ask(ctx context.Context, name string, desk identity.DeskID, args ...any) (any, error) {
-	bucket := bucketOf(desk)
+	keys := &s.keys[bucketOf(desk)]
+	return s.one(ctx, "fcall_ro", name, bucketOf(desk), append(slices.Clone(keys.fixed), keys.mail+string(desk)), args)
+}
+
+// one makes a single call about one bucket, outside the order of batches, and makes
+// it again when the bucket moves or has moved: it was not carried out then.
+func (s *Store) one(ctx context.Context, command, name string, bucket int, keys, args []any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
 	defer cancel()
+	words := append(append([]any{command, function(name), len(keys)}, keys...), s.marker)
+	words = append(words, args...)
 	for {
 		if err := s.usable(); err != nil {
 			return nil, err
 		}
-		reply, err := s.askOnce(ctx, name, bucket, desk, args)
+		client, err := s.reads.of(ctx, bucket)
+		if err != nil {
+			return nil, s.readError(err)
+		}
+		reply, err := client.Do(ctx, words...).Result()
 		if err == nil {
 			return reply, nil
 		}
@@ -30,17 +43,6 @@ func (s *Store) ask(ctx context.Context, name string, desk identity.DeskID, args
 			return nil, s.readError(err)
 		}
 	}
-}
-
-func (s *Store) askOnce(ctx context.Context, name string, bucket int, desk identity.DeskID, args []any) (any, error) {
-	client, err := s.reads.of(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	keys := &s.keys[bucket]
-	command := append([]any{"fcall_ro", function(name), len(keys.fixed) + 1}, keys.fixed...)
-	command = append(command, keys.mail+string(desk), s.marker)
-	return client.Do(ctx, append(command, args...)...).Result()
 }
 
 // mayAskAgain does something about a bucket that moves or moved, and reports whether

@@ -27,6 +27,8 @@ const (
 	crashPassword = "SCHAKEL_TEST_REDIS_PASSWORD"
 	crashPrefix   = "SCHAKEL_TEST_REDIS_PREFIX"
 	crashVolatile = "SCHAKEL_TEST_REDIS_VOLATILE"
+	crashMaster   = "SCHAKEL_TEST_REDIS_MASTER"
+	crashReplicas = "SCHAKEL_TEST_REDIS_REPLICAS"
 )
 
 func TestMain(m *testing.M) {
@@ -37,8 +39,10 @@ func TestMain(m *testing.M) {
 }
 
 func serveCrash(address string) int {
+	replicas, _ := strconv.Atoi(os.Getenv(crashReplicas))
 	store, err := redisqueue.Open(context.Background(), redisqueue.Config{
-		Address: address, Prefix: os.Getenv(crashPrefix), Volatile: os.Getenv(crashVolatile) == "true",
+		Address: address, Master: os.Getenv(crashMaster), Replicas: replicas,
+		Prefix: os.Getenv(crashPrefix), Volatile: os.Getenv(crashVolatile) == "true",
 		Password: func() (string, error) { return os.Getenv(crashPassword), nil },
 	})
 	if err != nil {
@@ -92,7 +96,7 @@ func process(c redisqueue.Config) *exec.Cmd {
 	password, _ := c.Password()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), crashAddress+"="+c.Address, crashPassword+"="+password, crashPrefix+"="+c.Prefix,
-		crashVolatile+"="+strconv.FormatBool(c.Volatile))
+		crashVolatile+"="+strconv.FormatBool(c.Volatile), crashMaster+"="+c.Master, crashReplicas+"="+strconv.Itoa(c.Replicas))
 	command.Stderr = os.Stderr
 	return command
 }

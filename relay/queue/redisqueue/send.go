@@ -114,8 +114,11 @@ func (s *Store) round(ctx context.Context, name string, calls []*call) {
 	byServer := make(map[*redis.Client][]*call)
 	for _, c := range calls {
 		client, err := s.puts.of(ctx, c.bucket)
-		if err != nil {
-			c.err = classify(err)
+		if err != nil { // nobody was asked
+			c.err = err
+			if !errors.Is(err, errSilent) {
+				c.err = fmt.Errorf("%w: %w", errElsewhere, err)
+			}
 			continue
 		}
 		byServer[client] = append(byServer[client], c)
@@ -276,7 +279,7 @@ func classify(err error) error {
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
-	case errors.Is(err, errAnswer), errors.Is(err, errSilent):
+	case errors.Is(err, errAnswer):
 		return err
 	case !errors.As(err, &reply):
 		return fmt.Errorf("%w: %w", errLost, err)

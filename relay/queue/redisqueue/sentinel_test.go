@@ -2,7 +2,6 @@ package redisqueue_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ func TestSentinel(t *testing.T) {
 	}
 	defer watched.Stop()
 	c := watched.Config()
-	c.Address, c.Master, c.Replicas, c.Start = strings.Join(watched.Addresses(), ","), redistest.Watched, 1, time.Minute
+	c.Replicas, c.Start = 1, time.Minute
 	store := mustOpen(t, c)
 	before := epochOf(t, store)
 	within(t, 20*time.Second, "a put is confirmed", func() bool { return commit(t, store, put(1))[0].Err == nil })

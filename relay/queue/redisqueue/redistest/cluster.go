@@ -195,22 +195,23 @@ func migration(to *Server, names []string) []any {
 
 // SlotOf is where a key lies.
 func (c *Cluster) SlotOf(key string) (int, error) {
-	client := c.Nodes[0].Root()
-	defer client.Close()
-	slot, err := client.ClusterKeySlot(context.Background(), key).Result()
-	return int(slot), err
-}
-
-// Addresses are those of all nodes.
-func (c *Cluster) Addresses() (all []string) {
 	for _, node := range c.Nodes {
-		all = append(all, node.Address)
+		if node.running() {
+			client := node.Root()
+			defer client.Close()
+			slot, err := client.ClusterKeySlot(context.Background(), key).Result()
+			return int(slot), err
+		}
 	}
-	return all
+	return 0, errors.New("no node runs")
 }
 
-// Config connects to the first node.
-func (c *Cluster) Config() redisqueue.Config { return c.Nodes[0].Config() }
+// Config knows all nodes, and demands the confirmation of the replica.
+func (c *Cluster) Config() redisqueue.Config {
+	config := c.Nodes[0].Config()
+	config.Address, config.Cluster, config.Replicas = addresses(c.Nodes), true, 1
+	return config
+}
 
 // Stop ends all nodes.
 func (c *Cluster) Stop() { stopAll(c.Nodes) }

@@ -133,6 +133,10 @@ func TestSentinels(t *testing.T) {
 	s, err := redistest.StartSentinels(t.TempDir(), 1, 2*time.Second)
 	must(t, err)
 	defer s.Stop()
+	before := s.Primary()
+	must(t, s.Failover())
+	eventually(t, "the other takes over", func() bool { now := s.Primary(); return now != nil && now != before })
+	must(t, s.Settle())
 	for range 2 { // and back again
 		primary := s.Primary()
 		primary.Kill()

@@ -178,8 +178,21 @@ func (s *Server) running() bool {
 	}
 }
 
-// Config connects to the first server, which began as the primary.
-func (r *Replicas) Config() redisqueue.Config { return r.Servers[0].Config() }
+// Config connects to the first server, which began as the primary, and demands the
+// confirmation of all replicas.
+func (r *Replicas) Config() redisqueue.Config {
+	c := r.Servers[0].Config()
+	c.Replicas = len(r.Servers) - 1
+	return c
+}
+
+func addresses(servers []*Server) string {
+	all := make([]string, len(servers))
+	for i, s := range servers {
+		all[i] = s.Address
+	}
+	return strings.Join(all, ",")
+}
 
 // Stop ends all of them.
 func (r *Replicas) Stop() { stopAll(r.Servers) }

@@ -2,11 +2,14 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"schakel/relay/queue/redisqueue"
 )
 
 // Watched is the name by which sentinels know the primary.
@@ -78,6 +81,15 @@ func (s *Sentinels) agrees(watcher, primary *Server) bool {
 	return err == nil && fine == len(s.Servers)-1
 }
 
+// Failover has a replica take over as an operator would, while the primary is well.
+func (s *Sentinels) Failover() error {
+	client := s.Watchers[0].sentinel()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return errors.Join(client.CkQuorum(ctx, Watched).Err(), client.Failover(ctx, Watched).Err())
+}
+
 // sentinel is the operator's connection to a sentinel.
 func (s *Server) sentinel() *redis.SentinelClient {
 	return redis.NewSentinelClient(&redis.Options{
@@ -85,12 +97,12 @@ func (s *Server) sentinel() *redis.SentinelClient {
 	})
 }
 
-// Addresses are those of the sentinels.
-func (s *Sentinels) Addresses() (all []string) {
-	for _, w := range s.Watchers {
-		all = append(all, w.Address)
-	}
-	return all
+// Config asks the sentinels for the primary, and demands the confirmation of all
+// replicas.
+func (s *Sentinels) Config() redisqueue.Config {
+	c := s.Replicas.Config()
+	c.Address, c.Master = addresses(s.Watchers), Watched
+	return c
 }
 
 // Stop ends all of them, the sentinels first.
