@@ -65,6 +65,7 @@ func (r *Relay) connect(w http.ResponseWriter, req *http.Request) {
 	}
 	conn, err := wire.Accept(w, req, wire.Limits{
 		BytesPerSecond: r.config.Limits.BytesPerSecond, FramesPerSecond: r.config.Limits.FramesPerSecond,
+		Grace: r.config.Limits.CloseTime,
 	})
 	if err != nil {
 		return
