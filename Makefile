@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts check bench clean
+.PHONY: build demo test kills storm powercuts damage check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -43,6 +43,11 @@ CUTS ?= 200
 powercuts:
 	SCHAKEL_TEST_NEED_DISKS=1 SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run PowerCut \
 		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
+
+# Flipped bits and lost pages in the mailboxes of both stores, for minutes.
+damage:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m $(if $(SEED),-seed $(SEED))
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:

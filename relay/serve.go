@@ -24,8 +24,8 @@ func (r *Relay) server() *http.Server {
 	s := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: r.config.Limits.HandshakeTime, // and the TLS handshake's
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		ReadTimeout:       2 * r.config.Limits.HandshakeTime, // of a whole posted entry
+		WriteTimeout:      2 * r.config.Limits.HandshakeTime,
 		IdleTimeout:       5 * time.Second,
 		MaxHeaderBytes:    4 << 10,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
