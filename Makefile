@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -50,6 +50,11 @@ FAILOVERS ?= 50
 failovers:
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen' \
 		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
+
+# Flipped bits and lost pages in the mailboxes of both stores, for minutes.
+damage:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m $(if $(SEED),-seed $(SEED))
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:
