@@ -30,7 +30,7 @@ type service struct {
 	Command                     []string
 	Environment                 map[string]string
 	Secrets                     []secret
-	Volumes, Ports              []string
+	Volumes, Ports, Tmpfs       []string
 	ReadOnly                    bool     `yaml:"read_only"`
 	CapDrop                     []string `yaml:"cap_drop"`
 	SecurityOpt                 []string `yaml:"security_opt"`
