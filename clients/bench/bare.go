@@ -35,13 +35,14 @@ func (ch *chain) bare(ctx context.Context) (b Bare, err error) {
 	committing.Go(func() { commitBare(ctx, store, puts, raw) })
 	defer func() { cancel(); committing.Wait() }()
 	each := max(ch.Messages/(ch.Senders*ch.InFlight), 1)
-	began := time.Now()
+	before, began := ch.usageOfRedis(), time.Now()
 	putting, failed := errgroup.WithContext(ctx)
 	for range ch.Senders * ch.InFlight {
 		putting.Go(func() error { return putBare(failed, puts, each) })
 	}
 	err = putting.Wait()
-	return Bare{PerSecond: float64(each*ch.Senders*ch.InFlight) / time.Since(began).Seconds()}, err
+	took, n := time.Since(began), float64(each*ch.Senders*ch.InFlight)
+	return Bare{PerSecond: n / took.Seconds(), RedisCPU: float64((ch.usageOfRedis().cpu - before.cpu).Microseconds()) / n}, err
 }
 
 func (ch *chain) openBare(ctx context.Context) (bareStore, error) {

@@ -97,6 +97,7 @@ type Throughput struct {
 // deletions riding along, and nothing else.
 type Bare struct {
 	PerSecond float64 `json:"perSecond"`
+	RedisCPU  float64 `json:"redisCPUMicrosecondsPerMessage"` // 0 without Redis
 }
 
 // Latency is the open loop: messages start on a clock, whether or not the ones

@@ -241,20 +241,35 @@ func (ch *chain) publishOne(ctx context.Context, d *device) (err error) {
 		return err
 	}
 	defer d.hangUp()
-	if err := d.conn.Write(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}}); err != nil {
-		return err
+	for {
+		code, err := d.post(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}})
+		if err != nil || code == wire.CodeOK {
+			return err
+		}
+		if code != wire.CodeUnavailable {
+			return fmt.Errorf("failed to publish a key: %s", code)
+		}
+		select { // a relay on Redis takes entries once it knows what the others know
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// post posts an entry and returns what the relay says of it.
+func (d *device) post(ctx context.Context, a wire.Append) (wire.Code, error) {
+	if err := d.conn.Write(ctx, a); err != nil {
+		return 0, err
 	}
 	for {
 		frames, err := d.conn.ReadFrames(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, f := range frames {
 			if a, ok := f.(wire.Appended); ok {
-				if a.Code != wire.CodeOK {
-					return fmt.Errorf("failed to publish a key: %s", a.Code)
-				}
-				return nil
+				return a.Code, nil
 			}
 		}
 	}

@@ -59,15 +59,16 @@ func (a *app) showBench(r bench.Report) {
 	row := func(name, format string, values ...any) []cell {
 		return []cell{{name, dim}, {fmt.Sprintf(format, values...), plain}}
 	}
-	bare, onRedis := "bare bbolt", ""
+	bare, onRedis, bareCPU := "bare bbolt", "", ""
 	if r.Store == storeRedis {
 		bare, onRedis = "bare redis", fmt.Sprintf(" and %.1f of Redis", r.Throughput.RedisCPU)
+		bareCPU = fmt.Sprintf("; %.1f µs of Redis each", r.Bare.RedisCPU)
 	}
 	a.table([][]cell{
 		row("load", "%d senders to %d receivers, %d in flight each, %d sealed bytes", r.Senders, r.Senders, r.InFlight, r.Size),
 		row("whole relay", "%.0f messages/s; %.1f µs of relay CPU%s each; %d MiB resident",
 			r.Throughput.PerSecond, r.Throughput.RelayCPU, onRedis, r.Throughput.RelayRSS>>20),
-		row(bare, "%.0f messages/s of the same bytes, group commit and deletions only", r.Bare.PerSecond),
+		row(bare, "%.0f messages/s of the same bytes, group commit and deletions only%s", r.Bare.PerSecond, bareCPU),
 		row("ratio", "%.2f of the bare store", r.Ratio),
 		row("latency", "at %d/s: stored %.1f ms (p99 %.1f), delivered %.1f ms (p99 %.1f)", r.Latency.Rate,
 			r.Latency.Stored50, r.Latency.Stored99, r.Latency.Deliver50, r.Latency.Deliver99),
