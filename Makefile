@@ -15,6 +15,8 @@ TIMEOUT := 30m
 DEMO ?=
 # What follows "schakel bench".
 BENCH ?=
+# Where the demonstration keeps mailboxes: STORE=redis needs redis-server.
+STORE ?= bolt
 
 # Both programs, without cgo: one file each, for any Linux of this architecture.
 build:
@@ -22,7 +24,7 @@ build:
 
 # A relay and eight desks on this machine, and one fictional case. Leaves nothing behind.
 demo: build
-	bin/schakel demo $(DEMO)
+	bin/schakel demo --store $(STORE) $(DEMO)
 
 # All tests. Installs what they need where it may, and says so where it may not.
 test:
@@ -65,10 +67,12 @@ check:
 	@code=0; bin/tools/govulncheck ./... || code=$$?; case $$code in (0) ;; (3) exit 3 ;; \
 		(*) echo "make check: NOT CHECKED for known vulnerabilities: the database cannot be reached from here" ;; esac
 
-# The whole relay beside a bare bbolt, and sealing beside bare age, in one run.
+# The whole relay beside its bare store, on bbolt and on Redis, and sealing beside bare
+# age, in one run.
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	bin/schakel bench $(BENCH)
+	bin/schakel bench --store bolt $(BENCH)
+	bin/schakel bench --store redis $(BENCH)
 
 clean:
 	rm -rf bin dist .demo
