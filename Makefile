@@ -50,7 +50,7 @@ powercuts:
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
 FAILOVERS ?= 50
 failovers:
-	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen' \
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen|TwoPrimaries|Sentinel' \
 		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
 
 # Flipped bits and lost pages in the mailboxes of both stores, for minutes.
