@@ -114,7 +114,7 @@ func (s *session) beginFetch(from uint64) error {
 // appendEntry adds an entry to the register. Its signatures decide.
 func (r *Relay) appendEntry(ctx context.Context, entry []byte, recipients []string) (uint64, error) {
 	index, err := r.config.Register.Append(ctx, entry, recipients, r.config.Now())
-	if errors.Is(err, register.ErrFailed) {
+	if errors.Is(err, register.ErrFailed) || errors.Is(err, register.ErrFork) {
 		r.fail(err)
 	}
 	r.metrics.entries.WithLabelValues(codeOf(err).String()).Inc()

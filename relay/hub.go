@@ -22,6 +22,7 @@ type hub struct {
 	byDevice map[identity.DeviceID]*session
 	byDesk   map[identity.DeskID]map[*session]struct{}
 	meters   map[identity.DeviceID]*meter
+	newest   map[identity.DeviceID]*newest // where the store is shared
 	closed   bool
 }
 
@@ -41,6 +42,7 @@ func newHub(r *Relay) *hub {
 		byDevice: make(map[identity.DeviceID]*session),
 		byDesk:   make(map[identity.DeskID]map[*session]struct{}),
 		meters:   make(map[identity.DeviceID]*meter),
+		newest:   make(map[identity.DeviceID]*newest),
 	}
 }
 
@@ -61,14 +63,23 @@ func (h *hub) start(s *session) bool {
 
 // enter makes a session the live one of its device, and ends the one before: the
 // newest wins, because the older may be a connection that only this side believes
-// in. It returns the device's meter.
-func (h *hub) enter(s *session) *meter {
+// in. Where several relays share the store a number says which is the newest; 0 is
+// none. It returns the device's meter.
+func (h *hub) enter(s *session, number uint64) *meter {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old := h.byDevice[s.rights.Device]; old != nil {
-		old.end(wire.CloseEvicted)
+	s.number = number
+	if n := h.newest[s.rights.Device]; n != nil && number > 0 && number < n.number {
+		s.end(wire.CloseEvicted) // another began while this one did
+	} else {
+		if n != nil {
+			n.number = max(n.number, number)
+		}
+		if old := h.byDevice[s.rights.Device]; old != nil {
+			old.end(wire.CloseEvicted)
+		}
+		h.byDevice[s.rights.Device] = s
 	}
-	h.byDevice[s.rights.Device] = s
 	desk := h.byDesk[s.rights.Desk]
 	if desk == nil {
 		desk = make(map[*session]struct{})
@@ -93,6 +104,7 @@ func (h *hub) leave(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.all, s)
+	h.forgo(s)
 	if desk := h.byDesk[s.rights.Desk]; desk != nil {
 		delete(desk, s)
 		if len(desk) == 0 {

@@ -47,7 +47,7 @@ func (s *session) greet(ctx context.Context) error {
 	s.mu.Lock()
 	s.shared.entered, s.shared.rung = true, true
 	s.mu.Unlock()
-	s.meter = r.hub.enter(s)
+	s.meter = r.hub.enter(s, r.begin(ctx, s))
 	r.metrics.logins.WithLabelValues("ok").Inc()
 	s.log = s.log.With("device", s.rights.Device.String())
 	s.log.Info("device logged in")

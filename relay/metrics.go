@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	sessions     prometheus.Gauge
 	registerSize prometheus.Gauge
+	registerLate prometheus.Gauge
 	logins       *prometheus.CounterVec // result
 	closes       *prometheus.CounterVec // code
 	puts         *prometheus.CounterVec // code
@@ -41,6 +42,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 	m := &metrics{
 		sessions:     gauge("sessions", "Devices with a live session."),
 		registerSize: gauge("register_entries", "Entries in the register."),
+		registerLate: gauge("register_late", "1 while this relay cannot follow the register that it shares with others."),
 		logins:       vector("logins_total", "Logins by result.", "result"),
 		closes:       vector("sessions_closed_total", "Sessions ended, by close code.", "code"),
 		puts:         vector("puts_total", "Envelopes offered, by answer.", "code"),
@@ -57,7 +59,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Help: "Operations per durable batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
 	}
-	reg.MustRegister(m.sessions, m.registerSize, m.logins, m.closes, m.puts, m.entries, m.expired,
+	reg.MustRegister(m.sessions, m.registerSize, m.registerLate, m.logins, m.closes, m.puts, m.entries, m.expired,
 		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -155,6 +155,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	tasks.Go(func() { r.sweep(work) })
 	tasks.Go(func() { r.expire(work) })
 	tasks.Go(func() { r.listen(work) })
+	tasks.Go(func() { r.follow(work) })
 	tasks.Go(func() { r.watch(work) })
 	r.ready.Store(true)
 	r.log.Info("relay serves", "relay", r.config.ID, "address", r.config.Listener.Addr().String(), "register_size", r.config.Register.Size())

@@ -37,6 +37,10 @@ type session struct {
 	room chan struct{} // capacity 1: the shared part has room for read
 	over chan struct{} // closed by run when it ends
 
+	// Guarded by hub.mu.
+	number   uint64 // among the sessions of the device, where the store is shared; 0: none yet
+	expected bool   // the hub listens for later sessions
+
 	mu     sync.Mutex // guards the shared part
 	shared shared
 }

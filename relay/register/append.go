@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -47,17 +49,17 @@ func (l *Log) Append(ctx context.Context, entry []byte, recipients []string, now
 	l.write.Lock()
 	defer l.write.Unlock()
 	if !r.done {
-		l.commitWaiting()
+		l.commitWaiting(ctx)
 	}
 	return r.index, r.err
 }
 
-func (l *Log) commitWaiting() {
+func (l *Log) commitWaiting(ctx context.Context) {
 	l.waitingMu.Lock()
 	batch := l.waiting
 	l.waiting = nil
 	l.waitingMu.Unlock()
-	err := l.commit(batch)
+	err := l.commit(ctx, batch)
 	for _, r := range batch {
 		r.done = true
 		if err != nil {
@@ -83,29 +85,72 @@ func (l *Log) Import(ctx context.Context, entries [][]byte, now time.Time) (int,
 	for i, e := range entries {
 		batch[i] = &request{entry: e, at: now, imported: true}
 	}
-	err := l.commitAll(batch, true)
+	err := l.commitAll(ctx, batch, true)
 	return int(l.Size() - before), err
 }
 
-func (l *Log) commit(batch []*request) error { return l.commitAll(batch, false) }
+func (l *Log) commit(ctx context.Context, batch []*request) error {
+	return l.commitAll(ctx, batch, false)
+}
 
-// commitAll writes the entries of a batch that count, in one transaction, and only
-// then publishes the register with them. With strict, one refusal refuses all.
-func (l *Log) commitAll(batch []*request, strict bool) error {
-	if l.failed != nil {
-		return l.failed
+// mostOffers is how often a batch is offered to the order: each time others were
+// first, their entries are in the file before the next.
+const mostOffers = 64
+
+// commitAll writes the entries of a batch that count, in the shared order if there
+// is one, then in one transaction in the file, and only then publishes the register
+// with them. With strict, one refusal refuses all.
+func (l *Log) commitAll(ctx context.Context, batch []*request, strict bool) error {
+	for round := range mostOffers {
+		if l.failed != nil {
+			return l.failed
+		}
+		d, err := l.drafted(batch, strict)
+		if round == 0 && l.config.Order != nil && refused(batch) {
+			if err := l.meet(context.WithoutCancel(ctx)); err != nil {
+				return err
+			}
+			continue // what they stand on may be at another relay already
+		}
+		if err != nil || d.empty() {
+			return err
+		}
+		took, err := l.offer(ctx, d)
+		switch {
+		case err != nil:
+			return err
+		case took:
+			return l.keep(d)
+		}
+		if err := l.meet(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
 	}
-	d := draft{log: l, reg: l.Register()}
-	if d.reg != nil {
-		d.reg = d.reg.Clone()
-	}
+	return fmt.Errorf("%w: other relays are always first", ErrOrder)
+}
+
+// refused reports whether an entry of the batch does not count by the rules.
+func refused(batch []*request) bool {
+	return slices.ContainsFunc(batch, func(r *request) bool {
+		return errors.Is(r.err, trust.ErrSkipped) || errors.Is(r.err, ErrNoGenesis)
+	})
+}
+
+// drafted is the register with the entries of a batch that count.
+func (l *Log) drafted(batch []*request, strict bool) (*draft, error) {
+	d := l.draft()
 	for i, r := range batch {
 		r.index, r.err = d.add(r)
 		if strict && r.err != nil {
-			return fmt.Errorf("entry %d of the file: %w", i, r.err)
+			return nil, fmt.Errorf("entry %d of the file: %w", i, r.err)
 		}
 	}
-	if len(d.rows) == 0 && len(d.again) == 0 {
+	return d, nil
+}
+
+// keep writes a draft to the file and makes it what readers see.
+func (l *Log) keep(d *draft) error {
+	if d.empty() {
 		return nil
 	}
 	err := l.save(d)
@@ -114,17 +159,31 @@ func (l *Log) commitAll(batch []*request, strict bool) error {
 	}
 	if err != nil {
 		l.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+		return l.failed
 	}
-	return l.failed
+	l.counts = d.counts
+	l.noteMissing(d)
+	return nil
 }
 
 // draft is a register that is being extended, with what must be written for it.
 type draft struct {
-	log   *Log
-	reg   *trust.Register
-	rows  []row
-	again []keyRow // recipients of entries that are there already
+	log    *Log
+	reg    *trust.Register
+	counts dayCounts
+	rows   []row
+	again  []keyRow // recipients of entries that are there already
 }
+
+func (l *Log) draft() *draft {
+	d := &draft{log: l, reg: l.Register(), counts: maps.Clone(l.counts)}
+	if d.reg != nil {
+		d.reg = d.reg.Clone()
+	}
+	return d
+}
+
+func (d *draft) empty() bool { return len(d.rows) == 0 && len(d.again) == 0 }
 
 // row is one accepted entry.
 type row struct {
@@ -132,7 +191,9 @@ type row struct {
 	at       time.Time
 	imported bool
 	entry    []byte
+	parsed   trust.Entry
 	hash     trust.Hash
+	root     trust.Hash // of the register that ends with this entry
 	keys     []keyRow
 	ended    []keyName // keys of this device that nobody can need any more
 }
@@ -143,34 +204,54 @@ type keyRow struct {
 }
 
 func (d *draft) add(r *request) (uint64, error) {
-	hash := trust.EntryHash(r.entry)
-	if index, ok := d.find(r.entry, hash); ok {
+	if index, ok := d.find(r.entry, trust.EntryHash(r.entry)); ok {
 		return index, d.remember(r)
 	}
-	if d.reg == nil {
-		return d.found(r, hash)
+	if d.reg == nil && !r.imported {
+		return 0, ErrNoGenesis
 	}
-	e, err := d.reg.Check(r.entry)
-	if err != nil {
-		return 0, err
-	}
-	w := row{index: d.reg.Size(), at: r.at, imported: r.imported, entry: r.entry, hash: hash}
+	w := row{at: r.at, imported: r.imported, entry: r.entry}
 	if !r.imported {
+		e, err := d.reg.Check(r.entry)
+		if err != nil {
+			return 0, err
+		}
 		if w.keys, err = checkRecipients(e, r.recipients); err != nil {
 			return 0, err
 		}
-		if err := d.log.charge(charged(e, d.reg), r.at); err != nil {
+		if err := d.charge(charged(e, d.reg), r.at); err != nil {
 			return 0, err
 		}
 	}
-	if b, ok := e.Body.(trust.Epochs); ok {
-		w.ended = endedKeys(d.reg, b, r.at)
+	err := d.extend(&w)
+	return w.index, err
+}
+
+// extend adds a row whose entry counts by the rules, and completes it.
+func (d *draft) extend(w *row) (err error) {
+	w.hash = trust.EntryHash(w.entry)
+	if d.reg == nil {
+		err = d.found(w)
+	} else {
+		err = d.apply(w)
 	}
-	if err := d.reg.Apply(r.entry); err != nil {
-		return 0, err
+	if err != nil {
+		return err
 	}
-	d.rows = append(d.rows, w)
-	return w.index, nil
+	w.root = d.reg.Root()
+	d.rows = append(d.rows, *w)
+	return nil
+}
+
+func (d *draft) apply(w *row) (err error) {
+	if w.parsed, err = d.reg.Check(w.entry); err != nil {
+		return err
+	}
+	w.index = d.reg.Size()
+	if b, ok := w.parsed.Body.(trust.Epochs); ok {
+		w.ended = endedKeys(d.reg, b, w.at)
+	}
+	return d.reg.Apply(w.entry)
 }
 
 // remember takes the recipients of an entry that is there already, and proved
@@ -199,17 +280,12 @@ func (d *draft) remember(r *request) error {
 
 // found begins the register. The relay believes its operator: the fingerprint is
 // for the clients to compare.
-func (d *draft) found(r *request, hash trust.Hash) (uint64, error) {
-	if !r.imported {
-		return 0, ErrNoGenesis
+func (d *draft) found(w *row) (err error) {
+	if w.parsed, err = trust.ParseEntry(w.entry); err != nil {
+		return err
 	}
-	reg, err := trust.New(r.entry, trust.GenesisFingerprint(r.entry))
-	if err != nil {
-		return 0, err
-	}
-	d.reg = reg
-	d.rows = append(d.rows, row{at: r.at, imported: true, entry: r.entry, hash: hash})
-	return 0, nil
+	d.reg, err = trust.New(w.entry, trust.GenesisFingerprint(w.entry))
+	return err
 }
 
 // find returns the index of an entry on disk or earlier in the draft.
@@ -271,7 +347,7 @@ func endedKeys(reg *trust.Register, b trust.Epochs, now time.Time) (ended []keyN
 }
 
 // save writes the rows and the new head in one transaction.
-func (l *Log) save(d draft) error {
+func (l *Log) save(d *draft) error {
 	return guard(func() error {
 		return l.db.Update(func(tx *bolt.Tx) error {
 			for _, w := range d.rows {
@@ -291,11 +367,7 @@ func (l *Log) save(d draft) error {
 
 func (w row) put(tx *bolt.Tx) error {
 	key := binary.BigEndian.AppendUint64(nil, w.index)
-	at := uint64(w.at.Unix())
-	if w.imported {
-		at |= importedBit
-	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(w.entry)), at)
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(w.entry)), stamp(w.at, w.imported))
 	err := errors.Join(
 		tx.Bucket(bucketEntries).Put(key, append(value, w.entry...)),
 		tx.Bucket(bucketHashes).Put(w.hash[:], key))
@@ -310,6 +382,11 @@ func (w row) put(tx *bolt.Tx) error {
 
 func (k keyRow) put(tx *bolt.Tx) error {
 	return tx.Bucket(bucketKeys).Put(k.name[:], []byte(k.recipient))
+}
+
+// parts are the device and the epoch of a name.
+func (k keyName) parts() (identity.DeviceID, uint64) {
+	return identity.DeviceID(k[:16]), binary.BigEndian.Uint64(k[16:])
 }
 
 // keyName is where the recipient string of an epoch of a device stands.

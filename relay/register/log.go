@@ -7,7 +7,9 @@
 //	c, err := log.Checkpoint()    // to send, with Entries and Proof
 //	reg := log.Register()         // to check envelopes against; never changes
 //
-// Everything is in one bbolt file. Append answers when the entry is on disk.
+// Everything is in one bbolt file. Append answers when the entry is on disk. Where
+// several relays share one register, an [Order] decides which entry stands where, and
+// the file of each is a whole, verified copy.
 // Readers never wait for it: every growth publishes a new immutable register.
 //
 // An attacker who can write the file can at most withhold: drop the register's
@@ -20,6 +22,7 @@ package register
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,11 +57,14 @@ type Config struct {
 	LogName string       // origin of the checkpoints: the name in the relay entry's log key
 	LogKey  trust.Signer // as the relay entry names it
 	PerDay  int          // entries that one organisation may add per UTC day; 0: 5000
+	Order   Order        // nil: this relay is the only one
+	Log     *slog.Logger // nil discards
 }
 
 // Log is an open register file. Its methods may be called from any goroutine.
 type Log struct {
 	config Config
+	log    *slog.Logger
 	db     *bolt.DB
 
 	now atomic.Pointer[snapshot] // what readers see; replaced, never changed
@@ -68,7 +74,9 @@ type Log struct {
 
 	write  sync.Mutex // one commit at a time; guards what follows
 	failed error      // after a failed commit nobody knows what is on disk
-	counts map[identity.OrgID]dayCount
+	counts dayCounts
+	// missing are keys that another relay may get: published, and not in the file.
+	missing map[keyName]struct{}
 }
 
 // snapshot is the register at one size. reg is nil before the genesis.
@@ -83,6 +91,8 @@ type dayCount struct {
 	day   int64 // since 1970, UTC
 	count int
 }
+
+type dayCounts map[identity.OrgID]dayCount
 
 // Register is the register as it is now: an immutable snapshot, nil before the
 // genesis. Take it once per decision, so that one decision sees one register.
@@ -144,19 +154,23 @@ func (l *Log) publish(reg *trust.Register) error {
 
 // charge counts an entry against its organisation's day. What only the root can
 // sign, and revocations, are free: they are bounded by what they speak of.
-func (l *Log) charge(org identity.OrgID, at time.Time) error {
+func (d *draft) charge(org identity.OrgID, at time.Time) error {
+	return d.counts.charge(org, at, d.log.config.PerDay)
+}
+
+func (all dayCounts) charge(org identity.OrgID, at time.Time, most int) error {
 	if org == "" {
 		return nil
 	}
-	c := l.counts[org]
+	c := all[org]
 	if day(at) > c.day { // a clock that goes back gives no new allowance
 		c = dayCount{day: day(at)}
 	}
-	if c.count >= l.config.PerDay {
+	if c.count >= most {
 		return fmt.Errorf("%w: %s has added %d", ErrQuota, org, c.count)
 	}
 	c.count++
-	l.counts[org] = c
+	all[org] = c
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -16,7 +17,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
 
@@ -52,7 +52,10 @@ func Open(config Config) (*Log, error) {
 	if config.PerDay == 0 {
 		config.PerDay = 5000
 	}
-	l := &Log{config: config, counts: make(map[identity.OrgID]dayCount)}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{config: config, log: config.Log, counts: make(dayCounts), missing: make(map[keyName]struct{})}
 	if err := l.open(); err != nil {
 		if l.db != nil {
 			l.db.Close()
@@ -193,7 +196,22 @@ func (l *Log) replay(tx *bolt.Tx) (*trust.Register, error) {
 		return nil, fmt.Errorf("%w: entry %d, once accepted: %v", ErrCorrupt, skipped[0].Index, skipped[0].Reason)
 	}
 	l.recount(reg, entries, times)
+	if l.config.Order != nil {
+		l.missing = missingKeys(tx, entries)
+	}
 	return reg, checkHead(tx, reg)
+}
+
+func missingKeys(tx *bolt.Tx, entries [][]byte) map[keyName]struct{} {
+	missing := make(map[keyName]struct{})
+	for _, e := range entries {
+		for _, name := range keyNames(e) {
+			if tx.Bucket(bucketKeys).Get(name[:]) == nil {
+				missing[name] = struct{}{}
+			}
+		}
+	}
+	return missing
 }
 
 func readRows(tx *bolt.Tx) (entries [][]byte, times []time.Time, err error) {
@@ -201,9 +219,9 @@ func readRows(tx *bolt.Tx) (entries [][]byte, times []time.Time, err error) {
 		if len(k) != 8 || len(v) < 8 || binary.BigEndian.Uint64(k) != uint64(len(entries)) {
 			return fmt.Errorf("%w: entry %d is missing or cut", ErrCorrupt, len(entries))
 		}
-		at := time.Time{}
-		if t := binary.BigEndian.Uint64(v); t&importedBit == 0 {
-			at = time.Unix(int64(t), 0)
+		at, imported := unstamp(binary.BigEndian.Uint64(v))
+		if imported {
+			at = time.Time{}
 		}
 		times = append(times, at)
 		entries = append(entries, bytes.Clone(v[8:]))
@@ -221,7 +239,7 @@ func (l *Log) recount(reg *trust.Register, entries [][]byte, times []time.Time) 
 			continue
 		}
 		if e, err := trust.ParseEntry(entries[i]); err == nil {
-			l.charge(charged(e, reg), at)
+			_ = l.counts.charge(charged(e, reg), at, l.config.PerDay)
 		}
 	}
 }

@@ -118,12 +118,12 @@ func (w *World) Start() {
 	if w.config.NoTLS {
 		w.URL = "ws://" + w.listen
 	}
-	w.openRegister()
 	store := w.open()
 	w.Store = store
 	if w.config.Store != nil {
 		w.Store = w.config.Store(store)
 	}
+	w.openRegister()
 	conf := &tls.Config{Certificates: []tls.Certificate{w.cert}, MinVersion: tls.VersionTLS13}
 	if w.config.NoTLS {
 		conf = nil
@@ -173,8 +173,7 @@ func (w *World) listener(addr *string) net.Listener {
 // listens and by which key it is known.
 func (w *World) openRegister() {
 	w.t.Helper()
-	log, err := register.Open(register.Config{Path: filepath.Join(w.Dir, "register.db"), LogName: trusttest.LogName, LogKey: w.Chain.Log})
-	w.must(err)
+	log := w.registerIn(w.Dir, w.Store)
 	w.Register = log
 	if log.Size() > 0 {
 		return
@@ -189,6 +188,18 @@ func (w *World) openRegister() {
 	w.Relay = entry
 	_, err = log.Import(context.Background(), w.Entries(), w.config.Now())
 	w.must(err)
+}
+
+// registerIn opens a register file, with what other relays of the store appended.
+func (w *World) registerIn(dir string, store queue.Store) *register.Log {
+	w.t.Helper()
+	order, _ := store.(register.Order)
+	log, err := register.Open(register.Config{
+		Path: filepath.Join(dir, "register.db"), LogName: trusttest.LogName, LogKey: w.Chain.Log, Order: order, Log: w.config.Log,
+	})
+	w.must(err)
+	w.must(log.Follow(context.Background(), w.config.Now()))
+	return log
 }
 
 // Stop ends the relay as SIGTERM does, and returns what Run returned. Stopping

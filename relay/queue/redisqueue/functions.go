@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The library is one text in three files: what mailboxes are, what changes them, and
-// what reads them and names the functions.
+// The library is one text in four files: what mailboxes are, what changes them, what
+// reads them and names the functions, and what relays agree on beside mailboxes.
 var (
 	//go:embed mailbox.lua
 	mailboxLua string
@@ -20,9 +20,11 @@ var (
 	operationsLua string
 	//go:embed reads.lua
 	readsLua string
+	//go:embed nodes.lua
+	nodesLua string
 )
 
-var source = mailboxLua + "\n" + operationsLua + "\n" + readsLua
+var source = mailboxLua + "\n" + operationsLua + "\n" + readsLua + "\n" + nodesLua
 
 // version names the library and each of its functions after their text, so that
 // two versions of the relay can work on one Redis while they are exchanged.

@@ -39,7 +39,7 @@ const loader = "default"
 var needed = [][]any{
 	{"fcall", "f", "1", "KEY"}, {"fcall_ro", "f", "1", "KEY"}, {"multi"}, {"exec"}, {"info"}, {"config", "get", "appendonly"},
 	{"function", "list"}, {"publish", "BELL", "x"}, {"subscribe", "BELL"}, {"wait", "0", "1"},
-	{"hmget", "KEY", "f"}, {"hget", "KEY", "f"}, {"hset", "KEY", "f", "v"}, {"hdel", "KEY", "f"}, {"hgetall", "KEY"},
+	{"hmget", "KEY", "f"}, {"hget", "KEY", "f"}, {"hset", "KEY", "f", "v"}, {"hdel", "KEY", "f"}, {"hgetall", "KEY"}, {"hlen", "KEY"}, {"time"},
 	{"xadd", "KEY", "1-0", "f", "v"}, {"xdel", "KEY", "1-0"}, {"xrange", "KEY", "-", "+"}, {"xinfo", "stream", "KEY"},
 	{"zadd", "KEY", "0", "m"}, {"zrem", "KEY", "m"}, {"zrangebylex", "KEY", "-", "+"}, {"zrangebyscore", "KEY", "0", "1"},
 	{"sadd", "KEY", "m"}, {"srem", "KEY", "m"}, {"srandmember", "KEY"}, {"lpush", "KEY", "v"}, {"ltrim", "KEY", "0", "1"},

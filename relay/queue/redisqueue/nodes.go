@@ -1,0 +1,105 @@
+package redisqueue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// What the relays of one store agree on beside mailboxes: one register
+// (register.go), and one live session of each device (sessions.go). nodes.lua says
+// where it stands.
+
+// key names a key in a bucket.
+func (s *Store) key(bucket int, name string) string {
+	return strings.TrimSuffix(s.metaKey(bucket), "meta") + name
+}
+
+// nodesBell is the channel by which relays tell each other what they agreed on.
+func (s *Store) nodesBell() string { return s.config.Prefix + "nodes" }
+
+// call calls one function of nodes.lua on keys of one bucket, once: what may be
+// repeated is the caller's to know.
+func (s *Store) call(ctx context.Context, bucket int, name string, keys []string, args ...any) (any, error) {
+	if err := s.usable(); err != nil {
+		return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	named := []string{s.metaKey(bucket)}
+	for _, k := range keys {
+		named = append(named, s.key(bucket, k))
+	}
+	reply, err := s.reads.FCall(ctx, function(name), named, append([]any{s.marker}, args...)...).Result()
+	if err != nil {
+		return nil, s.readError(err)
+	}
+	return reply, nil
+}
+
+// Attend calls grown when another relay changed the register, and begun when a
+// device began a session elsewhere, until ctx ends. It may miss some: whoever counts
+// on it looks now and then as well. Call it once, whatever comes of the connection.
+func (s *Store) Attend(ctx context.Context, grown func(), begun func(device identity.DeviceID, number uint64)) {
+	for ctx.Err() == nil {
+		s.attend(ctx, grown, begun)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Store) attend(ctx context.Context, grown func(), begun func(identity.DeviceID, uint64)) {
+	subscription := s.watches.Subscribe(ctx, s.nodesBell())
+	defer subscription.Close()
+	stop := context.AfterFunc(ctx, func() { subscription.Close() })
+	defer stop()
+	for {
+		message, err := subscription.ReceiveMessage(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("the other relays are not heard, looking now and then only", "error", err.Error())
+			}
+			return
+		}
+		told, ok := parseTold(message.Payload)
+		switch {
+		case !ok:
+			s.log.Warn("another relay says what this one does not know")
+		case told.node == s.node:
+		case told.number == 0:
+			grown()
+		default:
+			begun(told.device, told.number)
+		}
+	}
+}
+
+// told is what a relay told: that the register changed, when number is 0, or that a
+// device began a session.
+type told struct {
+	node   string
+	number uint64
+	device identity.DeviceID
+}
+
+func parseTold(payload string) (t told, ok bool) {
+	kind, rest, _ := strings.Cut(payload, "\n")
+	if kind == "register" {
+		return told{node: rest}, true
+	}
+	t.node, rest, _ = strings.Cut(rest, "\n")
+	number, device, _ := strings.Cut(rest, "\n")
+	t.number, _ = strconv.ParseUint(number, 10, 64)
+	if kind != "session" || t.number == 0 || len(device) != len(t.device) {
+		return told{}, false
+	}
+	t.device = identity.DeviceID([]byte(device))
+	return t, true
+}
