@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -76,7 +77,11 @@ func (a *app) findings(ctx context.Context) []finding {
 	if err != nil {
 		return list
 	}
-	list = append(list, a.checkRegister(own), a.checkDisk())
+	list = append(list, a.checkRegister(own))
+	if a.settings["store"] == "redis" {
+		list = append(list, a.checkShared(ctx))
+	}
+	list = append(list, a.checkDisk())
 	running, serving := a.checkServing(ctx)
 	list = append(list, serving)
 	if !running {
@@ -99,6 +104,34 @@ func (a *app) checkRegister(own ownKeys) finding {
 		return fits(log.Register(), own)
 	})
 	return result("register", err, fmt.Sprintf("%d entries, names this relay", size), "")
+}
+
+// checkShared compares the register's file with what the relays of one Redis share.
+// A file that is shorter while this relay does not run is nothing: it takes over
+// what it lacks when it starts.
+func (a *app) checkShared(ctx context.Context) finding {
+	good := ""
+	store, err := a.openRedis(ctx, slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = a.withLog(func(log *register.Log) error {
+			order, _ := store.(register.Order)
+			good, err = compared(ctx, log, order)
+			return err
+		})
+		err = errors.Join(err, store.Close())
+	}
+	return result("relays", err, good, "see docs/operations.md, Several relays")
+}
+
+func compared(ctx context.Context, log *register.Log, order register.Order) (string, error) {
+	shared, err := order.Rows(ctx, log.Size())
+	if err != nil {
+		return "", err
+	}
+	if !log.Agrees(shared) {
+		return "", register.ErrFork
+	}
+	return fmt.Sprintf("%d entries here, %d shared with the other relays", log.Size(), shared.End), nil
 }
 
 func (a *app) checkDisk() finding {

@@ -87,7 +87,7 @@ func exitCode(err error) int {
 		return Usage
 	case errors.Is(err, errCritical):
 		return Critical
-	case errors.Is(err, errConfig), errors.Is(err, queue.ErrUnsafe):
+	case errors.Is(err, errConfig), errors.Is(err, queue.ErrUnsafe), errors.Is(err, register.ErrFork), errors.Is(err, register.ErrNewer):
 		return BadConfig
 	case errors.Is(err, errNotFound):
 		return NotFound

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -16,6 +17,8 @@ import (
 func (a *app) registerImport() *cobra.Command {
 	return &cobra.Command{
 		Use: "import FILE", Short: "Take in entries that the root holders made, all or none; the relay must not run",
+		Long: "Takes in entries that the root holders made, all or none. The relay on this data folder must not\n" +
+			"run; relays on other machines that share its Redis may, and have the entries at once.",
 		Args: exactly("FILE"),
 		RunE: func(c *cobra.Command, args []string) error { return a.importEntries(c.Context(), args[0]) },
 	}
@@ -34,13 +37,16 @@ func (a *app) importEntries(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	log, err := a.openLog(own)
+	log, done, err := a.openForImport(ctx, own)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer done()
 	n, err := log.Import(ctx, entries, a.Now())
-	if err != nil {
+	switch {
+	case errors.Is(err, register.ErrOrder):
+		return fmt.Errorf("%s: nothing was taken in: %w", path, err)
+	case err != nil:
 		return fmt.Errorf("%w: %s: nothing was taken in: %w", errConflict, path, err)
 	}
 	a.sayf("taken in: %d new entries of %d; the register has %d", n, len(entries), log.Size())
@@ -49,6 +55,25 @@ func (a *app) importEntries(ctx context.Context, path string) error {
 	}
 	fmt.Fprintln(a.Out, log.Size())
 	return nil
+}
+
+// openForImport opens the log, and the store where that says what other relays have:
+// what is taken in here is theirs as well, at once.
+func (a *app) openForImport(ctx context.Context, own ownKeys) (*register.Log, func(), error) {
+	if a.settings["store"] != "redis" {
+		log, err := a.openLog(own)
+		return log, func() { log.Close() }, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	store, err := a.openRedis(ctx, quiet)
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to open the store that has the register of all relays: %w", err)
+	}
+	log, err := a.openShared(ctx, own, store, quiet)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return log, func() { log.Close(); store.Close() }, nil
 }
 
 func (a *app) registerList() *cobra.Command {

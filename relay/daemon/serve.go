@@ -38,16 +38,16 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	if err != nil {
 		return err
 	}
-	registered, err := a.openRegister(own)
-	if err != nil {
-		return err
-	}
-	defer registered.Close()
 	store, err := a.openStore(ctx, log)
 	if err != nil {
 		return fmt.Errorf("failed to open the mailboxes: %w%s", err, remedy(err))
 	}
 	defer store.Close()
+	registered, err := a.openRegister(ctx, own, store, log)
+	if err != nil {
+		return err
+	}
+	defer registered.Close()
 	config, err := a.relayConfig(own, registered, store, log)
 	if err != nil {
 		return err
@@ -124,8 +124,8 @@ func (a *app) certificatePaths() (cert, key string) {
 
 // openRegister opens the log and checks that the register means this relay: one
 // whose keys devices do not expect would only look like an attack to them.
-func (a *app) openRegister(own ownKeys) (*register.Log, error) {
-	log, err := a.openLog(own)
+func (a *app) openRegister(ctx context.Context, own ownKeys, store queue.Store, logger *slog.Logger) (*register.Log, error) {
+	log, err := a.openShared(ctx, own, store, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +135,26 @@ func (a *app) openRegister(own ownKeys) (*register.Log, error) {
 	return log, nil
 }
 
-func (a *app) openLog(own ownKeys) (*register.Log, error) {
-	return register.Open(register.Config{Path: a.settings.path(fileRegister), LogName: logName(own.file.ID), LogKey: own.log})
+// openShared opens the log with what the other relays of a shared store appended.
+func (a *app) openShared(ctx context.Context, own ownKeys, store queue.Store, logger *slog.Logger) (*register.Log, error) {
+	c := a.registerConfig(own)
+	c.Order, _ = store.(register.Order)
+	c.Log = logger
+	log, err := register.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := log.Follow(ctx, a.Now()); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return log, nil
+}
+
+// openLog opens the log as it is on this machine.
+func (a *app) openLog(own ownKeys) (*register.Log, error) { return register.Open(a.registerConfig(own)) }
+
+func (a *app) registerConfig(own ownKeys) register.Config {
+	return register.Config{Path: a.settings.path(fileRegister), LogName: logName(own.file.ID), LogKey: own.log}
 }
 
 func fits(reg *trust.Register, own ownKeys) error {

@@ -48,9 +48,8 @@ func (l *Log) meet(ctx context.Context) error {
 		if here := (Place{l.Size() + s.From, s.Before}); here != before {
 			stuck, before = 0, here
 		}
-		own, _ := l.rootAt(s.From)
 		switch {
-		case own != s.Before, stuck == mostRounds/2: // the latter: a row is missing further back
+		case !l.Agrees(s), stuck == mostRounds/2: // the latter: a row is missing further back
 			err = l.dispute(ctx)
 		case s.From < l.Size():
 			err = l.giveBack(ctx, s.From)
@@ -73,6 +72,12 @@ func (l *Log) rootAt(size uint64) (trust.Hash, bool) {
 		return trust.Hash{}, size == 0
 	}
 	return reg.RootAt(size)
+}
+
+// Agrees reports whether this file has what stands before a stretch of the order.
+func (l *Log) Agrees(s Stretch) bool {
+	own, ok := l.rootAt(s.From)
+	return ok && own == s.Before
 }
 
 // takeOver verifies rows and writes those before the first that does not count. That

@@ -1,6 +1,11 @@
 package redisqueue
 
-import "schakel/relay/queue"
+import (
+	"fmt"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
 
 // ParseLines reads a row of ends.
 func ParseLines(lines string) (list []queue.Expired, damaged int) { return parseLines(lines) }
@@ -13,3 +18,12 @@ var Decode = decode
 
 // Encode writes one.
 var Encode = encode
+
+// ParseTold reads what a relay told the others, and gives it again.
+func ParseTold(payload string) (again string, device identity.DeviceID, ok bool) {
+	t, ok := parseTold(payload)
+	if t.number == 0 {
+		return "register\n" + t.node, t.device, ok
+	}
+	return fmt.Sprintf("session\n%s\n%d\n%s", t.node, t.number, t.device[:]), t.device, ok
+}
