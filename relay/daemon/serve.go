@@ -151,7 +151,9 @@ func (a *app) openShared(ctx context.Context, own ownKeys, store queue.Store, lo
 }
 
 // openLog opens the log as it is on this machine.
-func (a *app) openLog(own ownKeys) (*register.Log, error) { return register.Open(a.registerConfig(own)) }
+func (a *app) openLog(own ownKeys) (*register.Log, error) {
+	return register.Open(a.registerConfig(own))
+}
 
 func (a *app) registerConfig(own ownKeys) register.Config {
 	return register.Config{Path: a.settings.path(fileRegister), LogName: logName(own.file.ID), LogKey: own.log}

@@ -137,6 +137,24 @@ func (s *Session) Quiet(d time.Duration) (wire.Frame, bool) {
 	}
 }
 
+// Alive reports whether the relay still answers: it refuses an envelope that is none.
+// Frames on the way are dropped.
+func (s *Session) Alive() bool {
+	s.t.Helper()
+	if s.Conn.Write(context.Background(), wire.Put{Envelope: make([]byte, 64)}) != nil {
+		return false
+	}
+	for {
+		f, err := s.Next()
+		if err != nil {
+			return false
+		}
+		if _, refused := f.(wire.Refused); refused {
+			return true
+		}
+	}
+}
+
 // Expect waits for the next frame of type F and fails the test at the end of the
 // connection. Frames of other types on the way are dropped.
 func Expect[F wire.Frame](s *Session) F {

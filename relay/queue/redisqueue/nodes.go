@@ -92,12 +92,12 @@ type told struct {
 func parseTold(payload string) (t told, ok bool) {
 	kind, rest, _ := strings.Cut(payload, "\n")
 	if kind == "register" {
-		return told{node: rest}, true
+		return told{node: rest}, rest != ""
 	}
 	t.node, rest, _ = strings.Cut(rest, "\n")
 	number, device, _ := strings.Cut(rest, "\n")
 	t.number, _ = strconv.ParseUint(number, 10, 64)
-	if kind != "session" || t.number == 0 || strconv.FormatUint(t.number, 10) != number || len(device) != len(t.device) {
+	if kind != "session" || t.node == "" || t.number == 0 || strconv.FormatUint(t.number, 10) != number || len(device) != len(t.device) {
 		return told{}, false
 	}
 	t.device = identity.DeviceID([]byte(device))

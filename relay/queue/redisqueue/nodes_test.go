@@ -12,6 +12,7 @@ import (
 // FuzzTold: what others tell is taken in one form only.
 func FuzzTold(f *testing.F) {
 	f.Add("register\nnode")
+	f.Add("register")
 	f.Add("session\nnode\n7\n0123456789abcdef")
 	f.Add("session\nnode\n007\n0123456789\nbcdef")
 	f.Fuzz(func(t *testing.T, payload string) {
