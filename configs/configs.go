@@ -40,3 +40,13 @@ var RedisCluster []byte
 //
 //go:embed redis/sentinel.conf
 var RedisSentinel []byte
+// Nginx is nginx/schakel-relay.conf: nginx in front of several relays. The addresses
+// in it are those that are for examples.
+//
+//go:embed nginx/schakel-relay.conf
+var Nginx []byte
+
+// HAProxy is haproxy/schakel-relay.cfg: the same with HAProxy.
+//
+//go:embed haproxy/schakel-relay.cfg
+var HAProxy []byte
