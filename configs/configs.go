@@ -40,6 +40,7 @@ var RedisCluster []byte
 //
 //go:embed redis/sentinel.conf
 var RedisSentinel []byte
+
 // Nginx is nginx/schakel-relay.conf: nginx in front of several relays. The addresses
 // in it are those that are for examples.
 //

@@ -58,7 +58,10 @@ func (r *Relay) expire(ctx context.Context) {
 	tick := time.NewTicker(r.config.Limits.Expire)
 	defer tick.Stop()
 	for {
-		n, err := r.expireOnce(ctx)
+		n, err := 0, error(nil)
+		if r.housekeeps(ctx) {
+			n, err = r.expireOnce(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn("expiry is late", "error", err.Error())
 		}
@@ -71,6 +74,27 @@ func (r *Relay) expire(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// keptStore is a store of several relays, which say which of them looks for what
+// expired: doing it twice loses nothing, and tells senders twice.
+type keptStore interface {
+	Housekeep(ctx context.Context, upto time.Duration) (bool, error)
+}
+
+// missedExpiries is after how many looks that did not come another relay takes over.
+const missedExpiries = 3
+
+func (r *Relay) housekeeps(ctx context.Context) bool {
+	kept, ok := r.config.Store.(keptStore)
+	if !ok {
+		return true
+	}
+	does, err := kept.Housekeep(ctx, missedExpiries*r.config.Limits.Expire)
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("expiry is late", "error", err.Error())
+	}
+	return does
 }
 
 func (r *Relay) expireOnce(ctx context.Context) (int, error) {

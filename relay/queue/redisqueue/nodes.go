@@ -42,6 +42,13 @@ func (s *Store) call(ctx context.Context, bucket int, name string, keys []string
 	return reply, nil
 }
 
+// Housekeep reports whether this relay is the one that looks for what expired, from
+// now on for a time. Another is while it asks in time again.
+func (s *Store) Housekeep(ctx context.Context, upto time.Duration) (bool, error) {
+	reply, err := s.call(ctx, registerBucket, "housekeep", nil, s.node, int(max(1, upto/time.Second)))
+	return reply == int64(1), err
+}
+
 // Attend calls grown when another relay changed the register, and begun when a
 // device began a session elsewhere, until ctx ends. It may miss some: whoever counts
 // on it looks now and then as well. Call it once, whatever comes of the connection.

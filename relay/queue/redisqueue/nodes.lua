@@ -5,7 +5,8 @@
 --   register-keys  hash  device, epoch -> sealed recipient string
 --   register-aside list  rows that did not count, for the operator
 --   sessions       hash  device -> number of its latest login, per bucket of its desk
---   meta           hash  of bucket 0: pause, until when no new row is taken
+--   meta           hash  of bucket 0: pause, until when no new row is taken; keeper and
+--                        keeps, which relay looks for what expired, and until when
 --
 -- A sealed row begins with eight digits of SHA-1 as elsewhere; its place is its index.
 
@@ -26,6 +27,13 @@ local function rootAt(log, size)
   return row and sub(row, 1, 32)
 end
 
+-- ahead reports whether a time that was set at most so many seconds ahead has not
+-- come. A clock that was set back must not make that last for ever.
+local function ahead(time, now, seconds)
+  local upto = tonumber(time or 0) or 0
+  return now < upto and upto <= now + seconds
+end
+
 local function pause(k, now) redis.call('HSET', k.meta, 'pause', dec(now + PAUSE)) end
 
 -- registerAppend adds rows at args[4] if the log ends there with root args[5].
@@ -41,7 +49,7 @@ local function registerAppend(keys, args)
     if redis.call('HLEN', log) ~= at or rootAt(log, at) ~= args[5] then return 0 end
     if args[6] == '1' then
       pause(k, now)
-    elseif now < tonumber(redis.call('HGET', k.meta, 'pause') or 0) then
+    elseif ahead(redis.call('HGET', k.meta, 'pause'), now, PAUSE) then
       return 2
     end
   end
@@ -135,10 +143,23 @@ local function sessionNumbers(keys, args)
   return out
 end
 
+-- housekeep makes relay args[2] the one that looks for what expired, for args[3]
+-- seconds, unless another is: every relay would find the same, and tell it again.
+local function housekeep(keys, args)
+  local k = opened(keys, args[1])
+  if not k then return redis.error_reply(EPOCH) end
+  local now, seconds = tonumber(redis.call('TIME')[1]), tonumber(args[3])
+  local is = redis.call('HMGET', k.meta, 'keeper', 'keeps')
+  if is[1] and is[1] ~= args[2] and ahead(is[2], now, seconds) then return 0 end
+  redis.call('HSET', k.meta, 'keeper', args[2], 'keeps', dec(now + seconds))
+  return 1
+end
+
 -- A revocation, and a login, must not wait for a full mailbox to be read.
 redis.register_function { function_name = 'register_append_VERSION', callback = registerAppend, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'register_aside_VERSION', callback = registerAside, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'session_begin_VERSION', callback = sessionBegin, flags = { 'allow-oom' } }
+redis.register_function { function_name = 'housekeep_VERSION', callback = housekeep, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'register_rows_VERSION', callback = registerRows, flags = { 'no-writes', 'allow-oom' } }
 redis.register_function { function_name = 'register_keys_VERSION', callback = registerKeys, flags = { 'no-writes', 'allow-oom' } }
 redis.register_function { function_name = 'session_numbers_VERSION', callback = sessionNumbers, flags = { 'no-writes', 'allow-oom' } }

@@ -65,3 +65,31 @@ func TestSessionNumbers(t *testing.T) {
 		t.Errorf("latest %v, want %d: %v", latest, last, err)
 	}
 }
+
+// TestOneHousekeeper: of several relays one looks for what expired; when it is gone,
+// another.
+func TestOneHousekeeper(t *testing.T) {
+	server := start(t)
+	a, b := mustOpen(t, server.Config()), mustOpen(t, server.Config())
+	keeps := func(s *redisqueue.Store) bool {
+		t.Helper()
+		ok, err := s.Housekeep(t.Context(), 3*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if !keeps(a) || keeps(b) || !keeps(a) {
+		t.Error("two housekeepers, or none")
+	}
+	for late := time.After(20 * time.Second); !keeps(b); {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-late:
+			t.Fatal("nobody takes over from a housekeeper that is gone")
+		}
+	}
+	if keeps(a) {
+		t.Error("it takes the place back")
+	}
+}
