@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"schakel/crypto/identity"
+	"schakel/crypto/trust/trusttest"
 	"schakel/relay"
 	"schakel/relay/queue"
 	"schakel/relay/queue/redisqueue"
 	"schakel/relay/queue/redisqueue/redistest"
+	"schakel/relay/register"
 	"schakel/relay/relaytest"
 	"schakel/relay/wire"
 )
@@ -211,4 +213,68 @@ func TestLoginWithoutNumbers(t *testing.T) {
 	if !here.Alive() {
 		t.Error("the newest session is gone")
 	}
+}
+
+// TestForkEndsTheRelay: a relay that sees another register than its own in Redis does
+// not go on serving its own.
+func TestForkEndsTheRelay(t *testing.T) {
+	redistest.Need(t)
+	server, err := redistest.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	open := func() (queue.Store, error) { return redisqueue.Open(t.Context(), server.Config()) }
+	w := relaytest.New(t, relaytest.Config{Open: open, Limits: relay.Limits{Sweep: 50 * time.Millisecond}})
+	other := w.Chain.Clone()
+	w.Enrol("vt20/crisis", identity.RoleVeiligThuis)
+	other.Enrol("pol-mn/zeden", identity.RolePolitie)
+
+	root := server.Root()
+	defer root.Close()
+	store, err := redisqueue.Open(t.Context(), server.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	log := fileOf(t, other, store)
+	defer log.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Wait() }()
+	for { // whoever is first after a loss gives Redis its own
+		if err := root.Del(t.Context(), "schakel:{q00}:register").Err(); err != nil {
+			t.Fatal(err)
+		}
+		_ = log.Follow(t.Context(), time.Now())
+		select {
+		case err := <-ended:
+			if !errors.Is(err, register.ErrFork) {
+				t.Errorf("ended with %v", err)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// fileOf is a log whose file has a chain already.
+func fileOf(t *testing.T, c *trusttest.Chain, order register.Order) *register.Log {
+	t.Helper()
+	config := register.Config{Path: t.TempDir() + "/register.db", LogName: trusttest.LogName, LogKey: c.Log}
+	alone, err := register.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := alone.Import(t.Context(), c.Entries(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := alone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config.Order = order
+	log, err := register.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
 }

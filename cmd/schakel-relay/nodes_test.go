@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,6 +186,7 @@ func TestBehindAProxy(t *testing.T) {
 			behind(t, proxy.command, proxy.shipped, c.addresses())
 			c.reachable(from)
 			c.twoNodes(from, to)
+			c.imports()
 			c.rolling(from, to)
 		})
 	}
@@ -236,6 +238,27 @@ func (c *cluster) twoNodes(from, to *relaytest.Device) {
 			t.Errorf("check at node %d: %v: want %q\n%s", i, err, want, out)
 		}
 	}
+}
+
+// imports takes in entries on one machine, whose relay is stopped. They are at the
+// other, which runs, at once.
+func (c *cluster) imports() {
+	c.t.Helper()
+	size, err := strconv.Atoi(c.nodes[0].metric("schakel_relay_register_entries"))
+	before := c.chain.Size()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.chain.AddDesk("om-mn/officier", identity.RoleOM)
+	want := strconv.Itoa(size + int(c.chain.Size()-before))
+	if code := c.nodes[1].stop(syscall.SIGTERM); code != 0 {
+		c.t.Errorf("drained with exit code %d", code)
+	}
+	c.nodes[1].importAll(c.chain)
+	eventually(c.t, "the other relay has it", func() bool {
+		return c.nodes[0].metric("schakel_relay_register_entries") == want
+	})
+	c.nodes[1].start()
 }
 
 // rolling restarts one node after the other while devices send and receive. What was

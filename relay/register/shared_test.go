@@ -322,6 +322,18 @@ func TestTwoRegistersAreAFork(t *testing.T) {
 	}
 	n.follow(a)
 	n.same(a)
+
+	// What docs/operations.md says is done about it: the right file first.
+	b.Close()
+	n.redis("del", sharedLog, sharedKeys)
+	kept := other.log(path, n.order())
+	n.follow(kept)
+	if err := a.Follow(t.Context(), now); !errors.Is(err, register.ErrFork) {
+		t.Errorf("the file that is not kept: %v", err)
+	}
+	c := n.node()
+	n.follow(c)
+	other.same(kept, c)
 }
 
 // TestBadRowIsSetAside: a row that does not count, by a bad relay or by an accident,
