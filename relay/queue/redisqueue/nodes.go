@@ -23,23 +23,48 @@ func (s *Store) key(bucket int, name string) string {
 // nodesBell is the channel by which relays tell each other what they agreed on.
 func (s *Store) nodesBell() string { return s.config.Prefix + "nodes" }
 
-// call calls one function of nodes.lua on keys of one bucket, once: what may be
-// repeated is the caller's to know.
+// call calls a function of nodes.lua on keys of one bucket, wherever that is. It
+// calls again only what was not carried out: what else may be repeated is the
+// caller's to know.
 func (s *Store) call(ctx context.Context, bucket int, name string, keys []string, args ...any) (any, error) {
-	if err := s.usable(); err != nil {
-		return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
 	defer cancel()
-	named := []string{s.metaKey(bucket)}
-	for _, k := range keys {
-		named = append(named, s.key(bucket, k))
+	for {
+		if err := s.usable(); err != nil {
+			return nil, fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+		}
+		reply, err := s.callOnce(ctx, bucket, name, keys, args)
+		if err == nil {
+			return reply, nil
+		}
+		if !s.mayAskAgain(ctx, err) {
+			return nil, s.readError(err)
+		}
 	}
-	reply, err := s.reads.FCall(ctx, function(name), named, append([]any{s.marker}, args...)...).Result()
+}
+
+func (s *Store) callOnce(ctx context.Context, bucket int, name string, keys []string, args []any) (any, error) {
+	client, err := s.reads.of(ctx, bucket)
 	if err != nil {
-		return nil, s.readError(err)
+		return nil, err
 	}
-	return reply, nil
+	command := []any{"fcall", function(name), len(keys) + 1, s.metaKey(bucket)}
+	for _, k := range keys {
+		command = append(command, s.key(bucket, k))
+	}
+	command = append(append(command, s.marker), args...)
+	if s.config.Replicas == 0 || name != "register_append" {
+		return client.Do(ctx, command...).Result()
+	}
+	wait := []any{"wait", s.config.Replicas, (s.config.Patience / 3).Milliseconds()}
+	answers := pipelined(ctx, client, [][]any{command, wait})
+	switch confirmed, _ := answers[1].reply.(int64); {
+	case answers[0].err != nil:
+		return nil, answers[0].err
+	case int(confirmed) < s.config.Replicas:
+		return nil, fmt.Errorf("%w: %d of %d replicas have the entry", queue.ErrUnconfirmed, confirmed, s.config.Replicas)
+	}
+	return answers[0].reply, nil
 }
 
 // Housekeep reports whether this relay is the one that looks for what expired, from
@@ -63,7 +88,7 @@ func (s *Store) Attend(ctx context.Context, grown func(), begun func(device iden
 }
 
 func (s *Store) attend(ctx context.Context, grown func(), begun func(identity.DeviceID, uint64)) {
-	subscription := s.watches.Subscribe(ctx, s.nodesBell())
+	subscription := s.watches.subscribe(ctx, s.nodesBell())
 	defer subscription.Close()
 	stop := context.AfterFunc(ctx, func() { subscription.Close() })
 	defer stop()

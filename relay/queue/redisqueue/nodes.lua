@@ -12,6 +12,8 @@
 
 local PAUSE = 10
 
+local function seal(place, row) return sub(redis.sha1hex(place .. '\0' .. row), 1, 8) .. row end
+
 -- rowAt returns nil for a row that is missing, damaged or too short for a root.
 local function rowAt(log, index)
   local place = dec(index)

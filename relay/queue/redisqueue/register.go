@@ -69,7 +69,7 @@ func (s *Store) Rows(ctx context.Context, from uint64) (register.Stretch, error)
 	copy(stretch.Before[:], before)
 	for _, raw := range list {
 		text, _ := raw.(string)
-		stretch.Rows = append(stretch.Rows, parseRow(text))
+		stretch.Rows = append(stretch.Rows, rowOf(text))
 	}
 	return stretch, nil
 }
@@ -111,7 +111,7 @@ func rowText(r register.Row) string {
 	return string(r.Root[:]) + string(r.Text)
 }
 
-func parseRow(text string) register.Row {
+func rowOf(text string) register.Row {
 	if len(text) < len(trust.Hash{}) {
 		return register.Row{}
 	}
