@@ -2,11 +2,15 @@ package redisqueue_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+	"schakel/relay/queue"
 	"schakel/relay/queue/redisqueue"
+	"schakel/relay/register"
 )
 
 // FuzzTold: what others tell is taken in one form only.
@@ -25,8 +29,12 @@ func FuzzTold(f *testing.F) {
 // TestSessionNumbers: numbers only grow, also with two relays at once, and each
 // relay hears of the other's sessions and not of its own.
 func TestSessionNumbers(t *testing.T) {
-	server := start(t)
-	a, b := mustOpen(t, server.Config()), mustOpen(t, server.Config())
+	checkSessions(t, start(t).Config(), "vt20/crisis")
+}
+
+func checkSessions(t *testing.T, c redisqueue.Config, desk identity.DeskID) {
+	t.Helper()
+	a, b := mustOpen(t, c), mustOpen(t, c)
 	device := identity.DeviceID{7}
 	type begun struct {
 		device identity.DeviceID
@@ -43,7 +51,7 @@ func TestSessionNumbers(t *testing.T) {
 	last := uint64(0)
 	for hears, late := false, time.After(20*time.Second); !hears; {
 		for _, store := range []*redisqueue.Store{b, a} {
-			number, err := store.Begin(t.Context(), "vt20/crisis", device)
+			number, err := store.Begin(t.Context(), desk, device)
 			if err != nil || number <= last {
 				t.Fatalf("number %d after %d: %v", number, last, err)
 			}
@@ -60,7 +68,7 @@ func TestSessionNumbers(t *testing.T) {
 		}
 	}
 	other := identity.DeviceID{8}
-	latest, err := b.Latest(t.Context(), map[identity.DeskID][]identity.DeviceID{"vt20/crisis": {device, other}})
+	latest, err := b.Latest(t.Context(), map[identity.DeskID][]identity.DeviceID{desk: {device, other}})
 	if err != nil || latest[device] != last || latest[other] != 0 {
 		t.Errorf("latest %v, want %d: %v", latest, last, err)
 	}
@@ -91,5 +99,66 @@ func TestOneHousekeeper(t *testing.T) {
 	}
 	if keeps(a) {
 		t.Error("it takes the place back")
+	}
+}
+
+// checkNodes has relays agree on a store of several servers, with desks in all parts.
+func checkNodes(t *testing.T, c redisqueue.Config) {
+	for n := range 6 {
+		checkSessions(t, c, putTo(n).Desk)
+	}
+	checkOrder(t, mustOpen(t, c), mustOpen(t, c))
+}
+
+// TestOrder: rows stand where their writer says, or not at all.
+func TestOrder(t *testing.T) {
+	c := start(t).Config()
+	checkOrder(t, mustOpen(t, c), mustOpen(t, c))
+}
+
+func checkOrder(t *testing.T, a, b *redisqueue.Store) {
+	t.Helper()
+	first := register.Row{Root: trust.Hash{1}, Text: []byte("first")}
+	second := register.Row{Root: trust.Hash{2}, Text: []byte("second")}
+	appends := func(s *redisqueue.Store, after register.Place, c register.Change) bool {
+		t.Helper()
+		took, err := s.Append(t.Context(), after, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return took
+	}
+	key := register.Key{Name: "0123456789abcdef01234567", Recipient: "recipient"}
+	if !appends(a, register.Place{}, register.Change{Rows: []register.Row{first}, Keys: []register.Key{key}}) {
+		t.Error("the first row is not taken")
+	}
+	for what, after := range map[string]register.Place{
+		"again": {}, "ahead": {Size: 2, Root: first.Root}, "after another": {Size: 1, Root: second.Root},
+	} {
+		if appends(b, after, register.Change{Rows: []register.Row{second}}) {
+			t.Errorf("a row is taken %s", what)
+		}
+	}
+	if !appends(b, register.Place{Size: 1, Root: first.Root}, register.Change{Rows: []register.Row{second}}) {
+		t.Error("the second row is not taken")
+	}
+	got, err := a.Rows(t.Context(), 1)
+	if err != nil || got.From != 1 || got.End != 2 || got.Before != first.Root || len(got.Rows) != 1 || string(got.Rows[0].Text) != "second" {
+		t.Errorf("rows: %+v, %v", got, err)
+	}
+	if found, err := b.Recipients(t.Context(), []string{"nobody", key.Name}); err != nil || found[0] != "" || found[1] != key.Recipient {
+		t.Errorf("recipients: %q, %v", found, err)
+	}
+	if err := errors.Join(b.SetAside(t.Context(), 1, first), b.SetAside(t.Context(), 0, first)); err != nil {
+		t.Fatal(err) // the former is not there, the latter is, with all after it
+	}
+	if got, err = a.Rows(t.Context(), 9); err != nil || got.End != 0 || got.From != 0 {
+		t.Errorf("set aside: %+v, %v", got, err)
+	}
+	if _, err := a.Append(t.Context(), register.Place{}, register.Change{Rows: []register.Row{first}}); !errors.Is(err, queue.ErrUnavailable) {
+		t.Errorf("a new row right after: %v", err)
+	}
+	if !appends(a, register.Place{}, register.Change{Rows: []register.Row{first}, Again: true}) {
+		t.Error("a row that is given back is not taken")
 	}
 }
