@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers histories check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage histories check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -15,6 +15,8 @@ TIMEOUT := 30m
 DEMO ?=
 # What follows "schakel bench".
 BENCH ?=
+# Where the demonstration keeps mailboxes: STORE=redis needs redis-server.
+STORE ?= bolt
 
 # Both programs, without cgo: one file each, for any Linux of this architecture.
 build:
@@ -22,7 +24,7 @@ build:
 
 # A relay and eight desks on this machine, and one fictional case. Leaves nothing behind.
 demo: build
-	bin/schakel demo $(DEMO)
+	bin/schakel demo --store $(STORE) $(DEMO)
 
 # All tests. Installs what they need where it may, and says so where it may not.
 test:
@@ -53,8 +55,13 @@ histories:
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
 FAILOVERS ?= 50
 failovers:
-	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen' \
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen|TwoPrimaries|Sentinel' \
 		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
+
+# Flipped bits and lost pages in the mailboxes of both stores, for minutes.
+damage:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m $(if $(SEED),-seed $(SEED))
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 $(if $(SEED),-seed $(SEED))
 
 # What a reviewer would say before reading: layout, vet, staticcheck, known holes.
 check:
@@ -65,10 +72,12 @@ check:
 	@code=0; bin/tools/govulncheck ./... || code=$$?; case $$code in (0) ;; (3) exit 3 ;; \
 		(*) echo "make check: NOT CHECKED for known vulnerabilities: the database cannot be reached from here" ;; esac
 
-# The whole relay beside a bare bbolt, and sealing beside bare age, in one run.
+# The whole relay beside its bare store, on bbolt and on Redis, and sealing beside bare
+# age, in one run.
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	bin/schakel bench $(BENCH)
+	bin/schakel bench --store bolt $(BENCH)
+	bin/schakel bench --store redis $(BENCH)
 
 clean:
 	rm -rf bin dist .demo

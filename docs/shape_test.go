@@ -24,7 +24,7 @@ const (
 )
 
 // topLevel is what may stand in the first folder: the client fixed it.
-var topLevel = []string{"cmd", "relay", "crypto", "clients", "configs", "go.mod", "go.sum", "docker-compose.yml", "README.md",
+var topLevel = []string{"cmd", "relay", "crypto", "clients", "configs", "go.mod", "go.sum", "docker-compose.yml", "Dockerfile", "README.md",
 	"Makefile", ".ci", "docs", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", ".gitignore", ".dockerignore"}
 
 // drawers are names that say nothing of what is inside.

@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/relay"
 	"schakel/relay/queue"
 	"schakel/relay/queue/boltqueue"
+	"schakel/relay/queue/redisqueue"
+	"schakel/relay/queue/redisqueue/redistest"
 	"schakel/relay/relaytest"
 	"schakel/relay/wire"
 )
@@ -35,7 +40,23 @@ func BenchmarkRelay(b *testing.B) {
 	for _, size := range []int{1024, 6000} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchRelay(b, size, relaytest.Config{}) })
 	}
+	for _, size := range []int{1024, 6000} {
+		b.Run(fmt.Sprintf("%dB-redis", size), func(b *testing.B) {
+			benchRelay(b, size, relaytest.Config{Open: func() (queue.Store, error) { return redisqueue.Open(b.Context(), onRedis(b).Config()) }})
+		})
+	}
 	b.Run("1024B-noTLS", func(b *testing.B) { benchRelay(b, 1024, relaytest.Config{NoTLS: true}) })
+}
+
+// onRedis starts a redis-server with the shipped configuration.
+func onRedis(b *testing.B) *redistest.Server {
+	redistest.Need(b)
+	server, err := redistest.Start(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(server.Stop)
+	return server
 }
 
 func benchRelay(b *testing.B, size int, c relaytest.Config) {
@@ -228,12 +249,53 @@ func BenchmarkIdle(b *testing.B) {
 // is not bare bbolt; `schakel bench` and BenchmarkCycle of boltqueue measure that.
 func BenchmarkStoreAlone(b *testing.B) {
 	for _, size := range []int{1024, 6000} {
-		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) { benchStoreAlone(b, size) })
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			store, err := boltqueue.Open(boltqueue.Config{Path: b.TempDir() + "/queue.db", MinFree: 1})
+			benchStoreAlone(b, size, store, err)
+		})
+		b.Run(fmt.Sprintf("%dB-redis", size), func(b *testing.B) {
+			store, err := redisqueue.Open(b.Context(), onRedis(b).Config())
+			benchStoreAlone(b, size, store, err)
+		})
+		b.Run(fmt.Sprintf("%dB-bareredis", size), func(b *testing.B) { benchStoreAlone(b, size, &bareRedis{client: onRedis(b).Root()}, nil) })
 	}
 }
 
-func benchStoreAlone(b *testing.B, size int) {
-	store, err := boltqueue.Open(boltqueue.Config{Path: b.TempDir() + "/queue.db", MinFree: 1})
+// bareRedis is a stream and nothing else, under the same committer: what gathers
+// while one batch is written is the next, one MULTI, the records as XADD, those of the
+// batch before as one XDEL, EXEC.
+type bareRedis struct {
+	queue.Store   // the methods that no benchmark calls
+	client        *redis.Client
+	next, deleted uint64
+}
+
+func (s *bareRedis) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, error) {
+	results := make([]queue.Result, len(ops))
+	pipe := s.client.TxPipeline()
+	var gone []string
+	for ; s.deleted < s.next; s.deleted++ {
+		gone = append(gone, bareID(s.deleted))
+	}
+	for i, op := range ops {
+		if put, ok := op.(*queue.Put); ok {
+			pipe.XAdd(ctx, &redis.XAddArgs{Stream: "bare", ID: bareID(s.next), Values: []any{"r", put.Envelope}})
+			s.next++
+			results[i].Position = queue.Position(s.next)
+		}
+	}
+	if len(gone) > 0 {
+		pipe.XDel(ctx, "bare", gone...)
+	}
+	_, err := pipe.Exec(ctx)
+	return results, err
+}
+
+func bareID(n uint64) string { return strconv.FormatUint(n+1, 10) + "-0" }
+
+func (s *bareRedis) Close() error { return s.client.Close() }
+
+func benchStoreAlone(b *testing.B, size int, store queue.Store, err error) {
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,6 +9,13 @@ import (
 // Defaults are the limits that zero fields take.
 func Defaults() Limits { return Limits{}.withDefaults() }
 
+// Patient has a device's reader never wait for the answers that the device does not
+// take, for the control of TestDeviceThatReadsNoAnswers.
+func Patient(l Limits) Limits {
+	l.answers = 1 << 40
+	return l
+}
+
 // Metrics describes every metric, also those that have not counted anything yet.
 func Metrics() (descriptions []string) {
 	registry := prometheus.NewRegistry()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,41 +120,77 @@ func TestAfterLogin(t *testing.T) {
 	})
 }
 
+// closeStalls are ways to keep the other side from closing.
+var closeStalls = map[string]func(*rawPeer){
+	"reads nothing and says nothing": func(*rawPeer) {},
+	"a data header after our close": func(p *rawPeer) {
+		p.closed()
+		p.send(longHeader())
+	},
+	"a data header before our close": func(p *rawPeer) { p.send(append(longHeader(), junk(1000)...)) },
+	"a byte at a time": func(p *rawPeer) {
+		p.send(longHeader())
+		for range 100 {
+			if _, err := p.tls.Write([]byte{1}); err != nil {
+				return
+			}
+			<-time.After(20 * time.Millisecond)
+		}
+	},
+}
+
+// longHeader begins a frame of a mebibyte.
+func longHeader() []byte { return frame(opBinary, true, make([]byte, 1<<20))[:14] }
+
+// stallClose has a device stall the close that its revocation brings, and returns
+// how long it was there after the relay's decision, or limit.
+func stallClose(t *testing.T, w *relaytest.World, vt *relaytest.Device, stall func(*rawPeer), limit time.Duration) time.Duration {
+	d := w.Enrol(vt.Desk, "veilig-thuis")
+	p := dialRaw(t, w)
+	p.login(d)
+	decided := time.Now()
+	w.Revoke(d)
+	stall(p)
+	_ = p.conn.SetReadDeadline(decided.Add(limit))
+	_, err := io.Copy(io.Discard, p.conn) // the bytes of TCP: no library may take an error for the end
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		return limit
+	}
+	return time.Since(decided)
+}
+
 // Fault 63: whoever stalls the close handshake is gone six seconds after the
 // relay's decision, and leaves no goroutine (TestMain looks).
 func TestCloseStall(t *testing.T) {
 	w, vt, _ := pair(t, relaytest.Config{})
-	header := frame(opBinary, true, make([]byte, 1<<20))[:14]
-	for name, stall := range map[string]func(*rawPeer){
-		"reads nothing and says nothing": func(*rawPeer) {},
-		"a data header after our close": func(p *rawPeer) {
-			p.closed()
-			p.send(header)
-		},
-		"a data header before our close": func(p *rawPeer) { p.send(append(bytes.Clone(header), junk(1000)...)) },
-		"a byte at a time": func(p *rawPeer) {
-			p.send(header)
-			for range 100 {
-				if _, err := p.tls.Write([]byte{1}); err != nil {
-					return
-				}
-				<-time.After(20 * time.Millisecond)
-			}
-		},
-	} {
+	for name, stall := range closeStalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := w.Enrol(vt.Desk, "veilig-thuis")
-			p := dialRaw(t, w)
-			p.login(d)
-			decided := time.Now()
-			w.Revoke(d)
-			stall(p)
-			p.gone()
-			if took := time.Since(decided); took > 6*time.Second {
+			if took := stallClose(t, w, vt, stall, relaytest.Patience); took > 6*time.Second {
 				t.Errorf("gone after %v", took)
 			}
 		})
+	}
+}
+
+// Control: without the relay's own deadline, the library lets some of them stay.
+func TestCloseStallStaysWithoutTheDeadline(t *testing.T) {
+	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{CloseTime: time.Hour}})
+	var stayed atomic.Int64
+	t.Run("stalls", func(t *testing.T) {
+		for name, stall := range closeStalls {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				const limit = 8 * time.Second // more than what is allowed
+				if stallClose(t, w, vt, stall, limit) == limit {
+					t.Log("is still there")
+					stayed.Add(1)
+				}
+			})
+		}
+	})
+	if stayed.Load() == 0 {
+		t.Error("all are gone without the deadline: something else ends them, and the test of it is blind")
 	}
 }
 
@@ -187,23 +224,10 @@ func TestDeviceThatDoesNotRead(t *testing.T) {
 // connection fills up, and the relay holds a bounded amount for it.
 func TestDeviceThatReadsNoAnswers(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{Limits: relay.Limits{PutsPerSecond: 1 << 20}})
-	deaf := w.Enrol(vt.Desk, "veilig-thuis")
-	p := dialRaw(t, w)
-	p.login(deaf)
-	raw, _ := deaf.EnvelopeWith(func(*envelope.Header) {}, 300, pol)
-	one := encode(t, wire.Put{Envelope: raw})
-	message := frame(opBinary, true, bytes.Repeat(one, 200)) // answered 200 times
 	before := heap()
-	const enough = 500
-	n := 0
-	for ; n < enough; n++ {
-		_ = p.conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
-		if _, err := p.tls.Write(message); err != nil {
-			break
-		}
-	}
-	if n == enough {
-		t.Errorf("the relay took %d messages from a device that does not read", n)
+	taken := offerWithoutReading(t, w, vt, pol)
+	if t.Logf("%d messages taken", taken); taken == manyOffers {
+		t.Errorf("the relay took %d messages from a device that does not read", taken)
 	}
 	if grown := heap() - before; grown > 16<<20 {
 		t.Errorf("the relay holds %d KB", grown>>10)
@@ -215,6 +239,35 @@ func TestDeviceThatReadsNoAnswers(t *testing.T) {
 	}
 }
 
+// Control: a relay that never waits takes everything that is offered, and keeps the
+// answers.
+func TestDeviceThatReadsNoAnswersWithoutTheLimit(t *testing.T) {
+	w, vt, pol := pair(t, relaytest.Config{Limits: relay.Patient(relay.Limits{PutsPerSecond: 1 << 20})})
+	if taken := offerWithoutReading(t, w, vt, pol); taken != manyOffers {
+		t.Errorf("the relay stopped after %d messages though nothing tells it to: the test is blind", taken)
+	}
+}
+
+const manyOffers = 200
+
+// offerWithoutReading has a device send messages of 200 puts each, read no answer,
+// and returns how many of manyOffers went out.
+func offerWithoutReading(t *testing.T, w *relaytest.World, vt, pol *relaytest.Device) (taken int) {
+	deaf := w.Enrol(vt.Desk, "veilig-thuis")
+	p := dialRaw(t, w)
+	p.login(deaf)
+	raw, _ := deaf.EnvelopeWith(func(*envelope.Header) {}, 300, pol)
+	one := encode(t, wire.Put{Envelope: raw})
+	message := frame(opBinary, true, bytes.Repeat(one, 200)) // answered 200 times
+	for ; taken < manyOffers; taken++ {
+		_ = p.conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		if _, err := p.tls.Write(message); err != nil {
+			break
+		}
+	}
+	return taken
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -222,10 +275,11 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Fault 66, 67, D42: connections that never log in cannot keep others out.
+// Fault 66, 67, D42: connections that never log in cannot keep others out. Their
+// deadline is late here: it is the gate that makes room.
 func TestHalfOpenFlood(t *testing.T) {
 	const room = 40
-	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{MaxPending: room, MaxPerHost: room}})
+	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{MaxPending: room, MaxPerHost: room, HandshakeTime: time.Hour}})
 	live := vt.Login()
 	host := strings.TrimPrefix(w.URL, "wss://")
 	for i := range 3 * room {

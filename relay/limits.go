@@ -31,6 +31,9 @@ type Limits struct {
 	Expire        time.Duration // between two looks for expired envelopes; default 10 s
 	HandshakeTime time.Duration // for the TLS handshake, and for the request's headers; default 5 s
 	LoginTime     time.Duration // from the challenge to the token; default wire.LoginTimeout
+	CloseTime     time.Duration // from the decision to close a session to its end; default wire.CloseGrace
+
+	answers int // bytes that wait for a device until its reader waits; answersWeight, more in tests
 }
 
 func (l Limits) withDefaults() Limits {
@@ -44,6 +47,7 @@ func (l Limits) withDefaults() Limits {
 			*p = fallback
 		}
 	}
+	number(&l.answers, answersWeight)
 	number(&l.MaxSessions, 20_000)
 	number(&l.MaxPending, 2048)
 	number(&l.MaxPerHost, max(1, l.MaxPending/2))
@@ -58,6 +62,7 @@ func (l Limits) withDefaults() Limits {
 	duration(&l.Expire, 10*time.Second)
 	duration(&l.HandshakeTime, 5*time.Second)
 	duration(&l.LoginTime, wire.LoginTimeout)
+	duration(&l.CloseTime, wire.CloseGrace)
 	return l
 }
 

@@ -23,9 +23,9 @@ func (r *Relay) server() *http.Server {
 	mux.HandleFunc("POST "+wire.RegisterPath, r.postEntry)
 	s := &http.Server{
 		Handler:           mux,
-		ReadHeaderTimeout: r.config.Limits.HandshakeTime, // and the TLS handshake's
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		ReadHeaderTimeout: r.config.Limits.HandshakeTime,     // and the TLS handshake's
+		ReadTimeout:       2 * r.config.Limits.HandshakeTime, // of a whole posted entry
+		WriteTimeout:      2 * r.config.Limits.HandshakeTime,
 		IdleTimeout:       5 * time.Second,
 		MaxHeaderBytes:    4 << 10,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
@@ -65,6 +65,7 @@ func (r *Relay) connect(w http.ResponseWriter, req *http.Request) {
 	}
 	conn, err := wire.Accept(w, req, wire.Limits{
 		BytesPerSecond: r.config.Limits.BytesPerSecond, FramesPerSecond: r.config.Limits.FramesPerSecond,
+		Grace: r.config.Limits.CloseTime,
 	})
 	if err != nil {
 		return

@@ -263,7 +263,7 @@ func (s *session) waitForRoom() error {
 		s.mu.Lock()
 		sh, limits := &s.shared, s.relay.config.Limits
 		ending := sh.ending
-		free := sh.weight < answersWeight && sh.inFlightOps < limits.InFlightOps && sh.inFlightBytes < limits.InFlightBytes
+		free := sh.weight < limits.answers && sh.inFlightOps < limits.InFlightOps && sh.inFlightBytes < limits.InFlightBytes
 		s.mu.Unlock()
 		switch {
 		case ending:

@@ -3,38 +3,53 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
-	"fmt"
+	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 )
 
-// bare commits the same bytes at the same concurrency to a bare bbolt file: what
-// gathers while one batch is written is the next, and the batch before is deleted
-// along the way. No login, no checks, no receipts, no network: the frontier.
+// bareStore is the least that could be called a store.
+type bareStore interface {
+	// commit writes records durably and, along the way, deletes all those before.
+	commit(records [][]byte) error
+	io.Closer
+}
+
+// bare commits the same bytes at the same concurrency to a bare store of the same
+// kind: what gathers while one batch is written is the next, and the batch before is
+// deleted along the way. No login, no checks, no receipts, no network: the frontier.
 func (ch *chain) bare(ctx context.Context) (b Bare, err error) {
-	db, err := bbolt.Open(filepath.Join(ch.dir, "bare.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
+	store, err := ch.openBare(ctx)
 	if err != nil {
-		return b, fmt.Errorf("failed to open a bare store: %w", err)
+		return b, err
 	}
-	defer db.Close()
+	defer store.Close()
 	raw := make([]byte, ch.Size+200)
 	rand.Read(raw)
 	puts := make(chan chan error, ch.Senders*ch.InFlight)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go commitBare(ctx, db, puts, raw)
+	var committing sync.WaitGroup
+	committing.Go(func() { commitBare(ctx, store, puts, raw) })
+	defer func() { cancel(); committing.Wait() }()
 	each := max(ch.Messages/(ch.Senders*ch.InFlight), 1)
-	began := time.Now()
-	g, ctx := errgroup.WithContext(ctx)
+	before, began := ch.usageOfRedis(), time.Now()
+	putting, failed := errgroup.WithContext(ctx)
 	for range ch.Senders * ch.InFlight {
-		g.Go(func() error { return putBare(ctx, puts, each) })
+		putting.Go(func() error { return putBare(failed, puts, each) })
 	}
-	err = g.Wait()
-	return Bare{PerSecond: float64(each*ch.Senders*ch.InFlight) / time.Since(began).Seconds()}, err
+	err = putting.Wait()
+	took, n := time.Since(began), float64(each*ch.Senders*ch.InFlight)
+	return Bare{PerSecond: n / took.Seconds(), RedisCPU: float64((ch.usageOfRedis().cpu - before.cpu).Microseconds()) / n}, err
+}
+
+func (ch *chain) openBare(ctx context.Context) (bareStore, error) {
+	if ch.redis != nil {
+		return openBareRedis(ctx, ch.redis)
+	}
+	return openBareBolt(filepath.Join(ch.dir, "bare.db"))
 }
 
 func putBare(ctx context.Context, puts chan<- chan error, n int) error {
@@ -52,9 +67,9 @@ func putBare(ctx context.Context, puts chan<- chan error, n int) error {
 	return nil
 }
 
-// commitBare writes what has gathered, and deletes what the batch before wrote.
-func commitBare(ctx context.Context, db *bbolt.DB, puts <-chan chan error, raw []byte) {
-	next, deleted := uint64(0), uint64(0)
+// commitBare writes what has gathered, until the end of ctx.
+func commitBare(ctx context.Context, store bareStore, puts <-chan chan error, raw []byte) {
+	var records [][]byte
 	for {
 		var batch []chan error
 		select {
@@ -66,17 +81,10 @@ func commitBare(ctx context.Context, db *bbolt.DB, puts <-chan chan error, raw [
 		for len(puts) > 0 {
 			batch = append(batch, <-puts)
 		}
-		err := db.Update(func(tx *bbolt.Tx) error {
-			bucket, err := tx.CreateBucketIfNotExists([]byte("queue"))
-			for ; err == nil && deleted < next; deleted++ {
-				err = bucket.Delete(binary.BigEndian.AppendUint64(nil, deleted))
-			}
-			for i := 0; err == nil && i < len(batch); i++ {
-				err = bucket.Put(binary.BigEndian.AppendUint64(nil, next), raw)
-				next++
-			}
-			return err
-		})
+		for len(records) < len(batch) {
+			records = append(records, raw)
+		}
+		err := store.commit(records[:len(batch)])
 		for _, p := range batch {
 			p <- err
 		}

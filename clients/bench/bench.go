@@ -1,6 +1,6 @@
 // Package bench measures a relay and the sealing beside their bare foundations, in
-// one run on one machine: the whole relay with TLS, login, checks and receipts
-// beside a bare bbolt group commit of the same bytes at the same concurrency, and
+// one run on one machine: the whole relay with TLS, login, checks and receipts beside
+// a bare bbolt group commit of the same bytes at the same concurrency, and
 // sealing beside bare age plus signatures.
 //
 // It starts a relay of its own, a separate process on loopback with a register,
@@ -18,6 +18,7 @@ import (
 // Config says what to measure. Zero fields take the defaults.
 type Config struct {
 	Relay    string        // path of schakel-relay
+	Redis    bool          // mailboxes are on a redis-server of the run's own, not in a file
 	Senders  int           // devices that send, and as many that receive; default 8
 	InFlight int           // envelopes on their way per sender; default 64
 	Size     int           // bytes of the sealed part; default 6144
@@ -58,9 +59,17 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
+func (c Config) store() string {
+	if c.Redis {
+		return "redis"
+	}
+	return "bolt"
+}
+
 // Report is what was measured. Rates are per second, times in the unit named.
 type Report struct {
 	Schema   string `json:"schema"`
+	Store    string `json:"store"`
 	Senders  int    `json:"senders"`
 	InFlight int    `json:"inFlight"`
 	Size     int    `json:"envelopeBytes"`
@@ -81,12 +90,14 @@ type Throughput struct {
 	PerSecond float64 `json:"perSecond"`
 	RelayCPU  float64 `json:"relayCPUMicrosecondsPerMessage"`
 	RelayRSS  int64   `json:"relayResidentBytes"`
+	RedisCPU  float64 `json:"redisCPUMicrosecondsPerMessage"` // 0 without Redis
 }
 
-// Bare is the group commit of the same bytes in bbolt, with the deletions riding
-// along, and nothing else.
+// Bare is the group commit of the same bytes in the same kind of store, with the
+// deletions riding along, and nothing else.
 type Bare struct {
 	PerSecond float64 `json:"perSecond"`
+	RedisCPU  float64 `json:"redisCPUMicrosecondsPerMessage"` // 0 without Redis
 }
 
 // Latency is the open loop: messages start on a clock, whether or not the ones
@@ -130,7 +141,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	r = Report{Schema: "schakel.bench/1", Senders: c.Senders, InFlight: c.InFlight, Size: c.Size}
+	r = Report{Schema: "schakel.bench/1", Store: c.store(), Senders: c.Senders, InFlight: c.InFlight, Size: c.Size}
 	ch, err := start(ctx, c)
 	if ch != nil {
 		defer func() { err = errors.Join(err, ch.close()) }()

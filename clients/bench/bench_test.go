@@ -10,10 +10,19 @@ import (
 	"time"
 
 	"schakel/clients/bench"
+	"schakel/relay/queue/redisqueue/redistest"
 )
 
 // A small run against a real relay process measures everything and leaves nothing.
 func TestRun(t *testing.T) {
+	t.Run("bolt", func(t *testing.T) { measureAll(t, false) })
+	t.Run("redis", func(t *testing.T) {
+		redistest.Need(t)
+		measureAll(t, true)
+	})
+}
+
+func measureAll(t *testing.T, onRedis bool) {
 	relay := filepath.Join(t.TempDir(), "schakel-relay")
 	if out, err := exec.Command("go", "build", "-o", relay, "schakel/cmd/schakel-relay").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
@@ -21,7 +30,7 @@ func TestRun(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	r, err := bench.Run(context.Background(), bench.Config{
-		Relay: relay, Senders: 2, InFlight: 8, Size: 1024, Messages: 200, Rate: 200, Seconds: 1, Idle: 20, Timeout: time.Minute,
+		Relay: relay, Redis: onRedis, Senders: 2, InFlight: 8, Size: 1024, Messages: 200, Rate: 200, Seconds: 1, Idle: 20, Timeout: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -29,8 +38,9 @@ func TestRun(t *testing.T) {
 	for _, part := range []any{r.Throughput, r.Bare, r.Latency, r.Backlog, r.Sealing} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
-			if v.Field(i).IsZero() && v.Type().Field(i).Name != "RelayCPU" { // counted in hundredths of a second
-				t.Errorf("%s.%s was not measured", v.Type().Name(), v.Type().Field(i).Name)
+			name := v.Type().Field(i).Name
+			if v.Field(i).IsZero() && name != "RelayCPU" && name != "RedisCPU" { // counted in hundredths of a second
+				t.Errorf("%s.%s was not measured", v.Type().Name(), name)
 			}
 		}
 	}

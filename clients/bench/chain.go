@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"schakel/clients/program"
+	"schakel/clients/redis"
 	"schakel/crypto/identity"
 	"schakel/crypto/seal"
 	"schakel/crypto/trust"
@@ -27,7 +27,8 @@ import (
 type chain struct {
 	Config
 	dir   string
-	relay *exec.Cmd
+	relay *program.Program
+	redis *redis.Server // nil when mailboxes are in a file
 	desc  relayFile
 	pin   [32]byte
 
@@ -87,23 +88,31 @@ func start(ctx context.Context, c Config) (*chain, error) {
 	if err := ch.run(ctx, "register", "import", "--data", ch.data(), file); err != nil {
 		return ch, err
 	}
-	ch.relay = exec.Command(c.Relay, "serve", "--data", ch.data(), "--admin", "off", "--puts-per-second", "1000000",
-		"--desk-envelopes", "2000000", "--org-envelopes", "2000000", "--desk-bytes", "64GiB", "--org-bytes", "64GiB", "--log-level", "error")
-	ch.relay.Stderr = os.Stderr
-	if err := ch.relay.Start(); err != nil {
-		return ch, fmt.Errorf("failed to start the relay: %w", err)
+	if err := ch.serve(ctx); err != nil {
+		return ch, err
 	}
 	return ch, ch.publish(ctx)
+}
+
+// serve starts the relay, on a redis-server of its own where that was asked for.
+func (ch *chain) serve(ctx context.Context) (err error) {
+	args := []string{"serve", "--data", ch.data(), "--admin", "off", "--puts-per-second", "1000000", "--desk-envelopes", "2000000",
+		"--org-envelopes", "2000000", "--desk-bytes", "64GiB", "--org-bytes", "64GiB", "--log-level", "error"}
+	if ch.Redis {
+		if ch.redis, err = redis.Start(ctx, filepath.Join(ch.dir, "redis")); err != nil {
+			return err
+		}
+		args = append(args, ch.redis.RelayFlags()...)
+	}
+	ch.relay, err = program.Start(program.Config{Name: "relay", Path: ch.Relay, Args: args, Log: filepath.Join(ch.dir, "relay.log")})
+	return err
 }
 
 func (ch *chain) data() string { return filepath.Join(ch.dir, "relay") }
 
 func (ch *chain) run(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, ch.Relay, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("failed at %s %s: %w: %s", filepath.Base(ch.Relay), args[0], err, strings.TrimSpace(string(out)))
-	}
-	return nil
+	_, err := program.Run(ctx, program.Config{Path: ch.Relay, Args: args})
+	return err
 }
 
 // describe lets the relay make its keys on a free port, and reads what is public.
@@ -232,20 +241,35 @@ func (ch *chain) publishOne(ctx context.Context, d *device) (err error) {
 		return err
 	}
 	defer d.hangUp()
-	if err := d.conn.Write(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}}); err != nil {
-		return err
+	for {
+		code, err := d.post(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}})
+		if err != nil || code == wire.CodeOK {
+			return err
+		}
+		if code != wire.CodeUnavailable {
+			return fmt.Errorf("failed to publish a key: %s", code)
+		}
+		select { // a relay on Redis takes entries once it knows what the others know
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// post posts an entry and returns what the relay says of it.
+func (d *device) post(ctx context.Context, a wire.Append) (wire.Code, error) {
+	if err := d.conn.Write(ctx, a); err != nil {
+		return 0, err
 	}
 	for {
 		frames, err := d.conn.ReadFrames(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, f := range frames {
 			if a, ok := f.(wire.Appended); ok {
-				if a.Code != wire.CodeOK {
-					return fmt.Errorf("failed to publish a key: %s", a.Code)
-				}
-				return nil
+				return a.Code, nil
 			}
 		}
 	}
@@ -257,6 +281,9 @@ func (ch *chain) connect(ctx context.Context, d *device) error {
 		err := ch.login(ctx, d)
 		if err == nil {
 			return nil
+		}
+		if err := ch.relay.Ended(); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -315,10 +342,5 @@ func (ch *chain) close() error {
 			d.hangUp()
 		}
 	}
-	var err error
-	if ch.relay != nil && ch.relay.Process != nil {
-		_ = ch.relay.Process.Signal(syscall.SIGTERM)
-		err = ch.relay.Wait()
-	}
-	return errors.Join(err, os.RemoveAll(ch.dir))
+	return errors.Join(ch.relay.Stop(), ch.redis.Stop(), os.RemoveAll(ch.dir))
 }

@@ -44,11 +44,11 @@ func (ch *chain) idle(ctx context.Context) (i Idle, err error) {
 	if err := ch.connectAll(ctx, ch.idlers[:warm]); err != nil {
 		return i, err
 	}
-	before := processOf(ch.relay.Process.Pid).resident
+	before := processOf(ch.relay.PID()).resident
 	if err := ch.connectAll(ctx, ch.idlers[warm:]); err != nil {
 		return i, err
 	}
-	after := processOf(ch.relay.Process.Pid).resident
+	after := processOf(ch.relay.PID()).resident
 	for _, d := range ch.idlers {
 		d.hangUp()
 	}

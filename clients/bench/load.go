@@ -164,7 +164,7 @@ func (ch *chain) throughput(ctx context.Context) (t Throughput, err error) {
 	if err := ch.connectAll(ctx, ch.senders, ch.receivers); err != nil {
 		return t, err
 	}
-	before := processOf(ch.relay.Process.Pid)
+	before, storeBefore := processOf(ch.relay.PID()), ch.usageOfRedis()
 	began := time.Now()
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range ch.senders {
@@ -175,12 +175,21 @@ func (ch *chain) throughput(ctx context.Context) (t Throughput, err error) {
 		return t, err
 	}
 	took := time.Since(began)
-	after := processOf(ch.relay.Process.Pid)
+	after, storeAfter := processOf(ch.relay.PID()), ch.usageOfRedis()
 	n := each * len(ch.senders)
 	return Throughput{
 		Messages: n, PerSecond: float64(n) / took.Seconds(), RelayRSS: after.resident,
 		RelayCPU: float64((after.cpu - before.cpu).Microseconds()) / float64(n),
+		RedisCPU: float64((storeAfter.cpu - storeBefore.cpu).Microseconds()) / float64(n),
 	}, nil
+}
+
+// usageOfRedis is zero where mailboxes are in a file.
+func (ch *chain) usageOfRedis() (u usage) {
+	if ch.redis != nil {
+		u = processOf(ch.redis.PID())
+	}
+	return u
 }
 
 func (ch *chain) backlog(ctx context.Context) (b Backlog, err error) {

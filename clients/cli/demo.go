@@ -20,7 +20,7 @@ import (
 
 type demoFlags struct {
 	auto, headless, jsonLines bool
-	relay                     string
+	relay, store              string
 }
 
 func (a *app) demoCommand() *cobra.Command {
@@ -37,6 +37,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.auto, "auto", false, "do not wait for Enter")
 	c.Flags().BoolVar(&f.headless, "headless", false, "no terminal: no Enter, no colours")
 	c.Flags().BoolVar(&f.jsonLines, "json-lines", false, "one JSON document per line, for machines")
+	c.Flags().StringVar(&f.store, "store", storeBolt, storeHelp)
 	c.Flags().StringVar(&f.relay, "relay-program", "", "path of schakel-relay (default beside this program)")
 	c.AddCommand(a.demoPeekCommand())
 	return c
@@ -47,7 +48,10 @@ func (a *app) demo(ctx context.Context, f demoFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg := demo.LocalConfig{Scenario: s}
+	if err := knownStore(f.store); err != nil {
+		return err
+	}
+	cfg := demo.LocalConfig{Scenario: s, Redis: f.store == storeRedis}
 	if cfg.Program, cfg.Relay, err = programs(f.relay); err != nil {
 		return err
 	}
@@ -59,7 +63,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) (err error) {
 		defer func() { err = errors.Join(err, a.clear(world, t)) }()
 	}
 	if err != nil {
-		return err
+		return adviseOnRedis(err)
 	}
 	t.ready(world, s)
 	if err := (&demo.Player{Scenario: s, World: world, Teller: t}).Play(ctx); err != nil {

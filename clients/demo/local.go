@@ -14,9 +14,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"schakel/clients/desk"
+	"schakel/clients/program"
+	"schakel/clients/redis"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
+
+// readiness is how long a program gets to answer after its start, on however busy a
+// machine.
+const readiness = time.Minute
 
 // Prefix begins the name of every folder that a demonstration makes.
 const Prefix = "schakel-demo-"
@@ -27,6 +33,7 @@ type LocalConfig struct {
 	Program  string // path of schakel
 	Relay    string // path of schakel-relay
 	Parent   string // where the folder goes; default the system's temporary folder
+	Redis    bool   // the relay's mailboxes are in a redis-server, not in a file
 }
 
 // Local is a chain of separate processes on this machine: one relay and the desks
@@ -35,7 +42,8 @@ type Local struct {
 	cfg     LocalConfig
 	dir     string
 	address string
-	relay   *process
+	redis   *redis.Server // nil without LocalConfig.Redis
+	relay   *program.Program
 
 	admission sync.Mutex // one admission at a time: the root holders have one table
 
@@ -46,7 +54,7 @@ type Local struct {
 // local is one desk's device.
 type local struct {
 	home   string
-	daemon *process // nil while it is away
+	daemon *program.Program // nil while it is away
 	client *desk.Client
 }
 
@@ -88,7 +96,12 @@ func (l *Local) environ() []string {
 }
 
 // found makes the relay and the register.
-func (l *Local) found(ctx context.Context) error {
+func (l *Local) found(ctx context.Context) (err error) {
+	if l.cfg.Redis { // first: it is what may be missing on this machine
+		if l.redis, err = redis.Start(ctx, l.file("redis")); err != nil {
+			return err
+		}
+	}
 	for path, content := range map[string]string{"client.toml": "", "passphrase": "alles hier is fictief\n", "pin": PIN + "\n"} {
 		if err := os.WriteFile(l.file(path), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("failed to prepare: %w", err)
@@ -108,16 +121,36 @@ func (l *Local) found(ctx context.Context) error {
 			return err
 		}
 	}
-	if l.relay, err = l.start("relay", l.cfg.Relay, "serve", "--data", l.file("relay"), "--admin", "off", "--demo"); err != nil {
+	return l.serve(ctx)
+}
+
+// serve starts the relay, and waits until it listens.
+func (l *Local) serve(ctx context.Context) (err error) {
+	args := []string{"serve", "--data", l.file("relay"), "--admin", "off", "--demo"}
+	if l.redis != nil {
+		args = append(args, l.redis.RelayFlags()...)
+	}
+	if l.relay, err = l.start("relay", l.cfg.Relay, args...); err != nil {
 		return err
 	}
-	return until(ctx, readiness, func() (bool, error) {
-		c, err := net.DialTimeout("tcp", address, time.Second)
+	return program.Until(ctx, "that the relay listens", readiness, func() (bool, error) {
+		c, err := net.DialTimeout("tcp", l.address, time.Second)
 		if err == nil {
 			_ = c.Close()
 		}
-		return err == nil, l.relay.ended()
+		return err == nil, l.relay.Ended()
 	})
+}
+
+// start runs a program of the chain in the background.
+func (l *Local) start(name, path string, args ...string) (*program.Program, error) {
+	return program.Start(program.Config{Name: name, Path: path, Args: args, Dir: l.dir, Env: l.environ(),
+		Log: l.file(strings.ReplaceAll(name, "/", "-") + ".log")})
+}
+
+// run runs one command to its end.
+func (l *Local) run(ctx context.Context, path string, args ...string) (string, error) {
+	return program.Run(ctx, program.Config{Path: path, Args: args, Dir: l.dir, Env: l.environ()})
 }
 
 func freeAddress() (string, error) {
@@ -179,7 +212,7 @@ func (l *Local) Node(id identity.DeskID) (desk.Node, error) {
 	if d.daemon == nil {
 		return nil, fmt.Errorf("%w: %s is away", ErrStory, id)
 	}
-	return d.client, d.daemon.ended()
+	return d.client, d.daemon.Ended()
 }
 
 func (l *Local) desk(id identity.DeskID) *local {
@@ -199,7 +232,7 @@ func (l *Local) Leave(_ context.Context, id identity.DeskID) error {
 	if d.client != nil { // nil when it was cut short while it started
 		_ = d.client.Close()
 	}
-	err := d.daemon.stop()
+	err := d.daemon.Stop()
 	d.daemon, d.client = nil, nil
 	return err
 }
@@ -211,12 +244,12 @@ func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
 	if err != nil {
 		return err
 	}
-	return until(ctx, readiness, func() (bool, error) {
+	return program.Until(ctx, "that the device of "+string(id)+" answers", readiness, func() (bool, error) {
 		if client, err := desk.Dial(ctx, filepath.Join(d.home, "desk.sock")); err == nil {
 			d.client = client
 			return true, nil
 		}
-		return false, d.daemon.ended()
+		return false, d.daemon.Ended()
 	})
 }
 
@@ -241,28 +274,9 @@ func (l *Local) Close() error {
 			errs = append(errs, l.Leave(context.Background(), id))
 		}
 	}
-	errs = append(errs, l.relay.stop())
+	errs = append(errs, l.relay.Stop(), l.redis.Stop())
 	if !strings.HasPrefix(filepath.Base(l.dir), Prefix) {
 		return errors.Join(append(errs, fmt.Errorf("will not remove %s", l.dir))...)
 	}
 	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
-}
-
-// until asks again and again until yes, an error, or the end of patience.
-func until(ctx context.Context, patience time.Duration, yes func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	again := time.NewTicker(25 * time.Millisecond)
-	defer again.Stop()
-	for {
-		ok, err := yes()
-		if err != nil || ok {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-again.C:
-		}
-	}
 }

@@ -140,17 +140,23 @@ func newProcess(t *testing.T) (p *process, from, to *relaytest.Device, w *relayt
 // through a log opened by the test: recipients come with epochs only.
 func (p *process) importAll(chain *trusttest.Chain) {
 	p.t.Helper()
+	path := filepath.Join(p.t.TempDir(), "genesis.txt")
+	writeEntries(p.t, path, chain)
+	p.must("register", "import", path)
+}
+
+// writeEntries writes the file that root holders hand to a relay.
+func writeEntries(t *testing.T, path string, chain *trusttest.Chain) {
+	t.Helper()
 	var entries [][]byte
 	for _, e := range chain.Entries() {
 		if chain.RecipientsOf(e) == nil {
 			entries = append(entries, e)
 		}
 	}
-	path := filepath.Join(p.t.TempDir(), "genesis.txt")
-	if err := os.WriteFile(path, trust.FormatEntries("test", entries), 0o600); err != nil {
-		p.t.Fatal(err)
+	if err := os.WriteFile(path, trust.FormatEntries("test", entries), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	p.must("register", "import", path)
 }
 
 func (p *process) public() trust.Relay {

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("BIN", bin)
 			env.Setenv("HOME", env.WorkDir)
 			for name, content := range map[string]string{"passphrase": "zes willekeurige woorden hier\n", "pin": "123456\n"} {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content), 0o600); err != nil {
@@ -44,7 +45,21 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exit, "until": until, "terminate": terminate, "chain": chain, "member": member,
 		},
+		Condition: condition,
 	})
+}
+
+// condition knows [redis]: there is a redis-server. Where there must be one, a script
+// that would be skipped without it fails.
+func condition(name string) (bool, error) {
+	if name != "redis" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := exec.LookPath("redis-server")
+	if err != nil && os.Getenv("SCHAKEL_TEST_NEED_REDIS") != "" {
+		return false, errors.New("SCHAKEL_TEST_NEED_REDIS is set and there is no redis-server: apt-get install redis-server")
+	}
+	return err == nil, nil
 }
 
 // buildPrograms builds both programs once, without the race detector: what is

@@ -267,7 +267,7 @@ func TestPageCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(t)
+	h, backup := newHouse(t), filepath.Join(t.TempDir(), "backup")
 	ran := 0
 	for _, line := range strings.Split(string(raw), "\n") {
 		if !strings.HasPrefix(line, "schakel-relay ") {
@@ -281,6 +281,11 @@ func TestPageCommands(t *testing.T) {
 			h.enter()
 			h.AddDesk("vt20/crisis", identity.RoleVeiligThuis)
 			args[len(args)-1] = h.entriesFile()
+		case "backup":
+			args[len(args)-1] = backup
+		case "restore":
+			args[len(args)-1] = backup
+			h = h.elsewhere()
 		}
 		h.run(daemon.Done, args...)
 		ran++

@@ -48,6 +48,7 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 		return err
 	}
 	defer registered.Close()
+	defer a.serveCopies(registered, store, log)()
 	config, err := a.relayConfig(own, registered, store, log)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -59,6 +60,11 @@ func (l *Log) Recipient(device identity.DeviceID, epoch uint64) (string, bool, e
 		return "", false, fmt.Errorf("%w: recipient of device %s, epoch %d", ErrCorrupt, device, epoch)
 	}
 	return s, true, nil
+}
+
+// Copy writes the file as the latest commit left it, while commits go on.
+func (l *Log) Copy(w io.Writer) error {
+	return l.view(func(tx *bolt.Tx) error { return tx.Copy(w) })
 }
 
 func (l *Log) view(f func(*bolt.Tx) error) error {

@@ -181,7 +181,7 @@ func (c *Conn) send(ctx context.Context, msg []byte) error {
 // Close says why and ends the connection, within CloseGrace whatever the peer
 // does. It frees a goroutine that waits in ReadFrames or Write.
 func (c *Conn) Close(code CloseCode) error {
-	c.guard.shut(CloseGrace)
+	c.guard.shut(c.guard.grace)
 	err := c.ws.Close(websocket.StatusCode(code), code.String())
 	if e := c.guard.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
 		err = errors.Join(err, e)
@@ -194,7 +194,7 @@ func (c *Conn) Close(code CloseCode) error {
 
 // Hurry gives everything that is still read, written and closed CloseGrace from
 // now. Further calls, and the Close that follows, do not prolong it.
-func (c *Conn) Hurry() { c.guard.shut(CloseGrace) }
+func (c *Conn) Hurry() { c.guard.shut(c.guard.grace) }
 
 // CloseNow ends the connection without a word. It may be called by any goroutine
 // and does not wait for the others.

@@ -19,6 +19,9 @@ var errFlood = errors.New("flood")
 type Limits struct {
 	BytesPerSecond  int // throttled: reading waits; default 64 MiB
 	FramesPerSecond int // data frames of WebSocket, cut when exceeded; default 50 000
+	// Grace is for a close handshake, and whatever is still read and written; default
+	// CloseGrace.
+	Grace time.Duration
 }
 
 const (
@@ -39,6 +42,7 @@ type guard struct {
 	pending []byte // read by the HTTP layer before this conn took over
 	rate    *rate.Limiter
 	idle    time.Duration // IdleTimeout, less in tests
+	grace   time.Duration // from the decision to close to the end
 	done    chan struct{} // closed by Close
 
 	// Owned by whoever reads: the library lets one read at a time, which is the
@@ -55,6 +59,9 @@ type guard struct {
 }
 
 func newGuard(c net.Conn, l Limits, preamble bool) *guard {
+	if l.Grace <= 0 {
+		l.Grace = CloseGrace
+	}
 	if l.BytesPerSecond <= 0 {
 		l.BytesPerSecond = defaultBytes
 	}
@@ -62,7 +69,7 @@ func newGuard(c net.Conn, l Limits, preamble bool) *guard {
 		l.FramesPerSecond = defaultFrames
 	}
 	return &guard{
-		Conn: c, done: make(chan struct{}), idle: IdleTimeout,
+		Conn: c, done: make(chan struct{}), idle: IdleTimeout, grace: l.Grace,
 		rate: rate.NewLimiter(rate.Limit(l.BytesPerSecond), max(l.BytesPerSecond/4, 64<<10)),
 		scan: scanner{
 			preamble: preamble,

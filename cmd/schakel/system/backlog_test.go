@@ -21,12 +21,14 @@ func maxResident() int {
 // A desk is away while thousands of messages come for it, the relay restarts, the
 // desk comes back: all there, once, in order, and neither the relay nor the desk
 // needs memory for all of it at once.
-func TestBacklog(t *testing.T) {
+func TestBacklog(t *testing.T) { onEach(t, backlog) }
+
+func backlog(t *testing.T, c *chain) {
 	count := 1000 / slower
 	if *full {
 		count = 10_000
 	}
-	l := newChain(t).newLoad()
+	l := c.newLoad()
 	l.to.daemon.kill()
 	began := time.Now()
 	l.sendEach(count / len(l.senders))

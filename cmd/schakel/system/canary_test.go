@@ -54,8 +54,8 @@ type watched struct {
 	tape  string // what passed on the line
 }
 
-func newWatched(t *testing.T) *watched {
-	c := newChain(t)
+func newWatched(c *chain) *watched {
+	t := c.t
 	c.programs = must[programs](t)(plain()) // the race detector's shadow memory has no end
 	w := &watched{chain: c, admin: must[string](t)(freeAddress()), tape: c.file("tape")}
 	behind := must[string](t)(freeAddress())
@@ -86,21 +86,39 @@ func (w *watched) search(all []needle) map[string][]string {
 	if err != nil || n < 10<<20 {
 		w.t.Errorf("only %d bytes of memory searched: %v", n, err)
 	}
-	return map[string][]string{
+	found := map[string][]string{
 		"memory":  memory,
 		"folder":  must[[]string](w.t)(searchFolder(w.file("relay"), all)),
 		"log":     must[[]string](w.t)(searchFile(w.file("relay.log"), all)),
 		"line":    must[[]string](w.t)(searchFile(w.tape, all)),
 		"metrics": must[[]string](w.t)(search(bytes.NewReader(w.metrics()), all)),
 	}
+	if w.redis != nil { // its folder holds its log too
+		memory, n, err := searchMemory(w.redis.Process().Pid, all)
+		if err != nil || n < 1<<20 {
+			w.t.Errorf("only %d bytes of the memory of Redis searched: %v", n, err)
+		}
+		found["redis memory"], found["redis folder"] = memory, must[[]string](w.t)(searchFolder(w.file("redis"), all))
+	}
+	return found
+}
+
+// mailboxes are the places where an envelope passes or lies.
+func (w *watched) mailboxes() []string {
+	if w.redis != nil {
+		return []string{"memory", "redis memory", "redis folder"}
+	}
+	return []string{"memory", "folder"}
 }
 
 // Nothing of a message is anywhere at the relay: not in its folder, its log at the
-// level debug, its metrics, the memory of its process, nor in what passes on the
-// line. One desk is away, so that its envelope lies there; the other has opened
+// level debug, its metrics, the memory of its process, that of its Redis and the
+// files of that, nor in what passes on the line. One desk is away, so that its envelope lies there; the other has opened
 // and acknowledged.
-func TestNothingReadableAtTheRelay(t *testing.T) {
-	w := newWatched(t)
+func TestNothingReadableAtTheRelay(t *testing.T) { onEach(t, nothingReadable) }
+
+func nothingReadable(t *testing.T, c *chain) {
+	w := newWatched(c)
 	for _, id := range []identity.DeskID{doctor, safe, police} {
 		w.startDesk(id)
 	}
@@ -189,7 +207,7 @@ func (w *watched) seesUnsealed(t *testing.T) {
 		t.Fatal("the relay did not take it")
 	}
 	found := w.search(needles("it", secret))
-	for _, place := range []string{"memory", "folder"} {
+	for _, place := range w.mailboxes() {
 		if !slices.Contains(found[place], "it") {
 			t.Errorf("what a client put in plain text is not found in the relay's %s", place)
 		}

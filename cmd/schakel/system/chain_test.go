@@ -14,6 +14,7 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/crypto/identity"
+	"schakel/relay/queue/redisqueue/redistest"
 )
 
 // The desks of every chain here. The first is written to by the others, except the
@@ -53,6 +54,7 @@ type chain struct {
 	address string // of the relay, as the register says
 	programs
 	relay *process
+	redis *redistest.Server // where the mailboxes are, nil when in a file of the relay
 	desks map[identity.DeskID]*device
 }
 
@@ -111,8 +113,8 @@ func (c *chain) close() {
 // startRelay starts the relay and waits until it listens.
 func (c *chain) startRelay(more ...string) {
 	c.t.Helper()
-	args := append([]string{"serve", "--data", c.file("relay"), "--admin", "off", "--log-level", "debug"}, more...)
-	c.relay = start(c.t, c.file("relay.log"), c.programs.relay, args...)
+	args := append([]string{"serve", "--data", c.file("relay"), "--admin", "off", "--log-level", "debug"}, c.storeFlags()...)
+	c.relay = start(c.t, c.file("relay.log"), c.programs.relay, append(args, more...)...)
 	listens(c.t, c.relay, c.address)
 }
 

@@ -5,7 +5,6 @@ package system_test
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -61,25 +60,49 @@ func (l *load) begin() {
 }
 
 // rage kills the relay and the daemons at random instants, in random order, and
-// starts each again at once.
+// starts each again at once. Where Redis is, half of the relay's turns kill Redis,
+// by itself or with the relay.
 func (l *load) rage(relays, daemons int) {
 	l.t.Helper()
-	victims := slices.Concat(slices.Repeat([]bool{true}, relays), slices.Repeat([]bool{false}, daemons))
-	l.random.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
-	for _, relay := range victims {
-		<-time.After(50*time.Millisecond + time.Duration(l.random.Int64N(int64(700*time.Millisecond))))
-		if relay {
-			l.relay.kill()
-			l.startRelay()
-			continue
+	victims := slices.Concat(slices.Repeat([]func(){l.killDaemon}, daemons), slices.Repeat([]func(){l.killRelay}, relays))
+	if l.redis != nil {
+		for i := range relays / 2 {
+			victims[daemons+i] = []func(){l.killRedis, l.killBoth}[i%2]
 		}
-		victim := l.to.device
-		if i := l.random.IntN(len(l.senders) + 1); i < len(l.senders) {
-			victim = l.senders[i].device
-		}
-		victim.daemon.kill()
-		l.startDesk(victim.desk)
 	}
+	l.random.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+	for _, kill := range victims {
+		<-time.After(50*time.Millisecond + time.Duration(l.random.Int64N(int64(700*time.Millisecond))))
+		kill()
+	}
+}
+
+func (l *load) killRelay() {
+	l.relay.kill()
+	l.startRelay()
+}
+
+func (l *load) killDaemon() {
+	victim := l.to.device
+	if i := l.random.IntN(len(l.senders) + 1); i < len(l.senders) {
+		victim = l.senders[i].device
+	}
+	victim.daemon.kill()
+	l.startDesk(victim.desk)
+}
+
+func (l *load) killRedis() {
+	l.redis.Kill()
+	l.restartRedis()
+}
+
+func (l *load) killBoth() {
+	l.redis.Kill()
+	l.relay.kill()
+	if err := l.redis.Restart(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.startRelay()
 }
 
 // settle gives what is under way time to arrive and returns what is wrong after.
@@ -152,20 +175,22 @@ func (l *load) report(n tally, wrong []string) {
 	}
 }
 
-// Faults 1 to 6: relay and daemons are killed at random instants under load from
-// four senders. What Send took reaches the recipient's application exactly once,
+// Faults 1 to 6 and 15: relay, Redis and daemons are killed at random instants under
+// load from four senders. What Send took reaches the recipient's application exactly once,
 // in order per sender, and every sender comes to know it.
-func TestKills(t *testing.T) {
-	relays, daemons := 10, 5
+func TestKills(t *testing.T) { onEach(t, kills) }
+
+func kills(t *testing.T, c *chain) {
+	relays, daemons := 6, 3 // on each store
 	if *full {
 		relays, daemons = 100, 50
 	}
-	l := newChain(t).newLoad()
+	l := c.newLoad()
 	began := time.Now()
 	l.begin()
 	l.rage(relays, daemons)
 	l.stop()
-	t.Logf("%d kills of the relay and %d of daemons in %s", relays, daemons, time.Since(began).Round(time.Second))
+	t.Logf("%d kills of the relay or of Redis and %d of daemons in %s", relays, daemons, time.Since(began).Round(time.Second))
 	n, wrong := l.settle(patience)
 	l.report(n, wrong)
 	if n.accepted == 0 || n.received == 0 {
@@ -221,8 +246,10 @@ func TestKillsFindRepetitions(t *testing.T) {
 
 // Fault 54: the relay's whole store is gone, with messages in it that nobody has
 // fetched. The senders offer everything again that the recipient has not stated.
-func TestRelayLosesItsStore(t *testing.T) {
-	l := newChain(t).newLoad()
+func TestRelayLosesItsStore(t *testing.T) { onEach(t, losesItsStore) }
+
+func losesItsStore(t *testing.T, c *chain) {
+	l := c.newLoad()
 	l.begin()
 	l.rage(2, 0)
 	l.to.daemon.kill() // from here on everything waits at the relay
@@ -234,9 +261,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 	for _, s := range l.senders {
 		s.daemon.kill()
 	}
-	if err := os.Remove(l.file("relay", "queue.db")); err != nil {
-		t.Fatal(err)
-	}
+	l.loseStore()
 	l.startRelay()
 	l.startDesk(piket)
 

@@ -56,6 +56,8 @@ type Config struct {
 
 	// unsynced leaves out fsync, so that a test can show that it notices.
 	unsynced bool
+	// examined leaves a copy without an epoch: it is looked at and not used.
+	examined bool
 	// untallied believes that all rows are there, for the same reason.
 	untallied bool
 }

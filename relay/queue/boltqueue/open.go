@@ -1,6 +1,7 @@
 package boltqueue
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -89,14 +90,35 @@ func (s *Store) reopen(file *os.File) error {
 	if err := s.guard(func() error { return s.db.View(checkFormat) }); err != nil {
 		return err
 	}
-	if !found.metaLost {
+	switch copied, err := s.isCopy(); {
+	case err != nil:
+		return err
+	case found.metaLost:
+		// One of bbolt's two meta pages is unreadable. It may be the one of the last
+		// commit that was answered for: then the file has silently gone back by one.
+		// A new epoch makes the senders offer again what that commit held.
+		s.log.Error("the queue file may have lost its last commit; taking a new epoch")
+	case copied && !s.config.examined:
+		s.log.Warn("the queue file is a restored copy; taking a new epoch")
+	default:
 		return nil
 	}
-	// One of bbolt's two meta pages is unreadable. It may be the one of the last
-	// commit that was answered for: then the file has silently gone back by one.
-	// A new epoch makes the senders offer again what that commit held.
-	s.log.Error("the queue file may have lost its last commit; taking a new epoch")
 	return s.guard(func() error { return s.db.Update(renew) })
+}
+
+// isCopy reports whether the file has no epoch of its own: see FinishCopy.
+func (s *Store) isCopy() (copied bool, err error) {
+	err = s.guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			epoch, err := unseal(keyEpoch, tx.Bucket(bucketMeta).Get(keyEpoch), 16)
+			if err != nil {
+				return fmt.Errorf("%w: epoch: %w", queue.ErrDamaged, err)
+			}
+			copied = bytes.Equal(epoch, make([]byte, 16))
+			return nil
+		})
+	})
+	return copied, err
 }
 
 // create makes the file beside its place and links it there when it is complete
@@ -229,20 +251,6 @@ func renew(tx *bolt.Tx) error {
 		}
 	}
 	return tx.Bucket(bucketMeta).Put(keyEpoch, epoch)
-}
-
-// Renew gives the closed file at path a new epoch. The operator runs it after
-// restoring a backup, so that every sender offers again what the backup missed.
-func Renew(path string) error {
-	s, err := Open(Config{Path: path})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := s.guard(func() error { return s.db.Update(renew) }); err != nil {
-		return fmt.Errorf("failed to renew the epoch of %s: %w", path, err)
-	}
-	return nil
 }
 
 func freeBytes(dir string) (uint64, error) {

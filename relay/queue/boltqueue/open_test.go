@@ -59,7 +59,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	if _, err := boltqueue.Open(c); !errors.Is(err, queue.ErrInUse) {
 		t.Errorf("second open gave %v", err)
 	}
-	if err := boltqueue.Renew(c.Path); !errors.Is(err, queue.ErrInUse) {
+	if _, err := boltqueue.FinishCopy(c.Path); !errors.Is(err, queue.ErrInUse) {
 		t.Errorf("renew beside it gave %v", err)
 	}
 	commit(t, first, samplePut(1))
@@ -135,26 +135,6 @@ func TestNoDirectory(t *testing.T) {
 	_, err := boltqueue.Open(config(filepath.Join(t.TempDir(), "nowhere"), queue.Quota{}))
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("gave %v", err)
-	}
-}
-
-// TestRenew takes a new epoch, keeps what is there, and gives no position again.
-func TestRenew(t *testing.T) {
-	c := config(t.TempDir(), queue.Quota{})
-	store := mustOpen(t, c)
-	before := epochOf(t, store)
-	first := commit(t, store, samplePut(1))[0].Position
-	store.Close()
-	if err := boltqueue.Renew(c.Path); err != nil {
-		t.Fatal(err)
-	}
-	store = mustOpen(t, c)
-	if epochOf(t, store) == before {
-		t.Error("the epoch is the same")
-	}
-	results := commit(t, store, samplePut(1), samplePut(2))
-	if !results[0].Duplicate || results[1].Position <= first+1<<31 {
-		t.Errorf("after renewal %+v", results)
 	}
 }
 

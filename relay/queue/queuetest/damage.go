@@ -23,7 +23,7 @@ type Found struct {
 	Whole    int // rounds in which every record came back
 }
 
-const damageRounds = 2000 // in Run
+const damageRounds = 1000 // in Run
 
 // Damage fills a store, damages it afresh in every round, and returns an error
 // when the store then gives a record that differs from what was put, gives it to

@@ -22,7 +22,7 @@ import (
 	"schakel/relay/queue/redisqueue/redistest"
 )
 
-var failovers = flag.Int("failovers", 2, "how often a primary is killed under load")
+var failovers = flag.Int("failovers", 1, "how often a primary is killed under load")
 
 // readyWithin is how soon after the death of a primary another takes envelopes. A
 // bound for a machine that does other things as well.
@@ -232,10 +232,20 @@ func (p *pair) failOver(rounds int) (lost int) {
 	return lost
 }
 
+// full says that this is the long run.
+func full() bool { return *failovers > 10 }
+
+func onlyFull(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Skip("NOT TESTED: it takes long; make failovers does")
+	}
+}
+
 // goneWithin is when sentinels give a primary up; the full run has the time that is
 // shipped.
 func goneWithin() time.Duration {
-	if *failovers > 10 {
+	if full() {
 		return 0
 	}
 	return 2 * time.Second
@@ -257,6 +267,7 @@ func TestFailover(t *testing.T) {
 // The same, with a replica that has fallen behind when the primary dies: nothing was
 // answered from then on.
 func TestFailoverToTheLate(t *testing.T) {
+	onlyFull(t)
 	t.Parallel() // it waits for sentinels
 	p := newPair(t, 1, 1, 2*time.Second)
 	p.gap = true
@@ -268,6 +279,7 @@ func TestFailoverToTheLate(t *testing.T) {
 // With two replicas, of which one must confirm, the relay takes envelopes again before
 // the machine that died is back; sentinels choose the replica that has most.
 func TestFailoverOfThree(t *testing.T) {
+	onlyFull(t)
 	t.Parallel() // it waits for sentinels
 	p := newPair(t, 2, 1, goneWithin())
 	p.alone = true

@@ -117,9 +117,6 @@ func moveBuckets(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config, 
 	return moved
 }
 
-// full says that this is the long run.
-func full() bool { return *failovers > 10 }
-
 // desksOf returns which desks of a load a primary has.
 func desksOf(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config, primary *redistest.Server) map[identity.DeskID]bool {
 	t.Helper()
@@ -177,6 +174,7 @@ func clusterFailover(t *testing.T, cluster *redistest.Cluster, c redisqueue.Conf
 // The control: without confirmation, and with a replica that has fallen behind, what
 // was answered is gone, and the check sees it.
 func clusterFailoverLoses(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
+	onlyFull(t)
 	c.Replicas = 0
 	before := epochOf(t, mustOpen(t, c))
 	l := begin(t, c)
