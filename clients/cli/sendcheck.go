@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,19 +29,9 @@ func (w *writing) check(ctx context.Context) error {
 		return err
 	}
 	if w.draft.Person != "" && w.draft.PIN == "" {
-		w.draft.PIN, err = w.pin(signer{w.personName(ctx), w.flags.signer.pinFile})
+		w.draft.PIN, err = w.pin(signer{cmp.Or(w.signs.Name, w.draft.Person), w.flags.signer.pinFile})
 	}
 	return err
-}
-
-func (w *writing) personName(ctx context.Context) string {
-	persons, _ := w.session.Persons(ctx)
-	for _, p := range persons {
-		if p.ID.String() == w.draft.Person {
-			return p.Name
-		}
-	}
-	return w.draft.Person
 }
 
 // sayAdded says on standard error what Schakel added by itself.

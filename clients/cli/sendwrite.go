@@ -30,10 +30,11 @@ type writing struct {
 	desks  []schakel.Desk
 	zaak   *schakel.Overview // of the case that it belongs to, where that is known
 	places []string          // municipalities in the values
+	signs  schakel.Person    // who signs, where somebody does and is known here
 }
 
 func (w *writing) write(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.fillIn, w.chooseDesks, w.choosePerson, w.check} {
+	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.choosePerson, w.fillIn, w.chooseDesks, w.check} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -133,14 +134,14 @@ func (w *writing) rest(context.Context) error {
 	return nil
 }
 
-// rested returns the messages of the case that the draft rests on.
-func (w *writing) rested() (out []schakel.Moment) {
+// inCase returns the messages of the case that references name.
+func (w *writing) inCase(refs ...string) (out []schakel.Moment) {
 	if w.zaak == nil {
 		return nil
 	}
-	for _, ref := range w.draft.RestsOn {
+	for _, ref := range refs {
 		for _, m := range w.zaak.Messages {
-			if strings.HasPrefix(m.Hash.String(), ref) || strings.HasPrefix(m.ID.String(), ref) {
+			if ref != "" && (strings.HasPrefix(m.Hash.String(), ref) || strings.HasPrefix(m.ID.String(), ref)) {
 				out = append(out, m)
 			}
 		}
@@ -148,10 +149,21 @@ func (w *writing) rested() (out []schakel.Moment) {
 	return out
 }
 
-// names are the fields in which a body repeats the names of what it rests on.
-func (w *writing) names() protocol.Values {
+// known are the values that Schakel knows: the names of what the message rests on, what
+// a besluit is about, and who signs.
+func (w *writing) known(form protocol.Form) protocol.Values {
 	v := protocol.Values{}
-	for _, m := range w.rested() {
+	for _, m := range w.inCase(w.draft.Answers) {
+		if w.draft.Class == protocol.ClassDecision {
+			v["betreft"] = m.Class
+		}
+	}
+	for _, f := range form.Fields {
+		if w.signs.Name != "" && f.Required && slices.Contains([]string{"contact", "door", "besluitDoor"}, f.Name) {
+			v[f.Name] = protocol.Values{"naam": w.signs.Name, "functie": w.signs.Function, "telefoon": w.signs.Telephone}
+		}
+	}
+	for _, m := range w.inCase(w.draft.RestsOn...) {
 		id, hash := m.ID.String(), "sha256:"+m.Hash.String()
 		switch {
 		case w.draft.Class == protocol.ClassOffence && m.Class == protocol.ClassWeighing:
@@ -179,14 +191,14 @@ func (w *writing) fillIn(context.Context) error {
 		}
 		values = v
 	}
-	for name, v := range w.names() {
-		if !given(values[name]) {
-			values[name] = v
-		}
-	}
 	form, err := w.catalogue.Form(w.draft.Class)
 	if err != nil {
 		return err
+	}
+	for name, v := range w.known(form) {
+		if !given(values[name]) {
+			values[name] = v
+		}
 	}
 	if w.Asks {
 		w.draft.Body, err = w.fill(w.catalogue, form, values)
@@ -263,19 +275,26 @@ func (w *writing) deskLine(d schakel.Desk) string {
 
 // choosePerson asks who signs, where the class asks for a person.
 func (w *writing) choosePerson(ctx context.Context) error {
-	class, _ := w.catalogue.Class(w.draft.Class)
-	if w.draft.Person != "" || !w.Asks || !class.Person && !protocol.NeedsPerson(w.draft.Class) {
-		return nil
-	}
 	persons, err := w.session.Persons(ctx)
-	if err != nil || len(persons) == 0 {
-		return err // Send says what to do
+	if err != nil {
+		return err
 	}
-	var choices []choice
+	class, _ := w.catalogue.Class(w.draft.Class)
+	needed := class.Person || protocol.NeedsPerson(w.draft.Class)
+	if w.draft.Person == "" && w.Asks && needed && len(persons) > 0 {
+		var choices []choice
+		for _, p := range persons {
+			choices = append(choices, choice{p.ID.String(), inertLine(p.Name + ", " + p.Function)})
+		}
+		w.tell("")
+		if w.draft.Person, err = w.number(w.say(text("Wie tekent? Nummer:", "Who signs? Number:")), choices, true); err != nil {
+			return err
+		}
+	}
 	for _, p := range persons {
-		choices = append(choices, choice{p.ID.String(), inertLine(p.Name + ", " + p.Function)})
+		if p.ID.String() == w.draft.Person || strings.EqualFold(p.Name, w.draft.Person) {
+			w.signs = p
+		}
 	}
-	w.tell("")
-	w.draft.Person, err = w.number(w.say(text("Wie tekent? Nummer:", "Who signs? Number:")), choices, true)
-	return err
+	return nil
 }
