@@ -137,3 +137,53 @@ func TestPrepareSaysWhatSendDoes(t *testing.T) {
 		t.Errorf("cases %+v, %v", cases, err)
 	}
 }
+
+// Who takes over the regie tells all who take part; Prepare adds them, and the same
+// message is refused to nobody. Control: a refusal goes only to who offered.
+func TestPrepareAddsWhoMustHear(t *testing.T) {
+	e := newEvil(t)
+	ctx := testContext(t)
+	officer := e.vt.AddPerson("P. Iket")
+	director := e.knooppunt.AddPerson("K. Casusregisseur")
+	eventually(t, "the police know Veilig Thuis", func() bool {
+		desks, err := e.police.Node.Directory(ctx)
+		return err == nil && slices.ContainsFunc(desks, func(d schakel.Desk) bool { return d.ID == e.vt.Desk && d.Reachable })
+	})
+	report, err := e.police.Node.Send(ctx, schakel.Draft{Class: "melding", Urgency: message.Urgent, To: []identity.DeskID{e.vt.Desk}, Body: example(t, "melding")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the report arrives", func() bool { return inbox(t, e.vt, report.Hash) != nil })
+	if _, err := e.vt.Node.Acknowledge(ctx, report.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := e.vt.Node.Send(ctx, schakel.Draft{Class: "overdracht", Urgency: message.Urgent, Case: report.Case, To: []identity.DeskID{e.knooppunt.Desk},
+		Body: example(t, "overdracht"), Person: officer.Name, PIN: schakeltest.PIN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the offer arrives", func() bool { return inbox(t, e.knooppunt, offer.Hash) != nil })
+	d := schakel.Draft{Class: "besluit", Urgency: message.Urgent, Answers: offer.Hash, Body: example(t, "besluit"), Person: director.Name}
+	p, err := e.knooppunt.Node.Prepare(ctx, d)
+	if err != nil || p.Refusal != nil || !slices.Equal(p.Added, []identity.DeskID{e.police.Desk}) || !slices.Equal(p.To, []identity.DeskID{e.police.Desk, e.vt.Desk}) {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	refusal := d
+	refusal.Body = []byte(strings.Replace(string(d.Body), `"uitkomst": "aanvaard"`, `"uitkomst": "afgewezen"`, 1))
+	if p, err := e.knooppunt.Node.Prepare(ctx, refusal); err != nil || len(p.Added) != 0 || !slices.Equal(p.To, []identity.DeskID{e.vt.Desk}) {
+		t.Errorf("control: %+v, %v", p, err)
+	}
+	d.To, d.PIN = p.To, schakeltest.PIN
+	taken, err := e.knooppunt.Node.Send(ctx, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the police hear who leads", func() bool {
+		o, err := e.police.Node.Overview(ctx, report.Case)
+		lead, ok := o.Lead()
+		return err == nil && ok && lead.Holder == e.knooppunt.Desk
+	})
+	if inbox(t, e.vt, taken.Hash) == nil {
+		eventually(t, "so does Veilig Thuis", func() bool { return inbox(t, e.vt, taken.Hash) != nil })
+	}
+}
