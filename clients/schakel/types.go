@@ -24,6 +24,8 @@ type Draft struct {
 	Exercise bool   `json:"exercise,omitempty"`
 	Person   string `json:"person,omitempty"`
 	PIN      string `json:"pin,omitempty"`
+
+	encloses []message.Ref // that travel along although no rule asks for it
 }
 
 // Sent names a message that is signed, sealed and on disk here.
@@ -157,6 +159,7 @@ const (
 // Status is the state of this device and its connection.
 type Status struct {
 	Desk            identity.DeskID   `json:"desk"`
+	Role            identity.Role     `json:"role,omitempty"` // of the desk, by the register
 	Device          identity.DeviceID `json:"device"`
 	Relay           string            `json:"relay"`
 	Connected       bool              `json:"connected"`
