@@ -56,6 +56,9 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 		if err := tx.SetPerson(store.Person{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone, Locked: locked}); err != nil {
 			return err
 		}
+		if err := n.keepCard(tx, p, locked, key); err != nil {
+			return err
+		}
 		return tx.SetSetting(settingPersonEntry+p.ID.String(), entry)
 	})
 	if err != nil {
@@ -99,6 +102,9 @@ func (n *Node) keepPersons(ctx context.Context) error {
 	}
 	for _, p := range all {
 		if _, ok := n.directory().Person(p.ID); ok {
+			if err := n.tellPerson(ctx, p.ID); err != nil {
+				return err
+			}
 			continue
 		}
 		var entry []byte

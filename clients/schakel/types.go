@@ -152,6 +152,8 @@ const (
 	AlarmRefused        AlarmKind = "acuut-geweigerd"       // an acute message was rejected here
 	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
+	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
+	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
 // Status is the state of this device and its connection.
@@ -207,6 +209,7 @@ const (
 	EventConnection   EventKind = "connection"
 	EventRegister     EventKind = "register"
 	EventRejected     EventKind = "rejected" // something arrived and was refused
+	EventDesk         EventKind = "desk"     // a colleague took, assigned, noted or drafted something
 )
 
 // Seen is one envelope as the relay sees it: what a demonstration shows.

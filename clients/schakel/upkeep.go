@@ -81,6 +81,9 @@ func (n *Node) upkeepOnce(ctx context.Context) (soon time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := n.tellNewcomers(ctx); err != nil {
+		return 0, err
+	}
 	return n.stateAll(ctx)
 }
 

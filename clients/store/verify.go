@@ -44,6 +44,7 @@ var sealedTables = [...]sealedTable{
 	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
+	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }
 
 func (tx *Tx) verifyTable(t sealedTable) (rows int, err error) {
@@ -64,7 +65,7 @@ func (tx *Tx) verifyRow(k kind, r row1) (err error) {
 		row = number(r.num(0))
 	}
 	var key cipher.AEAD = tx.rows()
-	if k == kindMessage {
+	if len(r.blob(2)) > 0 {
 		if key, err = tx.caseKey(message.CaseRef(r.b16(2)), false); err != nil {
 			return err
 		}
