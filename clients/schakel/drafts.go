@@ -205,5 +205,11 @@ func (n *Node) Worksheet(ctx context.Context, ref string) (w Worksheet, err erro
 		w.Drafts, err = n.drafts(tx, kase)
 		return err
 	})
-	return w, err
+	if err == nil && len(w.Notes)+len(w.Drafts) > 0 {
+		err = n.note(ctx, actionCase, w.Assignment.Case, identity.PersonID{})
+	}
+	if err != nil {
+		return Worksheet{}, err
+	}
+	return w, nil
 }

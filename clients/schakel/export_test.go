@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 
+	"schakel/crypto/canon"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -57,19 +58,32 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 }
 
 // RecordForTest signs any record as a person of this device, also one that names
-// another person or desk: what a modified client can do.
+// another person or desk, or as the device for nobody: what a modified client can do.
 func (n *Node) RecordForTest(ctx context.Context, r delivery.Record, by By) (delivery.SignedRecord, error) {
-	key, err := n.mustUnlock(ctx, by)
-	if err != nil {
-		return delivery.SignedRecord{}, err
+	signer := n.keys.Sign
+	if by.Person != "" {
+		key, err := n.mustUnlock(ctx, by)
+		if err != nil {
+			return delivery.SignedRecord{}, err
+		}
+		signer = key.Key
+		if r.Person == nil {
+			r.Person = key.ID[:]
+		}
 	}
 	r.Version, r.Device, r.Created = delivery.Version, n.dev.ID, unix(n.now())
-	if r.Person == nil {
-		r.Person = key.ID[:]
-	}
 	payload, tbs, err := r.ToBeSigned()
 	if err != nil {
 		return delivery.SignedRecord{}, err
 	}
-	return delivery.AssembleRecord(payload, ed25519.Sign(key.Key, tbs))
+	return delivery.AssembleRecord(payload, ed25519.Sign(signer, tbs))
+}
+
+// LogForTest is the record content that shows a log of one line, numbered 1.
+func LogForTest(line []byte) []byte {
+	b, err := canon.Marshal(shownRun{From: 1, Lines: [][]byte{line}})
+	if err != nil {
+		panic(err)
+	}
+	return b
 }

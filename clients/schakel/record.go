@@ -152,6 +152,9 @@ func author(r delivery.Record, dir directory) (identity.Key, bool) {
 
 // record takes in what another device of this desk wrote down.
 func (in *intake) record(a *arrival) error {
+	if a.record.Record.Kind == delivery.RecordLog {
+		return in.witness(a.record.Record)
+	}
 	fresh, err := in.tx.SaveRecord(a.record, false)
 	if err != nil || !fresh {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
 
@@ -44,6 +45,7 @@ var sealedTables = [...]sealedTable{
 	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
+	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
 	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }
 
@@ -63,6 +65,9 @@ func (tx *Tx) verifyRow(k kind, r row1) (err error) {
 	row := r.blob(0)
 	if k == kindEpoch || k == kindQuarantine {
 		row = number(r.num(0))
+	}
+	if k == kindWitnessed {
+		row = witnessRow(identity.DeviceID(row), r.num(3))
 	}
 	var key cipher.AEAD = tx.rows()
 	if len(r.blob(2)) > 0 {
