@@ -91,6 +91,8 @@ func refusals() []refusal {
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},
 		{schakel.ErrUnknownSubject, "unknown-subject", http.StatusNotFound, "No such device or person in the register", "Dit apparaat of deze persoon staat niet in het register", "look in `schakel device list` and `schakel person list`"},
+		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
+		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},

@@ -143,19 +143,28 @@ func (n *Node) newest(tx *store.Tx, kase message.CaseRef) (out []delivery.Signed
 	return out, err
 }
 
-// Drafts lists the drafts of a case, or with "" of this desk, newest first.
+// Drafts lists the drafts of a case, or with "" of this desk, newest first. The access
+// log says so.
 func (n *Node) Drafts(ctx context.Context, ref string) (out []SavedDraft, err error) {
+	subject := "all"
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		kase := message.CaseRef{}
 		if ref != "" {
 			if kase, err = caseRef(tx, ref); err != nil {
 				return err
 			}
+			subject = kase.String()
 		}
 		out, err = n.drafts(tx, kase)
 		return err
 	})
-	return out, err
+	if err == nil && len(out) > 0 {
+		err = n.note(ctx, actionDrafts, subject, identity.PersonID{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (n *Node) drafts(tx *store.Tx, kase message.CaseRef) ([]SavedDraft, error) {

@@ -20,6 +20,7 @@ import (
 const (
 	actionOpened   = "opened"      // subject: the message
 	actionCase     = "case-opened" // subject: the case; its state, notes or drafts were shown
+	actionDrafts   = "drafts-opened" // subject: the case, or "all"
 	actionExported = "exported"    // subject: the message whose sealed delivery was handed out
 )
 
