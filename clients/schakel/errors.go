@@ -25,6 +25,5 @@ var (
 	ErrAcknowledged  = errors.New("already acknowledged")
 	ErrDraftVersions = errors.New("this draft has several versions: say which one")
 	ErrDraftCase     = errors.New("a draft stays in the case that it was begun in")
-	ErrNoReader      = errors.New("no reading key of this person is here yet: it comes when the person has signed once")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

@@ -56,9 +56,6 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 		if err := tx.SetPerson(store.Person{ID: p.ID, Name: p.Name, Function: p.Function, Telephone: p.Telephone, Locked: locked}); err != nil {
 			return err
 		}
-		if err := n.keepCard(tx, p, locked, key); err != nil {
-			return err
-		}
 		return tx.SetSetting(settingPersonEntry+p.ID.String(), entry)
 	})
 	if err != nil {
@@ -90,7 +87,8 @@ func (n *Node) gone(id identity.PersonID) bool {
 	return ok && !p.UsableAt(n.now())
 }
 
-// keepPersons offers the entries of persons that the register does not have yet.
+// keepPersons offers the entries of persons that the register does not have yet, and
+// tells the desk's other devices of those that it has.
 func (n *Node) keepPersons(ctx context.Context) error {
 	s := n.live()
 	if s == nil || !s.online.Load() {

@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -78,7 +79,7 @@ func (n *Node) tellNewcomers(ctx context.Context) error {
 	for _, r := range refs {
 		now = append(now, r.device)
 	}
-	if told != nil && !slices.ContainsFunc(now, func(d identity.DeviceID) bool { return !slices.Contains(told, d) }) {
+	if slices.Equal(told, now) {
 		return nil
 	}
 	err = n.update(ctx, func(tx *store.Tx) error { return n.tellAgain(tx, now) })
@@ -92,7 +93,8 @@ func (n *Node) tellNewcomers(ctx context.Context) error {
 	return nil
 }
 
-// settingTold holds the devices of this desk that were told everything, 16 bytes each.
+// settingTold holds the devices of this desk that can be told, 16 bytes each. One whose
+// keys ran out, and who comes back with new ones, is told everything again.
 const settingTold = "desk-told"
 
 func (n *Node) tellAgain(tx *store.Tx, devices []identity.DeviceID) error {
@@ -100,19 +102,21 @@ func (n *Node) tellAgain(tx *store.Tx, devices []identity.DeviceID) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	var now []byte
 	fresh := false
 	for _, d := range devices {
-		if !slices.ContainsFunc(slices.Collect(slices.Chunk(known, len(d))), func(k []byte) bool { return identity.DeviceID(k) == d }) {
-			known, fresh = append(known, d[:]...), true
+		now = append(now, d[:]...)
+		fresh = fresh || !slices.ContainsFunc(slices.Collect(slices.Chunk(known, len(d))), func(k []byte) bool { return bytes.Equal(k, d[:]) })
+	}
+	if fresh {
+		if err := tx.TellAgain(n.dev.Desk, n.now()); err != nil {
+			return err
 		}
 	}
-	if !fresh {
+	if bytes.Equal(now, known) {
 		return nil
 	}
-	if err := tx.TellAgain(n.dev.Desk, n.now()); err != nil {
-		return err
-	}
-	return tx.SetSetting(settingTold, known)
+	return tx.SetSetting(settingTold, now)
 }
 
 // judgeRecord accepts records from this desk's own devices only, signed by a person or

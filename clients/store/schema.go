@@ -77,7 +77,6 @@ CREATE TABLE record(seq INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UN
 CREATE INDEX record_thread ON record(kind,kase,thread);
 CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
-CREATE TABLE restricted(kase BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -30,8 +30,7 @@ const (
 	kindAudit      kind = 10
 	kindSide       kind = 11
 	kindRecord     kind = 12
-	kindRestricted kind = 13
-	kindWitnessed  kind = 14
+	kindWitnessed  kind = 13
 )
 
 // secrets are the keys derived from the data key, one per purpose.

@@ -17,12 +17,11 @@ type RecordKind uint64
 
 // The kinds of record.
 const (
-	RecordPerson   RecordKind = 1 // a person's particulars and locked key
-	RecordAssign   RecordKind = 2 // who has a case
-	RecordNote     RecordKind = 3 // an internal note on a case
-	RecordDraft    RecordKind = 4 // a version of a message that is still being written
-	RecordLog      RecordKind = 5 // lines of a device's access log
-	RecordRestrict RecordKind = 6 // who may read a case
+	RecordPerson RecordKind = 1 // a person's particulars and locked key
+	RecordAssign RecordKind = 2 // who has a case
+	RecordNote   RecordKind = 3 // an internal note on a case
+	RecordDraft  RecordKind = 4 // a version of a message that is still being written
+	RecordLog    RecordKind = 5 // lines of a device's access log
 )
 
 // Limits of a record: one always fits a delivery.
@@ -113,7 +112,7 @@ func (r Record) check() error {
 		return err
 	}
 	switch {
-	case r.Kind < RecordPerson || r.Kind > RecordRestrict:
+	case r.Kind < RecordPerson || r.Kind > RecordLog:
 		return fmt.Errorf("%w: record of kind %d", ErrFormat, r.Kind)
 	case r.Device.IsZero():
 		return fmt.Errorf("%w: record of no device", ErrFormat)
