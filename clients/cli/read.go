@@ -78,6 +78,7 @@ func (a *app) showLetter(l schakel.Letter) error {
 		{{"answers", dim}, {orDash(inertLine(l.Answers)), plain}},
 		{{"signed by", dim}, {signers(l), plain}},
 		{{"state", dim}, a.state(l.Summary)},
+		{{"has the case", dim}, {orDash(inertLine(l.Holder)), plain}},
 	})
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))

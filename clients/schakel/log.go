@@ -104,7 +104,7 @@ func (r logReader) all(out *AccessLog) error {
 	own := LogState{Device: r.n.dev.ID.String(), Here: true}
 	err := r.tx.AuditLog(r.into(out, &own))
 	if err == nil {
-		_, err = r.n.unshown(r.tx)
+		err = r.n.continues(r.tx)
 	}
 	own.fault(err)
 	out.Devices = append(out.Devices, own)
@@ -173,14 +173,37 @@ const (
 	maxRunBytes  = 128 << 10
 )
 
-// unshown returns the lines that this device has yet to show, and how far it showed.
-func (n *Node) unshown(tx *store.Tx) (store.LogRun, error) {
-	var s shown
+func (n *Node) shown(tx *store.Tx) (s shown, err error) {
 	b, err := tx.Setting(settingShown)
+	if errors.Is(err, store.ErrNotFound) {
+		return s, nil
+	}
 	if err == nil {
 		err = canon.Unmarshal(b, 64, &s)
 	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	return s, err
+}
+
+// continues checks that this device's own log still is what it showed the others.
+func (n *Node) continues(tx *store.Tx) error {
+	s, err := n.shown(tx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.AuditRun(s.Number, s.Chain, 1); err != nil {
+		return err
+	}
+	chain, err := tx.AuditChain(s.Number)
+	if err == nil && chain != s.Chain {
+		err = fmt.Errorf("%w: the audit log is not the one that was shown to other devices", store.ErrTampered)
+	}
+	return err
+}
+
+// unshown returns the lines that this device has yet to show, and how far it showed.
+func (n *Node) unshown(tx *store.Tx) (store.LogRun, error) {
+	s, err := n.shown(tx)
+	if err != nil {
 		return store.LogRun{}, err
 	}
 	run, err := tx.AuditRun(s.Number, s.Chain, maxRun)

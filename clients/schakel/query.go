@@ -76,8 +76,9 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	if row.Answers != (message.Hash{}) {
 		s.Answers = row.Answers.String()
 	}
-	if s.Inbound {
-		return s, nil
+	has, err := n.assignment(tx, row.Case)
+	if s.Holder = has.Name; err != nil || s.Inbound {
+		return s, err
 	}
 	s.From = n.dev.Desk
 	rs, err := tx.Recipients(row.Hash)

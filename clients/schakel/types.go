@@ -79,6 +79,7 @@ type Summary struct {
 	Answers      string          `json:"answers,omitempty"`
 	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
+	Holder       string          `json:"holder,omitempty"`     // colleague who has the case: see Node.Take
 }
 
 // Letter is one message in full. Body is exactly what the sender signed.

@@ -69,6 +69,9 @@ func TestDevicesOfOneDeskAgree(t *testing.T) {
 	eventually(t, "the second device sees who took the case", func() bool {
 		return c.sheet(t, c.second).Assignment.Name == c.ann.Name
 	})
+	if list, err := c.second.Node.List(ctx, schakel.Filter{}); err != nil || list[0].Holder != c.ann.Name {
+		t.Errorf("the list does not say who has the case: %+v, %v", list, err)
+	}
 	c.second.Stop()
 	if _, err := c.first.Node.AddNote(ctx, c.sent.Case, "belt alleen op zaterdag terug", as(c.ann)); err != nil {
 		t.Fatal(err)

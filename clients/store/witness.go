@@ -69,6 +69,15 @@ func (tx *Tx) AuditRun(shown uint64, chain [sha256.Size]byte, limit int) (LogRun
 	return run, err
 }
 
+// AuditChain returns the open chain over the first n lines of this device's log.
+func (tx *Tx) AuditChain(n uint64) (chain [sha256.Size]byte, err error) {
+	err = tx.each(`SELECT entry FROM audit WHERE number<=? ORDER BY number`, args{n}, func(r row1) error {
+		chain = LogLink(chain, r.blob(0))
+		return nil
+	})
+	return chain, err
+}
+
 // Witness keeps a run that another device showed. It returns ErrConflict, and keeps
 // nothing, where the run does not fit what that device showed before.
 func (tx *Tx) Witness(device identity.DeviceID, run LogRun) error {
