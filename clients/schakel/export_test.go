@@ -87,3 +87,19 @@ func LogForTest(line []byte) []byte {
 	}
 	return b
 }
+
+// ContentsForTest are the contents of records: each is parsed and given back as it
+// would have been written.
+var ContentsForTest = map[string]func([]byte) ([]byte, error){
+	"card":  func(b []byte) ([]byte, error) { return again[card](b, maxCard) },
+	"run":   func(b []byte) ([]byte, error) { return again[shownRun](b, delivery.MaxRecordContent) },
+	"shown": func(b []byte) ([]byte, error) { return again[shown](b, 64) },
+}
+
+func again[T any](b []byte, limit int) ([]byte, error) {
+	var v T
+	if err := canon.Unmarshal(b, limit, &v); err != nil {
+		return nil, err
+	}
+	return canon.Marshal(v)
+}

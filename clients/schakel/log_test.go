@@ -1,6 +1,7 @@
 package schakel_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -99,4 +100,16 @@ func otherLine(t *testing.T) (line []byte) {
 		t.Fatal(err)
 	}
 	return line
+}
+
+func FuzzRecordContents(f *testing.F) {
+	f.Add(schakel.LogForTest([]byte("line")))
+	f.Add([]byte{0x84, 0x61, 'a', 0x60, 0x60, 0x41, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for name, codec := range schakel.ContentsForTest {
+			if got, err := codec(b); err == nil && !bytes.Equal(got, b) {
+				t.Errorf("%s: %x comes back as %x", name, b, got)
+			}
+		}
+	})
 }

@@ -140,8 +140,9 @@ func (n *Node) judgeRecord(a *arrival, dir directory, now time.Time) *fault {
 	return nil
 }
 
-// author is the key that must have signed a record. The device on which it was made
-// is of this desk in any case; it may be revoked by now, as with a copy.
+// author is the key that must have signed a record. The device and the person may be
+// revoked by now: what somebody noted is not gone because they left, and the delivery
+// around it was sealed by a device of this desk that is not.
 func author(r delivery.Record, dir directory) (identity.Key, bool) {
 	d, ok := dir.Device(r.Device)
 	if !ok || d.Desk != r.Desk {
@@ -151,7 +152,7 @@ func author(r delivery.Record, dir directory) (identity.Key, bool) {
 		return d.SignKey, true
 	}
 	p, ok := dir.Person(identity.PersonID(r.Person))
-	return p.Key, ok && p.Desk == r.Desk && p.UsableAt(time.Unix(int64(r.Created), 0))
+	return p.Key, ok && p.Desk == r.Desk && p.ValidAt(time.Unix(int64(r.Created), 0))
 }
 
 // record takes in what another device of this desk wrote down.

@@ -7,10 +7,12 @@ import (
 
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/clients/store"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/trust"
 )
 
 // colleagues is a desk with two devices and two persons, and a message of a case.
@@ -85,12 +87,26 @@ func TestDevicesOfOneDeskAgree(t *testing.T) {
 		w := c.sheet(t, c.second)
 		return w.Assignment.Name == c.bob.Name && w.Assignment.By == c.ann.Name && len(w.Notes) == 1 && w.Notes[0].By == c.ann.Name
 	})
+	if err := c.first.Node.Revoke(ctx, trust.Person{ID: c.ann.ID}.Subject(), trust.ReasonRetired); err != nil {
+		t.Fatal(err)
+	}
 	third := c.first.Sibling()
 	third.Start()
 	eventually(t, "a new device is told what was written before it came", func() bool {
-		persons, err := third.Node.Persons(ctx)
-		return err == nil && len(persons) == 2
+		var notes []store.Record
+		err := third.Store().View(ctx, func(tx *store.Tx) (err error) {
+			notes, err = tx.Records(delivery.RecordNote, caseRefOf(t, c.sent.Case))
+			return err
+		})
+		return err == nil && len(notes) == 1
 	})
+	eventually(t, "who left signs nowhere any more", func() bool {
+		persons, err := third.Node.Persons(ctx)
+		return err == nil && len(persons) == 1 && persons[0].Name == c.bob.Name
+	})
+	if _, err := third.Node.Take(ctx, c.sent.Case, as(c.ann)); !errors.Is(err, schakel.ErrUnknownPerson) {
+		t.Errorf("who left took a case: %v", err)
+	}
 	if list, err := c.from.Node.List(ctx, schakel.Filter{Box: "all"}); err != nil || len(list) != 1 {
 		t.Errorf("the partner has %d messages: something of the desk left it (%v)", len(list), err)
 	}
