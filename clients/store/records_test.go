@@ -76,6 +76,9 @@ func TestHeadsInAnyOrder(t *testing.T) {
 		if got := headsAfter(t, shuffled); !slices.Equal(got, want) {
 			t.Fatalf("round %d: heads %v, want %v", round, got, want)
 		}
+		if round > 0 {
+			continue
+		}
 		if got := headsAfter(t, all[:len(all)-1]); slices.Equal(got, want) {
 			t.Fatalf("control: without the last record the heads are the same")
 		}

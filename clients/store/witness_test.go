@@ -85,7 +85,7 @@ func witnessed(t *testing.T, s *store.Store, d identity.DeviceID) (lines int, mi
 // Who can write pages of the database cannot edit, delete, cut off or reorder what
 // other devices showed.
 func TestWitnessedLogIsSealed(t *testing.T) {
-	device := identity.DeviceID{7}
+	device, runs := identity.DeviceID{7}, writtenLog(t, 3, "opened")
 	for name, sql := range map[string][]string{
 		"edit":     {`UPDATE witnessed SET box=zeroblob(length(box)) WHERE number=2`},
 		"delete":   {`DELETE FROM witnessed WHERE number=2`},
@@ -95,7 +95,7 @@ func TestWitnessedLogIsSealed(t *testing.T) {
 	} {
 		s := newStore(t)
 		update(t, s, func(tx *store.Tx) error {
-			for _, run := range writtenLog(t, 3, "opened") {
+			for _, run := range runs {
 				if err := tx.Witness(device, run); err != nil {
 					return err
 				}
