@@ -22,7 +22,7 @@ type scripted struct {
 	alarms                      []schakel.Alarm
 	drafts                      []schakel.Draft
 	acks                        []schakel.Acknowledgement
-	cleared                     []string
+	cleared, did                []string
 	status                      func(*schakel.Status)
 	listed                      []schakel.Summary // what List gives instead of one message
 	exercise                    bool              // of what is read and traced

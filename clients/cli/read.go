@@ -14,14 +14,19 @@ import (
 
 func (a *app) readCommand() *cobra.Command {
 	var bodyOnly bool
+	var by signer
 	c := &cobra.Command{
 		Use: "read MESSAGE", Short: "Show one message; the sender sees that it was opened",
 		Long: "Shows a message whose signatures were verified when it arrived. Whom not to inform stands\n" +
-			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.",
+			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.\n\n" +
+			"Every opening is in the access log (`schakel log`); with --person, and the PIN that proves it,\n" +
+			"under that person's name.",
 		Args: arguments("MESSAGE"),
-		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], bodyOnly) },
+		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], by, bodyOnly) },
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{})
+	by.flags(c)
+	suggest(c, map[string]completer{"person": a.personNames()})
 	c.Flags().BoolVar(&bodyOnly, "body", false, "write only the body, exactly the bytes that were signed")
 	return c
 }
@@ -31,9 +36,13 @@ type letterDocument struct {
 	Message schakel.Letter `json:"message"`
 }
 
-func (a *app) readMessage(ctx context.Context, ref string, bodyOnly bool) error {
+func (a *app) readMessage(ctx context.Context, ref string, as signer, bodyOnly bool) error {
+	by, err := a.maybeBy(as)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		l, err := s.Read(ctx, ref)
+		l, err := s.ReadAs(ctx, ref, by)
 		switch {
 		case err != nil:
 			return err
@@ -87,6 +96,7 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 		{{"answers", dim}, {orDash(inertLine(l.Answers)), plain}},
 		{{"signed by", dim}, {signers(l), plain}},
 		{{"state", dim}, a.state(l.Summary)},
+		{{"has the case", dim}, {orDash(inertLine(l.Holder)), plain}},
 	})
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
