@@ -14,7 +14,7 @@ const careless = true
 // deceive changes what travels along as the tests wish: leaves out the originals, or
 // puts forgeries in their place, word for word the same and signed by another key.
 func deceive(m *message.Message) {
-	switch os.Getenv("SCHAKEL_DECEIT") {
+	switch os.Getenv("DECEIT") {
 	case "bare":
 		m.Enclosed = [][]byte{}
 	case "forged":
