@@ -81,7 +81,7 @@ func sentences() []sentence {
 		line(`the clock (?:stands at|moves to) (.+)`, (*play).clock),
 		line(`regie: ([\w-]+)(?:, (term \d+|unproved))?`+atDesks, (*play).regie),
 		line(`offer (\w+) is (\w+)`+atDesks, (*play).offer),
-		line(`(\S+) owes ([\w-]+) for (\w+)(?:, within (\w+)|, until (\S+ \S+))?`+atDesks, (*play).owes),
+		line(`(\S+) owes ([\w-]+) for (\w+)(?:, within (\w+)|, until ([\d-]+ [\d:]+))?`+atDesks, (*play).owes),
 		line(`(\S+) owes no (\S+) for (\w+)`+atDesks, (*play).owesNo),
 		line(`(\S+) did (\S+) for (\w+) with (\w+)`+atDesks, (*play).did),
 		line(`(\S+) is (late|in time) with (\S+) for (\w+)`+atDesks, (*play).late),
@@ -214,7 +214,7 @@ func set(body any, path, value string) error {
 }
 
 // caseTime is how long anything in a case may take.
-const caseTime = 40 * time.Second
+const caseTime = 30 * time.Second
 
 // wait asks until yes, and says what it saw last when patience is over.
 func wait(yes func() error) error {

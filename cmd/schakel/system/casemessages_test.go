@@ -321,7 +321,10 @@ func (p *play) kept(label, rule string, o outgoing) error {
 			if err := p.carries(s, rule, to); err != nil {
 				return err
 			}
-			if err := p.alarmed(s, to, schakel.AlarmRule); err != nil && rule != "R19" {
+			if rule == "R19" {
+				continue // overtaken on the way: that alarms nobody
+			}
+			if err := p.alarmed(s, to, schakel.AlarmRule); err != nil {
 				return err
 			}
 		}
@@ -427,6 +430,16 @@ func (p *play) catchUp() error {
 		}
 	}
 	return nil
+}
+
+// restore leaves everything running for the next case, whatever became of this one.
+func (p *play) restore() {
+	if p.down {
+		p.stage.relay(true)
+	}
+	for d := range p.away {
+		p.stage.comeBack(d)
+	}
 }
 
 // second: messages count time in seconds.

@@ -62,6 +62,7 @@ func caseNames(t *testing.T, onClock bool) (names []string) {
 func playCase(t *testing.T, s stage, name string) {
 	text := must[[]byte](t)(caseFiles.ReadFile(path.Join("testdata/cases", name+".case")))
 	p := newPlay(t, s)
+	defer p.restore()
 	for n, line := range strings.Split(string(text), "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); line == "" {
