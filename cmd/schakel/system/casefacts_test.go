@@ -26,7 +26,7 @@ func (p *play) states(ref, desks string, holds func(schakel.Overview) error) err
 		return err
 	}
 	for _, d := range where {
-		if err := wait(func() error {
+		if err := p.wait(func() error {
 			k, err := p.stage.node(d).Overview(background(), ref)
 			if err == nil {
 				err = holds(k)

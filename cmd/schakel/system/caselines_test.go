@@ -34,13 +34,15 @@ type stage interface {
 type play struct {
 	t     *testing.T
 	stage stage
-	line  int
-	said  map[string]said          // by label
-	main  string                   // the case of the last message: what comes next is in it, if it does not say otherwise
-	cases []string                 // all of them
-	away  map[identity.DeskID]bool // a device that was stopped
-	down  bool                     // the relay is
-	due   []said                   // sent, and not at all its desks yet
+
+	patience time.Duration
+	said     map[string]said          // by label
+	main     string                   // the case of the last message: what comes next is in it, if it does not say otherwise
+	cases    []string                 // all of them
+	last     int64                    // when something was last said, in seconds
+	away     map[identity.DeskID]bool // a device that was stopped
+	down     bool                     // the relay is
+	due      []said                   // sent, and not at all its desks yet
 }
 
 // said is a message of the case.
@@ -54,7 +56,7 @@ type said struct {
 }
 
 func newPlay(t *testing.T, s stage) *play {
-	return &play{t: t, stage: s, said: map[string]said{}, away: map[identity.DeskID]bool{}}
+	return &play{t: t, stage: s, patience: caseTime, said: map[string]said{}, away: map[identity.DeskID]bool{}}
 }
 
 // sentence is one kind of line.
@@ -216,10 +218,14 @@ func set(body any, path, value string) error {
 // caseTime is how long anything in a case may take.
 const caseTime = 30 * time.Second
 
-// wait asks until yes, and says what it saw last when patience is over.
-func wait(yes func() error) error {
+func (p *play) wait(yes func() error) error { return waitFor(p.patience, yes) }
+
+func wait(yes func() error) error { return waitFor(caseTime, yes) }
+
+// waitFor asks until yes, and says what it saw last when patience is over.
+func waitFor(limit time.Duration, yes func() error) error {
 	var err error
-	if within(caseTime, 20*time.Millisecond, func() bool { err = yes(); return err == nil }) {
+	if within(limit, 20*time.Millisecond, func() bool { err = yes(); return err == nil }) {
 		return nil
 	}
 	return err

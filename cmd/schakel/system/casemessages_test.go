@@ -162,7 +162,7 @@ func listed(body map[string]any) []any {
 // remember keeps a message under its label.
 func (p *play) remember(label string, o outgoing, sent schakel.Sent) said {
 	s := said{Sent: sent, from: o.from, to: o.draft.To, class: o.draft.Class, body: o.draft.Body, urgency: o.draft.Urgency}
-	p.main = sent.Case
+	p.main, p.last = sent.Case, p.stage.now().Unix()
 	if !slices.Contains(p.cases, sent.Case) {
 		p.cases = append(p.cases, sent.Case)
 	}
@@ -175,7 +175,7 @@ func (p *play) remember(label string, o outgoing, sent schakel.Sent) said {
 // send sends when the desks can be reached: a desk that has just started still learns
 // the keys of the others.
 func (p *play) send(o outgoing) (sent schakel.Sent, err error) {
-	waiting := wait(func() error {
+	waiting := p.wait(func() error {
 		sent, err = p.stage.node(o.from).Send(background(), o.draft)
 		if errors.Is(err, schakel.ErrNoEpoch) || errors.Is(err, schakel.ErrNoDevice) || errors.Is(err, schakel.ErrUnknownDesk) {
 			return err
@@ -183,6 +183,16 @@ func (p *play) send(o outgoing) (sent schakel.Sent, err error) {
 		return nil
 	})
 	return sent, errors.Join(waiting, err)
+}
+
+// sendAfter sends in a later second than all before: within one second the order of
+// messages that do not name each other is that of their hashes, and what they break is
+// another rule.
+func (p *play) sendAfter(o outgoing) (schakel.Sent, error) {
+	if err := p.until(p.last + 1); err != nil {
+		return schakel.Sent{}, err
+	}
+	return p.send(o)
 }
 
 // arrives sends, and demands it at every desk, byte for byte and without a flag.
@@ -212,7 +222,7 @@ func (p *play) delivered(s said) error {
 			return err
 		case !bytes.Equal(l.Body, s.body):
 			return fmt.Errorf("%s: the body differs from what was sent", to)
-		case len(l.Flags) > 0 && !slices.ContainsFunc(p.due, func(d said) bool { return d.Hash == s.Hash }):
+		case slices.ContainsFunc(l.Flags, func(f protocol.Flag) bool { return f.Certainty == protocol.Broken }) && !slices.ContainsFunc(p.due, func(d said) bool { return d.Hash == s.Hash }):
 			return fmt.Errorf("%s: flagged %+v", to, l.Flags)
 		}
 	}
@@ -221,7 +231,7 @@ func (p *play) delivered(s said) error {
 
 // shown waits until a desk shows a message.
 func (p *play) shown(s said, by identity.DeskID) (l schakel.Letter, err error) {
-	return l, wait(func() error {
+	return l, p.wait(func() error {
 		if l, err = p.stage.node(by).Read(background(), s.Hash); err != nil {
 			return fmt.Errorf("%s: %w", by, err)
 		}
@@ -258,7 +268,7 @@ func (p *play) refused(rule string, o outgoing) error {
 // sender hears the rule, the desks do not show it, and of what is acute they ring.
 func (p *play) rejected(label, rule string, o outgoing) error {
 	return p.stage.modified(o.from, o.deceit, func() error {
-		sent, err := p.send(o)
+		sent, err := p.sendAfter(o)
 		if err != nil {
 			return fmt.Errorf("the modified client: %w", err)
 		}
@@ -281,7 +291,7 @@ func (p *play) rejected(label, rule string, o outgoing) error {
 }
 
 func (p *play) heardBack(s said, rule string) error {
-	return wait(func() error {
+	return p.wait(func() error {
 		trace, err := p.stage.node(s.from).Trace(background(), s.Hash)
 		if err != nil {
 			return err
@@ -296,7 +306,7 @@ func (p *play) heardBack(s said, rule string) error {
 }
 
 func (p *play) alarmed(s said, at identity.DeskID, kind schakel.AlarmKind) error {
-	return wait(func() error {
+	return p.wait(func() error {
 		all, err := p.stage.node(at).Alarms(background())
 		if err != nil {
 			return err
@@ -312,7 +322,7 @@ func (p *play) alarmed(s said, at identity.DeskID, kind schakel.AlarmKind) error
 // flag and an alarm: to lose it would do more harm.
 func (p *play) kept(label, rule string, o outgoing) error {
 	return p.stage.modified(o.from, o.deceit, func() error {
-		sent, err := p.send(o)
+		sent, err := p.sendAfter(o)
 		if err != nil {
 			return fmt.Errorf("the modified client: %w", err)
 		}
@@ -444,9 +454,12 @@ func (p *play) restore() {
 
 // second: messages count time in seconds.
 func (p *play) second([]string) error {
-	next := p.stage.now().Unix() + 1
-	return wait(func() error {
-		if p.stage.now().Unix() < next {
+	return p.until(p.stage.now().Unix() + 1)
+}
+
+func (p *play) until(second int64) error {
+	return p.wait(func() error {
+		if p.stage.now().Unix() < second {
 			return fmt.Errorf("the clock stands still")
 		}
 		return nil

@@ -241,6 +241,5 @@ func (c *clockwork) relay(up bool) {
 	}
 }
 
-func (c *clockwork) modified(identity.DeskID, string, func() error) error {
-	return errors.New("a modified client needs a program of its own")
-}
+// modified runs f with the honest client that there is.
+func (c *clockwork) modified(_ identity.DeskID, _ string, f func() error) error { return f() }
