@@ -42,8 +42,23 @@ func (a *app) readMessage(ctx context.Context, ref string, bodyOnly bool) error 
 		case a.json:
 			return a.writeJSON(letterDocument{"schakel.message/1", l})
 		}
-		return a.showLetter(l)
+		return a.showLetter(l, a.replacedIn(ctx, s, l))
 	})
+}
+
+// replacedIn says what took the place of a message, where its case tells: who reads a
+// message that was withdrawn must see that before the message.
+func (a *app) replacedIn(ctx context.Context, s *session, l schakel.Letter) (out []string) {
+	o, err := s.Overview(ctx, l.Hash)
+	if err != nil {
+		return nil // the message was read; its case is a second look
+	}
+	for _, r := range o.Replaced {
+		if r.Message.Hash.String() == l.Hash {
+			out = append(out, strings.ToUpper(replacedHow(r))+" by "+a.named(o, r.By))
+		}
+	}
+	return out
 }
 
 // writeBody gives the exact bytes to a file or a pipe. A terminal would act on
@@ -56,8 +71,11 @@ func (a *app) writeBody(b []byte) error {
 	return err
 }
 
-func (a *app) showLetter(l schakel.Letter) error {
+func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 	a.exercise(l.Summary)
+	for _, r := range replaced {
+		a.printf("%s\n", a.in(red, r))
+	}
 	a.printf("%s  %s\n", a.in(bold, inertLine(l.Class)), a.in(urgencyColour(l.Urgency), inertLine(string(l.Urgency))))
 	a.table([][]cell{
 		{{"from", dim}, {inertLine(string(l.From)), plain}},
@@ -72,6 +90,9 @@ func (a *app) showLetter(l schakel.Letter) error {
 	})
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
+	}
+	for _, f := range l.Flags {
+		a.printf("%s\n", a.in(red, flagLine(f)))
 	}
 	a.printf("\n")
 	return a.showBody(l.Body)
