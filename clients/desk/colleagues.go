@@ -73,21 +73,19 @@ func (s *Service) accessLog(r *http.Request) (schakel.AccessLog, error) {
 	return s.node.Log(r.Context(), r.URL.Query().Get("case"))
 }
 
-func casePath(ref, part string) string { return "/v1/cases/" + url.PathEscape(ref) + "/" + part }
-
 // Assign implements Colleagues.
 func (c *Client) Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error) {
-	return ask[schakel.Assignment](ctx, c, "POST", casePath(ref, "assignment"), assignment{To: to, By: by})
+	return ask[schakel.Assignment](ctx, c, "POST", casePath(ref)+"/assignment", assignment{To: to, By: by})
 }
 
 // AddNote implements Colleagues.
 func (c *Client) AddNote(ctx context.Context, ref, text string, by schakel.By) (schakel.Note, error) {
-	return ask[schakel.Note](ctx, c, "POST", casePath(ref, "notes"), newNote{Text: text, By: by})
+	return ask[schakel.Note](ctx, c, "POST", casePath(ref)+"/notes", newNote{Text: text, By: by})
 }
 
 // Worksheet implements Colleagues.
 func (c *Client) Worksheet(ctx context.Context, ref string) (schakel.Worksheet, error) {
-	return ask[schakel.Worksheet](ctx, c, "POST", casePath(ref, "worksheet"), struct{}{})
+	return ask[schakel.Worksheet](ctx, c, "POST", casePath(ref)+"/worksheet", struct{}{})
 }
 
 // Drafts implements Colleagues.
