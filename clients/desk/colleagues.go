@@ -90,17 +90,17 @@ func (c *Client) Worksheet(ctx context.Context, ref string) (schakel.Worksheet, 
 
 // Drafts implements Colleagues.
 func (c *Client) Drafts(ctx context.Context, ref string) ([]schakel.SavedDraft, error) {
-	return ask[[]schakel.SavedDraft](ctx, c, "GET", "/v1/saved-drafts?case="+url.QueryEscape(ref), nil)
+	return ask[[]schakel.SavedDraft](ctx, c, "GET", "/v1/drafts?case="+url.QueryEscape(ref), nil)
 }
 
 // SaveDraft implements Colleagues.
 func (c *Client) SaveDraft(ctx context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error) {
-	return ask[schakel.SavedDraft](ctx, c, "POST", "/v1/saved-drafts", newVersion{ID: id, Version: version, Draft: d, By: by})
+	return ask[schakel.SavedDraft](ctx, c, "POST", "/v1/drafts", newVersion{ID: id, Version: version, Draft: d, By: by})
 }
 
 // DropDraft implements Colleagues.
 func (c *Client) DropDraft(ctx context.Context, id, version string, by schakel.By) error {
-	_, err := ask[struct{}](ctx, c, "POST", "/v1/saved-drafts/"+url.PathEscape(id)+"/drop", newVersion{Version: version, By: by})
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/drafts/"+url.PathEscape(id)+"/drop", newVersion{Version: version, By: by})
 	return err
 }
 
