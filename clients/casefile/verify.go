@@ -25,17 +25,17 @@ type FaultKind string
 // The faults. Any of them means: this is not the file that was signed, or what is in
 // it does not prove what it claims.
 const (
-	FaultArchive   FaultKind = "archief"       // not a case file, or damaged
-	FaultManifest  FaultKind = "manifest"      // does not parse, or contradicts what is there
-	FaultAbsent    FaultKind = "ontbreekt"     // in the manifest, and not in the archive
-	FaultChanged   FaultKind = "gewijzigd"     // not what the manifest says
-	FaultExtra     FaultKind = "extra"         // in the archive, and not in the manifest
-	FaultSignature FaultKind = "handtekening"  // over the manifest
-	FaultGenesis   FaultKind = "vingerafdruk"  // the register is not the one that was told
-	FaultRegister  FaultKind = "register"      // does not verify
-	FaultAgreement FaultKind = "overeenkomst"  // not the one that the register names
-	FaultMessage   FaultKind = "bericht"       // an original does not verify
-	FaultContent   FaultKind = "onleesbaar"    // a file is not what its name says
+	FaultArchive   FaultKind = "archief"         // not a case file, or damaged
+	FaultManifest  FaultKind = "manifest"        // does not parse, or contradicts what is there
+	FaultAbsent    FaultKind = "ontbreekt"       // in the manifest, and not in the archive
+	FaultChanged   FaultKind = "gewijzigd"       // not what the manifest says
+	FaultExtra     FaultKind = "extra"           // in the archive, and not in the manifest
+	FaultSignature FaultKind = "handtekening"    // over the manifest
+	FaultGenesis   FaultKind = "vingerafdruk"    // the register is not the one that was told
+	FaultRegister  FaultKind = "register"        // does not verify
+	FaultAgreement FaultKind = "overeenkomst"    // not the one that the register names
+	FaultMessage   FaultKind = "bericht"         // an original does not verify
+	FaultContent   FaultKind = "onleesbaar"      // a file is not what its name says
 	FaultPage      FaultKind = "leesbare-versie" // a page says something else than the originals
 )
 

@@ -73,6 +73,12 @@ type Authority interface {
 	RegisterEntries(ctx context.Context) ([][]byte, error)
 }
 
+// Archivist hands out the file of a case, and the statements of what was destroyed.
+type Archivist interface {
+	ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error)
+	Deletions(ctx context.Context) ([]schakel.Deletion, error)
+}
+
 // Node is all of it: what a device of the chain can do.
 type Node interface {
 	Sender
@@ -81,6 +87,7 @@ type Node interface {
 	Watch
 	People
 	Authority
+	Archivist
 }
 
 var (

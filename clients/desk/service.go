@@ -91,6 +91,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/messages/{ref}/wait", answer(s.wait))
 	mux.HandleFunc("POST /v1/messages/{ref}/acknowledgement", answer(s.acknowledge))
 	mux.HandleFunc("GET /v1/messages/{ref}/delivery", answer(s.export))
+	mux.HandleFunc("POST /v1/cases/{ref}/file", s.exportCase)
+	mux.HandleFunc("GET /v1/deletions", answer(s.deletions))
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
 	mux.HandleFunc("GET /v1/devices", answer(s.devices))
 	mux.HandleFunc("POST /v1/devices", answer(s.vouch))

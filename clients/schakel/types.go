@@ -152,6 +152,7 @@ const (
 	AlarmRefused        AlarmKind = "acuut-geweigerd"       // an acute message was rejected here
 	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
+	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 )
 
 // Status is the state of this device and its connection.
