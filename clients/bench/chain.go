@@ -85,25 +85,25 @@ func start(ctx context.Context, c Config) (*chain, error) {
 	if err := os.WriteFile(file, trust.FormatEntries("bench", entries), 0o600); err != nil {
 		return ch, err
 	}
-	if err := ch.run(ctx, "register", "import", "--data", ch.data(), file); err != nil {
+	if ch.Redis {
+		if ch.redis, err = redis.Start(ctx, filepath.Join(dir, "redis")); err != nil {
+			return ch, err
+		}
+	}
+	if err := ch.run(ctx, append([]string{"register", "import", "--data", ch.data(), file}, ch.redis.RelayFlags()...)...); err != nil {
 		return ch, err
 	}
-	if err := ch.serve(ctx); err != nil {
+	if err := ch.serve(); err != nil {
 		return ch, err
 	}
 	return ch, ch.publish(ctx)
 }
 
-// serve starts the relay, on a redis-server of its own where that was asked for.
-func (ch *chain) serve(ctx context.Context) (err error) {
+// serve starts the relay.
+func (ch *chain) serve() (err error) {
 	args := []string{"serve", "--data", ch.data(), "--admin", "off", "--puts-per-second", "1000000", "--desk-envelopes", "2000000",
 		"--org-envelopes", "2000000", "--desk-bytes", "64GiB", "--org-bytes", "64GiB", "--log-level", "error"}
-	if ch.Redis {
-		if ch.redis, err = redis.Start(ctx, filepath.Join(ch.dir, "redis")); err != nil {
-			return err
-		}
-		args = append(args, ch.redis.RelayFlags()...)
-	}
+	args = append(args, ch.redis.RelayFlags()...)
 	ch.relay, err = program.Start(program.Config{Name: "relay", Path: ch.Relay, Args: args, Log: filepath.Join(ch.dir, "relay.log")})
 	return err
 }
@@ -241,35 +241,20 @@ func (ch *chain) publishOne(ctx context.Context, d *device) (err error) {
 		return err
 	}
 	defer d.hangUp()
-	for {
-		code, err := d.post(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}})
-		if err != nil || code == wire.CodeOK {
-			return err
-		}
-		if code != wire.CodeUnavailable {
-			return fmt.Errorf("failed to publish a key: %s", code)
-		}
-		select { // a relay on Redis takes entries once it knows what the others know
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// post posts an entry and returns what the relay says of it.
-func (d *device) post(ctx context.Context, a wire.Append) (wire.Code, error) {
-	if err := d.conn.Write(ctx, a); err != nil {
-		return 0, err
+	if err := d.conn.Write(ctx, wire.Append{Tag: 1, Entry: entry, Recipients: []string{d.epoch.Recipient()}}); err != nil {
+		return err
 	}
 	for {
 		frames, err := d.conn.ReadFrames(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		for _, f := range frames {
 			if a, ok := f.(wire.Appended); ok {
-				return a.Code, nil
+				if a.Code != wire.CodeOK {
+					return fmt.Errorf("failed to publish a key: %s", a.Code)
+				}
+				return nil
 			}
 		}
 	}

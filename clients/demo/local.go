@@ -115,7 +115,7 @@ func (l *Local) found(ctx context.Context) (err error) {
 	for _, step := range [][]string{
 		{l.cfg.Relay, "init", "--data", l.file("relay"), "--listen", address, "--id", "relay-1"},
 		{l.cfg.Program, "register", "init", "--dir", l.file("root"), "--relay", l.file("relay", "relay.json")},
-		{l.cfg.Relay, "register", "import", "--data", l.file("relay"), l.file("root", "genesis.txt")},
+		append([]string{l.cfg.Relay, "register", "import", "--data", l.file("relay"), l.file("root", "genesis.txt")}, l.redis.RelayFlags()...),
 	} {
 		if _, err := l.run(ctx, step[0], step[1:]...); err != nil {
 			return err
@@ -126,10 +126,7 @@ func (l *Local) found(ctx context.Context) (err error) {
 
 // serve starts the relay, and waits until it listens.
 func (l *Local) serve(ctx context.Context) (err error) {
-	args := []string{"serve", "--data", l.file("relay"), "--admin", "off", "--demo"}
-	if l.redis != nil {
-		args = append(args, l.redis.RelayFlags()...)
-	}
+	args := append([]string{"serve", "--data", l.file("relay"), "--admin", "off", "--demo"}, l.redis.RelayFlags()...)
 	if l.relay, err = l.start("relay", l.cfg.Relay, args...); err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type Sender interface {
 	Send(ctx context.Context, d schakel.Draft) (schakel.Sent, error)
 	SendTest(ctx context.Context, to identity.DeskID) error
 	Acknowledge(ctx context.Context, ref string, a schakel.Acknowledgement) (schakel.Sent, error)
+	Forward(ctx context.Context, ref string, f schakel.Forwarding) (schakel.Sent, error)
+	// Prepare only says what a draft becomes.
+	Prepare(ctx context.Context, d schakel.Draft) (schakel.Prepared, error)
 }
 
 // Reader shows messages.
@@ -83,6 +86,7 @@ type Archivist interface {
 type Node interface {
 	Sender
 	Reader
+	Cases
 	Follower
 	Watch
 	People

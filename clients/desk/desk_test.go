@@ -18,7 +18,9 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
+	"schakel/configs"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
@@ -65,6 +67,28 @@ func (n *node) SendTest(_ context.Context, to identity.DeskID) error { return n.
 func (n *node) Acknowledge(_ context.Context, ref string, a schakel.Acknowledgement) (schakel.Sent, error) {
 	return schakel.Sent{Hash: "h"}, n.note(ref, a)
 }
+func (n *node) Forward(_ context.Context, ref string, f schakel.Forwarding) (schakel.Sent, error) {
+	return schakel.Sent{Hash: "f"}, n.note(ref, f)
+}
+func (n *node) Prepare(_ context.Context, d schakel.Draft) (schakel.Prepared, error) {
+	return schakel.Prepared{Case: "c", To: d.To, Added: []identity.DeskID{"e/f"}, RestsOn: []schakel.Named{{Ref: ref(1), Class: "afweging", Created: at()}},
+		Refusal: &protocol.Refusal{Rule: "R02"}}, n.note(d)
+}
+func (n *node) Cases(_ context.Context, limit int) ([]schakel.CaseSummary, error) {
+	return []schakel.CaseSummary{{Case: "zaak", Messages: 3, Last: at(), Lead: &protocol.LeadTerm{Number: 1, Holder: "a/b", Begins: ref(1), Since: at()}}}, n.note(limit)
+}
+func (n *node) Overview(_ context.Context, r string) (schakel.Overview, error) {
+	o := schakel.Overview{Exercise: true, Messages: []schakel.Moment{{Ref: ref(2), Class: "melding", Created: at(), To: []protocol.Party{{Desk: "c/d"}}}}}
+	o.Ref, o.KnownAt, o.Missing = message.CaseRef{5}, ref(2), []protocol.Missing{{Message: ref(3), NamedBy: []message.Ref{ref(2)}}}
+	o.Obligations = []protocol.Obligation{{Rule: "R05", Owes: "c/d", Since: ref(2), Due: at(), By: []string{"ontvangstbevestiging"}}}
+	o.Closing = &protocol.Closing{Message: ref(4), At: at(), RetainUntil: at(), DestroyOn: at()}
+	o.Safe = []schakel.SafeContact{{Message: ref(2), From: "a/b", Says: []byte(`{"nietInformeren":["ouders"]}`)}}
+	return o, n.note(r)
+}
+func (n *node) Progress(_ context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
+	return []playbook.Taken{{Step: s.Steps[0], State: playbook.StateDone, By: message.Ref{ID: message.ID{1}}}}, n.note(ref, s)
+}
+func ref(b byte) message.Ref { return message.Ref{ID: message.ID{b}, Hash: message.Hash{b}} }
 func (n *node) List(_ context.Context, f schakel.Filter) ([]schakel.Summary, error) {
 	return []schakel.Summary{summary()}, n.note(f)
 }
@@ -138,6 +162,15 @@ func start(t *testing.T, n desk.Node) (*desk.Client, string) {
 	return c, path
 }
 
+// situation is one of the playbook that the program brings.
+func situation() playbook.Situation {
+	book, err := playbook.Parse(configs.Playbook, protocol.V1())
+	if err != nil {
+		panic(err)
+	}
+	return book.Situations[0]
+}
+
 // calls makes every call of a Node that returns, with telling arguments.
 func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 	draft := schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{"c/d"}, Body: body(), Person: "p", PIN: "1", RestsOn: []string{"r"}}
@@ -152,6 +185,11 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"list all":   func() (any, error) { return n.List(ctx, schakel.Filter{}) },
 		"read":       func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
 		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
+		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
+		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
+		"cases":      func() (any, error) { return n.Cases(ctx, 7) },
+		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
+		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation()) },
 		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
 		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
 		"status":     func() (any, error) { return n.Status(ctx) },
@@ -194,7 +232,7 @@ func TestClientIsTheNode(t *testing.T) {
 func sentinels() []error {
 	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoKeys, schakel.ErrNoDevice,
 		schakel.ErrPersonNeeded, schakel.ErrUnknownPerson, schakel.ErrPIN, schakel.ErrNotEnrolled, schakel.ErrEnrolled, schakel.ErrFingerprint,
-		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject,
+		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNoRightDesk, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject,
 		message.ErrFormat, identity.ErrInvalid}
 }
 

@@ -93,6 +93,8 @@ func refusals() []refusal {
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},
 		{schakel.ErrUnknownSubject, "unknown-subject", http.StatusNotFound, "No such device or person in the register", "Dit apparaat of deze persoon staat niet in het register", "look in `schakel device list` and `schakel person list`"},
+		{schakel.ErrNotReturned, "not-returned", http.StatusConflict, "Nobody returned this message", "Niemand stuurde dit bericht terug", "look in `schakel case timeline MESSAGE`; to send it to one desk more, name it with --to"},
+		{schakel.ErrNoRightDesk, "no-right-desk", http.StatusNotFound, "The answer does not point at one desk", "Het antwoord wijst niet één bureau aan", "telephone who answered, look in `schakel desks`, and name the desk with --to"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},

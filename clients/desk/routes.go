@@ -43,14 +43,24 @@ func (s *Service) addPerson(r *http.Request) (schakel.Person, error) {
 func (s *Service) list(r *http.Request) ([]schakel.Summary, error) {
 	q := r.URL.Query()
 	f := schakel.Filter{Box: q.Get("box"), Case: q.Get("case"), ToAck: q.Get("to-ack") == "true"}
-	if l := q.Get("limit"); l != "" {
-		n, err := strconv.Atoi(l)
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("%w: limit is not a number", ErrRequest)
-		}
-		f.Limit = n
+	var err error
+	if f.Limit, err = limit(r); err != nil {
+		return nil, err
 	}
 	return s.node.List(r.Context(), f)
+}
+
+// limit is how many a request asks for; 0 where it does not say.
+func limit(r *http.Request) (int, error) {
+	l := r.URL.Query().Get("limit")
+	if l == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(l)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: limit is not a number", ErrRequest)
+	}
+	return n, nil
 }
 
 func (s *Service) send(r *http.Request) (schakel.Sent, error) {

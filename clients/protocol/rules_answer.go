@@ -101,6 +101,20 @@ func (c *Catalogue) Hearers(by Party, known Case) (out []identity.DeskID) {
 	return out
 }
 
+// MustHear returns whom a draft has to be addressed to beside those that it is: of a
+// besluit that takes over the regie, all who are to hear who leads the case now.
+func (c *Catalogue) MustHear(d Draft, known Case) (out []identity.DeskID) {
+	if !accepts(d) {
+		return nil
+	}
+	for _, desk := range c.Hearers(d.From, known) {
+		if !d.addresses(desk) {
+			out = append(out, desk)
+		}
+	}
+	return out
+}
+
 // announces reports whether a desk hears who leads the case now: the besluit that
 // accepts an overdracht goes to all who take part.
 func (s subject) announces(to Party) bool {

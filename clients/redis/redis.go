@@ -3,7 +3,7 @@
 //
 //	server, err := redis.Start(ctx, dir)
 //	defer server.Stop()
-//	args = append(args, server.RelayFlags()...) // of schakel-relay serve
+//	args = append(args, server.RelayFlags()...) // of schakel-relay
 //
 // It listens on a socket in its folder and nowhere else: there is no port that could
 // be taken, or found by somebody else.
@@ -103,8 +103,12 @@ func here(conf, dir string) string {
 	return strings.Join(kept, "")
 }
 
-// RelayFlags say to `schakel-relay serve` where its mailboxes are.
+// RelayFlags say to schakel-relay where its mailboxes and the order of its register
+// are. Without a server they are in its folder.
 func (s *Server) RelayFlags() []string {
+	if s == nil {
+		return nil
+	}
 	return []string{"--store", "redis", "--redis-address", s.Socket, "--redis-password-file", s.file, "--redis-admin-password-file", s.file}
 }
 

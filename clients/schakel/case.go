@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"schakel/clients/protocol"
@@ -126,13 +127,16 @@ func (a archive) Verify(s message.Signed) error {
 
 // complete adds to a message what the case asks of it: that it rests on the term of
 // regie that it ends, and that the originals travel along which an addressee may lack.
-func (n *Node) complete(tx *store.Tx, m *message.Message) (protocol.Case, error) {
+// Those of enclose travel anyway.
+func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref) (protocol.Case, error) {
 	known, err := n.caseOf(tx, m.Case)
 	if err != nil {
 		return known, err
 	}
 	m.Heading.RestsOn = append(m.Heading.RestsOn, known.MustRestOn(protocol.DraftOf(*m, present{n.directory()}))...)
-	for _, ref := range n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known) {
+	must := n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
+	must = slices.DeleteFunc(must, func(r message.Ref) bool { return slices.Contains(enclose, r) })
+	for _, ref := range append(slices.Clone(enclose), must...) {
 		row, err := tx.Message(ref.Hash)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // enclosed in another message itself; the rule says whether that is enough
@@ -191,6 +195,10 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 	if err != nil {
 		return nil, err
 	}
+	return n.flagsIn(known, s), nil
+}
+
+func (n *Node) flagsIn(known protocol.Case, s message.Signed) []protocol.Flag {
 	before := n.catalogue.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
-	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags(), nil
+	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()
 }

@@ -266,6 +266,9 @@ func (n *Node) post(ctx context.Context, entry []byte) error {
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
+		return fmt.Errorf("%w: the relay takes no entries at the moment: %s", ErrUnreachable, resp.Status)
+	}
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%w: relay answered %s", ErrRegister, resp.Status)
 	}

@@ -23,5 +23,7 @@ var (
 	ErrAgreement     = errors.New("this agreement is not the one that the register names")
 	ErrTooLarge      = errors.New("message too large")
 	ErrAcknowledged  = errors.New("already acknowledged")
+	ErrNotReturned   = errors.New("nobody answered that it came to the wrong desk")
+	ErrNoRightDesk   = errors.New("the answer does not point at one desk")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

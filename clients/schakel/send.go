@@ -137,7 +137,7 @@ func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.
 		if err := n.refer(tx, &m, d); err != nil {
 			return err
 		}
-		known, err = n.complete(tx, &m)
+		known, err = n.complete(tx, &m, d.encloses)
 		return err
 	})
 	if err == nil && d.Person == "" && protocol.NeedsPerson(d.Class) {

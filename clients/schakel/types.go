@@ -24,6 +24,8 @@ type Draft struct {
 	Exercise bool   `json:"exercise,omitempty"`
 	Person   string `json:"person,omitempty"`
 	PIN      string `json:"pin,omitempty"`
+
+	encloses []message.Ref // that travel along although no rule asks for it
 }
 
 // Sent names a message that is signed, sealed and on disk here.

@@ -195,9 +195,16 @@ func epochs(t *testing.T, d *relaytest.Device, w *relaytest.World) {
 		if epoch, ok := b.Body.(trust.Epochs); !ok || epoch.Device != d.ID {
 			continue
 		}
-		s.Send(wire.Append{Entry: e, Recipients: w.RecipientsOf(e)})
-		if a := relaytest.Expect[wire.Appended](s); a.Code != wire.CodeOK {
-			t.Fatal(a.Code)
+		code := wire.CodeUnavailable
+		// A relay that shares its register waits until it knows all of it.
+		for began := time.Now(); code == wire.CodeUnavailable && time.Since(began) < time.Minute; {
+			s.Send(wire.Append{Entry: e, Recipients: w.RecipientsOf(e)})
+			if code = relaytest.Expect[wire.Appended](s).Code; code == wire.CodeUnavailable {
+				<-time.After(100 * time.Millisecond)
+			}
+		}
+		if code != wire.CodeOK {
+			t.Fatal(code)
 		}
 	}
 	s.Close()

@@ -135,6 +135,14 @@ func parseIDKey(k []byte) (envelope.ID, deskNumber, bool) {
 	return envelope.ID(k[:16]), deskNumber(binary.BigEndian.Uint32(k[16:])), true
 }
 
+// sequenceOf is that of the record whose end is at key.
+func sequenceOf(key []byte) uint64 {
+	if len(key) != 16 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key[8:])
+}
+
 func endKey(expires, sequence uint64) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), expires)
 	return binary.BigEndian.AppendUint64(k, sequence)

@@ -111,7 +111,9 @@ func (r rows) clear(key []byte) error {
 }
 
 // compare counts the rows of ids, ends and waiting, and wants them and those of
-// log, which are counted already, to be as many as were written down.
+// log, which are counted already, to be as many as were written down. An end stays
+// after its record is deleted: a sequence that only it has must not be given again,
+// or the end of another record would take its place.
 func (s *Store) compare(tx *bolt.Tx) error {
 	for _, counted := range []struct {
 		bucket []byte
@@ -120,8 +122,12 @@ func (s *Store) compare(tx *bolt.Tx) error {
 		cursor := tx.Bucket(counted.bucket).Cursor()
 		for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
 			counted.tally.add(k)
+			if counted.tally == &s.tallies.ends {
+				s.sequence = max(s.sequence, sequenceOf(k))
+			}
 		}
 	}
+	s.committed.Store(s.sequence)
 	written, err := parseTallies(tx.Bucket(bucketMeta).Get(keyTallies))
 	if err != nil {
 		return err

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/message"
+)
+
+func (a *app) caseCommand() *cobra.Command {
+	return noun("case", "How cases stand: who leads, who waits for whom, what is missing",
+		a.caseListCommand(), a.caseShowCommand(), a.caseTimelineCommand(), a.caseObligationsCommand())
+}
+
+func (a *app) caseListCommand() *cobra.Command {
+	limit := 0
+	c := &cobra.Command{
+		Use: "list", Short: "List the cases of which messages are here, the one that moved last first",
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.cases(c.Context(), limit) },
+	}
+	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default and at most 200)")
+	return c
+}
+
+type casesDocument struct {
+	Schema string                `json:"schema"`
+	Cases  []schakel.CaseSummary `json:"cases"`
+}
+
+func (a *app) cases(ctx context.Context, limit int) error {
+	if limit < 0 || limit > 200 {
+		return usage(fmt.Errorf("--limit %d: at most 200", limit))
+	}
+	return a.with(ctx, false, func(s *session) error {
+		cases, err := s.Cases(ctx, limit)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.writeJSON(casesDocument{"schakel.cases/1", list(cases)})
+		}
+		if len(cases) == 0 {
+			a.printf("no cases\n")
+			return nil
+		}
+		rows := [][]cell{heads("CASE", "LAST", "MESSAGES", "UNREAD", "STATE", "WAITS FOR US", "WE WAIT FOR", "MISSING")}
+		for _, c := range cases {
+			rows = append(rows, []cell{caseName(c), {a.when(c.Last), plain}, {strconv.Itoa(c.Messages), plain}, howMany(c.Unread, bold),
+				{leads(c), plain}, a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
+		}
+		a.table(rows)
+		return nil
+	})
+}
+
+// caseName is the whole identifier, to be retyped, with the mark of an exercise before it.
+func caseName(c schakel.CaseSummary) cell {
+	if c.Exercise {
+		return cell{protocol.ExerciseMark().NL + " " + inertLine(c.Case), yellow}
+	}
+	return cell{inertLine(c.Case), bold}
+}
+
+func howMany(n int, c colour) cell {
+	if n == 0 {
+		return cell{"-", plain}
+	}
+	return cell{strconv.Itoa(n), c}
+}
+
+// leads says in a few words who leads a case.
+func leads(c schakel.CaseSummary) string {
+	switch {
+	case !c.Closed.IsZero():
+		return "closed"
+	case c.Lead == nil:
+		return "nobody leads yet"
+	case c.Lead.Number == 0:
+		return inertLine(string(c.Lead.Holder)) + " says to lead"
+	}
+	return inertLine(string(c.Lead.Holder)) + " leads"
+}
+
+func (a *app) owed(c schakel.CaseSummary) cell {
+	if c.Owed == 0 {
+		return cell{"-", plain}
+	}
+	paint := yellow
+	if c.Due.Before(a.Now()) {
+		paint = red
+	}
+	return cell{fmt.Sprintf("%d, first %s", c.Owed, a.remaining(c.Due)), paint}
+}
+
+// caseArgument is the one argument of the commands that show a case.
+const caseArgument = "CASE"
+
+const caseHelp = "CASE is the identifier of the case, or of any message of it (its beginning is enough)."
+
+func (a *app) caseShowCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "show CASE", Short: "Show how a case stands, as known here",
+		Long: "Shows who leads the case (regiehouder), who waits for whom until when, what rests on what,\n" +
+			"and what is missing here. Safe contact stands first, before any telephone number.\n" +
+			"A partner may know messages that this desk does not have: it says as known at which one.\n\n" + caseHelp,
+		Args: arguments(caseArgument),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.overview(c.Context(), args[0], func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, a.showCase)
+		},
+	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	return c
+}
+
+type overviewDocument struct {
+	Schema string `json:"schema"`
+	schakel.Overview
+}
+
+// overview asks for a case and shows it as a document or to a person.
+func (a *app) overview(ctx context.Context, ref string, document func(schakel.Overview) any, show func(schakel.Overview) error) error {
+	return a.with(ctx, false, func(s *session) error {
+		o, err := s.Overview(ctx, ref)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.writeJSON(document(o))
+		}
+		a.exercise(schakel.Summary{Exercise: o.Exercise})
+		return show(o)
+	})
+}
+
+func (a *app) caseTimelineCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "timeline CASE", Short: "List the messages of a case in their order, as known here",
+		Long: "Lists every message of a case in the order in which it was said, whatever the order of arrival.\n" +
+			"What was corrected or withdrawn stays in the list, with what took its place.\n\n" + caseHelp,
+		Args: arguments(caseArgument),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+				return timelineDocument{"schakel.timeline/1", o.Ref, o.KnownAt, o.Exercise, list(o.Messages), list(o.Replaced), list(o.Missing)}
+			}, a.showTimeline)
+		},
+	}
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	return c
+}
+
+type timelineDocument struct {
+	Schema   string                 `json:"schema"`
+	Case     message.CaseRef        `json:"case"`
+	KnownAt  message.Ref            `json:"knownAt"`
+	Exercise bool                   `json:"exercise,omitempty"`
+	Messages []schakel.Moment       `json:"messages"`
+	Replaced []protocol.Replacement `json:"replaced"`
+	Missing  []protocol.Missing     `json:"missing"`
+}
+
+func (a *app) caseObligationsCommand() *cobra.Command {
+	all := false
+	c := &cobra.Command{
+		Use: "obligations CASE", Short: "List who owes whom what in a case, and until when",
+		Long: "Lists the open obligations of a case, those of this desk first, the most pressing first.\n" +
+			"An obligation ends by a message, never by time.\n\n" + caseHelp,
+		Args: arguments(caseArgument),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+				return obligationsDocument{"schakel.obligations/1", o.Ref, o.KnownAt, o.Exercise, a.withState(chosen(o, all))}
+			}, func(o schakel.Overview) error { return a.showObligations(o, all) })
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "also those that were met")
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	return c
+}
+
+type obligationsDocument struct {
+	Schema      string             `json:"schema"`
+	Case        message.CaseRef    `json:"case"`
+	KnownAt     message.Ref        `json:"knownAt"`
+	Exercise    bool               `json:"exercise,omitempty"`
+	Obligations []statedObligation `json:"obligations"`
+}
+
+// statedObligation is an obligation and how it stands at this moment.
+type statedObligation struct {
+	protocol.Obligation
+	State   string `json:"state"`             // open, late or met
+	Seconds int64  `json:"seconds,omitempty"` // left; less than zero: late
+}

@@ -1,0 +1,404 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/message"
+)
+
+// showCase tells a person how a case stands. What partners wrote comes inert.
+func (a *app) showCase(o schakel.Overview) error {
+	a.showSafeContact(o.Safe)
+	rows := [][]cell{{{"case", dim}, {o.Ref.String(), bold}}, {{"state", dim}, {stateOf(o), plain}}}
+	if lead, ok := o.Lead(); ok {
+		rows = append(rows, []cell{{"regiehouder", dim}, {a.leadTerm(lead), plain}})
+	}
+	for _, desk := range o.Claimed() {
+		rows = append(rows, []cell{{"says to lead", dim}, {inertLine(string(desk)) + ": cannot be proved here", yellow}})
+	}
+	if o.Closing != nil {
+		rows = append(rows, []cell{{"closed", dim}, {fmt.Sprintf("%s by %s; own files until %s, keys in Schakel destroyed on %s", a.when(o.Closing.At),
+			inertLine(string(o.Closing.By)), date(o.Closing.RetainUntil), date(o.Closing.DestroyOn)), plain}})
+	}
+	rows = append(rows, []cell{{"taking part", dim}, {parties(o.Participants), plain}},
+		[]cell{{"as known at", dim}, {a.named(o, o.KnownAt), plain}})
+	a.table(rows)
+	a.section("WAITS FOR US", yellow, a.duties(o, o.Owed))
+	a.section("WE WAIT FOR", plain, a.duties(o, o.Awaited))
+	a.section("OTHERS WAIT FOR EACH OTHER", plain, a.duties(o, amongOthers(o)))
+	a.section("HAND-OVER", plain, a.offers(o))
+	a.section("RESTS ON", plain, rests(o))
+	a.section("CORRECTED OR WITHDRAWN", plain, replacements(o))
+	a.section("MISSING HERE", yellow, a.missing(o))
+	a.section("WITHOUT EFFECT", yellow, a.voids(o))
+	a.section("FLAGS", red, flags(o))
+	return nil
+}
+
+// showSafeContact says first how to reach the victim, and whom to tell nothing (R06).
+func (a *app) showSafeContact(all []schakel.SafeContact) {
+	for i, s := range all {
+		if i == 0 {
+			a.printf("%s\n", a.in(red, "SAFE CONTACT: read before you call anybody"))
+		}
+		a.printf("  %s\n", a.in(dim, "says "+inertLine(string(s.From))+" in "+short(s.Message.Hash.String())))
+		d := json.NewDecoder(bytes.NewReader(s.Says))
+		d.UseNumber()
+		v, err := ordered(d, 0)
+		fields, isObject := v.([]field)
+		if err != nil || !isObject {
+			a.printf("    %s\n", inertLine(string(s.Says)))
+			continue
+		}
+		a.outline(fields, "    ")
+	}
+	if len(all) > 0 {
+		a.printf("\n")
+	}
+}
+
+// section writes a heading and its lines, and nothing where there are none.
+func (a *app) section(title string, c colour, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	a.printf("\n%s\n", a.in(c, title))
+	for _, l := range lines {
+		a.printf("  %s\n", l)
+	}
+}
+
+// stateOf says in words how a case stands.
+func stateOf(o schakel.Overview) string {
+	_, led := o.Lead()
+	_, offered := o.OpenOffer()
+	switch {
+	case o.Closing != nil:
+		return "closed"
+	case offered:
+		return "open; the regie is offered to another desk, and stays where it is until that desk accepts"
+	case led:
+		return "open"
+	}
+	return "open; nobody leads it yet"
+}
+
+func (a *app) leadTerm(t protocol.LeadTerm) string {
+	s := inertLine(string(t.Holder)) + " (" + string(t.Role) + ")"
+	if t.Number == 0 {
+		return s + ", by its own word: the messages that prove it are not here"
+	}
+	return fmt.Sprintf("%s, term %d, since %s", s, t.Number, a.when(t.Since))
+}
+
+func parties(all []protocol.Party) string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = inertLine(string(p.Desk)) + " (" + inertLine(strings.TrimSpace(string(p.Role)+" "+p.Region)) + ")"
+	}
+	return strings.Join(names, ", ")
+}
+
+// moment returns a message of the overview.
+func moment(o schakel.Overview, h message.Hash) (schakel.Moment, bool) {
+	i := slices.IndexFunc(o.Messages, func(m schakel.Moment) bool { return m.Hash == h })
+	if i < 0 {
+		return schakel.Moment{}, false
+	}
+	return o.Messages[i], true
+}
+
+// called is a message by its class and the beginning of its hash.
+func called(o schakel.Overview, r message.Ref) string {
+	m, ok := moment(o, r.Hash)
+	if !ok {
+		return "message " + short(r.Hash.String()) + " (not here)"
+	}
+	return inertLine(m.Class) + " " + short(r.Hash.String())
+}
+
+// named is a message with its sender and time as well.
+func (a *app) named(o schakel.Overview, r message.Ref) string {
+	m, ok := moment(o, r.Hash)
+	if !ok {
+		return called(o, r)
+	}
+	return called(o, r) + " of " + inertLine(string(m.From.Desk)) + ", " + a.when(m.Created)
+}
+
+// dutyWords say what a desk owes. A duty that this version does not know is shown as it is.
+var dutyWords = map[protocol.Duty]string{
+	protocol.DutyAcknowledge: "acknowledges, by a named person", protocol.DutyAnswer: "answers", protocol.DutyForward: "sends it to the right desk",
+	protocol.DutyOfferBack: "offers the regie back", protocol.DutyWeigh: "makes the weighing", protocol.DutyFeedback1: "gives feedback on the assessment",
+	protocol.DutyFeedback2: "gives feedback after the investigation", protocol.DutyPolice: "brings in the police, or says why not",
+	protocol.DutyRevise: "decides on the plan anew",
+}
+
+func (a *app) duties(o schakel.Overview, all []protocol.Obligation) (out []string) {
+	for _, d := range all {
+		line := fmt.Sprintf("%s %s: %s, before %s (%s)", inertLine(string(d.Owes)), cmp.Or(dutyWords[d.Duty], inertLine(string(d.Duty))),
+			called(o, d.Since), a.when(d.Due), a.remaining(d.Due))
+		if d.To != "" {
+			line += ", for " + inertLine(string(d.To))
+		}
+		line += " [" + inertLine(d.Rule) + "]"
+		if d.Late(a.Now()) {
+			line = a.in(red, line)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func amongOthers(o schakel.Overview) (out []protocol.Obligation) {
+	for _, d := range o.Obligations {
+		if d.Open() && d.Owes != o.Desk && d.To != o.Desk {
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y protocol.Obligation) int { return x.Due.Compare(y.Due) })
+	return out
+}
+
+var offerWords = map[protocol.OfferState]string{protocol.OfferOpen: "offered, no decision yet", protocol.OfferAccepted: "accepted",
+	protocol.OfferRefused: "refused", protocol.OfferWithdrawn: "withdrawn"}
+
+func (a *app) offers(o schakel.Overview) (out []string) {
+	for _, f := range o.Offers {
+		line := fmt.Sprintf("%s: by %s to %s: %s", called(o, f.Message), inertLine(string(f.By)), inertLine(string(f.To)), cmp.Or(offerWords[f.State], string(f.State)))
+		if f.Closed != (message.Ref{}) {
+			line += ", by " + called(o, f.Closed)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func rests(o schakel.Overview) (out []string) {
+	for _, r := range o.Rests {
+		line := called(o, r.Message) + " rests on " + called(o, r.On)
+		if r.Outcome != "" {
+			line += " (" + inertLine(r.Outcome) + ")"
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func replacements(o schakel.Overview) (out []string) {
+	for _, r := range o.Replaced {
+		out = append(out, called(o, r.Message)+" was "+replacedHow(r)+" by "+called(o, r.By))
+	}
+	return out
+}
+
+func replacedHow(r protocol.Replacement) string {
+	if r.Withdrawn {
+		return "withdrawn"
+	}
+	return "corrected"
+}
+
+func (a *app) missing(o schakel.Overview) (out []string) {
+	for _, m := range o.Missing {
+		var by []string
+		for _, r := range m.NamedBy {
+			by = append(by, a.named(o, r))
+		}
+		out = append(out, "message "+m.Message.ID.String()+" ("+short(m.Message.Hash.String())+"), named by "+strings.Join(by, "; ")+": ask that desk")
+	}
+	return out
+}
+
+func (a *app) voids(o schakel.Overview) (out []string) {
+	for _, v := range o.Voids {
+		line := a.named(o, v.Message)
+		if v.Against != (message.Ref{}) {
+			line += ", because of " + called(o, v.Against)
+		}
+		out = append(out, line+" ["+inertLine(v.Rule)+"]")
+	}
+	return out
+}
+
+func flags(o schakel.Overview) (out []string) {
+	for _, m := range o.Messages {
+		for _, f := range m.Flags {
+			out = append(out, called(o, m.Ref)+": "+inertLine(f.Reason.EN)+"; "+inertLine(f.Remedy.EN)+" ["+inertLine(f.Rule)+", "+certain(f)+"]")
+		}
+	}
+	return out
+}
+
+func certain(f protocol.Flag) string {
+	if f.Certainty == protocol.Broken {
+		return "broken"
+	}
+	return "cannot be checked here"
+}
+
+func (a *app) showTimeline(o schakel.Overview) error {
+	rows := [][]cell{heads("CREATED", "MESSAGE", "CLASS", "URGENCY", "FROM", "TO", "ANSWERS", "RESTS ON", "MARKS")}
+	for _, m := range o.Messages {
+		mark, paint := marks(o, m)
+		rows = append(rows, []cell{{a.when(m.Created), plain}, {short(m.Hash.String()), bold}, momentClass(o, m),
+			{inertLine(string(m.Urgency)), urgencyColour(m.Urgency)}, {inertLine(string(m.From.Desk)), plain}, {desksOf(m.To), plain},
+			{shorts(m.Answers), plain}, {shorts(m.RestsOn), plain}, {mark, paint}})
+	}
+	a.table(rows)
+	a.section("MISSING HERE", yellow, a.missing(o))
+	return nil
+}
+
+func momentClass(o schakel.Overview, m schakel.Moment) cell {
+	if o.Exercise {
+		return cell{protocol.ExerciseMark().NL + " " + inertLine(m.Class), yellow}
+	}
+	return cell{inertLine(m.Class), plain}
+}
+
+// marks is what stands out about a message: what took its place, what it decided, what
+// is wrong with it.
+func marks(o schakel.Overview, m schakel.Moment) (string, colour) {
+	var out []string
+	paint := plain
+	for _, r := range o.Replaced {
+		if r.Message.Hash == m.Hash {
+			out, paint = append(out, strings.ToUpper(replacedHow(r))+" by "+short(r.By.Hash.String())), yellow
+		}
+	}
+	for _, v := range o.Voids {
+		if v.Message.Hash == m.Hash {
+			out, paint = append(out, "without effect ["+inertLine(v.Rule)+"]"), yellow
+		}
+	}
+	for _, f := range m.Flags {
+		out, paint = append(out, "flag "+inertLine(f.Rule)), red
+	}
+	if m.Status != "" || m.Outcome != "" {
+		out = append(out, inertLine(m.Status+m.Outcome))
+	}
+	switch {
+	case m.By != "":
+		out = append(out, "by "+inertLine(m.By))
+	case m.Person:
+		out = append(out, "by a named person")
+	}
+	if m.Enclosed {
+		out = append(out, "enclosed in another message")
+	}
+	return orDash(strings.Join(out, "; ")), paint
+}
+
+func desksOf(all []protocol.Party) string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = inertLine(string(p.Desk))
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+func shorts(refs []message.Ref) string {
+	names := make([]string, len(refs))
+	for i, r := range refs {
+		names[i] = short(r.Hash.String())
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+// chosen is the obligations to show: those of this desk first, then by deadline.
+func chosen(o schakel.Overview, all bool) (out []protocol.Obligation) {
+	for _, d := range o.Obligations {
+		if all || d.Open() {
+			out = append(out, d)
+		}
+	}
+	turn := func(d protocol.Obligation) int {
+		switch {
+		case !d.Open():
+			return 2
+		case d.Owes == o.Desk:
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(x, y protocol.Obligation) int { return cmp.Or(turn(x)-turn(y), x.Due.Compare(y.Due)) })
+	return out
+}
+
+func (a *app) withState(all []protocol.Obligation) []statedObligation {
+	out := []statedObligation{}
+	for _, d := range all {
+		s := statedObligation{Obligation: d, State: "met"}
+		if d.Open() {
+			s.State, s.Seconds = "open", int64(d.Due.Sub(a.Now()).Seconds())
+		}
+		if d.Late(a.Now()) {
+			s.State = "late"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (a *app) showObligations(o schakel.Overview, all bool) error {
+	obligations := chosen(o, all)
+	if len(obligations) == 0 {
+		a.printf("nobody owes anything, as known at %s\n", a.named(o, o.KnownAt))
+		return nil
+	}
+	rows := [][]cell{heads("WHO", "DOES WHAT", "FOR", "BECAUSE OF", "BEFORE", "LEFT", "RULE")}
+	for _, d := range obligations {
+		left := cell{a.remaining(d.Due), plain}
+		switch {
+		case !d.Open():
+			left = cell{"met by " + called(o, d.Closed) + ", " + a.when(d.Met), green}
+		case d.Late(a.Now()):
+			left.colour = red
+		case d.Owes == o.Desk:
+			left.colour = yellow
+		}
+		rows = append(rows, []cell{{inertLine(string(d.Owes)), bold}, {cmp.Or(dutyWords[d.Duty], inertLine(string(d.Duty))), plain},
+			{orDash(inertLine(string(d.To))), plain}, {called(o, d.Since), plain}, {a.when(d.Due), plain}, left, {inertLine(d.Rule), plain}})
+	}
+	a.table(rows)
+	a.printf("as known at %s\n", a.named(o, o.KnownAt))
+	return nil
+}
+
+// remaining is how long there is still, in one unit that a person counts in.
+func (a *app) remaining(due time.Time) string {
+	left := due.Sub(a.Now())
+	if left < 0 {
+		return "late by " + span(-left)
+	}
+	return span(left) + " left"
+}
+
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%d days", d/day)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
+	return "less than 2 minutes"
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.DateOnly)
+}

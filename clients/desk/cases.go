@@ -1,0 +1,82 @@
+package desk
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"schakel/clients/protocol/playbook"
+	"schakel/clients/schakel"
+)
+
+// Cases tells how cases stand, by the messages that this desk has of them.
+type Cases interface {
+	Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error)
+	Overview(ctx context.Context, ref string) (schakel.Overview, error)
+	Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error)
+}
+
+func (s *Service) cases(r *http.Request) ([]schakel.CaseSummary, error) {
+	n, err := limit(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.node.Cases(r.Context(), n)
+}
+
+func (s *Service) overview(r *http.Request) (schakel.Overview, error) {
+	return s.node.Overview(r.Context(), r.PathValue("ref"))
+}
+
+func (s *Service) progress(r *http.Request) ([]playbook.Taken, error) {
+	situation, err := decode[playbook.Situation](r)
+	if err != nil {
+		return nil, err
+	}
+	return s.node.Progress(r.Context(), r.PathValue("ref"), situation)
+}
+
+func (s *Service) prepare(r *http.Request) (schakel.Prepared, error) {
+	d, err := decode[schakel.Draft](r)
+	if err != nil {
+		return schakel.Prepared{}, err
+	}
+	return s.node.Prepare(r.Context(), d)
+}
+
+func (s *Service) forward(r *http.Request) (schakel.Sent, error) {
+	f, err := decode[schakel.Forwarding](r)
+	if err != nil {
+		return schakel.Sent{}, err
+	}
+	return s.node.Forward(r.Context(), r.PathValue("ref"), f)
+}
+
+// Cases implements Cases.
+func (c *Client) Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error) {
+	return ask[[]schakel.CaseSummary](ctx, c, "GET", "/v1/cases?limit="+strconv.Itoa(limit), nil)
+}
+
+// Overview implements Cases. The case has no messages of its own on this side of the
+// socket: what the overview says of them is all.
+func (c *Client) Overview(ctx context.Context, ref string) (schakel.Overview, error) {
+	return ask[schakel.Overview](ctx, c, "GET", casePath(ref), nil)
+}
+
+// Progress implements Cases.
+func (c *Client) Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
+	return ask[[]playbook.Taken](ctx, c, "POST", casePath(ref)+"/progress", s)
+}
+
+// Prepare implements Sender.
+func (c *Client) Prepare(ctx context.Context, d schakel.Draft) (schakel.Prepared, error) {
+	return ask[schakel.Prepared](ctx, c, "POST", "/v1/drafts", d)
+}
+
+// Forward implements Sender.
+func (c *Client) Forward(ctx context.Context, ref string, f schakel.Forwarding) (schakel.Sent, error) {
+	return ask[schakel.Sent](ctx, c, "POST", messagePath(ref, "forwarding"), f)
+}
+
+func casePath(ref string) string { return "/v1/cases/" + url.PathEscape(ref) }

@@ -1,0 +1,213 @@
+package schakel
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// CaseSummary is a case as a list shows it, as known here.
+type CaseSummary struct {
+	Case     string             `json:"case"`
+	Messages int                `json:"messages"`
+	Unread   int                `json:"unread"`
+	Last     time.Time          `json:"last"`
+	Exercise bool               `json:"exercise,omitempty"`
+	Lead     *protocol.LeadTerm `json:"lead,omitempty"` // nobody, when absent
+	Closed   time.Time          `json:"closed,omitzero"`
+	Owed     int                `json:"owed"`         // what this desk still has to do
+	Due      time.Time          `json:"due,omitzero"` // the first of it
+	Awaited  int                `json:"awaited"`      // what others still owe this desk
+	Missing  int                `json:"missing"`      // messages that others speak of and are not here
+}
+
+// Overview is a case as people look at it: its state, and its messages in their order
+// without what they say. Only how to reach the victim safely is taken from the bodies,
+// because nobody may see a telephone number of the case before it (R06).
+type Overview struct {
+	protocol.Case
+	Exercise bool                  `json:"exercise,omitempty"`
+	Safe     []SafeContact         `json:"safe"` // the newest first
+	Messages []Moment              `json:"messages"`
+	Owed     []protocol.Obligation `json:"owed"`    // by this desk, the most pressing first
+	Awaited  []protocol.Obligation `json:"awaited"` // of others by this desk
+}
+
+// SafeContact is what a message says of safe contact, as its sender wrote it.
+type SafeContact struct {
+	Message message.Ref     `json:"message"`
+	From    identity.DeskID `json:"from"`
+	Says    json.RawMessage `json:"veiligContact"`
+}
+
+// Moment is a message in the timeline of a case.
+type Moment struct {
+	message.Ref
+	Class    string           `json:"class"`
+	Urgency  message.Urgency  `json:"urgency"`
+	From     protocol.Party   `json:"from"`
+	To       []protocol.Party `json:"to"`
+	Created  time.Time        `json:"created"`
+	Answers  []message.Ref    `json:"answers"`
+	RestsOn  []message.Ref    `json:"restsOn"`
+	Person   bool             `json:"person"`             // a named person signed it
+	By       string           `json:"by,omitempty"`       // the name, where an acknowledgement says it
+	Status   string           `json:"status,omitempty"`   // of an acknowledgement
+	Outcome  string           `json:"outcome,omitempty"`  // of a besluit or an afweging
+	Enclosed bool             `json:"enclosed,omitempty"` // here only inside another message
+	Flags    []protocol.Flag  `json:"flags"`              // what is wrong with it, as known now
+}
+
+// Bounds of an overview: who floods a case must not stop the desk that looks at it.
+const (
+	maxSafe   = 5
+	maxJudged = 100 // the newest messages are judged again, the older ones were when they came
+)
+
+// Cases returns the cases of which messages are here, the one that moved last first.
+func (n *Node) Cases(ctx context.Context, limit int) (out []CaseSummary, err error) {
+	if limit <= 0 || limit > defaultList {
+		limit = defaultList
+	}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Cases(limit)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			known, err := n.caseOf(tx, row.Ref)
+			if err != nil {
+				return err
+			}
+			out = append(out, n.caseSummary(row, known))
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (n *Node) caseSummary(row store.CaseRow, known protocol.Case) CaseSummary {
+	s := CaseSummary{Case: row.Ref.String(), Messages: row.Messages, Unread: row.Unread, Last: utc(row.Last), Missing: len(known.Missing)}
+	if lead, ok := known.Lead(); ok {
+		s.Lead = &lead
+	}
+	if known.Closing != nil {
+		s.Closed = known.Closing.At
+	}
+	owed := known.Owes(n.dev.Desk)
+	s.Owed, s.Awaited = len(owed), len(known.Awaits(n.dev.Desk))
+	if len(owed) > 0 {
+		s.Due = owed[0].Due
+	}
+	s.Exercise = isExercise(messagesOf(known))
+	return s
+}
+
+// Overview returns a case, given by its own identifier or by a message of it. It
+// returns ErrNotFound for a case of which no message is here.
+func (n *Node) Overview(ctx context.Context, ref string) (Overview, error) {
+	known, err := n.Case(ctx, ref)
+	if err != nil {
+		return Overview{}, err
+	}
+	messages := messagesOf(known)
+	o := Overview{Case: whole(known), Exercise: isExercise(messages), Safe: safeContacts(messages), Messages: []Moment{},
+		Owed: full(known.Owes(n.dev.Desk)), Awaited: full(known.Awaits(n.dev.Desk))}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		for i, k := range messages {
+			m := momentOf(k)
+			row, err := tx.Message(k.Hash)
+			m.Enclosed = err != nil
+			if err == nil && row.Direction == store.In && i >= len(messages)-maxJudged {
+				m.Flags = full(n.flagsOf(known, row))
+			}
+			o.Messages = append(o.Messages, m)
+		}
+		return nil
+	})
+	return o, err
+}
+
+// Progress says how far a case has come in a situation of a playbook. It is computed
+// here, because the messages of a case do not leave the program that holds them.
+func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
+	known, err := n.Case(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return playbook.Progress(s, messagesOf(known)), nil
+}
+
+// flagsOf is what is wrong with a stored message that this desk took.
+func (n *Node) flagsOf(known protocol.Case, row store.Message) []protocol.Flag {
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return nil
+	}
+	return n.flagsIn(known, signed)
+}
+
+// messagesOf returns the messages of a case in their order.
+func messagesOf(known protocol.Case) []protocol.Known {
+	if known.KnownAt == (message.Ref{}) {
+		return nil
+	}
+	return known.Before(known.KnownAt.Hash)
+}
+
+func isExercise(messages []protocol.Known) bool {
+	return slices.ContainsFunc(messages, func(k protocol.Known) bool { return k.Exercise })
+}
+
+func momentOf(k protocol.Known) Moment {
+	m := Moment{Ref: k.Ref(), Class: k.Class, Urgency: k.Urgency, From: k.From, To: full(k.To), Person: k.Person,
+		Created: time.Unix(int64(k.Created), 0).UTC(), Answers: full(k.Answers), RestsOn: full(k.RestsOn), Flags: []protocol.Flag{}}
+	switch k.Class {
+	case protocol.ClassAcknowledgement:
+		said := acknowledgementOf(k.Body)
+		m.Status, m.By = said.Status, said.By.Name
+	case protocol.ClassDecision, protocol.ClassWeighing:
+		m.Outcome = protocol.Said(k.Body, "uitkomst")
+	}
+	return m
+}
+
+// safeContacts returns what the messages say of safe contact, the newest first and each
+// wording once: whom one sender keeps from knowing, another may not know to.
+func safeContacts(messages []protocol.Known) []SafeContact {
+	out := []SafeContact{}
+	for _, k := range slices.Backward(messages) {
+		var body struct {
+			Safe json.RawMessage `json:"veiligContact"`
+		}
+		if json.Unmarshal(k.Body, &body) != nil || len(body.Safe) == 0 || len(out) == maxSafe {
+			continue
+		}
+		if !slices.ContainsFunc(out, func(s SafeContact) bool { return string(s.Says) == string(body.Safe) }) {
+			out = append(out, SafeContact{Message: k.Ref(), From: k.From.Desk, Says: body.Safe})
+		}
+	}
+	return out
+}
+
+// whole is a case whose lists are empty rather than absent: JSON then says [] for what
+// is known to be nothing.
+func whole(k protocol.Case) protocol.Case {
+	k.Participants, k.Terms, k.Offers, k.Obligations = full(k.Participants), full(k.Terms), full(k.Offers), full(k.Obligations)
+	k.Rests, k.Replaced, k.Missing, k.Voids = full(k.Rests), full(k.Replaced), full(k.Missing), full(k.Voids)
+	return k
+}
+
+func full[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
