@@ -1,6 +1,7 @@
 package casefile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,7 +73,7 @@ func (r *reading) readRegister(o Options) {
 }
 
 func (r *reading) readAgreement() {
-	c, err := protocol.ParseAgreement(r.contents[nameAgreement])
+	c, err := agreement(r.contents[nameAgreement])
 	if err != nil {
 		r.fault(FaultContent, nameAgreement, err)
 		return
@@ -81,6 +82,14 @@ func (r *reading) readAgreement() {
 	if r.register != nil && r.register.Authority().Agreement != c.Digest() {
 		r.fault(FaultAgreement, nameAgreement, fmt.Errorf("the register names %x", r.register.Authority().Agreement))
 	}
+}
+
+// agreement reads an agreement. That of this program's own protocol is compiled already.
+func agreement(raw []byte) (*protocol.Catalogue, error) {
+	if own := protocol.V1(); bytes.Equal(own.Agreement(), raw) {
+		return own, nil
+	}
+	return protocol.ParseAgreement(raw)
 }
 
 // spoken is the catalogue to judge by.

@@ -103,7 +103,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.waitCommand(), a.sentCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.personCommand(), a.deviceCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand())
-	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.demoCommand(), a.benchCommand())
+	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }
 

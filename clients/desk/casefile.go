@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 
 	"schakel/clients/casefile"
 	"schakel/clients/schakel"
@@ -37,7 +36,7 @@ func (s *Service) deletions(r *http.Request) ([]schakel.Deletion, error) {
 
 // ExportCase implements Archivist.
 func (c *Client) ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error) {
-	resp, err := c.request(ctx, http.MethodPost, "/v1/cases/"+url.PathEscape(ref)+"/file", by)
+	resp, err := c.request(ctx, http.MethodPost, casePath(ref)+"/file", by)
 	if err != nil {
 		return nil, err
 	}

@@ -133,6 +133,12 @@ func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error 
 func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
 	return [][]byte{body(), {1}}, n.note()
 }
+func (n *node) ExportCase(_ context.Context, ref string, by schakel.CaseSigner) ([]byte, error) {
+	return body(), n.note(ref, by)
+}
+func (n *node) Deletions(context.Context) ([]schakel.Deletion, error) {
+	return []schakel.Deletion{{Case: "c", At: at(), Due: at(), Closing: "h", ClosedBy: "a/b", Messages: 3, Statement: body()}}, n.note()
+}
 func (n *node) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
 	return n.note(kind, subject)
 }
@@ -182,25 +188,29 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"list": func() (any, error) {
 			return n.List(ctx, schakel.Filter{Box: "sent", Case: "z&=", ToAck: true, Limit: 7})
 		},
-		"list all":   func() (any, error) { return n.List(ctx, schakel.Filter{}) },
-		"read":       func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
-		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
-		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
-		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
-		"cases":      func() (any, error) { return n.Cases(ctx, 7) },
-		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
-		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation()) },
-		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
-		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
-		"status":     func() (any, error) { return n.Status(ctx) },
-		"alarms":     func() (any, error) { return n.Alarms(ctx) },
-		"directory":  func() (any, error) { return n.Directory(ctx) },
-		"persons":    func() (any, error) { return n.Persons(ctx) },
-		"devices":    func() (any, error) { return n.Devices(ctx) },
-		"revoke":     func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
-		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
-		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
-		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"list all":  func() (any, error) { return n.List(ctx, schakel.Filter{}) },
+		"read":      func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
+		"export":    func() (any, error) { return n.Export(ctx, "ab", "c/d") },
+		"forward":   func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
+		"prepare":   func() (any, error) { return n.Prepare(ctx, draft) },
+		"cases":     func() (any, error) { return n.Cases(ctx, 7) },
+		"overview":  func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
+		"progress":  func() (any, error) { return n.Progress(ctx, "ab", situation()) },
+		"trace":     func() (any, error) { return n.Trace(ctx, "ab") },
+		"wait":      func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
+		"status":    func() (any, error) { return n.Status(ctx) },
+		"alarms":    func() (any, error) { return n.Alarms(ctx) },
+		"directory": func() (any, error) { return n.Directory(ctx) },
+		"persons":   func() (any, error) { return n.Persons(ctx) },
+		"devices":   func() (any, error) { return n.Devices(ctx) },
+		"revoke":    func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
+		"register":  func() (any, error) { return n.RegisterEntries(ctx) },
+		"vouch":     func() (any, error) { return nil, n.Vouch(ctx, body()) },
+		"clear":     func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"export case": func() (any, error) {
+			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1"})
+		},
+		"deletions":  func() (any, error) { return n.Deletions(ctx) },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
 	}
 }
