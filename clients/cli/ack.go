@@ -17,6 +17,9 @@ type ackFlags struct {
 	status      string
 	firstAction string
 	answerBy    string
+	wrong       bool
+	rightRole   string
+	rightRegion string
 	noWait      bool
 }
 
@@ -25,10 +28,13 @@ func (a *app) ackCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ack MESSAGE", Short: "Acknowledge a message as a named person",
 		Long: "Signs and sends the ontvangstbevestiging of a named person: from then on that person has it.\n" +
-			"Reading alone acknowledges nothing.",
-		Example: `  schakel ack 4f1c09aa --person "P. Iket" --pin-file pin --first-action "Meldkamer gebeld"`,
-		Args:    arguments("MESSAGE"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.ack(c.Context(), args[0], f) },
+			"Reading alone acknowledges nothing.\n\n" +
+			"Came it to the wrong desk? Answer with --wrong-recipient, and say who is right: the sender then\n" +
+			"sends it on with one command. Who is right is filled in where the rules can tell.",
+		Example: "  schakel ack 4f1c09aa --person \"P. Iket\" --pin-file pin --first-action \"Meldkamer gebeld\"\n" +
+			"  schakel ack 4f1c09aa --person \"P. Iket\" --pin-file pin --wrong-recipient --right-role veilig-thuis --right-region VT13",
+		Args: arguments("MESSAGE"),
+		RunE: func(c *cobra.Command, args []string) error { return a.ack(c.Context(), args[0], f) },
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{ToAck: true})
 	flags := c.Flags()
@@ -36,8 +42,11 @@ func (a *app) ackCommand() *cobra.Command {
 	flags.StringVar(&f.status, "status", "", "in-behandeling (default), doorgezet-intern, verkeerde-ontvanger or niet-leesbaar")
 	flags.StringVar(&f.firstAction, "first-action", "", "what that person did first")
 	flags.StringVar(&f.answerBy, "answer-by", "", "when an answer will come: 2026-11-24T15:00:00+01:00")
+	flags.BoolVar(&f.wrong, "wrong-recipient", false, "it came to the wrong desk: status verkeerde-ontvanger")
+	flags.StringVar(&f.rightRole, "right-role", "", "role of the desk that should have had it, such as veilig-thuis")
+	flags.StringVar(&f.rightRegion, "right-region", "", "its region, such as VT13: see `schakel where`")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
-	suggest(c, map[string]completer{"person": a.personNames(), "status": words([]string{protocol.StatusTaken,
+	suggest(c, map[string]completer{"person": a.personNames(), "right-role": words(roleNames()), "status": words([]string{protocol.StatusTaken,
 		protocol.StatusPassedOn, protocol.StatusWrongRecipient, protocol.StatusUnreadable})})
 	return c
 }
@@ -47,6 +56,9 @@ func (a *app) ack(ctx context.Context, ref string, f ackFlags) error {
 		return advise(usage(errors.New("--person is missing")), "an acknowledgement needs a named person: see `schakel person list`")
 	}
 	taken := schakel.Acknowledgement{Person: f.signer.person, Status: f.status, FirstAction: f.firstAction}
+	if err := f.redirect(&taken); err != nil {
+		return err
+	}
 	if f.answerBy != "" {
 		t, err := time.Parse(time.RFC3339, f.answerBy)
 		if err != nil {
@@ -68,6 +80,20 @@ func (a *app) ack(ctx context.Context, ref string, f ackFlags) error {
 		}
 		return a.follow(ctx, s, sent, f.noWait)
 	})
+}
+
+// redirect says that a message came to the wrong desk, and who is right.
+func (f ackFlags) redirect(taken *schakel.Acknowledgement) (err error) {
+	switch {
+	case f.wrong && f.status != "" && f.status != protocol.StatusWrongRecipient:
+		return usage(fmt.Errorf("--wrong-recipient and --status %q: give one of them", f.status))
+	case f.wrong:
+		taken.Status = protocol.StatusWrongRecipient
+	case f.rightRole+f.rightRegion != "" && f.status != protocol.StatusWrongRecipient:
+		return usage(errors.New("--right-role and --right-region go with --wrong-recipient"))
+	}
+	taken.RightRole, taken.RightUnit, err = rightRecipient(f.rightRole, f.rightRegion)
+	return err
 }
 
 // suggestPerson adds the nearest person of this device to an error about an

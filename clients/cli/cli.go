@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // Stdio is all that a command knows of the world outside.
@@ -34,11 +35,13 @@ type Stdio struct {
 	Environ []string // as os.Environ gives it
 	Now     func() time.Time
 	Zone    *time.Location // in which times are shown to people
+	Asks    bool           // somebody sits at In, and can be asked
 }
 
 // System is the process's own standard streams, environment and clock.
 func System() Stdio {
-	return Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now, Zone: time.Local}
+	return Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now, Zone: time.Local,
+		Asks: term.IsTerminal(int(os.Stdin.Fd()))}
 }
 
 // app is one run of the program.
@@ -99,7 +102,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupDaily, Title: "Every day:"},
 		&cobra.Group{ID: groupDevice, Title: "This device:"},
 		&cobra.Group{ID: groupChain, Title: "The chain:"})
-	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.readCommand(), a.ackCommand(),
+	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.readCommand(), a.ackCommand(), a.forwardCommand(),
 		a.waitCommand(), a.sentCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.personCommand(), a.deviceCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand())

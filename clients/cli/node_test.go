@@ -3,9 +3,11 @@ package cli_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -25,6 +27,10 @@ type scripted struct {
 	listed                      []schakel.Summary // what List gives instead of one message
 	exercise                    bool              // of what is read and traced
 	desks                       []schakel.Desk    // what Directory gives instead of two
+	prepared                    *schakel.Prepared // what Prepare adds
+	overview                    schakel.Overview
+	taken                       []playbook.Taken
+	forwarded                   []schakel.Forwarding
 }
 
 const (
@@ -48,6 +54,39 @@ func (n *scripted) outbound() schakel.Summary {
 func (n *scripted) Send(_ context.Context, d schakel.Draft) (schakel.Sent, error) {
 	n.drafts = append(n.drafts, d)
 	return schakel.Sent{Hash: hash1, ID: id1, Case: case1, Exercise: n.exercise}, n.sendErr
+}
+
+func (n *scripted) Prepare(_ context.Context, d schakel.Draft) (schakel.Prepared, error) {
+	p := schakel.Prepared{Case: case1, Opens: d.Case == "", To: d.To, Telephone: d.Urgency == message.Acute, AckDue: now().Add(15 * time.Minute)}
+	if n.prepared != nil {
+		p = *n.prepared
+		p.To = append(slices.Clone(d.To), p.Added...)
+	}
+	return p, nil
+}
+
+func (n *scripted) Forward(_ context.Context, ref string, f schakel.Forwarding) (schakel.Sent, error) {
+	n.forwarded = append(n.forwarded, f)
+	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
+}
+
+func (n *scripted) Cases(context.Context, int) ([]schakel.CaseSummary, error) {
+	return []schakel.CaseSummary{{Case: case1, Messages: 3, Unread: 1, Last: now(), Owed: 1, Due: now().Add(14 * time.Minute), Awaited: 1, Missing: 1,
+		Exercise: n.overview.Exercise, Lead: &protocol.LeadTerm{Number: 1, Holder: "vt20/crisis", Role: identity.RoleVeiligThuis, Since: now()}}}, nil
+}
+
+func (n *scripted) Overview(_ context.Context, ref string) (schakel.Overview, error) {
+	if n.overview.Desk == "" {
+		return n.overview, fmt.Errorf("%w: %q", schakel.ErrNotFound, ref)
+	}
+	return n.overview, nil
+}
+
+func (n *scripted) Progress(_ context.Context, _ string, s playbook.Situation) ([]playbook.Taken, error) {
+	if n.taken != nil {
+		return n.taken, nil
+	}
+	return playbook.Progress(s, nil), nil
 }
 
 func (n *scripted) SendTest(context.Context, identity.DeskID) error { return nil }
@@ -96,7 +135,7 @@ func (n *scripted) Subscribe() (<-chan schakel.Event, func()) {
 }
 
 func (n *scripted) Status(context.Context) (schakel.Status, error) {
-	st := schakel.Status{Desk: "vt20/crisis", Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
+	st := schakel.Status{Desk: "vt20/crisis", Role: identity.RoleVeiligThuis, Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
 		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
 		KeysUntil: now().Add(16 * 24 * time.Hour)}
 	if n.status != nil {

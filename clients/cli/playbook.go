@@ -18,6 +18,7 @@ const maxPlaybookFile = 256<<10 + 1
 // playbookFlags say which playbook, and in which language it is shown.
 type playbookFlags struct {
 	file    string
+	zaak    string
 	english bool
 	html    bool
 }
@@ -48,17 +49,25 @@ func (a *app) playbookCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "playbook [SITUATION]", Short: "Show what to do, step by step (draaiboek)",
 		Long: "Without a situation: list them. With one: what never to do, and each step with whom to call\n" +
-			"and which message to send. In immediate danger: call 112.",
-		Example: "  schakel playbook\n  schakel playbook acuut-thuis",
+			"and which message to send. With a case as well: which steps its messages show to be done, and\n" +
+			"which comes next. What no message shows, such as a call, only you know.\n" +
+			"In immediate danger: call 112.",
+		Example: "  schakel playbook\n  schakel playbook acuut-thuis\n  schakel playbook acuut-thuis --case 4f1c09aa",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return arguments("[SITUATION]")(c, args)
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return a.playbook(f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.zaak != "" {
+				return a.progress(c.Context(), f, args)
+			}
+			return a.playbook(f, args)
+		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&f.zaak, "case", "", "show how far this case has come: its identifier, or a message of it")
 	return c
 }
 
@@ -74,16 +83,8 @@ func (a *app) playbook(f playbookFlags, args []string) error {
 		return err
 	}
 	d := playbookDocument{"schakel.playbook/1", list(p.Numbers), p.Situations}
-	if len(args) == 1 {
-		s, ok := p.Situation(args[0])
-		if !ok {
-			var ids []string
-			for _, s := range p.Situations {
-				ids = append(ids, s.ID)
-			}
-			return usage(fmt.Errorf("situation %q is not in the playbook%s; there are %s", args[0], didYouMean(args[0], ids), strings.Join(ids, ", ")))
-		}
-		d.Situations = []playbook.Situation{s}
+	if d.Situations, err = situations(p, args); err != nil {
+		return err
 	}
 	if a.json {
 		return a.writeJSON(d)
@@ -99,6 +100,22 @@ func (a *app) playbook(f playbookFlags, args []string) error {
 	}
 	a.tellSituation(p, d.Situations[0], say)
 	return nil
+}
+
+// situations are all of a playbook, or the one that is named.
+func situations(p playbook.Playbook, args []string) ([]playbook.Situation, error) {
+	if len(args) == 0 {
+		return p.Situations, nil
+	}
+	s, ok := p.Situation(args[0])
+	if !ok {
+		var ids []string
+		for _, s := range p.Situations {
+			ids = append(ids, s.ID)
+		}
+		return nil, usage(fmt.Errorf("situation %q is not in the playbook%s; there are %s", args[0], didYouMean(args[0], ids), strings.Join(ids, ", ")))
+	}
+	return []playbook.Situation{s}, nil
 }
 
 // spoken returns a text in one language.
@@ -118,23 +135,29 @@ func (a *app) tellSituation(p playbook.Playbook, s playbook.Situation, say func(
 	}
 	for i, step := range s.Steps {
 		a.printf("\n%d. %s\n", i+1, a.in(bold, inertLine(say(step.Title))))
-		for _, do := range step.Do {
-			a.printf("   %s\n", inertLine(say(do)))
-		}
-		for _, never := range step.Never {
-			a.printf("   %s: %s\n", a.in(red, say(protocol.Text{NL: "nooit", EN: "never"})), inertLine(say(never)))
-		}
-		if len(step.Call) > 0 {
-			a.printf("   %s: %s\n", say(protocol.Text{NL: "bel", EN: "call"}), inertLine(strings.Join(callees(p, step.Call), ", ")))
-		}
-		if step.Send != nil {
-			var to []string
-			for _, r := range step.Send.To {
-				to = append(to, string(r))
-			}
-			a.printf("   %s: %s (%s) -> %s\n", say(protocol.Text{NL: "bericht", EN: "message"}), inertLine(step.Send.Class), step.Send.Urgency, strings.Join(to, ", "))
-		}
+		a.tellStep(p, step, say)
 	}
+}
+
+// tellStep tells what to do in one step, whom to call and which message to send.
+func (a *app) tellStep(p playbook.Playbook, step playbook.Step, say func(protocol.Text) string) {
+	for _, do := range step.Do {
+		a.printf("   %s\n", inertLine(say(do)))
+	}
+	for _, never := range step.Never {
+		a.printf("   %s: %s\n", a.in(red, say(protocol.Text{NL: "nooit", EN: "never"})), inertLine(say(never)))
+	}
+	if len(step.Call) > 0 {
+		a.printf("   %s: %s\n", say(protocol.Text{NL: "bel", EN: "call"}), inertLine(strings.Join(callees(p, step.Call), ", ")))
+	}
+	if step.Send == nil {
+		return
+	}
+	var to []string
+	for _, r := range step.Send.To {
+		to = append(to, string(r))
+	}
+	a.printf("   %s: %s (%s) -> %s\n", say(protocol.Text{NL: "bericht", EN: "message"}), inertLine(step.Send.Class), step.Send.Urgency, strings.Join(to, ", "))
 }
 
 // callees are the telephone numbers of a step, and the roles whose desks to call.

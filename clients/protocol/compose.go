@@ -33,6 +33,19 @@ func (c *Catalogue) Compose(class string, v Values) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Fits says whether a body satisfies the schema of its class: nil, or a [*Refusal] that
+// names the fields that do not.
+func (c *Catalogue) Fits(class string, body []byte) error {
+	k, ok := c.Class(class)
+	if !ok {
+		return fmt.Errorf("failed to look at a body of %.40q: no such class", class)
+	}
+	if _, refusal := readBody(k.schema, body); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
 // Missing returns the fields at the top of the form that the answers so far ask for
 // and that are not filled in, in the order of the form.
 func (f Form) Missing(v Values) (names []string) {

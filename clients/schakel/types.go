@@ -160,6 +160,7 @@ const (
 // Status is the state of this device and its connection.
 type Status struct {
 	Desk            identity.DeskID   `json:"desk"`
+	Role            identity.Role     `json:"role,omitempty"` // of the desk, by the register
 	Device          identity.DeviceID `json:"device"`
 	Relay           string            `json:"relay"`
 	Connected       bool              `json:"connected"`

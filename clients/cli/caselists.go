@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/message"
+)
+
+func (a *app) showTimeline(o schakel.Overview) error {
+	rows := [][]cell{heads("CREATED", "MESSAGE", "CLASS", "URGENCY", "FROM", "TO", "ANSWERS", "RESTS ON", "MARKS")}
+	for _, m := range o.Messages {
+		mark, paint := marks(o, m)
+		rows = append(rows, []cell{{a.when(m.Created), plain}, {short(m.Hash.String()), bold}, momentClass(o, m),
+			{inertLine(string(m.Urgency)), urgencyColour(m.Urgency)}, {inertLine(string(m.From.Desk)), plain}, {desksOf(m.To), plain},
+			{shorts(m.Answers), plain}, {shorts(m.RestsOn), plain}, {mark, paint}})
+	}
+	a.table(rows)
+	a.section("MISSING HERE", yellow, a.missing(o))
+	return nil
+}
+
+func momentClass(o schakel.Overview, m schakel.Moment) cell {
+	if o.Exercise {
+		return cell{protocol.ExerciseMark().NL + " " + inertLine(m.Class), yellow}
+	}
+	return cell{inertLine(m.Class), plain}
+}
+
+// marks is what stands out about a message: what took its place, what it decided, what
+// is wrong with it.
+func marks(o schakel.Overview, m schakel.Moment) (string, colour) {
+	var out []string
+	paint := plain
+	for _, r := range o.Replaced {
+		if r.Message.Hash == m.Hash {
+			out, paint = append(out, strings.ToUpper(replacedHow(r))+" by "+short(r.By.Hash.String())), yellow
+		}
+	}
+	for _, v := range o.Voids {
+		if v.Message.Hash == m.Hash {
+			out, paint = append(out, "without effect ["+inertLine(v.Rule)+"]"), yellow
+		}
+	}
+	for _, f := range m.Flags {
+		out, paint = append(out, "flag "+inertLine(f.Rule)), red
+	}
+	if m.Status != "" || m.Outcome != "" {
+		out = append(out, inertLine(m.Status+m.Outcome))
+	}
+	switch {
+	case m.By != "":
+		out = append(out, "by "+inertLine(m.By))
+	case m.Person:
+		out = append(out, "by a named person")
+	}
+	if m.Enclosed {
+		out = append(out, "enclosed in another message")
+	}
+	return orDash(strings.Join(out, "; ")), paint
+}
+
+func desksOf(all []protocol.Party) string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = inertLine(string(p.Desk))
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+func shorts(refs []message.Ref) string {
+	names := make([]string, len(refs))
+	for i, r := range refs {
+		names[i] = short(r.Hash.String())
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+// chosen is the obligations to show: those of this desk first, then by deadline.
+func chosen(o schakel.Overview, all bool) (out []protocol.Obligation) {
+	for _, d := range o.Obligations {
+		if all || d.Open() {
+			out = append(out, d)
+		}
+	}
+	turn := func(d protocol.Obligation) int {
+		switch {
+		case !d.Open():
+			return 2
+		case d.Owes == o.Desk:
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(x, y protocol.Obligation) int { return cmp.Or(turn(x)-turn(y), x.Due.Compare(y.Due)) })
+	return out
+}
+
+func (a *app) withState(all []protocol.Obligation) []statedObligation {
+	out := []statedObligation{}
+	for _, d := range all {
+		s := statedObligation{Obligation: d, State: "met"}
+		if d.Open() {
+			s.State, s.Seconds = "open", int64(d.Due.Sub(a.Now()).Seconds())
+		}
+		if d.Late(a.Now()) {
+			s.State = "late"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (a *app) showObligations(o schakel.Overview, all bool) error {
+	obligations := chosen(o, all)
+	if len(obligations) == 0 {
+		a.printf("nobody owes anything, as known at %s\n", a.named(o, o.KnownAt))
+		return nil
+	}
+	rows := [][]cell{heads("WHO", "DOES WHAT", "FOR", "BECAUSE OF", "BEFORE", "LEFT", "RULE")}
+	for _, d := range obligations {
+		left := cell{a.remaining(d.Due), plain}
+		switch {
+		case !d.Open():
+			left = cell{"met by " + called(o, d.Closed) + ", " + a.when(d.Met), green}
+		case d.Late(a.Now()):
+			left.colour = red
+		case d.Owes == o.Desk:
+			left.colour = yellow
+		}
+		rows = append(rows, []cell{{inertLine(string(d.Owes)), bold}, {cmp.Or(dutyWords[d.Duty], inertLine(string(d.Duty))), plain},
+			{orDash(inertLine(string(d.To))), plain}, {called(o, d.Since), plain}, {a.when(d.Due), plain}, left, {inertLine(d.Rule), plain}})
+	}
+	a.table(rows)
+	a.printf("as known at %s\n", a.named(o, o.KnownAt))
+	return nil
+}

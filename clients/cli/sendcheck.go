@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+// check has Schakel complete the draft, shows what will go to whom, and asks whether
+// that is right where somebody can be asked. A message cannot be called back.
+func (w *writing) check(ctx context.Context) error {
+	p, err := w.session.Prepare(ctx, w.draft)
+	if err != nil {
+		return err
+	}
+	w.draft.To = p.To
+	if p.Refusal != nil {
+		return p.Refusal
+	}
+	if !w.Asks {
+		w.sayAdded(p)
+	} else if err := w.checkPage(p); err != nil {
+		return err
+	}
+	if w.draft.Person != "" && w.draft.PIN == "" {
+		w.draft.PIN, err = w.pin(signer{cmp.Or(w.signs.Name, w.draft.Person), w.flags.signer.pinFile})
+	}
+	return err
+}
+
+// sayAdded says on standard error what Schakel added by itself.
+func (w *writing) sayAdded(p schakel.Prepared) {
+	for _, id := range p.Added {
+		w.tell("also goes to %s, which must hear who leads the case", inertLine(string(id)))
+	}
+	for _, id := range p.Unreached {
+		w.tell("%s", w.in(yellow, "cannot be told who leads the case, telephone: "+inertLine(string(id))))
+	}
+	for _, m := range p.RestsOn {
+		w.tell("rests on %s", w.namedLine(m))
+	}
+	for _, m := range p.Encloses {
+		w.tell("encloses %s", w.namedLine(m))
+	}
+}
+
+func (w *writing) namedLine(m schakel.Named) string {
+	s := short(m.Hash.String())
+	if m.Class != "" {
+		s = inertLine(m.Class) + " " + s + ", " + inertLine(string(m.From)) + ", " + w.when(m.Created)
+	}
+	if m.Outcome != "" {
+		s += ": " + inertLine(m.Outcome)
+	}
+	return s
+}
+
+// checkPage is what a person sees before it goes: the organisations by name and role,
+// with what the register proves of them, and what the message carries.
+func (w *writing) checkPage(p schakel.Prepared) error {
+	w.exerciseBanner(p)
+	orgs := map[string]bool{}
+	for _, id := range p.To {
+		orgs[string(id.Org())] = true
+	}
+	heading := fmt.Sprintf("U verstuurt aan %d organisaties:", len(orgs))
+	if len(orgs) == 1 {
+		heading = "U verstuurt aan 1 organisatie:"
+	}
+	w.tell("\n%s", w.in(bold, w.say(text(heading, fmt.Sprintf("You send to %d organisation(s):", len(orgs))))))
+	for _, id := range p.To {
+		w.addressee(p, id)
+	}
+	w.facts(p)
+	w.guard(p)
+	if w.flags.yes {
+		return nil
+	}
+	sure, err := w.yes(w.say(text("Klopt dit? Een bericht kan niet worden teruggehaald. (ja/nee)", "Is this right? A message cannot be called back. (yes/no)")))
+	if err == nil && !sure {
+		return errNotSent
+	}
+	return err
+}
+
+func (w *writing) exerciseBanner(p schakel.Prepared) {
+	if p.Exercise {
+		w.tell("\n%s", w.in(yellow, w.say(protocol.ExerciseBanner())))
+	}
+}
+
+func (w *writing) desk(id identity.DeskID) (schakel.Desk, bool) {
+	i := slices.IndexFunc(w.desks, func(d schakel.Desk) bool { return d.ID == id })
+	if i < 0 {
+		return schakel.Desk{}, false
+	}
+	return w.desks[i], true
+}
+
+func (w *writing) addressee(p schakel.Prepared, id identity.DeskID) {
+	d, ok := w.desk(id)
+	if !ok {
+		w.tell("  %s  %s", inertLine(string(id)), w.in(red, w.say(text("NIET in het register", "NOT in the register"))))
+		return
+	}
+	line := "  " + w.deskLine(d) + "  " + w.in(green, w.say(text("[geverifieerd in het register]", "[verified by the register]")))
+	if slices.Contains(p.Added, id) {
+		line += "  " + w.say(text("moet horen wie de regie heeft", "must hear who leads the case"))
+	}
+	if p.Telephone {
+		line += "  " + w.in(red, w.say(text("bel ook: ", "call as well: "))+orDash(inertLine(d.Telephone)))
+	}
+	w.tell("%s", line)
+}
+
+// facts are what the message is and carries.
+func (w *writing) facts(p schakel.Prepared) {
+	zaak := p.Case
+	if p.Opens {
+		zaak = w.say(text("nieuw", "new"))
+	}
+	w.tell("  %s, %s, %s %s", inertLine(w.draft.Class), w.draft.Urgency, w.say(text("zaak", "case")), inertLine(zaak))
+	if p.Answers != nil {
+		w.tell("  %s %s", w.say(text("antwoordt op", "answers")), w.namedLine(*p.Answers))
+	}
+	for _, m := range p.RestsOn {
+		w.tell("  %s %s", w.say(text("steunt op", "rests on")), w.namedLine(m))
+	}
+	for _, m := range p.Encloses {
+		w.tell("  %s %s", w.say(text("stuurt mee", "encloses")), w.namedLine(m))
+	}
+	if !p.AckDue.IsZero() {
+		w.tell("  %s %s", w.say(text("iemand moet bevestigen voor", "somebody must acknowledge before")), w.when(p.AckDue))
+	}
+	if len(p.Unreached) > 0 {
+		names := make([]string, len(p.Unreached))
+		for i, id := range p.Unreached {
+			names[i] = inertLine(string(id))
+		}
+		w.tell("  %s %s", w.in(red, w.say(text("niet te bereiken, bel zelf:", "cannot be reached, telephone:"))), strings.Join(names, ", "))
+	}
+}
+
+// guard warns of an addressed Veilig Thuis or police unit that does not serve any of the
+// municipalities in the message: the commonest wrong recipient.
+func (w *writing) guard(p schakel.Prepared) {
+	if len(w.places) == 0 {
+		return
+	}
+	for _, id := range p.To {
+		d, ok := w.desk(id)
+		if !ok || w.serves(d) || d.Role != identity.RoleVeiligThuis && d.Role != identity.RolePolitie {
+			continue
+		}
+		w.tell("  %s", w.in(red, w.say(text("LET OP: "+inertLine(string(id))+" hoort niet bij de gemeente in dit bericht ("+strings.Join(w.places, ", ")+")",
+			"MIND: "+inertLine(string(id))+" does not serve the municipality in this message ("+strings.Join(w.places, ", ")+")"))))
+	}
+}

@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"schakel/clients/protocol"
+	"schakel/clients/protocol/routing"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// errNotSent ends a command whose person said no on the check page.
+var errNotSent = fmt.Errorf("%w: not sent, as you said", errRefused)
+
+// writing is a message while it is being made ready: what was given, what Schakel fills
+// in, what a person is asked for, and the page to check before it goes.
+type writing struct {
+	asker
+	session   *session
+	catalogue *protocol.Catalogue
+	flags     sendFlags
+	draft     schakel.Draft
+
+	status schakel.Status
+	desks  []schakel.Desk
+	zaak   *schakel.Overview // of the case that it belongs to, where that is known
+	places []string          // municipalities in the values
+	signs  schakel.Person    // who signs, where somebody does and is known here
+}
+
+func (w *writing) write(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.choosePerson, w.fillIn, w.chooseDesks, w.check} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look reads what the register and the case say.
+func (w *writing) look(ctx context.Context) (err error) {
+	if w.status, err = w.session.Status(ctx); err != nil {
+		return err
+	}
+	if w.desks, err = w.session.Directory(ctx); err != nil {
+		return err
+	}
+	for _, ref := range append([]string{w.draft.Case, w.draft.Answers}, w.draft.RestsOn...) {
+		if ref == "" || w.zaak != nil {
+			continue
+		}
+		o, err := w.session.Overview(ctx, ref)
+		switch {
+		case err == nil:
+			w.zaak = &o
+		case !errors.Is(err, schakel.ErrNotFound):
+			return err
+		}
+	}
+	return nil
+}
+
+// chooseKind asks for the class and the urgency, of those that this desk can send.
+func (w *writing) chooseKind(context.Context) (err error) {
+	if w.draft.Class == "" {
+		var choices []choice
+		for _, c := range w.catalogue.Classes() {
+			form, err := w.catalogue.Form(c.Name)
+			if err == nil && w.catalogue.Sends(c.Name, w.status.Role) && c.Name != protocol.ClassAcknowledgement {
+				choices = append(choices, choice{c.Name, w.say(form.Label) + ": " + w.say(form.Help)})
+			}
+		}
+		if w.draft.Class, err = w.number(w.say(text("Wat wilt u sturen? Nummer:", "What do you want to send? Number:")), choices, true); err != nil {
+			return err
+		}
+	}
+	if w.draft.Urgency == "" {
+		class, _ := w.catalogue.Class(w.draft.Class)
+		var choices []choice
+		for _, u := range class.Urgencies {
+			choices = append(choices, choice{string(u), string(u)})
+		}
+		picked, err := w.number(w.say(text("Hoe dringend is het? Nummer:", "How urgent is it? Number:")), choices, true)
+		if err != nil {
+			return err
+		}
+		w.draft.Urgency = message.Urgency(picked)
+	}
+	w.callFirst()
+	return nil
+}
+
+// callFirst says before anything is filled in or sent that an acute matter is a call.
+func (w *writing) callFirst() {
+	if w.draft.Urgency != message.Acute {
+		return
+	}
+	w.tell("%s", w.in(red, "Acute: call 112 in danger, and telephone the desk as well. A message never replaces the call."))
+	if w.Asks {
+		w.tell("%s", w.in(red, w.say(text("ACUUT. Is er nu gevaar? Bel eerst 112. Bel ook het bureau waaraan u schrijft.",
+			"ACUTE. Is there danger now? Call 112 first. Call the desk that you write to as well."))))
+	}
+}
+
+// rest finds what a message of this class rests on, where nobody said it and the case
+// leaves one answer: the last weighing of this organisation that says to report, the
+// last verification.
+func (w *writing) rest(context.Context) error {
+	if w.zaak == nil || len(w.draft.RestsOn) > 0 {
+		return nil
+	}
+	var fits func(schakel.Moment) bool
+	switch w.draft.Class {
+	case protocol.ClassOffence:
+		fits = func(m schakel.Moment) bool {
+			return m.Class == protocol.ClassWeighing && m.From.Desk.Org() == w.status.Desk.Org()
+		}
+	case protocol.ClassTravel:
+		fits = func(m schakel.Moment) bool { return m.Class == protocol.ClassVerified }
+	default:
+		return nil
+	}
+	for _, m := range slices.Backward(w.zaak.Messages) {
+		if fits(m) {
+			w.draft.RestsOn = []string{m.Hash.String()}
+			return nil
+		}
+	}
+	return nil
+}
+
+// inCase returns the messages of the case that references name.
+func (w *writing) inCase(refs ...string) (out []schakel.Moment) {
+	if w.zaak == nil {
+		return nil
+	}
+	for _, ref := range refs {
+		for _, m := range w.zaak.Messages {
+			if ref != "" && (strings.HasPrefix(m.Hash.String(), ref) || strings.HasPrefix(m.ID.String(), ref)) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+// known are the values that Schakel knows: the names of what the message rests on, what
+// a besluit is about, and who signs.
+func (w *writing) known(form protocol.Form) protocol.Values {
+	v := protocol.Values{}
+	for _, m := range w.inCase(w.draft.Answers) {
+		if w.draft.Class == protocol.ClassDecision {
+			v["betreft"] = m.Class
+		}
+	}
+	for _, f := range form.Fields {
+		if w.signs.Name != "" && f.Required && slices.Contains([]string{"contact", "door", "besluitDoor"}, f.Name) {
+			v[f.Name] = protocol.Values{"naam": w.signs.Name, "functie": w.signs.Function, "telefoon": w.signs.Telephone}
+		}
+	}
+	for _, m := range w.inCase(w.draft.RestsOn...) {
+		id, hash := m.ID.String(), "sha256:"+m.Hash.String()
+		switch {
+		case w.draft.Class == protocol.ClassOffence && m.Class == protocol.ClassWeighing:
+			v["afwegingRef"], v["afwegingHash"] = id, hash
+		case w.draft.Class == protocol.ClassTravel && m.Class == protocol.ClassVerified:
+			v["verificatieRef"] = id
+		case w.draft.Class == protocol.ClassCorrection, w.draft.Class == protocol.ClassWithdrawal:
+			v["bericht"] = protocol.Values{"berichtId": id, "hash": hash}
+		}
+	}
+	return v
+}
+
+// fillIn makes the body: from the file, and from the person where one can be asked.
+func (w *writing) fillIn(context.Context) error {
+	if w.draft.Body != nil {
+		return nil
+	}
+	values := protocol.Values{}
+	if w.flags.fromFile != "" {
+		v, body, err := w.fromFile(w.catalogue, w.draft.Class, w.flags.fromFile)
+		if err != nil || body != nil {
+			w.draft.Body = body
+			return err
+		}
+		values = v
+	}
+	form, err := w.catalogue.Form(w.draft.Class)
+	if err != nil {
+		return err
+	}
+	for name, v := range w.known(form) {
+		if !given(values[name]) {
+			values[name] = v
+		}
+	}
+	if w.Asks {
+		w.draft.Body, err = w.fill(w.catalogue, form, values)
+	} else {
+		w.draft.Body, err = bodyOf(w.catalogue, form, values)
+	}
+	if outcome, ok := values["uitkomst"].(string); ok && w.draft.Class == protocol.ClassDecision && w.draft.Outcome == "" {
+		w.draft.Outcome = outcome
+	}
+	w.places = placesIn(values)
+	return err
+}
+
+// placesIn are the codes of the municipalities in a form.
+func placesIn(v any) (out []string) {
+	switch v := v.(type) {
+	case protocol.Values:
+		for name, x := range v {
+			if code, ok := x.(string); ok && name == "gemeentecode" {
+				out = append(out, code)
+			}
+			out = append(out, placesIn(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			out = append(out, placesIn(x)...)
+		}
+	}
+	return out
+}
+
+// chooseDesks asks whom to send to, of the desks that may get this class from here. The
+// desks that serve a municipality in the message stand first and are marked.
+func (w *writing) chooseDesks(context.Context) error {
+	if len(w.draft.To) > 0 || w.draft.Answers != "" {
+		return nil
+	}
+	class, _ := w.catalogue.Class(w.draft.Class)
+	var choices []choice
+	for _, serving := range []bool{true, false} {
+		for _, d := range w.desks {
+			if w.serves(d) != serving || !class.CarriesAt(w.status.Role, d.Role, w.draft.Urgency) && d.ID.Org() != w.status.Desk.Org() {
+				continue
+			}
+			label := w.deskLine(d)
+			if serving {
+				label += "  " + w.say(text("<- hoort bij de gemeente", "<- serves the municipality"))
+			}
+			choices = append(choices, choice{string(d.ID), label})
+		}
+	}
+	if len(choices) == 0 {
+		return advise(fmt.Errorf("%w: no desk of the register may get a %s from here", errRefused, w.draft.Class), "see `schakel desks`, or telephone the knooppunt")
+	}
+	w.tell("")
+	picked, err := w.numbers(w.say(text("Aan wie? Nummers, met komma's ertussen:", "To whom? Numbers, with commas between them:")), choices, true)
+	for _, p := range picked {
+		w.draft.To = append(w.draft.To, identity.DeskID(p))
+	}
+	return err
+}
+
+// serves reports whether a desk serves one of the municipalities in the message.
+func (w *writing) serves(d schakel.Desk) bool {
+	return slices.ContainsFunc(w.places, func(code string) bool {
+		m, ok := routing.Of(code)
+		return ok && m.Serves(d.Role, d.Region)
+	})
+}
+
+func (w *writing) deskLine(d schakel.Desk) string {
+	return fmt.Sprintf("%s, %s (%s)", inertLine(d.Org), inertLine(strings.TrimSpace(string(d.Role)+" "+d.Region)), inertLine(string(d.ID)))
+}
+
+// choosePerson asks who signs, where the class asks for a person.
+func (w *writing) choosePerson(ctx context.Context) error {
+	persons, err := w.session.Persons(ctx)
+	if err != nil {
+		return err
+	}
+	class, _ := w.catalogue.Class(w.draft.Class)
+	needed := class.Person || protocol.NeedsPerson(w.draft.Class)
+	if w.draft.Person == "" && w.Asks && needed && len(persons) > 0 {
+		var choices []choice
+		for _, p := range persons {
+			choices = append(choices, choice{p.ID.String(), inertLine(p.Name + ", " + p.Function)})
+		}
+		w.tell("")
+		if w.draft.Person, err = w.number(w.say(text("Wie tekent? Nummer:", "Who signs? Number:")), choices, true); err != nil {
+			return err
+		}
+	}
+	for _, p := range persons {
+		if p.ID.String() == w.draft.Person || strings.EqualFold(p.Name, w.draft.Person) {
+			w.signs = p
+		}
+	}
+	return nil
+}
