@@ -73,8 +73,9 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmDestruction:
 		return destruction(a)
 	case AlarmClock:
-		if a.Code == "relay" {
-			return "De klok van dit apparaat en die van de relay verschillen meer dan een dag. Een gesloten zaak wordt daarom niet vernietigd.", "Controleer de klok van dit apparaat."
+		if a.Code == codeRelay {
+			return "Volgens dit apparaat moest een gesloten zaak al vernietigd zijn. De klok van de relay bevestigt dat niet. De zaak is er nog.",
+				"Controleer de klok van dit apparaat en de verbinding met de relay."
 		}
 		return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
 	case AlarmRefused:

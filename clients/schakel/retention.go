@@ -157,24 +157,26 @@ func (in *intake) announce(known protocol.Case, due time.Time) error {
 const (
 	codeOpen        = " open"
 	codeNotExported = " niet-geexporteerd"
+	codeRelay       = "relay" // of an AlarmClock
 )
 
 // overdue destroys a case when two clocks agree that its date has come: ours, and the
 // relay's, which a wrong clock here does not move. What is destroyed does not come back.
+// A day later a person must look at what keeps them from agreeing.
 func (in *intake) overdue(known protocol.Case, due time.Time) (stale bool, err error) {
 	in.n.mu.Lock()
 	relay := in.n.relayTime
 	in.n.mu.Unlock()
-	apart := relay.said.Sub(relay.heard)
-	switch {
-	case relay.said.IsZero() || in.now.Sub(relay.heard) > relayTimeFresh && relay.said.Before(due):
-		return true, in.announce(known, due)
-	case apart > clocksApart || apart < -clocksApart:
-		return false, in.raise(AlarmClock, known.Ref.String(), "relay")
-	case relay.said.Before(due):
-		return false, in.announce(known, due)
+	apart := relay.said.Sub(relay.heard).Abs()
+	if !relay.said.Before(due) && apart <= clocksApart {
+		return false, in.destroy(known, due)
 	}
-	return false, in.destroy(known, due)
+	if in.now.Sub(due) > clocksApart {
+		if err := in.raise(AlarmClock, known.Ref.String(), codeRelay); err != nil {
+			return false, err
+		}
+	}
+	return in.now.Sub(relay.heard) > relayTimeFresh, in.announce(known, due)
 }
 
 // destroy destroys the key of a case and leaves the signed statement of it.
