@@ -226,7 +226,7 @@ func (s *state) closing() {
 		if m.Class != ClassClosing {
 			continue
 		}
-		if r, ok := s.replacedBy(m.Hash); ok && r.Withdrawn {
+		if slices.ContainsFunc(s.Replaced, func(r Replacement) bool { return r.Withdrawn && r.Message.Hash == m.Hash }) {
 			continue // taken back: the case is open, and may be closed again
 		}
 		if s.Closing != nil || !s.ledAt(m) {

@@ -15,6 +15,7 @@ import (
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 	"schakel/clients/store"
+	"schakel/crypto/delivery"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -29,9 +30,8 @@ type closed struct {
 	canary  string
 }
 
-// newClosed makes a real case of a real chain: reported, taken, closed with the
-// earliest date that the protocol knows.
-func newClosed(t *testing.T) *closed {
+// newTaken makes a real case of a real chain, that Veilig Thuis took.
+func newTaken(t *testing.T) *closed {
 	t.Helper()
 	c := &closed{evil: newEvil(t), canary: "kanarie-in-de-feiten"}
 	ctx := testContext(t)
@@ -43,15 +43,31 @@ func newClosed(t *testing.T) *closed {
 		t.Fatal(err)
 	}
 	c.ref = report.Case
-	eventually(t, "the report is there", func() bool { return inbox(t, c.vt, report.Hash) != nil })
+	eventually(t, "the report is there", func() bool { return inbox(t, c.vt, report.Hash) != nil && inbox(t, c.police, report.Hash) != nil })
 	eventually(t, "it can be taken", func() bool {
 		_, err := c.vt.Node.Acknowledge(ctx, report.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN})
 		return err == nil || errors.Is(err, schakel.ErrAcknowledged)
 	})
+	eventually(t, "the police know who leads", func() bool {
+		k, err := c.police.Node.Case(ctx, c.ref)
+		return err == nil && len(k.Terms) == 1
+	})
+	return c
+}
+
+func (c *closed) draft(t *testing.T) schakel.Draft {
+	return schakel.Draft{Class: protocol.ClassClosing, Urgency: message.Routine, Case: c.ref, To: []identity.DeskID{c.police.Desk, c.knooppunt.Desk},
+		Body: example(t, protocol.ClassClosing), Person: "V. Thuis", PIN: schakeltest.PIN}
+}
+
+// newClosed makes such a case that Veilig Thuis closed, with the earliest date that the
+// protocol knows.
+func newClosed(t *testing.T) *closed {
+	t.Helper()
+	c := newTaken(t)
 	c.Pass(time.Minute) // nobody closes in the second in which a case is taken
-	c.closing, err = c.vt.Node.Send(ctx, schakel.Draft{Class: protocol.ClassClosing, Urgency: message.Routine, Case: c.ref,
-		To: []identity.DeskID{c.police.Desk, c.knooppunt.Desk}, Body: example(t, protocol.ClassClosing), Person: officer.Name, PIN: schakeltest.PIN})
-	if err != nil {
+	var err error
+	if c.closing, err = c.vt.Node.Send(testContext(t), c.draft(t)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the closing is there", func() bool { return inbox(t, c.police, c.closing.Hash) != nil })
@@ -181,17 +197,37 @@ func TestWrongClockDestroysNothing(t *testing.T) {
 	eventually(t, "control: both clocks agree, and it is destroyed", func() bool { c.check(t); return len(c.deletions(t)) == 1 })
 }
 
-// Who closes a case and dates that a year back destroys nothing early: the thirty days
-// count from when it came here.
+// Who closes a case and dates that back destroys nothing early: the thirty days count
+// from when it came here. Control: by the dates that it names the case is long due.
 func TestBackdatedClosing(t *testing.T) {
-	c := newClosed(t)
-	c.Pass(protocol.MinimumStay - day)
+	c := newTaken(t)
+	began := c.Now()
+	c.Pass(60 * day)
+	var s message.Signed
+	eventually(t, "a closing that says it is two months old", func() bool {
+		var err error
+		s, err = c.vt.Node.SignAsForTest(testContext(t), c.draft(t), func(m *message.Message) {
+			m.Created = uint64(began.Add(time.Minute).Unix())
+			m.Body = []byte(strings.Replace(string(m.Body), "2026-12-28", "2026-01-01", 1))
+		})
+		return err == nil
+	})
+	c.counter = 50 // beyond those that the honest client used
+	c.send(t, c.police, protocol.TierOf(message.Routine, protocol.ClassClosing),
+		delivery.Delivery{Kind: delivery.KindMessage, Content: s.Raw, Counter: c.counter})
+	eventually(t, "it came", func() bool { return inbox(t, c.police, s.Hash().String()) != nil })
+	k, err := c.police.Node.Case(testContext(t), c.ref)
+	if err != nil || k.Closing == nil || k.Closing.DestroyOn.After(c.Now()) {
+		t.Fatalf("control: it is not due by its own dates: %+v, %v", k.Closing, err)
+	}
 	for range 3 {
 		c.check(t)
 	}
 	if len(c.deletions(t)) != 0 {
-		t.Error("destroyed within thirty days")
+		t.Error("destroyed on the word of its sender")
 	}
+	c.Pass(protocol.MinimumStay + day)
+	eventually(t, "control: thirty days later it goes", func() bool { c.check(t); return len(c.deletions(t)) == 1 })
 }
 
 // A message in a closed case postpones it; a withdrawn closing ends it.
