@@ -25,7 +25,7 @@ func (a *app) caseListCommand() *cobra.Command {
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error { return a.cases(c.Context(), limit) },
 	}
-	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default and at most 200)")
+	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default 50, at most 200)")
 	return c
 }
 

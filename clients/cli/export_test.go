@@ -1,6 +1,12 @@
 package cli
 
-import "bytes"
+import (
+	"bytes"
+	"io"
+	"time"
+
+	"schakel/clients/protocol"
+)
 
 // Outline is what `schakel read` shows of a body.
 func Outline(body []byte) string {
@@ -12,3 +18,21 @@ func Outline(body []byte) string {
 
 // InertJSON is inertJSON.
 var InertJSON = inertJSON
+
+// FormValues reads the values of a form as --from-file does.
+func FormValues(path string, raw []byte) (protocol.Values, error) {
+	if isJSON(path, raw) {
+		return jsonValues(raw)
+	}
+	return tomlValues(raw)
+}
+
+// Reads is what becomes of an answer that somebody typed.
+func Reads(f protocol.Field, typed string) (string, bool) {
+	q := asker{&app{Stdio: Stdio{Err: io.Discard, Zone: time.UTC}}, spoken(false)}
+	if f.Kind == protocol.KindMunicipality {
+		return "", false // it may ask which one
+	}
+	v, wrong, err := q.reads(f, typed)
+	return v, err == nil && wrong == (protocol.Text{})
+}

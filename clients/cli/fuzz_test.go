@@ -53,3 +53,54 @@ func FuzzInertJSON(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFormValues gives --from-file any file: what makes a body of a class makes the same
+// body when that body is read as values again.
+func FuzzFormValues(f *testing.F) {
+	for _, c := range protocol.V1().Classes() {
+		e, err := protocol.V1().Example(c.Name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("x.json", c.Name, []byte(e.Body))
+	}
+	f.Add("x.toml", "contactverzoek", []byte(callBackTOML))
+	f.Add("-", "contactverzoek", []byte(callBackTOML))
+	f.Fuzz(func(t *testing.T, path, class string, raw []byte) {
+		v, err := cli.FormValues(path, raw)
+		if err != nil {
+			return
+		}
+		body, err := protocol.V1().Compose(class, v)
+		if err != nil {
+			return
+		}
+		again, err := cli.FormValues("x.json", body)
+		if err != nil {
+			t.Fatalf("%v: %s", err, body)
+		}
+		if same, err := protocol.V1().Compose(class, again); err != nil || string(same) != string(body) {
+			t.Errorf("%v: %s became %s", err, body, same)
+		}
+	})
+}
+
+// FuzzTyped gives a question any answer: what was understood is understood as the same
+// when it is typed again.
+func FuzzTyped(f *testing.F) {
+	kinds := []protocol.Kind{protocol.KindText, protocol.KindNumber, protocol.KindYesNo, protocol.KindConfirm, protocol.KindDate, protocol.KindInstant,
+		protocol.KindCountry, protocol.KindTelephone, protocol.KindBSN}
+	for i, typed := range []string{"x", "7", "j", "ja", "24-11-2026", "2026-11-24 15:00", "nl", "06-00000004", "999999990"} {
+		f.Add(uint8(i), typed)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, typed string) {
+		field := protocol.Field{Kind: kinds[int(kind)%len(kinds)]}
+		v, ok := cli.Reads(field, typed)
+		if !ok {
+			return
+		}
+		if again, ok := cli.Reads(field, v); !ok || again != v {
+			t.Errorf("%s: %q is %q, and that is %q", field.Kind, typed, v, again)
+		}
+	})
+}

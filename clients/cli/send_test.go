@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -216,7 +217,7 @@ func TestAcuteIsACallFirst(t *testing.T) {
 func TestWrongRegionIsSaid(t *testing.T) {
 	p, n := newPlace(t), &scripted{desks: chain()}
 	p.serve(n)
-	file := writeFile(t, filepath.Join(t.TempDir(), "v.toml"), meldingTOML(t), 0o600)
+	file := writeFile(t, filepath.Join(t.TempDir(), "v.toml"), exampleTOML(t, "melding"), 0o600)
 	args := func(to string) []string {
 		return []string{"send", "--class", "melding", "--urgency", "acuut", "--to", "knooppunt/piket", "--to", to, "--from-file", file}
 	}
@@ -229,15 +230,17 @@ func TestWrongRegionIsSaid(t *testing.T) {
 	}
 }
 
-// meldingTOML is the example of a melding, of a victim from Utrecht, as values.
-func meldingTOML(t *testing.T) string {
+// exampleTOML is the example of a class as values of its form.
+func exampleTOML(t *testing.T, class string) string {
 	t.Helper()
-	e, err := protocol.V1().Example("melding")
+	e, err := protocol.V1().Example(class)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var v map[string]any
-	if err := json.Unmarshal(e.Body, &v); err != nil {
+	d := json.NewDecoder(bytes.NewReader(e.Body))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := toml.Marshal(v)
@@ -279,5 +282,31 @@ func TestWrongRecipient(t *testing.T) {
 	p.must(cli.Usage, ack("--right-role", "politie")...)
 	if _, errs := p.must(cli.Usage, ack("--wrong-recipient", "--right-role", "politi")...); !contains(errs, `did you mean "politie"`) {
 		t.Errorf("stderr: %s", errs)
+	}
+}
+
+// Every class can be written from a file of values: the example as TOML and as JSON says
+// the same as the example.
+func TestEveryClassFromFile(t *testing.T) {
+	p, n := newPlace(t), &scripted{desks: chain()}
+	p.serve(n)
+	for _, class := range protocol.V1().Classes() {
+		e, err := protocol.V1().Example(class.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"v.toml", "v.json"} {
+			values := string(e.Body)
+			if file == "v.toml" {
+				values = exampleTOML(t, class.Name)
+			}
+			path := writeFile(t, filepath.Join(t.TempDir(), file), values, 0o600)
+			n.drafts = nil
+			p.must(cli.Done, "send", "--class", class.Name, "--urgency", string(class.Urgencies[0]), "--to", "knooppunt/piket", "--from-file", path)
+			var got, want any
+			if json.Unmarshal(n.drafts[0].Body, &got) != nil || json.Unmarshal(e.Body, &want) != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s from %s: %s", class.Name, file, n.drafts[0].Body)
+			}
+		}
 	}
 }

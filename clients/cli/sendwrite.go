@@ -62,6 +62,9 @@ func (w *writing) look(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if w.zaak != nil && w.draft.Case == "" {
+		w.draft.Case = w.zaak.Ref.String() // what a message rests on is of its own case
+	}
 	return nil
 }
 

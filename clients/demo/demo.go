@@ -70,6 +70,7 @@ const (
 	FactWaiting      FactKind = "waiting"      // at the relay, for a desk that is away
 	FactAcknowledged FactKind = "acknowledged" // by a named person
 	FactForbidden    FactKind = "forbidden"    // refused before it was sealed
+	FactLead         FactKind = "lead"         // a desk computed who leads the case
 	FactRefused      FactKind = "refused"      // tampered with, and refused by the recipient
 	FactRepaired     FactKind = "repaired"     // delivered again after that
 	FactAway         FactKind = "away"

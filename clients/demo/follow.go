@@ -59,13 +59,15 @@ func (p *Player) inspect(ctx context.Context, m told, at identity.DeskID, kind F
 		return fmt.Errorf("%w: the body differs from what was sent", ErrStory)
 	case l.From != m.step.From || l.Class != m.step.Class || l.Case != m.Case:
 		return fmt.Errorf("%w: %s from %s in case %s", ErrStory, l.Class, l.From, l.Case)
+	case l.Exercise != m.Exercise || m.step.Exercise && !l.Exercise:
+		return fmt.Errorf("%w: shown as an exercise: %v", ErrStory, l.Exercise)
 	case !slices.Contains(l.To, at):
 		return fmt.Errorf("%w: not addressed to this desk", ErrStory)
 	case (m.step.Person != "") != (l.Person != ""):
 		return fmt.Errorf("%w: signed by person %q, want %q", ErrStory, l.Person, m.step.Person)
 	}
 	p.fact(Fact{Kind: kind, Class: l.Class, Desk: at, State: string(schakel.StateDelivered), Bytes: len(l.Body),
-		Text: "opened and verified, byte for byte as signed"})
+		Text: marked("opened and verified, byte for byte as signed", l.Exercise)})
 	return nil
 }
 

@@ -61,6 +61,8 @@ func (p *Player) do(ctx context.Context, s Step) error {
 		return p.ack(ctx, s)
 	case ActForbid:
 		return p.forbid(ctx, s)
+	case ActLead:
+		return p.lead(ctx, s)
 	case ActOffline:
 		return p.offline(ctx, s)
 	case ActOnline:
@@ -81,7 +83,7 @@ func (p *Player) draft(s Step) (schakel.Draft, error) {
 	if err != nil {
 		return schakel.Draft{}, err
 	}
-	d := schakel.Draft{Class: s.Class, Urgency: e.Kop.Urgency, Case: p.cases[s.Case], To: s.To, Outcome: s.Outcome}
+	d := schakel.Draft{Class: s.Class, Urgency: e.Kop.Urgency, Case: p.cases[s.Case], To: s.To, Outcome: s.Outcome, Exercise: s.Exercise}
 	if s.Answers != "" {
 		d.Answers = p.sent[s.Answers].Hash
 	}
@@ -90,7 +92,9 @@ func (p *Player) draft(s Step) (schakel.Draft, error) {
 		d.RestsOn = append(d.RestsOn, p.sent[name].Hash)
 		rests = append(rests, p.sent[name].Sent)
 	}
-	d.Body = named(e, rests)
+	if d.Body, err = changed(named(e, rests), s.With); err != nil {
+		return d, err
+	}
 	if s.Person != "" {
 		d.Person, d.PIN = s.Person, PIN
 	}
@@ -115,13 +119,21 @@ func (p *Player) send(ctx context.Context, s Step) error {
 		return err
 	}
 	p.remember(s, sent, d.Body)
-	p.fact(Fact{Kind: FactSent, Class: s.Class, Desk: s.From, By: s.Person, Bytes: len(d.Body), Text: "signed, sealed, on disk"})
+	p.fact(Fact{Kind: FactSent, Class: s.Class, Desk: s.From, By: s.Person, Bytes: len(d.Body), Text: marked("signed, sealed, on disk", sent.Exercise)})
 	for _, to := range s.To {
 		if err := p.arrives(ctx, from, p.sent[s.Name], to, before); err != nil {
 			return fmt.Errorf("%s: %w", to, err)
 		}
 	}
 	return nil
+}
+
+// marked says of an exercise first that it is one.
+func marked(text string, exercise bool) string {
+	if !exercise {
+		return text
+	}
+	return protocol.ExerciseMark().NL + ": " + text
 }
 
 func (p *Player) remember(s Step, sent schakel.Sent, body []byte) {
@@ -215,6 +227,28 @@ func (p *Player) forbid(ctx context.Context, s Step) error {
 		return fmt.Errorf("%w: refused, and sent all the same", ErrStory)
 	}
 	p.fact(Fact{Kind: FactForbidden, Class: s.Class, Desk: s.From, Rule: s.Rule, Text: "refused before anything was sealed"})
+	return nil
+}
+
+// lead demands that each desk, from the messages that it has, says who leads the case.
+func (p *Player) lead(ctx context.Context, s Step) error {
+	for _, at := range s.To {
+		node, err := p.World.Node(at)
+		if err != nil {
+			return err
+		}
+		var holder identity.DeskID
+		err = p.until(ctx, func() (bool, error) {
+			o, err := node.Overview(ctx, p.cases[s.Case])
+			t, _ := o.Lead()
+			holder = t.Holder
+			return holder == s.From, err
+		}, func() string { return fmt.Sprintf("is %q that leads at %s, want %q", holder, at, s.From) })
+		if err != nil {
+			return err
+		}
+		p.fact(Fact{Kind: FactLead, Desk: at, Text: "says that " + string(holder) + " leads the case"})
+	}
 	return nil
 }
 

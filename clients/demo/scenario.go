@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -51,6 +52,8 @@ type Step struct {
 	Answers  string            `toml:"answers" json:"answers,omitempty"`
 	RestsOn  []string          `toml:"rests_on" json:"restsOn,omitempty"`
 	Outcome  string            `toml:"outcome" json:"outcome,omitempty"`
+	With     map[string]string `toml:"with" json:"with,omitempty"`
+	Exercise bool              `toml:"exercise" json:"exercise,omitempty"`
 	Person   string            `toml:"person" json:"person,omitempty"`
 	Rule     string            `toml:"rule" json:"rule,omitempty"`
 	Tampered identity.DeskID   `toml:"tampered" json:"tampered,omitempty"`
@@ -64,6 +67,7 @@ const (
 	ActSend    Act = "send"
 	ActAck     Act = "ack"
 	ActForbid  Act = "forbid"
+	ActLead    Act = "lead"
 	ActOffline Act = "offline"
 	ActOnline  Act = "online"
 	ActTamper  Act = "tamper"
@@ -127,6 +131,10 @@ func (s Scenario) checkStep(step Step, told map[string]bool) error {
 		if _, ok := protocol.V1().Class(step.Class); !ok || step.From == "" || len(step.To) == 0 {
 			return fmt.Errorf("class %q from %q to %d desks", step.Class, step.From, len(step.To))
 		}
+	case ActLead:
+		if step.From == "" || len(step.To) == 0 {
+			return fmt.Errorf("lead of %q at %d desks", step.From, len(step.To))
+		}
 	case ActOffline, ActOnline:
 		if step.From == "" {
 			return fmt.Errorf("%s of no desk", step.Do)
@@ -154,7 +162,30 @@ func (s Scenario) Desk(id identity.DeskID) (Desk, bool) {
 func example(class string) (protocol.Example, error) { return protocol.V1().Example(class) }
 
 // placeholder is a hash that an example makes up for a message that it names.
-var placeholder = regexp.MustCompile(`("afwegingHash": )"sha256:[0-9a-f]{64}"`)
+var placeholder = regexp.MustCompile(`("(?:afwegingHash|hash)": )"sha256:[0-9a-f]{64}"`)
+
+// changed is a body with other fields at its top, where a step changes its example.
+func changed(body []byte, with map[string]string) ([]byte, error) {
+	if len(with) == 0 {
+		return body, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, fmt.Errorf("failed to read the example: %w", err)
+	}
+	for name, value := range with {
+		if value == "" {
+			delete(fields, name)
+			continue
+		}
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("failed to change the example: %w", err)
+		}
+		fields[name] = raw
+	}
+	return json.Marshal(fields)
+}
 
 // named writes the real names of the messages that an example rests on where it has
 // made-up ones. All else travels byte for byte.

@@ -145,7 +145,8 @@ func (s *state) terms(m Known) (Terms, bool) {
 }
 
 // answer is the answer that a class expects, of each addressed desk that has a class
-// and a route for it: nobody owes what the protocol does not let them send.
+// and a route for it: nobody owes what the protocol does not let them send, nor what
+// somebody else is the right one for.
 func (s *state) answer(m Known) (out []Obligation) {
 	terms, ok := s.terms(m)
 	if !ok || terms.Answered.IsZero() {
@@ -161,7 +162,7 @@ func (s *state) answer(m Known) (out []Obligation) {
 		rule = "R20"
 	}
 	for _, to := range m.To {
-		if by := s.catalogue.AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 {
+		if by := s.catalogue.AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
 			out = append(out, Obligation{Rule: rule, Duty: duty, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, terms.Answered), By: by})
 		}

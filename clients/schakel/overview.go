@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -67,15 +68,15 @@ type Moment struct {
 
 // Bounds of an overview: who floods a case must not stop the desk that looks at it.
 const (
-	maxSafe   = 5
-	maxJudged = 100 // the newest messages are judged again, the older ones were when they came
+	defaultCases = 50
+	maxCases     = 200
+	maxSafe      = 5
+	maxJudged    = 100 // the newest messages are judged again, the older ones were when they came
 )
 
 // Cases returns the cases of which messages are here, the one that moved last first.
 func (n *Node) Cases(ctx context.Context, limit int) (out []CaseSummary, err error) {
-	if limit <= 0 || limit > defaultList {
-		limit = defaultList
-	}
+	limit = cmp.Or(min(max(limit, 0), maxCases), defaultCases)
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Cases(limit)
 		if err != nil {
