@@ -14,7 +14,8 @@ import (
 
 func (a *app) caseCommand() *cobra.Command {
 	return noun("case", "How cases stand: who leads, who waits for whom, what is missing",
-		a.caseListCommand(), a.caseShowCommand(), a.caseTimelineCommand(), a.caseObligationsCommand())
+		a.caseListCommand(), a.caseShowCommand(), a.caseTimelineCommand(), a.caseObligationsCommand(),
+		a.caseExportCommand(), a.caseDeletionsCommand())
 }
 
 func (a *app) caseListCommand() *cobra.Command {

@@ -107,7 +107,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.personCommand(), a.deviceCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand())
-	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.demoCommand(), a.benchCommand())
+	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }
 

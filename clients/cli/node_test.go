@@ -182,6 +182,14 @@ func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject
 	return nil
 }
 
+func (n *scripted) ExportCase(context.Context, string, schakel.CaseSigner) ([]byte, error) {
+	return []byte("no case file"), n.personErr
+}
+
+func (n *scripted) Deletions(context.Context) ([]schakel.Deletion, error) {
+	return []schakel.Deletion{{Case: case1, At: now(), Due: now(), Closing: hash1, ClosedBy: "vt20/crisis", Messages: 2, Statement: []byte("statement\n")}}, nil
+}
+
 // refusal is what the protocol answers to BuZa writing to somebody else than the
 // knooppunt.
 func refusal() error {

@@ -88,6 +88,12 @@ type Colleagues interface {
 	Log(ctx context.Context, ref string) (schakel.AccessLog, error)
 }
 
+// Archivist hands out the file of a case, and the statements of what was destroyed.
+type Archivist interface {
+	ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error)
+	Deletions(ctx context.Context) ([]schakel.Deletion, error)
+}
+
 // Node is all of it: what a device of the chain can do.
 type Node interface {
 	Sender
@@ -98,6 +104,7 @@ type Node interface {
 	People
 	Authority
 	Colleagues
+	Archivist
 }
 
 var (

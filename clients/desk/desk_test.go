@@ -157,6 +157,12 @@ func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error 
 func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
 	return [][]byte{body(), {1}}, n.note()
 }
+func (n *node) ExportCase(_ context.Context, ref string, by schakel.CaseSigner) ([]byte, error) {
+	return body(), n.note(ref, by)
+}
+func (n *node) Deletions(context.Context) ([]schakel.Deletion, error) {
+	return []schakel.Deletion{{Case: "c", At: at(), Due: at(), Closing: "h", ClosedBy: "a/b", Messages: 3, Statement: body()}}, n.note()
+}
 func (n *node) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
 	return n.note(kind, subject)
 }
@@ -234,6 +240,10 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
 		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
 		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"export case": func() (any, error) {
+			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1"})
+		},
+		"deletions":  func() (any, error) { return n.Deletions(ctx) },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
 	}
 }

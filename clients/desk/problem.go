@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"schakel/clients/casefile"
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
@@ -88,6 +89,7 @@ func refusals() []refusal {
 		{schakel.ErrUnreachable, "relay-unreachable", http.StatusServiceUnavailable, "Relay unreachable", "Relay niet bereikbaar", "see `schakel doctor`"},
 		{schakel.ErrRegister, "register", http.StatusForbidden, "Register refused", "Register geweigerd", "stop sending and telephone the root holders; `schakel alarms` has the evidence"},
 		{schakel.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Message too large", "Bericht te groot", "a body holds at most 128 KiB"},
+		{casefile.ErrTooLarge, "case-too-large", http.StatusRequestEntityTooLarge, "Case too large for one file", "Zaak te groot voor één dossier", "ask whoever looks after this installation"},
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},
 		{schakel.ErrUnknownSubject, "unknown-subject", http.StatusNotFound, "No such device or person in the register", "Dit apparaat of deze persoon staat niet in het register", "look in `schakel device list` and `schakel person list`"},

@@ -103,6 +103,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/drafts", answer(s.saveDraft))
 	mux.HandleFunc("POST /v1/drafts/{id}/drop", answer(s.dropDraft))
 	mux.HandleFunc("GET /v1/log", answer(s.accessLog))
+	mux.HandleFunc("POST /v1/cases/{ref}/file", s.exportCase)
+	mux.HandleFunc("GET /v1/deletions", answer(s.deletions))
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
 	mux.HandleFunc("GET /v1/devices", answer(s.devices))
 	mux.HandleFunc("POST /v1/devices", answer(s.vouch))

@@ -55,9 +55,9 @@ type Closing struct {
 	DestroyOn   time.Time       `json:"destroyOn"`   // keys in Schakel; never sooner than 30 days
 }
 
-// minimumStay is how long Schakel keeps a closed case at least: a closing with an
+// MinimumStay is how long Schakel keeps a closed case at least: a closing with an
 // earlier date, by mistake or to destroy evidence, does not make it sooner.
-const minimumStay = 30 * 24 * time.Hour
+const MinimumStay = 30 * 24 * time.Hour
 
 // Missing is a message that this desk does not have and others speak of.
 type Missing struct {
@@ -226,13 +226,16 @@ func (s *state) closing() {
 		if m.Class != ClassClosing {
 			continue
 		}
+		if slices.ContainsFunc(s.Replaced, func(r Replacement) bool { return r.Withdrawn && r.Message.Hash == m.Hash }) {
+			continue // taken back: the case is open, and may be closed again
+		}
 		if s.Closing != nil || !s.ledAt(m) {
 			s.void("R21", m.Ref(), s.latest())
 			continue
 		}
 		closed := at(m.Created)
 		s.Closing = &Closing{Message: m.Ref(), By: m.From.Desk, At: closed,
-			RetainUntil: day(m.facts.retainUntil), DestroyOn: closed.Add(minimumStay)}
+			RetainUntil: day(m.facts.retainUntil), DestroyOn: closed.Add(MinimumStay)}
 		if on := day(m.facts.destroyOn); on.After(s.Closing.DestroyOn) {
 			s.Closing.DestroyOn = on
 		}

@@ -297,4 +297,13 @@ func TestClosing(t *testing.T) {
 	if k.Closing.RetainUntil.Format("2006-01-02") != "2041-11-28" || k.Closing.DestroyOn.Sub(k.Closing.At).Hours() < 30*24 {
 		t.Errorf("retention: %+v", k.Closing)
 	}
+	back := s.plain(protocol.ClassWithdrawal, knoop, cops)
+	s.add(back, message.Ref{}, map[string]any{}, closed.Ref())
+	if k := s.seen(cops); k.Closing != nil {
+		t.Errorf("taken back, and still closed: %+v", k.Closing)
+	}
+	again := s.close(knoop)
+	if k := s.seen(cops); k.Closing == nil || k.Closing.Message != again.Ref() {
+		t.Errorf("closed again: %+v", k.Closing)
+	}
 }

@@ -70,7 +70,13 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
 	case AlarmTampered:
 		return "Een bericht is onderweg veranderd. Het is geweigerd en wordt opnieuw gestuurd.", "Gebeurt dit vaker: waarschuw de beheerder."
+	case AlarmDestruction:
+		return destruction(a)
 	case AlarmClock:
+		if a.Code == codeRelay {
+			return "Volgens dit apparaat moest een gesloten zaak al vernietigd zijn. De klok van de relay bevestigt dat niet. De zaak is er nog.",
+				"Controleer de klok van dit apparaat en de verbinding met de relay."
+		}
 		return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
 	case AlarmRefused:
 		return fmt.Sprintf("Een acuut bericht van %s is geweigerd: het klopte niet.", desk), "Bel nu; de afzender weet ook dat het geweigerd is. " + call
@@ -114,4 +120,17 @@ func (n *Node) call(desk identity.DeskID) string {
 		return "Bel het bureau."
 	}
 	return "Bel " + state.Phone + "."
+}
+
+// destruction says when a case is destroyed, and what to think of before.
+func destruction(a store.Alarm) (text, remedy string) {
+	date, _, _ := strings.Cut(a.Code, " ")
+	text = "Zaak " + a.Subject + " wordt vernietigd op " + date + "."
+	if strings.Contains(a.Code, codeOpen) {
+		text += " Er staat nog iets open."
+	}
+	if strings.Contains(a.Code, codeNotExported) {
+		text += " De zaak is nog nooit geëxporteerd."
+	}
+	return text, "Exporteer de zaak als het dossier nog nodig is: schakel case export " + a.Subject + " --out dossier.zip"
 }

@@ -103,3 +103,6 @@ func again[T any](b []byte, limit int) ([]byte, error) {
 	}
 	return canon.Marshal(v)
 }
+
+// KeepRetentionForTest looks at the dates of closed cases now.
+func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }

@@ -55,12 +55,13 @@ type Node struct {
 	work      chan struct{} // wakes upkeep
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
-	mu      sync.Mutex // guards what follows
-	dir     directory
-	epochs  map[uint64]*seal.EpochKey
-	session *session // nil while there is no connection
-	conn    connection
-	stating map[identity.DeskID]time.Time // when a statement to that desk is due
+	mu        sync.Mutex // guards what follows
+	dir       directory
+	epochs    map[uint64]*seal.EpochKey
+	session   *session // nil while there is no connection
+	conn      connection
+	relayTime relayClock
+	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk

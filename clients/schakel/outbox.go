@@ -114,6 +114,7 @@ func (s *session) stored(ctx context.Context, f wire.Stored) error {
 	if f.Batch.StoreEpoch != s.ready.StoreEpoch {
 		return fmt.Errorf("custody receipt refused: %w: other store epoch", custody.ErrFormat)
 	}
+	s.n.heardTime(f.Batch.At)
 	at := s.n.now()
 	defer s.nudge()
 	return s.n.update(ctx, func(tx *store.Tx) error {

@@ -109,6 +109,7 @@ func (s *session) login(ctx context.Context) error {
 	if s.ready, ok = f.(wire.Ready); !ok {
 		return fmt.Errorf("%w: no ready", wire.ErrFrame)
 	}
+	s.n.heardTime(s.ready.Now)
 	s.ahead = time.Unix(int64(s.ready.Now), 0).Sub(s.n.now()).Truncate(time.Second)
 	return nil
 }

@@ -41,7 +41,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 			err = n.showLog(ctx)
 		}
 		if err == nil && due(n.now(), &forget, forgetEvery) {
-			err = n.forget(ctx)
+			if err = n.forget(ctx); err == nil {
+				err = n.keepRetention(ctx)
+			}
 		}
 		if ctx.Err() != nil {
 			return nil

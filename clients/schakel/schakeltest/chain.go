@@ -15,7 +15,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -28,6 +27,7 @@ import (
 	"testing"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/crypto/custody"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
@@ -131,7 +131,7 @@ func (c *Chain) found() {
 	now := c.Now().UTC().Truncate(time.Second)
 	root := trust.Root{
 		Version: 1, Threshold: 1, Keys: []identity.Key{c.root.Public()},
-		Agreement: sha256.Sum256([]byte("test")), Issued: now, Expires: now.AddDate(1, 0, 0),
+		Agreement: protocol.V1().Digest(), Issued: now, Expires: now.AddDate(1, 0, 0),
 	}
 	genesis, err := root.Sign(trust.First(), c.root)
 	ok(c.t, err)
@@ -208,3 +208,6 @@ func (c *Chain) LoseStore() {
 func (c *Chain) Files() string { return c.dir }
 
 func (c *Chain) file(name string) string { return filepath.Join(c.dir, name) }
+
+// Fingerprint is that of the register, as the root holders tell it by telephone.
+func (c *Chain) Fingerprint() string { return trust.GenesisFingerprint(c.genesis[0]) }

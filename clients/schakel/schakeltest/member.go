@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"schakel/clients/schakel"
@@ -27,6 +28,8 @@ type Member struct {
 	dir        string
 	store      *store.Store
 	stop       func()
+
+	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
 }
 
 // Join admits a desk and its first device, the way a partner joins: request,
@@ -124,9 +127,14 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.chain.Now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4})
 	ok(m.chain.t, err)
 }
+
+// MoveClock makes this device's own clock wrong: ahead of everybody else's by d.
+func (m *Member) MoveClock(d time.Duration) { m.moved.Store(int64(d)) }
+
+func (m *Member) now() time.Time { return m.chain.Now().Add(time.Duration(m.moved.Load())) }
 
 // Start runs the device.
 func (m *Member) Start() {

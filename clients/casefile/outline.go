@@ -1,0 +1,141 @@
+package casefile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"schakel/clients/harmless"
+	"schakel/clients/protocol"
+)
+
+// safeContact is what stands before any telephone number (R06).
+const safeContact = "veiligContact"
+
+// node is one thing that a body says, as a person reads it. Its texts are inert.
+type node struct {
+	Label string
+	Text  string
+	Items []node
+}
+
+// maxDepth of a body that is shown as an outline; a deeper one is shown as text.
+const maxDepth = 32
+
+var errDeep = errors.New("nested too deeply")
+
+// outliner turns a body into nodes, in the sender's order, with the words of the form.
+type outliner struct {
+	d *json.Decoder
+	l language
+}
+
+// outline returns what a body says: of safe contact, and the rest.
+func outline(body []byte, form protocol.Form, l language) (safe, rest []node) {
+	o := outliner{json.NewDecoder(bytes.NewReader(body)), l}
+	o.d.UseNumber()
+	all, err := o.value("", protocol.Field{Fields: form.Fields}, 0)
+	if err != nil || len(all.Items) == 0 {
+		return nil, []node{{Text: harmless.Text(string(body))}}
+	}
+	label := o.label(form.Fields, safeContact)
+	for _, n := range all.Items {
+		if n.Label == label.Label {
+			safe = append(safe, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	return safe, rest
+}
+
+// label is the field of that name, or one that only has its name for a label.
+func (o outliner) label(fields []protocol.Field, name string) labelled {
+	if i := slices.IndexFunc(fields, func(f protocol.Field) bool { return f.Name == name }); i >= 0 {
+		return labelled{fields[i], harmless.Line(o.l.of(fields[i].Label))}
+	}
+	return labelled{Label: harmless.Line(name)}
+}
+
+type labelled struct {
+	protocol.Field
+	Label string
+}
+
+func (o outliner) value(label string, f protocol.Field, depth int) (n node, err error) {
+	n.Label = label
+	t, err := o.d.Token()
+	if err != nil {
+		return n, err
+	}
+	switch {
+	case depth > maxDepth:
+		return n, errDeep
+	case t == json.Delim('{'):
+		n.Items, err = o.object(f, depth)
+	case t == json.Delim('['):
+		err = o.list(&n, f, depth)
+	default:
+		n.Text = o.leaf(t, f)
+	}
+	return n, err
+}
+
+func (o outliner) object(f protocol.Field, depth int) (items []node, err error) {
+	for o.d.More() {
+		name, err := o.d.Token()
+		if err != nil {
+			return nil, err
+		}
+		inner := o.label(f.Fields, fmt.Sprint(name))
+		n, err := o.value(inner.Label, inner.Field, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, n)
+	}
+	_, err = o.d.Token()
+	return items, err
+}
+
+// list shows values on one line, and groups one under the other.
+func (o outliner) list(n *node, f protocol.Field, depth int) error {
+	var texts []string
+	for i := 1; o.d.More(); i++ {
+		item, err := o.value(fmt.Sprint(i), f, depth+1)
+		if err != nil {
+			return err
+		}
+		if len(item.Items) == 0 {
+			texts = append(texts, item.Text)
+		} else {
+			n.Items = append(n.Items, item)
+		}
+	}
+	n.Text = strings.Join(texts, "; ")
+	_, err := o.d.Token()
+	return err
+}
+
+// leaf is one value. A text that the form offers as a choice has that choice's words.
+func (o outliner) leaf(t json.Token, f protocol.Field) string {
+	switch v := t.(type) {
+	case nil:
+		return "-"
+	case bool:
+		return o.l.of(yesOrNo[v])
+	case string:
+		for _, c := range f.Choices {
+			if c.Value == v {
+				return harmless.Line(o.l.of(c.Label))
+			}
+		}
+		return harmless.Text(v)
+	}
+	return harmless.Line(fmt.Sprint(t))
+}
+
+var yesOrNo = map[bool]protocol.Text{true: {NL: "ja", EN: "yes"}, false: {NL: "nee", EN: "no"}}

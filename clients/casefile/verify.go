@@ -1,0 +1,259 @@
+package casefile
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+)
+
+// Options say what the one who verifies knows already.
+type Options struct {
+	// Genesis is the fingerprint of the register as the root holders told it by
+	// telephone. Empty: not compared, and then somebody could have made up the whole
+	// register and everybody in it.
+	Genesis string
+}
+
+// FaultKind is the class of what is wrong with a case file.
+type FaultKind string
+
+// The faults. Any of them means: this is not the file that was signed, or what is in
+// it does not prove what it claims.
+const (
+	FaultArchive   FaultKind = "archief"         // not a case file, or damaged
+	FaultManifest  FaultKind = "manifest"        // does not parse, or contradicts what is there
+	FaultAbsent    FaultKind = "ontbreekt"       // in the manifest, and not in the archive
+	FaultChanged   FaultKind = "gewijzigd"       // not what the manifest says
+	FaultExtra     FaultKind = "extra"           // in the archive, and not in the manifest
+	FaultSignature FaultKind = "handtekening"    // over the manifest
+	FaultGenesis   FaultKind = "vingerafdruk"    // the register is not the one that was told
+	FaultRegister  FaultKind = "register"        // does not verify
+	FaultAgreement FaultKind = "overeenkomst"    // not the one that the register names
+	FaultMessage   FaultKind = "bericht"         // an original does not verify
+	FaultContent   FaultKind = "onleesbaar"      // a file is not what its name says
+	FaultPage      FaultKind = "leesbare-versie" // a page says something else than the originals
+)
+
+// Fault is one thing wrong, and in which file.
+type Fault struct {
+	Kind   FaultKind     `json:"kind"`
+	File   string        `json:"file"`
+	Text   protocol.Text `json:"text"`
+	Detail string        `json:"detail,omitempty"` // for an expert
+}
+
+// Original is a message that is in the file and verifies.
+type Original struct {
+	Hash     string          `json:"hash"`
+	ID       string          `json:"id"`
+	Class    string          `json:"class"`
+	Urgency  message.Urgency `json:"urgency"`
+	Created  time.Time       `json:"created"`
+	Protocol string          `json:"protocol"`
+	Desk     identity.DeskID `json:"desk"`
+	Org      string          `json:"org"`
+	Device   Signer          `json:"device"`
+	Person   *Signer         `json:"person,omitempty"`
+	Exercise bool            `json:"exercise,omitempty"`
+	Enclosed bool            `json:"enclosed,omitempty"` // not a file of its own: another message carries it
+	Judged   bool            `json:"judged"`             // by the rules of its own version
+	Findings []Breach        `json:"findings"`
+}
+
+// Breach is a rule that a message does not keep.
+type Breach struct {
+	Rule      string             `json:"rule"`
+	Certainty protocol.Certainty `json:"certainty"`
+	Reason    protocol.Text      `json:"reason"`
+}
+
+// Report is what a case file proves. Sound: everything in it is what was signed, by
+// whom it says. Complete: no message that another one speaks of is missing. That the
+// desk which made the file left nothing out that nobody else speaks of rests on its word.
+type Report struct {
+	Sound    bool   `json:"sound"`
+	Complete bool   `json:"complete"`
+	Case     string `json:"case"`
+
+	Desk   identity.DeskID `json:"desk"` // that made the file
+	Org    string          `json:"org"`
+	Device Signer          `json:"device"`
+	Person *Signer         `json:"person,omitempty"`
+	Made   time.Time       `json:"made"` // by that device's clock
+
+	RegisterSize    uint64 `json:"registerSize"`
+	RegisterRoot    string `json:"registerRoot"`
+	RegisterSkipped int    `json:"registerSkipped"` // entries that count for nothing
+	Fingerprint     string `json:"fingerprint"`     // of the genesis: compare it by telephone
+	Compared        bool   `json:"compared"`        // with one that was told
+
+	Protocol  string `json:"protocol"`
+	Agreement string `json:"agreement"` // SHA-256
+
+	Messages   []Original         `json:"messages"`
+	Missing    []protocol.Missing `json:"missing"`
+	Unreadable []message.Hash     `json:"unreadable"` // were damaged where the file was made
+	Faults     []Fault            `json:"faults"`
+}
+
+// Verify says what a case file proves. raw is as hostile as it gets: at most
+// MaxArchive bytes are looked at, and nothing in it is believed.
+func Verify(raw []byte, o Options) Report {
+	files, err := readArchive(raw)
+	if err == nil {
+		return verifyFiles(files, o)
+	}
+	broken := fault(FaultArchive, "", err)
+	if len(files) == 0 {
+		return report(nil, []Fault{broken})
+	}
+	r := verifyFiles(files, o)
+	r.Faults, r.Sound = append([]Fault{broken}, r.Faults...), false
+	return r
+}
+
+func verifyFiles(files []File, o Options) Report {
+	c := contentsOf(files)
+	m, err := parseManifest(c[nameManifest])
+	if err != nil {
+		return report(nil, []Fault{fault(FaultManifest, nameManifest, err)})
+	}
+	r := read(c, m, o)
+	r.compareFiles()
+	if r.register == nil {
+		return report(r, r.faults)
+	}
+	r.compareRegister()
+	r.compareSignatures()
+	if m.Page == pageVersion && len(r.faults) == 0 {
+		r.comparePages()
+	}
+	return report(r, r.faults)
+}
+
+func (r *reading) fault(kind FaultKind, file string, err error) {
+	r.faults = append(r.faults, fault(kind, file, err))
+}
+
+func fault(kind FaultKind, file string, err error) Fault {
+	f := Fault{Kind: kind, File: file, Text: faultTexts[kind]}
+	if err != nil {
+		f.Detail = err.Error()
+	}
+	return f
+}
+
+// compareFiles finds what was changed, taken out and put in since the manifest was signed.
+func (r *reading) compareFiles() {
+	said := map[string]bool{nameManifest: true, nameSignatures: true}
+	for _, f := range r.manifest.Files {
+		said[f.Name] = true
+		raw, ok := r.contents[f.Name]
+		switch {
+		case !ok:
+			r.fault(FaultAbsent, f.Name, nil)
+		case len(raw) != f.Length || hashOf(raw) != f.Digest:
+			r.fault(FaultChanged, f.Name, nil)
+		}
+	}
+	for _, name := range r.names("") {
+		if !said[name] {
+			r.fault(FaultExtra, name, nil)
+		}
+	}
+}
+
+// compareRegister checks what the manifest says beside the files.
+func (r *reading) compareRegister() {
+	m := r.manifest
+	if m.RegisterSize != r.register.Size() || m.RegisterRoot != r.register.Root() {
+		r.fault(FaultManifest, nameManifest, fmt.Errorf("register of %d entries, here are %d, or others", m.RegisterSize, r.register.Size()))
+	}
+	if m.Agreement != hashOf(r.contents[nameAgreement]) || m.Protocol != r.spoken().Protocol() {
+		r.fault(FaultManifest, nameManifest, errors.New("another agreement or protocol version"))
+	}
+}
+
+func (r *reading) compareSignatures() {
+	raw, m := r.contents[nameManifest], r.manifest
+	s, err := parseSignatures(r.contents[nameSignatures], !m.Person.IsZero())
+	if err != nil {
+		r.fault(FaultSignature, nameSignatures, err)
+		return
+	}
+	d, ok := r.register.Device(m.Device)
+	if !ok || d.Desk != m.Desk || d.SignKey.Verify(raw, s.device) != nil {
+		r.fault(FaultSignature, nameSignatures, fmt.Errorf("device %s of %s", m.Device, m.Desk))
+	}
+	if m.Person.IsZero() {
+		return
+	}
+	p, ok := r.register.Person(m.Person)
+	if !ok || p.Desk != m.Desk || p.Key.Verify(raw, s.person) != nil {
+		r.fault(FaultSignature, nameSignatures, fmt.Errorf("person %s of %s", m.Person, m.Desk))
+	}
+}
+
+// comparePages makes the pages again from the originals: whoever signed the file could
+// have written another page beside them.
+func (r *reading) comparePages() {
+	for name, l := range map[string]language{namePage: dutch, namePageEN: english} {
+		if string(r.contents[name]) != string(r.page(l)) {
+			r.fault(FaultPage, name, nil)
+		}
+	}
+}
+
+func report(r *reading, faults []Fault) Report {
+	out := Report{Sound: len(faults) == 0, Faults: faults, Messages: []Original{}, Missing: []protocol.Missing{}, Unreadable: []message.Hash{}}
+	if faults == nil {
+		out.Faults = []Fault{}
+	}
+	if r == nil {
+		return out
+	}
+	m := r.manifest
+	out.Case, out.Desk, out.Made = m.Case.String(), m.Desk, m.Made
+	out.Protocol, out.Agreement = m.Protocol, hex.EncodeToString(m.Agreement[:])
+	if r.register == nil {
+		return out
+	}
+	root := r.register.Root()
+	out.RegisterSize, out.RegisterRoot, out.RegisterSkipped = r.register.Size(), hex.EncodeToString(root[:]), len(r.register.Skipped(0))
+	out.Fingerprint, out.Compared = r.fingerprint, r.compared
+	out.Org, out.Device = r.org(m.Desk), r.device(m.Device)
+	if !m.Person.IsZero() {
+		p := r.person(m.Person)
+		out.Person = &p
+	}
+	for _, k := range r.inOrder() {
+		out.Messages = append(out.Messages, r.report(k))
+	}
+	out.Missing = append(out.Missing, r.known.Missing...)
+	out.Unreadable = append(out.Unreadable, r.record.Unreadable...)
+	out.Complete = len(out.Missing)+len(out.Unreadable) == 0 && len(out.Messages) > 0
+	return out
+}
+
+func (r *reading) report(k protocol.Known) Original {
+	m := r.signed[k.Hash].Message
+	o := Original{Hash: k.Hash.String(), ID: k.ID.String(), Class: k.Class, Urgency: k.Urgency, Created: time.Unix(int64(k.Created), 0).UTC(),
+		Protocol: m.Heading.Protocol, Desk: k.From.Desk, Org: r.org(k.From.Desk), Device: r.device(m.Sender.Device), Exercise: k.Exercise,
+		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}}
+	if len(m.Person) > 0 {
+		p := r.person(identity.PersonID(m.Person))
+		o.Person = &p
+	}
+	if o.Judged = r.catalogue != nil && r.catalogue.Protocol() == m.Heading.Protocol; !o.Judged {
+		return o
+	}
+	for _, f := range r.flags(k) {
+		o.Findings = append(o.Findings, Breach{f.Rule, f.Certainty, f.Reason})
+	}
+	return o
+}

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"schakel/clients/casefile"
+	"schakel/clients/schakel"
+)
+
+func (a *app) caseExportCommand() *cobra.Command {
+	var by signer
+	var out string
+	c := &cobra.Command{
+		Use: "export CASE", Short: "Write the file of a case: readable, with all that proves it",
+		Long: "Writes one archive with all signed messages of a case that this desk has, a page to read and to\n" +
+			"print in Dutch and English, and all that is needed to verify it without us: see `schakel verify`.\n" +
+			"CASE is its identifier, or that of a message of it. This device signs the archive; with --person\n" +
+			"that person does too.\n\n" +
+			"The file is not encrypted. Whoever has it can read it.",
+		Example: `  schakel case export 019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01 --out dossier.zip --person "V. Thuis" --pin-file pin`,
+		Args:    arguments("CASE"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.caseExport(c.Context(), args[0], out, by) },
+	}
+	c.Flags().StringVar(&out, "out", "", "where the archive goes; a file that is not there yet")
+	by.flags(c)
+	suggest(c, map[string]completer{"person": a.personNames()})
+	return c
+}
+
+func (a *app) caseExport(ctx context.Context, ref, out string, by signer) error {
+	if out == "" {
+		return usage(errors.New("--out is missing"))
+	}
+	as := schakel.CaseSigner{Person: by.person}
+	if by.person != "" {
+		var err error
+		if as.PIN, err = a.pin(by); err != nil {
+			return err
+		}
+	}
+	return a.with(ctx, false, func(s *session) error {
+		raw, err := s.ExportCase(ctx, ref, as)
+		if err != nil {
+			return suggestPerson(ctx, s, by.person, err)
+		}
+		if err := writeNew(out, raw, 0o600); err != nil {
+			return err
+		}
+		return a.showReport(casefile.Verify(raw, casefile.Options{}), false)
+	})
+}
+
+func (a *app) caseDeletionsCommand() *cobra.Command {
+	out := ""
+	c := &cobra.Command{
+		Use: "deletions", Short: "List the cases whose keys were destroyed here, and the signed statements of it",
+		Long: "Lists what was destroyed on this device when its date had come. --out writes the signed\n" +
+			"statements, one behind the other, to a file for whoever asks what became of a case.",
+		Args: arguments(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.deletions(c.Context(), out) },
+	}
+	c.Flags().StringVar(&out, "out", "", "write the signed statements to this file")
+	return c
+}
+
+type deletionsDocument struct {
+	Schema    string             `json:"schema"`
+	Deletions []schakel.Deletion `json:"deletions"`
+}
+
+func (a *app) deletions(ctx context.Context, out string) error {
+	return a.with(ctx, false, func(s *session) error {
+		all, err := s.Deletions(ctx)
+		if err != nil {
+			return err
+		}
+		if out != "" {
+			var file []byte
+			for _, d := range all {
+				file = append(file, d.Statement...)
+			}
+			if err := writeNew(out, file, 0o600); err != nil {
+				return err
+			}
+		}
+		if a.json {
+			return a.writeJSON(deletionsDocument{"schakel.deletions/1", list(all)})
+		}
+		if len(all) == 0 {
+			a.printf("nothing was destroyed here\n")
+			return nil
+		}
+		rows := [][]cell{heads("CASE", "DESTROYED", "DUE", "MESSAGES", "CLOSED BY", "CLOSING")}
+		for _, d := range all {
+			rows = append(rows, []cell{{inertLine(d.Case), bold}, {a.when(d.At), plain}, {a.when(d.Due), plain}, {fmt.Sprint(d.Messages), plain},
+				{inertLine(string(d.ClosedBy)), plain}, {short(d.Closing), plain}})
+		}
+		a.table(rows)
+		return nil
+	})
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o casefile.Options
+	c := &cobra.Command{
+		Use: "verify FILE", Short: "Verify the file of a case, without network and without a store",
+		Long: "Says whether the file of a case is what was signed, by whom, under which rules, and which\n" +
+			"messages are missing. It needs no device, no network and no account.\n\n" +
+			"Compare the register's fingerprint with the root holders by telephone, and give it with\n" +
+			"--genesis. Without it nothing shows that the register itself was not made up.\n\n" +
+			"Exit code 0: genuine and complete. 3: genuine, and messages are missing. 8: not genuine.",
+		Example: `  schakel verify dossier.zip --genesis "12345 67890 12345 67890 12345 67890 12345 67890"`,
+		Args:    arguments("FILE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.verify(args[0], o) },
+	}
+	c.Flags().StringVar(&o.Genesis, "genesis", "", "fingerprint of the register, as it was told by telephone")
+	return c
+}
+
+func (a *app) verify(path string, o casefile.Options) error {
+	raw, err := readFile(path, casefile.MaxArchive)
+	if err != nil {
+		return err
+	}
+	return a.showReport(casefile.Verify(raw, o), true)
+}
+
+type reportDocument struct {
+	Schema string          `json:"schema"`
+	Report casefile.Report `json:"report"`
+}
+
+// showReport shows what a case file proves. Only whoever verifies is told by the exit
+// code that something is missing: who exports cannot help it.
+func (a *app) showReport(r casefile.Report, strict bool) error {
+	if a.json {
+		if err := a.writeJSON(reportDocument{"schakel.case-report/1", r}); err != nil {
+			return err
+		}
+	} else {
+		a.printReport(r)
+	}
+	switch {
+	case !r.Sound:
+		return advise(fmt.Errorf("%w: %d faults in this case file", errUnverified, len(r.Faults)), "do not rest on it; ask for the file again, from the desk that made it")
+	case !r.Complete && strict:
+		return fmt.Errorf("%w: the case file is genuine, and %d messages are missing", errPartly, len(r.Missing)+len(r.Unreadable))
+	}
+	return nil
+}
+
+func (a *app) printReport(r casefile.Report) {
+	for _, f := range r.Faults {
+		a.printf("%s  %s: %s  %s\n", a.in(red, "FAULT"), inertLine(orDash(f.File)), inertLine(f.Text.EN), a.in(dim, inertLine(f.Detail)))
+	}
+	if r.Case == "" {
+		return
+	}
+	a.table(append([][]cell{
+		{{"case", dim}, {inertLine(r.Case), plain}},
+		{{"made by", dim}, {inertLine(string(r.Desk) + " (" + r.Org + "), " + a.when(r.Made)), plain}},
+		{{"signed by", dim}, {inertLine(signedBy(r.Device, r.Person)), plain}},
+		{{"protocol", dim}, {inertLine(r.Protocol + ", agreement " + r.Agreement), plain}},
+		{{"register", dim}, {fmt.Sprintf("%d entries, root %s", r.RegisterSize, r.RegisterRoot), plain}},
+		{{"fingerprint", dim}, {orDash(r.Fingerprint), plain}},
+	}, compared(r)))
+	a.printf("\n")
+	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
+	for _, m := range r.Messages {
+		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
+			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
+	}
+	a.table(rows)
+	for _, m := range r.Missing {
+		a.printf("%s  message %s, hash %s\n", a.in(yellow, "MISSING"), m.Message.ID, m.Message.Hash)
+	}
+	for _, h := range r.Unreadable {
+		a.printf("%s  hash %s: damaged where the file was made\n", a.in(yellow, "MISSING"), h)
+	}
+	switch {
+	case r.Sound && r.Complete:
+		a.printf("\n%s\n", a.in(green, "genuine, and complete as far as its messages tell"))
+	case r.Sound:
+		a.printf("\n%s\n", a.in(yellow, "genuine, and not complete"))
+	default:
+		a.printf("\n%s\n", a.in(red, "NOT GENUINE"))
+	}
+}
+
+func compared(r casefile.Report) []cell {
+	if r.Compared {
+		return []cell{{"", plain}, {"is the one that you gave", green}}
+	}
+	return []cell{{"", plain}, {"NOT COMPARED: ask the root holders by telephone, and give it with --genesis", yellow}}
+}
+
+func signedBy(device casefile.Signer, person *casefile.Signer) string {
+	name := func(what string, s casefile.Signer) string {
+		said := what + " " + s.ID + " (" + string(s.Standing)
+		if s.Revoked != 0 {
+			said += fmt.Sprintf(", entry %d", s.Revoked)
+		}
+		return said + ")"
+	}
+	if person == nil {
+		return name("device", device)
+	}
+	return name("device", device) + " and " + name("person", *person)
+}
+
+func rules(m casefile.Original) cell {
+	if !m.Judged {
+		return cell{"not judged: written under " + inertLine(m.Protocol), yellow}
+	}
+	if len(m.Findings) == 0 {
+		return cell{"kept", green}
+	}
+	var broken []string
+	for _, f := range m.Findings {
+		broken = append(broken, inertLine(f.Rule+" "+string(f.Certainty)))
+	}
+	return cell{strings.Join(broken, ", "), yellow}
+}
