@@ -136,3 +136,23 @@ func TestCaseIsInert(t *testing.T) {
 		}
 	}
 }
+
+// Who reads a message sees first that it was withdrawn, and what is wrong with it.
+// Control: of another message it says neither.
+func TestReadSaysWhatTookItsPlace(t *testing.T) {
+	p, n := newPlace(t), fullNode()
+	p.serve(n)
+	if out, _ := p.must(cli.Done, "read", "4f1c"); strings.Contains(out, "WITHDRAWN") || strings.Contains(out, "[R01") {
+		t.Errorf("control: %s", out)
+	}
+	named := ref(3)
+	if err := named.Hash.UnmarshalText([]byte(hash1)); err != nil {
+		t.Fatal(err)
+	}
+	n.overview.Replaced = []protocol.Replacement{{Message: named, By: ref(4), Withdrawn: true}}
+	n.flags = []protocol.Flag{{Rule: "R01", Certainty: protocol.Broken, Reason: protocol.Text{EN: "another region " + hostile}}}
+	out, _ := p.must(cli.Done, "read", "4f1c")
+	if !strings.HasPrefix(out, "WITHDRAWN by correctie a400000000 of vt20/crisis") || !strings.Contains(out, "[R01, broken]") || len(acting(out)) > 0 {
+		t.Errorf("%s", out)
+	}
+}

@@ -232,10 +232,15 @@ func (a *app) voids(o schakel.Overview) (out []string) {
 func flags(o schakel.Overview) (out []string) {
 	for _, m := range o.Messages {
 		for _, f := range m.Flags {
-			out = append(out, called(o, m.Ref)+": "+inertLine(f.Reason.EN)+"; "+inertLine(f.Remedy.EN)+" ["+inertLine(f.Rule)+", "+certain(f)+"]")
+			out = append(out, called(o, m.Ref)+": "+flagLine(f))
 		}
 	}
 	return out
+}
+
+// flagLine says what is wrong with a message that was taken all the same.
+func flagLine(f protocol.Flag) string {
+	return inertLine(f.Reason.EN) + "; " + inertLine(f.Remedy.EN) + " [" + inertLine(f.Rule) + ", " + certain(f) + "]"
 }
 
 func certain(f protocol.Flag) string {

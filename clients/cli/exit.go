@@ -82,7 +82,7 @@ func Exit(err error) int {
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
-	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, errExists, errNamesakes,
+	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
 	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):

@@ -22,7 +22,7 @@ type scripted struct {
 	alarms                      []schakel.Alarm
 	drafts                      []schakel.Draft
 	acks                        []schakel.Acknowledgement
-	cleared                     []string
+	cleared, did                []string
 	status                      func(*schakel.Status)
 	listed                      []schakel.Summary // what List gives instead of one message
 	exercise                    bool              // of what is read and traced
@@ -31,6 +31,7 @@ type scripted struct {
 	overview                    schakel.Overview
 	taken                       []playbook.Taken
 	forwarded                   []schakel.Forwarding
+	flags                       []protocol.Flag // of what is read
 }
 
 const (
@@ -112,7 +113,7 @@ func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {
 	}
 	s := inbound()
 	s.Exercise = n.exercise
-	return schakel.Letter{Summary: s, To: []identity.DeskID{"politie-re03/oc", "vt20/crisis"}, Device: "019ab2c0-0000-7000-8000-000000000001", Body: n.body}, nil
+	return schakel.Letter{Summary: s, Flags: n.flags, To: []identity.DeskID{"politie-re03/oc", "vt20/crisis"}, Device: "019ab2c0-0000-7000-8000-000000000001", Body: n.body}, nil
 }
 
 func (n *scripted) Export(context.Context, string, identity.DeskID) ([]byte, error) {

@@ -14,14 +14,19 @@ import (
 
 func (a *app) readCommand() *cobra.Command {
 	var bodyOnly bool
+	var by signer
 	c := &cobra.Command{
 		Use: "read MESSAGE", Short: "Show one message; the sender sees that it was opened",
 		Long: "Shows a message whose signatures were verified when it arrived. Whom not to inform stands\n" +
-			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.",
+			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.\n\n" +
+			"Every opening is in the access log (`schakel log`); with --person, and the PIN that proves it,\n" +
+			"under that person's name.",
 		Args: arguments("MESSAGE"),
-		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], bodyOnly) },
+		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], by, bodyOnly) },
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{})
+	by.flags(c)
+	suggest(c, map[string]completer{"person": a.personNames()})
 	c.Flags().BoolVar(&bodyOnly, "body", false, "write only the body, exactly the bytes that were signed")
 	return c
 }
@@ -31,9 +36,13 @@ type letterDocument struct {
 	Message schakel.Letter `json:"message"`
 }
 
-func (a *app) readMessage(ctx context.Context, ref string, bodyOnly bool) error {
+func (a *app) readMessage(ctx context.Context, ref string, as signer, bodyOnly bool) error {
+	by, err := a.maybeBy(as)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		l, err := s.Read(ctx, ref)
+		l, err := s.ReadAs(ctx, ref, by)
 		switch {
 		case err != nil:
 			return err
@@ -42,8 +51,23 @@ func (a *app) readMessage(ctx context.Context, ref string, bodyOnly bool) error 
 		case a.json:
 			return a.writeJSON(letterDocument{"schakel.message/1", l})
 		}
-		return a.showLetter(l)
+		return a.showLetter(l, a.replacedIn(ctx, s, l))
 	})
+}
+
+// replacedIn says what took the place of a message, where its case tells: who reads a
+// message that was withdrawn must see that before the message.
+func (a *app) replacedIn(ctx context.Context, s *session, l schakel.Letter) (out []string) {
+	o, err := s.Overview(ctx, l.Hash)
+	if err != nil {
+		return nil // the message was read; its case is a second look
+	}
+	for _, r := range o.Replaced {
+		if r.Message.Hash.String() == l.Hash {
+			out = append(out, strings.ToUpper(replacedHow(r))+" by "+a.named(o, r.By))
+		}
+	}
+	return out
 }
 
 // writeBody gives the exact bytes to a file or a pipe. A terminal would act on
@@ -56,8 +80,11 @@ func (a *app) writeBody(b []byte) error {
 	return err
 }
 
-func (a *app) showLetter(l schakel.Letter) error {
+func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 	a.exercise(l.Summary)
+	for _, r := range replaced {
+		a.printf("%s\n", a.in(red, r))
+	}
 	a.printf("%s  %s\n", a.in(bold, inertLine(l.Class)), a.in(urgencyColour(l.Urgency), inertLine(string(l.Urgency))))
 	a.table([][]cell{
 		{{"from", dim}, {inertLine(string(l.From)), plain}},
@@ -69,9 +96,13 @@ func (a *app) showLetter(l schakel.Letter) error {
 		{{"answers", dim}, {orDash(inertLine(l.Answers)), plain}},
 		{{"signed by", dim}, {signers(l), plain}},
 		{{"state", dim}, a.state(l.Summary)},
+		{{"has the case", dim}, {orDash(inertLine(l.Holder)), plain}},
 	})
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
+	}
+	for _, f := range l.Flags {
+		a.printf("%s\n", a.in(red, flagLine(f)))
 	}
 	a.printf("\n")
 	return a.showBody(l.Body)

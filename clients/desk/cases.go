@@ -71,7 +71,7 @@ func (c *Client) Progress(ctx context.Context, ref string, s playbook.Situation)
 
 // Prepare implements Sender.
 func (c *Client) Prepare(ctx context.Context, d schakel.Draft) (schakel.Prepared, error) {
-	return ask[schakel.Prepared](ctx, c, "POST", "/v1/drafts", d)
+	return ask[schakel.Prepared](ctx, c, "POST", "/v1/preparations", d)
 }
 
 // Forward implements Sender.

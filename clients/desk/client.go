@@ -111,7 +111,12 @@ func (c *Client) List(ctx context.Context, f schakel.Filter) ([]schakel.Summary,
 
 // Read implements Reader.
 func (c *Client) Read(ctx context.Context, ref string) (schakel.Letter, error) {
-	return ask[schakel.Letter](ctx, c, "POST", messagePath(ref, "open"), struct{}{})
+	return c.ReadAs(ctx, ref, schakel.By{})
+}
+
+// ReadAs implements Reader.
+func (c *Client) ReadAs(ctx context.Context, ref string, by schakel.By) (schakel.Letter, error) {
+	return ask[schakel.Letter](ctx, c, "POST", messagePath(ref, "open"), by)
 }
 
 // Export implements Reader.

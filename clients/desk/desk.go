@@ -43,6 +43,7 @@ type Sender interface {
 type Reader interface {
 	List(ctx context.Context, f schakel.Filter) ([]schakel.Summary, error)
 	Read(ctx context.Context, ref string) (schakel.Letter, error)
+	ReadAs(ctx context.Context, ref string, by schakel.By) (schakel.Letter, error)
 	Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error)
 }
 
@@ -82,6 +83,17 @@ type Archivist interface {
 	Deletions(ctx context.Context) ([]schakel.Deletion, error)
 }
 
+// Colleagues is what the devices of one desk keep among themselves.
+type Colleagues interface {
+	Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error)
+	AddNote(ctx context.Context, ref, text string, by schakel.By) (schakel.Note, error)
+	Worksheet(ctx context.Context, ref string) (schakel.Worksheet, error)
+	Drafts(ctx context.Context, ref string) ([]schakel.SavedDraft, error)
+	SaveDraft(ctx context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error)
+	DropDraft(ctx context.Context, id, version string, by schakel.By) error
+	Log(ctx context.Context, ref string) (schakel.AccessLog, error)
+}
+
 // Node is all of it: what a device of the chain can do.
 type Node interface {
 	Sender
@@ -92,6 +104,7 @@ type Node interface {
 	People
 	Authority
 	Archivist
+	Colleagues
 }
 
 var (

@@ -92,8 +92,32 @@ func ref(b byte) message.Ref { return message.Ref{ID: message.ID{b}, Hash: messa
 func (n *node) List(_ context.Context, f schakel.Filter) ([]schakel.Summary, error) {
 	return []schakel.Summary{summary()}, n.note(f)
 }
+func (n *node) ReadAs(_ context.Context, ref string, by schakel.By) (schakel.Letter, error) {
+	return schakel.Letter{Summary: summary(), To: []identity.DeskID{"c/d"}, Body: body(), Late: true}, n.note(ref, by)
+}
+func (n *node) Assign(_ context.Context, ref, to string, by schakel.By) (schakel.Assignment, error) {
+	return schakel.Assignment{Case: "zaak", Name: to, At: at(), Also: []string{"y"}}, n.note(ref, to, by)
+}
+func (n *node) AddNote(_ context.Context, ref, text string, by schakel.By) (schakel.Note, error) {
+	return schakel.Note{Hash: "h", At: at(), Text: text}, n.note(ref, text, by)
+}
+func (n *node) Worksheet(_ context.Context, ref string) (schakel.Worksheet, error) {
+	return schakel.Worksheet{Notes: []schakel.Note{{Text: "t", At: at()}}}, n.note(ref)
+}
+func (n *node) Drafts(_ context.Context, ref string) ([]schakel.SavedDraft, error) {
+	return []schakel.SavedDraft{{ID: "i", At: at(), Draft: schakel.Draft{Body: body()}}}, n.note(ref)
+}
+func (n *node) SaveDraft(_ context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error) {
+	return schakel.SavedDraft{ID: id, At: at(), Draft: d}, n.note(id, version, d, by)
+}
+func (n *node) DropDraft(_ context.Context, id, version string, by schakel.By) error {
+	return n.note(id, version, by)
+}
+func (n *node) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
+	return schakel.AccessLog{Lines: []schakel.LogLine{{Number: 1, At: at()}}, Devices: []schakel.LogState{{Fault: "f"}}}, n.note(ref)
+}
 func (n *node) Read(_ context.Context, ref string) (schakel.Letter, error) {
-	return schakel.Letter{Summary: summary(), To: []identity.DeskID{"c/d"}, Body: body(), Late: true}, n.note(ref)
+	return schakel.Letter{Summary: summary(), To: []identity.DeskID{"c/d"}, Body: body(), Late: true}, n.note(ref, schakel.By{})
 }
 func (n *node) Export(_ context.Context, ref string, to identity.DeskID) ([]byte, error) {
 	return body(), n.note(ref, to)
@@ -180,6 +204,7 @@ func situation() playbook.Situation {
 // calls makes every call of a Node that returns, with telling arguments.
 func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 	draft := schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{"c/d"}, Body: body(), Person: "p", PIN: "1", RestsOn: []string{"r"}}
+	by := schakel.By{Person: "p", PIN: "1"}
 	ack := schakel.Acknowledgement{Person: "p", PIN: "1", Status: "s", AnswerBy: at()}
 	return map[string]func() (any, error){
 		"send":        func() (any, error) { return n.Send(ctx, draft) },
@@ -188,25 +213,33 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"list": func() (any, error) {
 			return n.List(ctx, schakel.Filter{Box: "sent", Case: "z&=", ToAck: true, Limit: 7})
 		},
-		"list all":  func() (any, error) { return n.List(ctx, schakel.Filter{}) },
-		"read":      func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
-		"export":    func() (any, error) { return n.Export(ctx, "ab", "c/d") },
-		"forward":   func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
-		"prepare":   func() (any, error) { return n.Prepare(ctx, draft) },
-		"cases":     func() (any, error) { return n.Cases(ctx, 7) },
-		"overview":  func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
-		"progress":  func() (any, error) { return n.Progress(ctx, "ab", situation()) },
-		"trace":     func() (any, error) { return n.Trace(ctx, "ab") },
-		"wait":      func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
-		"status":    func() (any, error) { return n.Status(ctx) },
-		"alarms":    func() (any, error) { return n.Alarms(ctx) },
-		"directory": func() (any, error) { return n.Directory(ctx) },
-		"persons":   func() (any, error) { return n.Persons(ctx) },
-		"devices":   func() (any, error) { return n.Devices(ctx) },
-		"revoke":    func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
-		"register":  func() (any, error) { return n.RegisterEntries(ctx) },
-		"vouch":     func() (any, error) { return nil, n.Vouch(ctx, body()) },
-		"clear":     func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"list all":   func() (any, error) { return n.List(ctx, schakel.Filter{}) },
+		"read":       func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
+		"read as":    func() (any, error) { return n.ReadAs(ctx, "a/../b?c#d e", by) },
+		"assign":     func() (any, error) { return n.Assign(ctx, "a/b", "x", by) },
+		"note":       func() (any, error) { return n.AddNote(ctx, "a/b", "t", by) },
+		"worksheet":  func() (any, error) { return n.Worksheet(ctx, "a/b") },
+		"drafts":     func() (any, error) { return n.Drafts(ctx, "z&=") },
+		"save draft": func() (any, error) { return n.SaveDraft(ctx, "i", "v", draft, by) },
+		"drop draft": func() (any, error) { return nil, n.DropDraft(ctx, "i/j", "v", by) },
+		"log":        func() (any, error) { return n.Log(ctx, "z&=") },
+		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
+		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
+		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
+		"cases":      func() (any, error) { return n.Cases(ctx, 7) },
+		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
+		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation()) },
+		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
+		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
+		"status":     func() (any, error) { return n.Status(ctx) },
+		"alarms":     func() (any, error) { return n.Alarms(ctx) },
+		"directory":  func() (any, error) { return n.Directory(ctx) },
+		"persons":    func() (any, error) { return n.Persons(ctx) },
+		"devices":    func() (any, error) { return n.Devices(ctx) },
+		"revoke":     func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
+		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
+		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
+		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
 		"export case": func() (any, error) {
 			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1"})
 		},

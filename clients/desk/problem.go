@@ -95,6 +95,8 @@ func refusals() []refusal {
 		{schakel.ErrUnknownSubject, "unknown-subject", http.StatusNotFound, "No such device or person in the register", "Dit apparaat of deze persoon staat niet in het register", "look in `schakel device list` and `schakel person list`"},
 		{schakel.ErrNotReturned, "not-returned", http.StatusConflict, "Nobody returned this message", "Niemand stuurde dit bericht terug", "look in `schakel case timeline MESSAGE`; to send it to one desk more, name it with --to"},
 		{schakel.ErrNoRightDesk, "no-right-desk", http.StatusNotFound, "The answer does not point at one desk", "Het antwoord wijst niet één bureau aan", "telephone who answered, look in `schakel desks`, and name the desk with --to"},
+		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
+		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},

@@ -72,7 +72,11 @@ func (s *Service) send(r *http.Request) (schakel.Sent, error) {
 }
 
 func (s *Service) read(r *http.Request) (schakel.Letter, error) {
-	return s.node.Read(r.Context(), r.PathValue("ref"))
+	by, err := decode[schakel.By](r)
+	if err != nil {
+		return schakel.Letter{}, err
+	}
+	return s.node.ReadAs(r.Context(), r.PathValue("ref"), by)
 }
 
 func (s *Service) trace(r *http.Request) (schakel.Summary, error) {

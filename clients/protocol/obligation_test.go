@@ -283,4 +283,11 @@ func TestMustRestOnAndEnclose(t *testing.T) {
 	if got := c.MustEnclose(draft(o), s.seen(vt)); !slices.Equal(got, []message.Ref{weighing.Ref()}) {
 		t.Errorf("the prosecutor lacks it: %v", got)
 	}
+	invited := s.plain("uitnodiging", vt, "om/piket")
+	invited.Body = body(map[string]any{"geschiedenis": []any{
+		map[string]any{"wijze": "ingesloten", "bericht": map[string]any{"berichtId": weighing.ID.String(), "hash": "sha256:" + weighing.Hash.String()}},
+		map[string]any{"wijze": "op-te-vragen", "bericht": map[string]any{"berichtId": ack.ID.String(), "hash": "sha256:" + ack.Hash.String()}}}})
+	if got := c.MustEnclose(draft(invited), s.seen(vt)); !slices.Equal(got, []message.Ref{weighing.Ref()}) {
+		t.Errorf("an invitation encloses what it says it does: %v", got)
+	}
 }

@@ -52,11 +52,11 @@ func means() map[string]Means {
 	}
 }
 
-// identifying is the classes that speak of somebody, and so break the anonymity of an
-// advice when they travel in its case (R04).
+// identifying is the classes that speak of somebody, or name the case that does, and so
+// break the anonymity of an advice when they travel in its case (R04).
 func identifying() []string {
 	return []string{ClassSignal, ClassReport, ClassAbroad, ClassCallBack, "informatieverzoek", "informatieantwoord", ClassVerify,
-		ClassVerified, ClassTravel, ClassPlan, ClassAction, ClassWeighing, ClassOffence, ClassHandover}
+		ClassVerified, ClassTravel, ClassPlan, ClassAction, ClassWeighing, ClassOffence, ClassHandover, ClassLink}
 }
 
 // checkNumbered tries the numbered rules, in their order.

@@ -172,15 +172,16 @@ func (k Case) MustRestOn(d Draft) (out []message.Ref) {
 // MustEnclose returns which of the originals that a draft rests on must travel with
 // it, because an addressed desk may lack one and a rule needs it there: the weighing
 // (R17), the verification (R13), and the beginning of a term of regie, to desks that
-// could have got it themselves.
+// could have got it themselves. An uitnodiging encloses what its list says that it does;
+// whether the invited may see that is for R29 to say.
 func (c *Catalogue) MustEnclose(d Draft, known Case) (out []message.Ref) {
-	for _, ref := range d.RestsOn {
+	for _, ref := range append(slices.Clone(d.RestsOn), d.facts.listed...) {
 		k, ok := known.Message(ref.Hash)
 		if !ok || !travels(d, k) || len(out) == message.MaxEnclosed {
 			continue
 		}
 		lacks := func(p Party) bool { return p.Desk != k.From.Desk && !k.addresses(p.Desk) }
-		if slices.ContainsFunc(d.To, lacks) && (d.Class == ClassOffence || d.Class == ClassTravel || c.maySee(d, k)) {
+		if slices.ContainsFunc(d.To, lacks) && (d.Class != ClassHandover && d.Class != ClassDecision || c.maySee(d, k)) {
 			out = append(out, ref)
 		}
 	}
@@ -195,6 +196,8 @@ func travels(d Draft, k Known) bool {
 		return k.Class == ClassVerified
 	case ClassHandover, ClassDecision:
 		return k.Class == ClassAcknowledgement || k.Class == ClassDecision
+	case ClassInvitation:
+		return slices.Contains(d.facts.listed, k.Ref())
 	}
 	return false
 }

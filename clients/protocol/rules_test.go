@@ -140,6 +140,7 @@ func answerCases() []ruleCase {
 		}, refused},
 		{"R04", "anonymous, in the case of a person", "adviesvraag", func(_ *testing.T, s *scene) { s.Case, s.at = tell().messages["melding"].Case, 1<<40 }, refused},
 		{"R04", "report in the case of an anonymous question", "melding", func(_ *testing.T, s *scene) { s.Case = tell().messages["adviesvraag"].Case }, flagged},
+		{"R04", "a link in the case of an anonymous question", "koppeling", func(_ *testing.T, s *scene) { s.Case = tell().messages["adviesvraag"].Case }, flagged},
 		{"R12", "answers nothing", "informatieantwoord", func(_ *testing.T, s *scene) { s.Answers = nil }, refused},
 		{"R12", "to somebody else as well", "informatieantwoord", func(_ *testing.T, s *scene) {
 			s.to(identity.RoleVeiligThuis, identity.RoleOM)

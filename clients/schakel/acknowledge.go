@@ -195,17 +195,15 @@ func (n *Node) person(ctx context.Context, who string) (store.Person, error) {
 	return found[0], nil
 }
 
-// opened notes that a message was read here, which its sender hears.
-func (n *Node) opened(ctx context.Context, row store.Message) error {
-	if row.Direction != store.In || !row.Opened.IsZero() {
-		return nil
-	}
-	now := n.now()
+// opened writes into the access log that a message was read here. Its sender hears of
+// the first time.
+func (n *Node) opened(ctx context.Context, row store.Message, person identity.PersonID) error {
+	now, first := n.now(), row.Direction == store.In && row.Opened.IsZero()
 	err := n.update(ctx, func(tx *store.Tx) error {
-		if err := tx.SetOpened(row.Hash, now, identity.PersonID{}); err != nil {
+		if err := tx.Audit(actionOpened, row.Hash.String(), person, now); err != nil || !first {
 			return err
 		}
-		if err := tx.Audit("opened", row.Hash.String(), identity.PersonID{}, now); err != nil {
+		if err := tx.SetOpened(row.Hash, now, person); err != nil {
 			return err
 		}
 		return tx.SetStatus(row.Peer, delivery.Status{Message: row.Hash, Opened: unix(now)})
@@ -213,7 +211,9 @@ func (n *Node) opened(ctx context.Context, row store.Message) error {
 	if errors.Is(err, store.ErrReadOnly) {
 		return nil // a store opened to save what can be read
 	}
-	n.stateSoon(row.Peer)
+	if first {
+		n.stateSoon(row.Peer)
+	}
 	return err
 }
 

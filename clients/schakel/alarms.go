@@ -82,6 +82,10 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return fmt.Sprintf("Een acuut bericht van %s is geweigerd: het klopte niet.", desk), "Bel nu; de afzender weet ook dat het geweigerd is. " + call
 	case AlarmRule:
 		return "Een bericht is bewaard, maar houdt zich niet aan regel " + a.Code + ".", n.breach(a)
+	case AlarmContested:
+		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
+	case AlarmLog:
+		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}

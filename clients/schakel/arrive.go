@@ -176,6 +176,8 @@ func (in *intake) one(a *arrival) error {
 		return in.statement(a)
 	case delivery.KindCopy:
 		return in.copy(a)
+	case delivery.KindRecord:
+		return in.record(a)
 	}
 	in.event(EventReceived, message.Hash{}, a.from) // a test
 	return nil

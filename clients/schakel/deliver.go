@@ -106,6 +106,9 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if errors.Is(err, store.ErrDestroyed) {
 		return false, tx.SetRecipient(r.Message, r.Desk, store.Failed, n.now(), "destroyed")
 	}
+	if errors.Is(err, store.ErrNotFound) {
+		return n.deliverRecord(tx, r)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -25,5 +25,7 @@ var (
 	ErrAcknowledged  = errors.New("already acknowledged")
 	ErrNotReturned   = errors.New("nobody answered that it came to the wrong desk")
 	ErrNoRightDesk   = errors.New("the answer does not point at one desk")
+	ErrDraftVersions = errors.New("this draft has several versions: say which one")
+	ErrDraftCase     = errors.New("a draft stays in the case that it was begun in")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

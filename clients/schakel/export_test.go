@@ -2,7 +2,9 @@ package schakel
 
 import (
 	"context"
+	"crypto/ed25519"
 
+	"schakel/crypto/canon"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -57,3 +59,50 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 
 // KeepRetentionForTest looks at the dates of closed cases now.
 func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }
+
+// RecordForTest signs any record as a person of this device, also one that names
+// another person or desk, or as the device for nobody: what a modified client can do.
+func (n *Node) RecordForTest(ctx context.Context, r delivery.Record, by By) (delivery.SignedRecord, error) {
+	signer := n.keys.Sign
+	if by.Person != "" {
+		key, err := n.mustUnlock(ctx, by)
+		if err != nil {
+			return delivery.SignedRecord{}, err
+		}
+		signer = key.Key
+		if r.Person == nil {
+			r.Person = key.ID[:]
+		}
+	}
+	r.Version, r.Device, r.Created = delivery.Version, n.dev.ID, unix(n.now())
+	payload, tbs, err := r.ToBeSigned()
+	if err != nil {
+		return delivery.SignedRecord{}, err
+	}
+	return delivery.AssembleRecord(payload, ed25519.Sign(signer, tbs))
+}
+
+// LogForTest is the record content that shows a log of one line, numbered 1.
+func LogForTest(line []byte) []byte {
+	b, err := canon.Marshal(shownRun{From: 1, Lines: [][]byte{line}})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// ContentsForTest are the contents of records: each is parsed and given back as it
+// would have been written.
+var ContentsForTest = map[string]func([]byte) ([]byte, error){
+	"card":  func(b []byte) ([]byte, error) { return again[card](b, maxCard) },
+	"run":   func(b []byte) ([]byte, error) { return again[shownRun](b, delivery.MaxRecordContent) },
+	"shown": func(b []byte) ([]byte, error) { return again[shown](b, 64) },
+}
+
+func again[T any](b []byte, limit int) ([]byte, error) {
+	var v T
+	if err := canon.Unmarshal(b, limit, &v); err != nil {
+		return nil, err
+	}
+	return canon.Marshal(v)
+}

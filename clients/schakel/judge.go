@@ -28,6 +28,7 @@ type arrival struct {
 	signed    message.Signed  // messages and copies
 	statement delivery.Statement
 	copied    delivery.Copy
+	record    delivery.SignedRecord
 	proven    bool // the sealing device sealed it, and may write here: its counter counts
 	fault     *fault
 }
@@ -75,6 +76,8 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 		a.fault = n.judgeStatement(&a, err)
 	case delivery.KindCopy:
 		a.fault = n.judgeCopy(&a, dir)
+	case delivery.KindRecord:
+		a.fault = n.judgeRecord(&a, dir, now)
 	case delivery.KindTest:
 	}
 	if a.fault == nil {

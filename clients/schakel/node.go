@@ -53,7 +53,7 @@ type Node struct {
 	parsed    *seal.Recipients // public keys of others, checked against the register
 	events    subscribers
 	work      chan struct{} // wakes upkeep
-	recheck   atomic.Bool   // a connection stands: offer keys and persons now
+	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
 	dir       directory
@@ -63,6 +63,7 @@ type Node struct {
 	relayTime relayClock
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
+	told       []identity.DeviceID               // devices of this desk that its records were sealed for
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside      map[string]time.Time              // deliveries that failed, and until when they rest
 }

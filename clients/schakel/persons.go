@@ -87,7 +87,8 @@ func (n *Node) gone(id identity.PersonID) bool {
 	return ok && !p.UsableAt(n.now())
 }
 
-// keepPersons offers the entries of persons that the register does not have yet.
+// keepPersons offers the entries of persons that the register does not have yet, and
+// tells the desk's other devices of those that it has.
 func (n *Node) keepPersons(ctx context.Context) error {
 	s := n.live()
 	if s == nil || !s.online.Load() {
@@ -99,6 +100,9 @@ func (n *Node) keepPersons(ctx context.Context) error {
 	}
 	for _, p := range all {
 		if _, ok := n.directory().Person(p.ID); ok {
+			if err := n.tellPerson(ctx, p.ID); err != nil {
+				return err
+			}
 			continue
 		}
 		var entry []byte

@@ -76,8 +76,9 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	if row.Answers != (message.Hash{}) {
 		s.Answers = row.Answers.String()
 	}
-	if s.Inbound {
-		return s, nil
+	has, err := n.assignment(tx, row.Case)
+	if s.Holder = has.Name; err != nil || s.Inbound {
+		return s, err
 	}
 	s.From = n.dev.Desk
 	rs, err := tx.Recipients(row.Hash)
@@ -110,34 +111,54 @@ func recipientOf(r store.Recipient) Recipient {
 	return Recipient{Desk: r.Desk, State: stateNames[r.State], At: utc(at[r.State]), By: r.AcknowledgedBy, Rule: r.Rule}
 }
 
-// Read returns one message and notes that it was opened.
+// Read returns one message and notes that it was opened, by nobody in particular: see
+// ReadAs.
 func (n *Node) Read(ctx context.Context, ref string) (Letter, error) {
+	return n.ReadAs(ctx, ref, By{})
+}
+
+// ReadAs returns one message. That it was opened, on this device and by whom, is in the
+// access log before anybody sees the content. A person is only noted who proved it with
+// the PIN: nobody can put another's name there.
+func (n *Node) ReadAs(ctx context.Context, ref string, by By) (Letter, error) {
+	key, err := n.unlock(ctx, by.Person, by.PIN)
+	if err != nil {
+		return Letter{}, err
+	}
 	var row store.Message
 	var l Letter
-	err := n.store.View(ctx, func(tx *store.Tx) (err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
 		if row, err = find(tx, ref); err != nil {
 			return err
 		}
-		if l.Summary, err = n.summary(tx, row); err != nil {
-			return err
-		}
-		signed, err := message.Parse(row.Raw)
-		if err != nil {
-			return err
-		}
-		l.To, l.Device, l.Body = signed.Message.Addressed, signed.Message.Sender.Device.String(), signed.Message.Body
-		if len(signed.Message.Person) > 0 {
-			l.Person = identity.PersonID(signed.Message.Person).String()
-		}
-		if row.Direction == store.In {
-			l.Flags, err = n.flags(tx, signed)
-		}
+		l, err = n.letter(tx, row)
 		return err
 	})
 	if err != nil {
 		return Letter{}, err
 	}
-	return l, n.opened(ctx, row)
+	if err := n.opened(ctx, row, personOf(key)); err != nil {
+		return Letter{}, err
+	}
+	return l, nil
+}
+
+func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
+	if l.Summary, err = n.summary(tx, row); err != nil {
+		return l, err
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return l, err
+	}
+	l.To, l.Device, l.Body = signed.Message.Addressed, signed.Message.Sender.Device.String(), signed.Message.Body
+	if len(signed.Message.Person) > 0 {
+		l.Person = identity.PersonID(signed.Message.Person).String()
+	}
+	if row.Direction == store.In {
+		l.Flags, err = n.flags(tx, signed)
+	}
+	return l, err
 }
 
 // Trace returns an outbound message's state with each addressed desk. A message
@@ -278,6 +299,7 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 // gone once the desk has confirmed it.
 func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
 	var sealed []byte
+	var subject string
 	err := n.store.View(ctx, func(tx *store.Tx) error {
 		row, err := find(tx, ref)
 		if err != nil {
@@ -295,10 +317,13 @@ func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]by
 			return err
 		}
 		e, err := envelope.Parse(d.Raw)
-		sealed = e.Sealed
+		sealed, subject = e.Sealed, row.Hash.String()
 		return err
 	})
-	return sealed, err
+	if err != nil {
+		return nil, err
+	}
+	return sealed, n.note(ctx, actionExported, subject, identity.PersonID{})
 }
 
 // Rule returns the text of a rule of the protocol, for showing beside a rejection.

@@ -175,6 +175,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	n.mu.Unlock()
 	if pinned.Size > old.pinned.Size {
 		n.publish(EventRegister, "", "")
+		n.recheck.Store(true) // a person of ours may be in it, whom our other devices can be told of now
 	}
 	return nil
 }

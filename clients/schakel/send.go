@@ -35,9 +35,10 @@ func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
 	if person != nil {
 		m.Person = person.ID[:]
 	}
-	if err := n.keepsProtocol(m, known); err != nil {
+	if err := n.keepsProtocol(m, known); err != nil && !careless {
 		return Sent{}, err
 	}
+	deceive(&m)
 	return n.commit(ctx, m, person, nil)
 }
 

@@ -81,6 +81,7 @@ type Summary struct {
 	Answers      string          `json:"answers,omitempty"`
 	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
+	Holder       string          `json:"holder,omitempty"`     // colleague who has the case: see Node.Take
 }
 
 // Letter is one message in full. Body is exactly what the sender signed.
@@ -155,6 +156,8 @@ const (
 	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
+	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
+	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
 // Status is the state of this device and its connection.
@@ -211,6 +214,7 @@ const (
 	EventConnection   EventKind = "connection"
 	EventRegister     EventKind = "register"
 	EventRejected     EventKind = "rejected" // something arrived and was refused
+	EventDesk         EventKind = "desk"     // a colleague took, assigned, noted or drafted something
 )
 
 // Seen is one envelope as the relay sees it: what a demonstration shows.

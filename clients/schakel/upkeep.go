@@ -13,6 +13,7 @@ const (
 	alarmsEvery  = 5 * time.Second
 	epochsEvery  = time.Minute
 	forgetEvery  = time.Hour
+	logEvery     = 5 * time.Second
 	gapAlarm     = 30 * time.Minute
 	alarmsAtOnce = 5000
 )
@@ -22,7 +23,7 @@ const (
 func (n *Node) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
-	var alarms, epochs, forget time.Time
+	var alarms, epochs, forget, shown time.Time
 	for {
 		if n.recheck.Swap(false) {
 			epochs = time.Time{}
@@ -35,6 +36,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 			if err = n.keepEpochs(ctx); err == nil {
 				err = n.keepPersons(ctx)
 			}
+		}
+		if err == nil && due(n.now(), &shown, logEvery) {
+			err = n.showLog(ctx)
 		}
 		if err == nil && due(n.now(), &forget, forgetEvery) {
 			if err = n.forget(ctx); err == nil {
@@ -81,6 +85,9 @@ func (n *Node) upkeepOnce(ctx context.Context) (soon time.Duration, err error) {
 		more, err = n.makeDeliveries(ctx)
 	}
 	if err != nil {
+		return 0, err
+	}
+	if err := n.tellNewcomers(ctx); err != nil {
 		return 0, err
 	}
 	return n.stateAll(ctx)

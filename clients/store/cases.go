@@ -55,7 +55,7 @@ func (tx *Tx) makeCaseKey(ref message.CaseRef) ([]byte, error) {
 
 // DestroyCase destroys the key of a case and with it what was said in it: its
 // messages stay as empty rows, known by their hashes only, so that a repeated
-// delivery does not bring them back. Deliveries of it that still wait are dropped
+// delivery does not bring them back. Its assignments, notes and drafts go. Deliveries of it that still wait are dropped
 // and their recipients Failed under the rule "destroyed".
 // What the disk, its snapshots and earlier backups still hold is out of reach;
 // whoever has one of those and the data key can read it. It returns ErrNotFound
@@ -79,6 +79,9 @@ func (tx *Tx) DestroyCase(ref message.CaseRef, at time.Time) error {
 		if err := tx.emptyMessage(h, at); err != nil {
 			return err
 		}
+	}
+	if err := tx.dropRecords(ref); err != nil {
+		return err
 	}
 	tx.destroyed = true
 	return tx.exec(`DELETE FROM head WHERE kase=?`, ref[:])

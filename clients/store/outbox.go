@@ -134,9 +134,6 @@ func (tx *Tx) Accepted(id envelope.ID, epoch [16]byte, receipt []byte, at time.T
 
 // arrivedAt notes a state of the recipient of a delivery, if it has one.
 func (tx *Tx) arrivedAt(d Delivery, state RecipientState, at time.Time) error {
-	if d.Kind != delivery.KindMessage {
-		return nil
-	}
 	err := tx.SetRecipient(d.Message, d.Desk, state, at, "")
 	if errors.Is(err, ErrNotFound) {
 		return nil // sent by another device of this desk, before this one kept recipients

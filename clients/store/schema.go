@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 1
+const schemaVersion = 2
 
-var migrations = [schemaVersion]string{schemaV1}
+var migrations = [schemaVersion]string{schemaV1, schemaV2}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -66,6 +66,17 @@ CREATE INDEX outbox_expires ON outbox(expires);
 
 CREATE TABLE alarm(kind TEXT, subject TEXT, code TEXT NOT NULL, at INTEGER NOT NULL, times INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;
 CREATE TABLE audit(number INTEGER PRIMARY KEY, entry BLOB NOT NULL, chain BLOB NOT NULL);
+`
+
+// schemaV2 adds what the devices of one desk tell each other. followed holds hashes of
+// records that another one took the place of, known or not; witnessed the lines of
+// the other devices' access logs.
+const schemaV2 = `
+CREATE TABLE record(seq INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, kase BLOB NOT NULL,
+  thread BLOB NOT NULL, own INTEGER NOT NULL, box BLOB NOT NULL);
+CREATE INDEX record_thread ON record(kind,kase,thread);
+CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

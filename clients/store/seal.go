@@ -29,6 +29,8 @@ const (
 	kindPerson     kind = 9
 	kindAudit      kind = 10
 	kindSide       kind = 11
+	kindRecord     kind = 12
+	kindWitnessed  kind = 13
 )
 
 // secrets are the keys derived from the data key, one per purpose.

@@ -17,7 +17,7 @@
 //	keys/                    the data key, wrapped in each way: see package vault
 //
 // Contents and secrets are sealed once more inside the pages (XChaCha20-Poly1305,
-// random nonce): messages under the key of their case, everything else under a key
+// random nonce): messages, notes and drafts under the key of their case, everything else under a key
 // of the store. A seal is bound to the store, the kind, the row and the version of
 // the row; versions stand in a table of their own, and a keyed sum over that table
 // stands in each commit. Not sealed, only encrypted, is what must be searched or

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
 
@@ -44,6 +45,8 @@ var sealedTables = [...]sealedTable{
 	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
+	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
+	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }
 
 func (tx *Tx) verifyTable(t sealedTable) (rows int, err error) {
@@ -63,8 +66,11 @@ func (tx *Tx) verifyRow(k kind, r row1) (err error) {
 	if k == kindEpoch || k == kindQuarantine {
 		row = number(r.num(0))
 	}
+	if k == kindWitnessed {
+		row = witnessRow(identity.DeviceID(row), r.num(3))
+	}
 	var key cipher.AEAD = tx.rows()
-	if k == kindMessage {
+	if len(r.blob(2)) > 0 {
 		if key, err = tx.caseKey(message.CaseRef(r.b16(2)), false); err != nil {
 			return err
 		}

@@ -24,10 +24,11 @@ var ErrFormat = errors.New("not the expected COSE_Sign1")
 // Kind is the media type in the protected header (typ, RFC 9596).
 type Kind string
 
-// The two kinds that Schakel signs.
+// The kinds that Schakel signs.
 const (
 	KindMessage  Kind = "application/vnd.schakel.msg.v1+cbor"
 	KindDelivery Kind = "application/vnd.schakel.delivery.v1+cbor"
+	KindRecord   Kind = "application/vnd.schakel.record.v1+cbor"
 )
 
 // algEd25519 is the fully-specified algorithm of RFC 9864, not the polymorphic -8.

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	kinds     = []cose.Kind{cose.KindMessage, cose.KindDelivery}
+	kinds     = []cose.Kind{cose.KindMessage, cose.KindDelivery, cose.KindRecord}
 	signature = bytes.Repeat([]byte{0x5a}, 64)
 )
 

@@ -1,5 +1,5 @@
 // Package delivery is how something travels to one desk: a message, a statement,
-// a test or a copy for one's own desk, signed by the device that seals it.
+// a test, or a copy or a record for one's own desk, signed by the device that seals it.
 //
 // A delivery may be made again, by any device of the sending desk, without
 // changing the message inside. The signature covers the envelope's header, so the
@@ -47,6 +47,7 @@ const (
 	KindStatement Kind = 2 // a Statement: receipt and heartbeat in one
 	KindTest      Kind = 3 // free bytes; pages nobody, enters no case
 	KindCopy      Kind = 4 // a Copy, to the sending desk's own other devices
+	KindRecord    Kind = 5 // a signed Record, to the sending desk's own other devices
 )
 
 // KeyUse states which key a device was sealed to, so that the device notices when
@@ -61,7 +62,7 @@ type KeyUse struct {
 // Counted reports whether a delivery of that kind takes a counter of its own. The
 // others repeat the last one taken, 0 before the first: they may be lost without
 // leaving a gap, and each shows whether anything before it was (attack B02).
-func (k Kind) Counted() bool { return k == KindMessage || k == KindCopy }
+func (k Kind) Counted() bool { return k == KindMessage || k == KindCopy || k == KindRecord }
 
 // Superseded names an earlier envelope that this delivery takes the place of, and
 // the counter that it used, so that the gap it leaves is known not to be one.
@@ -163,7 +164,7 @@ func (d Delivery) check() error {
 	switch {
 	case d.Version != Version:
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, d.Version, Version)
-	case d.Kind < KindMessage || d.Kind > KindCopy:
+	case d.Kind < KindMessage || d.Kind > KindRecord:
 		return fmt.Errorf("%w: kind %d", ErrFormat, d.Kind)
 	case d.Counter > MaxCounter:
 		return fmt.Errorf("%w: counter %d", ErrFormat, d.Counter)

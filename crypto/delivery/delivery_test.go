@@ -110,7 +110,7 @@ func TestRefuses(t *testing.T) {
 	for name, change := range map[string]func(d *delivery.Delivery){
 		"version 0":            func(d *delivery.Delivery) { d.Version = 0 },
 		"kind 0":               func(d *delivery.Delivery) { d.Kind = 0 },
-		"kind 5":               func(d *delivery.Delivery) { d.Kind = 5 },
+		"kind 6":               func(d *delivery.Delivery) { d.Kind = 6 },
 		"message, no counter":  func(d *delivery.Delivery) { d.Counter = 0 },
 		"counter too high":     func(d *delivery.Delivery) { d.Counter = delivery.MaxCounter + 1 },
 		"supersedes counter 0": func(d *delivery.Delivery) { d.Supersedes[0].Counter = 0 },
@@ -168,7 +168,7 @@ func TestMatches(t *testing.T) {
 }
 
 func TestCounted(t *testing.T) {
-	for kind, want := range map[delivery.Kind]bool{delivery.KindMessage: true, delivery.KindCopy: true, delivery.KindStatement: false, delivery.KindTest: false} {
+	for kind, want := range map[delivery.Kind]bool{delivery.KindMessage: true, delivery.KindCopy: true, delivery.KindRecord: true, delivery.KindStatement: false, delivery.KindTest: false} {
 		if kind.Counted() != want {
 			t.Errorf("kind %d: counted %v", kind, !want)
 		}

@@ -180,7 +180,21 @@ func (m maker) contents() []vector {
 		m.made(vector{Name: "copy", What: "copy", Good: hex.EncodeToString(c), Twins: []twin{
 			{swapHex(c, []byte("\x49permanent"), []byte("\xf6")), "null for bytes", "delivery-format"},
 		}}),
+		m.record(),
 	}
+}
+
+// record is a note that a person of the desk signed.
+func (m maker) record() vector {
+	payload, tbs, err := delivery.Record{Version: 1, Kind: delivery.RecordNote, Desk: recipientDesk, Device: m.sender.ID, Person: m.person.ID[:],
+		Case: message.CaseRef{3}, Follows: []message.Hash{{1}}, Created: created, Content: []byte("notitie")}.ToBeSigned()
+	must(m.t, err)
+	s, err := delivery.AssembleRecord(payload, ed25519.Sign(m.person.Key, tbs))
+	must(m.t, err)
+	return m.made(vector{Name: "record signed by a person", What: "record", Good: hex.EncodeToString(s.Raw), Twins: []twin{
+		{swapHex(s.Raw, []byte("notitie"), []byte("NOTITIE")), "another note", "signature"},
+		{swapHex(s.Raw, []byte("vnd.schakel.record"), []byte("vnd.schakel.delive")), "another kind", "delivery-format"},
+	}})
 }
 
 func (m maker) parcelFor(devices int) seal.Parcel {

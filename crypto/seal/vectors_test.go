@@ -189,6 +189,12 @@ func (r reader) read(what, value, context string) (map[string]string, error) {
 	case "copy":
 		c, err := delivery.ParseCopy(raw)
 		return gives(err, "message", hex.EncodeToString(c.Message), "sent", len(c.Sent))
+	case "record":
+		s, err := delivery.ParseRecord(raw)
+		if err == nil {
+			err = s.Verify(r.person)
+		}
+		return gives(err, "kind", s.Record.Kind, "hash", s.Hash(), "content", string(s.Record.Content))
 	case "delivery":
 		d, err := delivery.Verify(raw, with, r.sign)
 		return gives(err, "kind", d.Kind, "content", string(d.Content), "counter", d.Counter, "keys", len(d.Keys))

@@ -95,7 +95,13 @@ func New(t testing.TB) *Chain {
 // Prepare makes a chain without starting its relay.
 func Prepare(t testing.TB) *Chain {
 	t.Helper()
-	c := &Chain{t: t, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t)}
+	return PrepareAt(t, time.Now())
+}
+
+// PrepareAt is Prepare with another time on everybody's clock.
+func PrepareAt(t testing.TB, now time.Time) *Chain {
+	t.Helper()
+	c := &Chain{t: t, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t), moved: time.Until(now)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
 	c.address = l.Addr().String()

@@ -50,19 +50,26 @@ func (k canaries) needles() []needle {
 // watched is a chain whose line, log, metrics, memory and folder are looked at.
 type watched struct {
 	*chain
-	admin string
-	tape  string // what passed on the line
+	admin  string
+	behind string // where the relay listens, behind the tap
+	tape   string // what passed on the line
 }
 
 func newWatched(c *chain) *watched {
 	t := c.t
 	c.programs = must[programs](t)(plain()) // the race detector's shadow memory has no end
 	w := &watched{chain: c, admin: must[string](t)(freeAddress()), tape: c.file("tape")}
-	behind := must[string](t)(freeAddress())
-	tapLine(t, c.address, behind, w.tape)
-	c.startRelay("--listen", behind, "--admin", w.admin)
-	listens(t, c.relay, behind)
+	w.behind = must[string](t)(freeAddress())
+	tapLine(t, c.address, w.behind, w.tape)
+	w.startAgain()
 	return w
+}
+
+// startAgain starts the relay behind the tap.
+func (w *watched) startAgain() {
+	w.t.Helper()
+	w.startRelay("--listen", w.behind, "--admin", w.admin)
+	listens(w.t, w.chain.relay, w.behind)
 }
 
 // metrics is everything that the relay tells about itself over HTTP.

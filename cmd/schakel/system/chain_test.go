@@ -4,6 +4,7 @@ package system_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"schakel/clients/desk"
 	"schakel/crypto/identity"
@@ -110,25 +112,46 @@ func (c *chain) close() {
 	_ = os.RemoveAll(c.dir)
 }
 
-// startRelay starts the relay and waits until it listens.
+// startRelay starts the relay and waits until it listens. While it was away, its port
+// was free for anybody's connection to somewhere else: then it is started again.
 func (c *chain) startRelay(more ...string) {
 	c.t.Helper()
 	args := append([]string{"serve", "--data", c.file("relay"), "--admin", "off", "--log-level", "debug"}, c.storeFlags()...)
-	c.relay = start(c.t, c.file("relay.log"), c.programs.relay, append(args, more...)...)
-	listens(c.t, c.relay, c.address)
+	var err error
+	for range 50 {
+		c.relay = start(c.t, c.file("relay.log"), c.programs.relay, append(args, more...)...)
+		if err = listening(c.relay, c.address); err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	c.t.Fatal(err)
 }
 
 func listens(t testing.TB, p *process, address string) {
 	t.Helper()
-	eventually(t, "the relay listens", patience, func() bool {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = conn.Close()
-		} else if err := p.ended(); err != nil {
-			t.Fatal(err)
+	if err := listening(p, address); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listening waits until somebody listens, or says why the process will not.
+func listening(p *process, address string) (err error) {
+	there := within(patience, 10*time.Millisecond, func() bool {
+		conn, failed := net.Dial("tcp", address)
+		if failed == nil {
+			return conn.Close() == nil
 		}
-		return err == nil
+		err = p.ended()
+		return err != nil
 	})
+	if !there {
+		return fmt.Errorf("%s does not listen within %s", p.log, patience)
+	}
+	return err
 }
 
 // startDesk starts a desk's daemon and waits until it answers.

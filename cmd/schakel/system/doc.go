@@ -10,4 +10,7 @@
 // A test that cannot fail proves nothing, so each promise is also tried on programs
 // with a seeded fault (see relay/queue/seeded_on.go), or on a situation that breaks
 // it, and must be found broken there.
+//
+// The hard cases of the protocol are played here too, from files that its experts can
+// read: see testdata/cases/README.md.
 package system

@@ -5,6 +5,7 @@ package system_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -49,12 +50,19 @@ func enrol() (address string, err error) {
 	return e.address, e.join()
 }
 
+// freeAddress finds a port below those that Linux gives to connections (32768 and
+// up, unless told otherwise): a relay that is killed and started again must not find
+// that some connection of this machine has got its port meanwhile.
 func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		var ln net.Listener
+		ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
+		if err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", err
 }
 
 func (e enrolment) file(parts ...string) string {

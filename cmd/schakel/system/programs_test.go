@@ -48,10 +48,11 @@ type programs struct{ schakel, relay string }
 // The programs under test, the same without the race detector, and those with a
 // seeded fault.
 var (
-	honest      = sync.OnceValues(func() (programs, error) { return buildPrograms("honest", race) })
-	plain       = sync.OnceValues(func() (programs, error) { return buildPrograms("plain", "") })
-	earlyRelay  = sync.OnceValues(func() (programs, error) { return buildPrograms("early", "-tags=seeded_early") })
-	twiceClient = sync.OnceValues(func() (programs, error) { return buildPrograms("twice", "-tags=seeded_twice") })
+	honest         = sync.OnceValues(func() (programs, error) { return buildPrograms("honest", race) })
+	plain          = sync.OnceValues(func() (programs, error) { return buildPrograms("plain", "") })
+	earlyRelay     = sync.OnceValues(func() (programs, error) { return buildPrograms("early", "-tags=seeded_early") })
+	carelessClient = sync.OnceValues(func() (programs, error) { return buildPrograms("careless", "-tags=seeded_careless") })
+	twiceClient    = sync.OnceValues(func() (programs, error) { return buildPrograms("twice", "-tags=seeded_twice") })
 )
 
 func buildPrograms(name, flags string) (programs, error) {

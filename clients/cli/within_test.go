@@ -1,0 +1,134 @@
+package cli_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"schakel/clients/cli"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
+)
+
+func (n *scripted) ReadAs(ctx context.Context, ref string, by schakel.By) (schakel.Letter, error) {
+	n.did = append(n.did, "read "+by.Person+" "+by.PIN)
+	return n.Read(ctx, ref)
+}
+
+func (n *scripted) Assign(_ context.Context, ref, to string, by schakel.By) (schakel.Assignment, error) {
+	n.did = append(n.did, "assign "+ref+" to "+to+" by "+by.Person+" "+by.PIN)
+	return schakel.Assignment{Case: case1, Name: to, By: by.Person, At: now(), Contested: true, Also: []string{"B. Ob\x1b[2J"}}, n.personErr
+}
+
+func (n *scripted) AddNote(_ context.Context, ref, text string, by schakel.By) (schakel.Note, error) {
+	n.did = append(n.did, "note "+ref+" "+text+" by "+by.Person)
+	return schakel.Note{Hash: hash1, By: by.Person, At: now(), Text: text}, nil
+}
+
+func (n *scripted) Worksheet(context.Context, string) (schakel.Worksheet, error) {
+	return schakel.Worksheet{Assignment: schakel.Assignment{Case: case1}, Notes: []schakel.Note{{Hash: hash1, By: "A. Nnie", At: now(), Text: "belt \x1b[2Jterug"}},
+		Drafts: []schakel.SavedDraft{{ID: id1, Version: hash1, By: "A. Nnie", At: now(), Draft: schakel.Draft{Class: "advies"}}}}, nil
+}
+
+func (n *scripted) Drafts(context.Context, string) ([]schakel.SavedDraft, error) {
+	return []schakel.SavedDraft{{ID: id1, Version: hash1, By: "A. Nnie", At: now(),
+		Draft: schakel.Draft{Class: "advies", Case: case1, To: []identity.DeskID{"vt20/crisis"}, Body: []byte(`{"a":1}`)}}}, nil
+}
+
+func (n *scripted) SaveDraft(_ context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error) {
+	n.did = append(n.did, "save "+id+" "+version+" "+d.Class+" "+string(d.Body)+" by "+by.Person)
+	return schakel.SavedDraft{ID: id1, Version: hash1, By: by.Person, At: now(), Draft: d}, n.sendErr
+}
+
+func (n *scripted) DropDraft(_ context.Context, id, version string, by schakel.By) error {
+	n.did = append(n.did, "drop "+id+" "+version+" by "+by.Person)
+	return nil
+}
+
+func (n *scripted) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
+	fault := ""
+	if ref == hash1 {
+		fault = "cut"
+	}
+	return schakel.AccessLog{
+		Lines:   []schakel.LogLine{{Device: id1, Number: 1, At: now().Add(-time.Minute), Action: "opened", Subject: hash1, Case: case1, Person: "A. Nnie"}},
+		Devices: []schakel.LogState{{Device: id1, Here: true, Lines: 1, Fault: fault}},
+	}, nil
+}
+
+func (n *scripted) last() string {
+	if len(n.did) == 0 {
+		return ""
+	}
+	return n.did[len(n.did)-1]
+}
+
+func TestWithinADesk(t *testing.T) {
+	p, n := newPlace(t), &scripted{}
+	p.serve(n)
+	pin := writeFile(t, t.TempDir()+"/pin", "123456\n", 0o600)
+	ann := []string{"--person", "A. Nnie", "--pin-file", pin}
+	with := func(args ...string) []string { return append(args, ann...) }
+	out, _ := p.must(cli.Done, with("take", hash1)...)
+	if n.last() != "assign "+hash1+" to A. Nnie by A. Nnie 123456" || !contains(out, "A. Nnie", "at the same time") || contains(out, "\x1b[2J") {
+		t.Errorf("take: %q, %s", n.last(), out)
+	}
+	p.must(cli.Done, with("assign", case1, "-")...)
+	if n.last() != "assign "+case1+" to  by A. Nnie 123456" {
+		t.Errorf("assign: %q", n.last())
+	}
+	p.must(cli.Usage, "take", hash1)
+	p.in = "belt terug"
+	p.must(cli.Done, with("note", case1, "--file", "-")...)
+	if n.last() != "note "+case1+" belt terug by A. Nnie" {
+		t.Errorf("note: %q", n.last())
+	}
+	if out, _ := p.must(cli.Done, "note", case1); !contains(out, "A. Nnie", "advies", id1, "nobody") || contains(out, "\x1b[2J") {
+		t.Errorf("worksheet:\n%s", out)
+	}
+	p.must(cli.Done, with("read", hash1)...)
+	if n.last() != "read A. Nnie 123456" {
+		t.Errorf("read: %q", n.last())
+	}
+}
+
+func TestDrafts(t *testing.T) {
+	p, n := newPlace(t), &scripted{}
+	p.serve(n)
+	pin := writeFile(t, t.TempDir()+"/pin", "123456\n", 0o600)
+	p.in = `{"half":`
+	p.must(cli.Done, "draft", "save", "--class", "advies", "--body", "-", "--person", "A. Nnie", "--pin-file", pin)
+	if n.last() != `save   advies {"half": by A. Nnie` {
+		t.Errorf("save: %q", n.last())
+	}
+	if out, _ := p.must(cli.Done, "draft", "list"); !contains(out, id1, "advies", "A. Nnie") {
+		t.Errorf("list:\n%s", out)
+	}
+	if out, _ := p.must(cli.Done, "draft", "show", id1[:8]); !contains(out, `{"a":1}`, "vt20/crisis") {
+		t.Errorf("show:\n%s", out)
+	}
+	p.must(cli.NotFound, "draft", "show", "ffff")
+	p.must(cli.Done, "draft", "drop", id1, "--version", hash1, "--person", "A. Nnie", "--pin-file", pin)
+	if n.last() != "drop "+id1+" "+hash1+" by A. Nnie" {
+		t.Errorf("drop: %q", n.last())
+	}
+	n.sendErr = schakel.ErrDraftVersions
+	_, stderr := p.must(cli.Conflict, "draft", "save", "--id", id1, "--person", "A. Nnie", "--pin-file", pin)
+	if !contains(stderr, "--version") {
+		t.Error(stderr)
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	p := newPlace(t)
+	p.serve(&scripted{})
+	if out, _ := p.must(cli.Done, "log"); !contains(out, "A. Nnie", "opened", "checks out") {
+		t.Errorf("log:\n%s", out)
+	}
+	if out, _ := p.must(cli.Done, "log", "--verify", "--json"); !contains(out, "schakel.log/1", `"intact": true`, `"lines": []`) {
+		t.Errorf("json:\n%s", out)
+	}
+	if out, stderr := p.must(cli.Unverified, "log", "--case", hash1); !contains(out, "cut") || !contains(stderr, "security officer") {
+		t.Errorf("tampered:\n%s%s", out, stderr)
+	}
+}

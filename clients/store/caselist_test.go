@@ -1,0 +1,38 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+)
+
+// The case that moved last stands first, with what is unread in it; a destroyed one is
+// in no list.
+func TestCases(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(tx *store.Tx) error {
+		for _, n := range []uint64{1, 2, 3, 8} { // 8 is of case 1
+			m := storedMessage(n, store.In)
+			if n == 8 {
+				m.Case = caseOf(1)
+			}
+			if _, err := tx.SaveMessage(m); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tx.SetOpened(storedMessage(1, store.In).Hash, now, identity.PersonID{}), tx.DestroyCase(caseOf(3), now))
+	})
+	view(t, s, func(tx *store.Tx) error {
+		all, err := tx.Cases(10)
+		if err != nil || len(all) != 2 || all[0].Ref != caseOf(1) || all[0].Messages != 2 || all[0].Unread != 1 || all[1].Ref != caseOf(2) || all[0].Last.IsZero() {
+			t.Errorf("%+v, %v", all, err)
+		}
+		one, err := tx.Cases(1)
+		if err != nil || len(one) != 1 || one[0].Ref != caseOf(1) {
+			t.Errorf("limited: %+v, %v", one, err)
+		}
+		return nil
+	})
+}
