@@ -24,7 +24,11 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 	if err != nil {
 		return err
 	}
-	return n.live().say(ctx, wire.Put{Envelope: raw})
+	s := n.live()
+	if s == nil {
+		return ErrUnreachable // between two sessions
+	}
+	return s.say(ctx, wire.Put{Envelope: raw})
 }
 
 // SignForTest signs a message as this device without asking the protocol.
