@@ -215,7 +215,7 @@ func signedBy(device casefile.Signer, person *casefile.Signer) string {
 
 func rules(m casefile.Original) cell {
 	if !m.Judged {
-		return cell{"not judged: written under " + inertLine(m.Protocol), yellow}
+		return cell{"not judged, written under " + inertLine(m.Protocol), yellow}
 	}
 	if len(m.Findings) == 0 {
 		return cell{"kept", green}

@@ -77,6 +77,12 @@ type Authority interface {
 	RegisterEntries(ctx context.Context) ([][]byte, error)
 }
 
+// Archivist hands out the file of a case, and the statements of what was destroyed.
+type Archivist interface {
+	ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error)
+	Deletions(ctx context.Context) ([]schakel.Deletion, error)
+}
+
 // Colleagues is what the devices of one desk keep among themselves.
 type Colleagues interface {
 	Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error)
@@ -88,12 +94,6 @@ type Colleagues interface {
 	Log(ctx context.Context, ref string) (schakel.AccessLog, error)
 }
 
-// Archivist hands out the file of a case, and the statements of what was destroyed.
-type Archivist interface {
-	ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error)
-	Deletions(ctx context.Context) ([]schakel.Deletion, error)
-}
-
 // Node is all of it: what a device of the chain can do.
 type Node interface {
 	Sender
@@ -103,8 +103,8 @@ type Node interface {
 	Watch
 	People
 	Authority
-	Colleagues
 	Archivist
+	Colleagues
 }
 
 var (

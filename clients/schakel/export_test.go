@@ -24,7 +24,11 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 	if err != nil {
 		return err
 	}
-	return n.live().say(ctx, wire.Put{Envelope: raw})
+	s := n.live()
+	if s == nil {
+		return ErrUnreachable // between two sessions
+	}
+	return s.say(ctx, wire.Put{Envelope: raw})
 }
 
 // SignForTest signs a message as this device without asking the protocol.
@@ -56,6 +60,9 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	m.Person = person.ID[:]
 	return seal.SignMessage(m, n.keys, person)
 }
+
+// KeepRetentionForTest looks at the dates of closed cases now.
+func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }
 
 // RecordForTest signs any record as a person of this device, also one that names
 // another person or desk, or as the device for nobody: what a modified client can do.
@@ -103,6 +110,3 @@ func again[T any](b []byte, limit int) ([]byte, error) {
 	}
 	return canon.Marshal(v)
 }
-
-// KeepRetentionForTest looks at the dates of closed cases now.
-func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }

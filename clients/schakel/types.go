@@ -155,9 +155,9 @@ const (
 	AlarmRefused        AlarmKind = "acuut-geweigerd"       // an acute message was rejected here
 	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
+	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
-	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 )
 
 // Status is the state of this device and its connection.
