@@ -30,8 +30,9 @@ demo: build
 test:
 	@.ci/test $(TIMEOUT)
 
-# The promises in full: a hundred killed relays, fifty killed daemons, ten thousand
-# waiting messages. Takes minutes; SEED=7 repeats what was random in a run.
+# The promises in full, on bbolt, on Redis and with two relays on one Redis: a hundred
+# killed relays, fifty killed daemons, ten thousand waiting messages on each. Takes
+# minutes; SEED=7 repeats what was random in a run.
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
 

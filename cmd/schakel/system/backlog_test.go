@@ -21,7 +21,7 @@ func maxResident() int {
 // A desk is away while thousands of messages come for it, the relay restarts, the
 // desk comes back: all there, once, in order, and neither the relay nor the desk
 // needs memory for all of it at once.
-func TestBacklog(t *testing.T) { onEach(t, backlog) }
+func TestBacklog(t *testing.T) { onEachStore(t, backlog) }
 
 func backlog(t *testing.T, c *chain) {
 	count := 1000 / slower
@@ -36,11 +36,9 @@ func backlog(t *testing.T, c *chain) {
 	t.Logf("%d sent in %s, %.0f a second", count, took.Round(time.Millisecond), float64(count)/took.Seconds())
 	l.atRelay()
 	t.Logf("all at the relay after %s", time.Since(began).Round(time.Millisecond))
-	l.bounded("the relay that took them", l.relay)
-	if err := l.relay.stop(); err != nil {
-		t.Error(err)
-	}
-	l.startRelay()
+	l.boundedRelays("took them")
+	l.stopRelays()
+	l.startRelays()
 	began = time.Now()
 	l.startDesk(piket)
 	n, wrong := l.settle(5 * patience)
@@ -50,7 +48,7 @@ func backlog(t *testing.T, c *chain) {
 		t.Errorf("%d accepted, want %d", n.accepted, count)
 	}
 	t.Logf("%d fetched, verified and listed in %s, %.0f a second", n.listed, took.Round(time.Millisecond), float64(count)/took.Seconds())
-	l.bounded("the relay that handed them over", l.relay)
+	l.boundedRelays("handed them over")
 	l.bounded("the recipient's daemon", l.to.daemon)
 	l.stated(patience)
 }
@@ -69,6 +67,13 @@ func (l *load) sendEach(n int) {
 		})
 	}
 	sending.Wait()
+}
+
+func (l *load) boundedRelays(what string) {
+	l.t.Helper()
+	for _, r := range l.relays {
+		l.bounded(r.name+" that "+what, r.process)
+	}
 }
 
 // bounded demands that a process never had more resident memory than it may.

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -50,32 +51,18 @@ func (k canaries) needles() []needle {
 // watched is a chain whose line, log, metrics, memory and folder are looked at.
 type watched struct {
 	*chain
-	admin  string
-	behind string // where the relay listens, behind the tap
-	tape   string // what passed on the line
 }
 
 func newWatched(c *chain) *watched {
-	t := c.t
-	c.programs = must[programs](t)(plain()) // the race detector's shadow memory has no end
-	w := &watched{chain: c, admin: must[string](t)(freeAddress()), tape: c.file("tape")}
-	w.behind = must[string](t)(freeAddress())
-	tapLine(t, c.address, w.behind, w.tape)
-	w.startAgain()
-	return w
-}
-
-// startAgain starts the relay behind the tap.
-func (w *watched) startAgain() {
-	w.t.Helper()
-	w.startRelay("--listen", w.behind, "--admin", w.admin)
-	listens(w.t, w.chain.relay, w.behind)
-}
-
-// metrics is everything that the relay tells about itself over HTTP.
-func (w *watched) metrics() []byte {
-	w.t.Helper()
-	return fetch(w.t, "http://"+w.admin+"/metrics")
+	c.programs = must[programs](c.t)(plain()) // the race detector's shadow memory has no end
+	if len(c.relays) == 1 {                   // several have their line already
+		c.putBehindLine()
+	}
+	for _, r := range c.relays {
+		r.admin = must[string](c.t)(freeAddress())
+	}
+	c.startRelays()
+	return &watched{chain: c}
 }
 
 func fetch(t testing.TB, url string) []byte {
@@ -89,16 +76,17 @@ func fetch(t testing.TB, url string) []byte {
 // search looks at every place and returns what was found, by place.
 func (w *watched) search(all []needle) map[string][]string {
 	w.t.Helper()
-	memory, n, err := searchMemory(w.relay.cmd.Process.Pid, all)
-	if err != nil || n < 10<<20 {
-		w.t.Errorf("only %d bytes of memory searched: %v", n, err)
-	}
-	found := map[string][]string{
-		"memory":  memory,
-		"folder":  must[[]string](w.t)(searchFolder(w.file("relay"), all)),
-		"log":     must[[]string](w.t)(searchFile(w.file("relay.log"), all)),
-		"line":    must[[]string](w.t)(searchFile(w.tape, all)),
-		"metrics": must[[]string](w.t)(search(bytes.NewReader(w.metrics()), all)),
+	found := map[string][]string{"line": must[[]string](w.t)(searchFile(w.tape(), all))}
+	for _, r := range w.relays {
+		memory, n, err := searchMemory(r.cmd.Process.Pid, all)
+		if err != nil || n < 10<<20 {
+			w.t.Errorf("only %d bytes of the memory of %s searched: %v", n, r.name, err)
+		}
+		metrics := fetch(w.t, "http://"+r.admin+"/metrics") // all that it tells about itself
+		found[r.place("memory")] = memory
+		found[r.place("folder")] = must[[]string](w.t)(searchFolder(r.home, all))
+		found[r.place("log")] = must[[]string](w.t)(searchFile(r.logged, all))
+		found[r.place("metrics")] = must[[]string](w.t)(search(bytes.NewReader(metrics), all))
 	}
 	if w.redis != nil { // its folder holds its log too
 		memory, n, err := searchMemory(w.redis.Process().Pid, all)
@@ -110,12 +98,16 @@ func (w *watched) search(all []needle) map[string][]string {
 	return found
 }
 
-// mailboxes are the places where an envelope passes or lies.
+// place names a part of a relay among the places that are searched.
+func (r *relayNode) place(part string) string { return part + " of " + r.name }
+
+// mailboxes are the places where an envelope passes or lies, by how their names
+// begin: an envelope passes through one of the relays.
 func (w *watched) mailboxes() []string {
 	if w.redis != nil {
-		return []string{"memory", "redis memory", "redis folder"}
+		return []string{"memory of ", "redis memory", "redis folder"}
 	}
-	return []string{"memory", "folder"}
+	return []string{"memory of ", "folder of "}
 }
 
 // Nothing of a message is anywhere at the relay: not in its folder, its log at the
@@ -181,7 +173,7 @@ func (w *watched) empty(found map[string][]string) {
 	w.t.Helper()
 	for place, what := range found {
 		if len(what) > 0 {
-			w.t.Errorf("in the relay's %s: %q", place, what)
+			w.t.Errorf("in the %s: %q", place, what)
 		}
 	}
 }
@@ -191,9 +183,21 @@ func (w *watched) empty(found map[string][]string) {
 func (w *watched) sees(t *testing.T) {
 	known := []needle{{"a desk", []byte(police)}, {"a device", []byte("device logged in")}, {"the relay", []byte("schakel_relay_")}, {"TLS", []byte{0x17, 0x03, 0x03}}}
 	found := w.search(known)
-	for place, what := range map[string]string{"memory": "a desk", "folder": "a desk", "log": "a device", "metrics": "the relay", "line": "TLS"} {
+	want := map[string]string{"line": "TLS"}
+	for _, r := range w.relays {
+		for part, what := range map[string]string{"memory": "a desk", "folder": "a desk", "log": "a device", "metrics": "the relay"} {
+			want[r.place(part)] = what
+		}
+	}
+	wants(t, found, want)
+}
+
+// wants demands that something is found in each place.
+func wants(t *testing.T, found map[string][]string, want map[string]string) {
+	t.Helper()
+	for place, what := range want {
 		if !slices.Contains(found[place], what) {
-			t.Errorf("%s is not found in the relay's %s", what, place)
+			t.Errorf("%s is not found in the %s", what, place)
 		}
 	}
 }
@@ -215,8 +219,12 @@ func (w *watched) seesUnsealed(t *testing.T) {
 	}
 	found := w.search(needles("it", secret))
 	for _, place := range w.mailboxes() {
-		if !slices.Contains(found[place], "it") {
-			t.Errorf("what a client put in plain text is not found in the relay's %s", place)
+		there := false
+		for name, what := range found {
+			there = there || strings.HasPrefix(name, place) && slices.Contains(what, "it")
+		}
+		if !there {
+			t.Errorf("what a client put in plain text is not found in the %s", place)
 		}
 	}
 	if len(found["line"]) > 0 {
@@ -226,22 +234,21 @@ func (w *watched) seesUnsealed(t *testing.T) {
 
 // leaks puts one canary in each place, as a careless program would.
 func (w *watched) leaks(t *testing.T, k canaries) {
-	log := must[*os.File](t)(os.OpenFile(w.file("relay.log"), os.O_APPEND|os.O_WRONLY, 0))
-	defer log.Close()
-	must[int](t)(log.WriteString(`{"msg":"stored","case":"` + k.zaak.String() + `"}` + "\n"))
-	if err := os.WriteFile(w.file("relay", k.file), nil, 0o600); err != nil {
-		t.Fatal(err)
+	want := map[string]string{"line": "the text"}
+	for _, r := range w.relays {
+		log := must[*os.File](t)(os.OpenFile(r.logged, os.O_APPEND|os.O_WRONLY, 0))
+		defer log.Close()
+		must[int](t)(log.WriteString(`{"msg":"stored","case":"` + k.zaak.String() + `"}` + "\n"))
+		if err := os.WriteFile(filepath.Join(r.home, k.file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want[r.place("log")], want[r.place("folder")] = "the case", "the file's name"
 	}
 	line := must[net.Conn](t)(net.Dial("tcp", w.address))
 	must[int](t)(line.Write([]byte(k.text)))
 	_, _ = io.Copy(io.Discard, line) // until the relay hangs up on that
 	_ = line.Close()
-	found := w.search(k.needles())
-	for place, what := range map[string]string{"log": "the case", "folder": "the file's name", "line": "the text"} {
-		if !slices.Contains(found[place], what) {
-			t.Errorf("%s planted in the relay's %s is not found", what, place)
-		}
-	}
+	wants(t, w.search(k.needles()), want)
 	careless := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(rw, `schakel_relay_puts_total{person="`+officer+`"} 1`)
 	}))

@@ -123,11 +123,11 @@ func (o *offices) comeBack(id identity.DeskID) { o.startDesk(id) }
 
 func (o *offices) relay(up bool) {
 	o.t.Helper()
-	if !up {
-		o.watched.chain.relay.kill()
-		return
+	if up {
+		o.startRelays()
+	} else {
+		o.killRelays()
 	}
-	o.startAgain()
 }
 
 // modified runs f while the desk's device runs the client that asks no rule, with the

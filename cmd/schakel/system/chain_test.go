@@ -4,15 +4,12 @@ package system_test
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"schakel/clients/desk"
 	"schakel/crypto/identity"
@@ -49,15 +46,15 @@ const (
 	pin     = "123456"
 )
 
-// chain is one relay and its desks, each a folder, and a process while it runs.
+// chain is its relays and its desks, each a folder, and a process while it runs.
 type chain struct {
 	t       testing.TB
 	dir     string
 	address string // of the relay, as the register says
 	programs
-	relay *process
-	redis *redistest.Server // where the mailboxes are, nil when in a file of the relay
-	desks map[identity.DeskID]*device
+	relays []*relayNode      // one, or several behind a line
+	redis  *redistest.Server // where the mailboxes are, nil when in a file of the relay
+	desks  map[identity.DeskID]*device
 }
 
 // device is one desk's only device.
@@ -80,6 +77,7 @@ func newChain(t testing.TB) *chain {
 	dir := must[string](t)(os.MkdirTemp(workshop, "c"))
 	must[[]byte](t)(exec.Command("cp", "-a", filepath.Join(workshop, "template")+"/.", dir).CombinedOutput())
 	c := &chain{t: t, dir: dir, address: address, programs: p, desks: map[identity.DeskID]*device{}}
+	c.relays = []*relayNode{c.newRelay("relay", address)}
 	for _, m := range members {
 		c.desks[m.desk] = &device{desk: m.desk, home: c.file("desks", string(m.desk.Org()))}
 	}
@@ -96,7 +94,7 @@ func (c *chain) close() {
 	for _, d := range c.desks {
 		d.kill()
 	}
-	c.relay.kill()
+	c.killRelays()
 	logs, _ := filepath.Glob(c.file("*.log"))
 	for _, path := range logs {
 		b, _ := os.ReadFile(path)
@@ -107,51 +105,11 @@ func (c *chain) close() {
 		}
 	}
 	if c.t.Failed() {
-		c.t.Logf("the relay's last words: %s", tail(c.file("relay.log")))
+		for _, r := range c.relays {
+			c.t.Logf("the last words of %s: %s", r.name, tail(r.logged))
+		}
 	}
 	_ = os.RemoveAll(c.dir)
-}
-
-// startRelay starts the relay and waits until it listens. While it was away, its port
-// was free for anybody's connection to somewhere else: then it is started again.
-func (c *chain) startRelay(more ...string) {
-	c.t.Helper()
-	args := append([]string{"serve", "--data", c.file("relay"), "--admin", "off", "--log-level", "debug"}, c.storeFlags()...)
-	var err error
-	for range 50 {
-		c.relay = start(c.t, c.file("relay.log"), c.programs.relay, append(args, more...)...)
-		if err = listening(c.relay, c.address); err == nil {
-			return
-		}
-		if !strings.Contains(err.Error(), "address already in use") {
-			break
-		}
-		<-time.After(100 * time.Millisecond)
-	}
-	c.t.Fatal(err)
-}
-
-func listens(t testing.TB, p *process, address string) {
-	t.Helper()
-	if err := listening(p, address); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// listening waits until somebody listens, or says why the process will not.
-func listening(p *process, address string) (err error) {
-	there := within(patience, 10*time.Millisecond, func() bool {
-		conn, failed := net.Dial("tcp", address)
-		if failed == nil {
-			return conn.Close() == nil
-		}
-		err = p.ended()
-		return err != nil
-	})
-	if !there {
-		return fmt.Errorf("%s does not listen within %s", p.log, patience)
-	}
-	return err
 }
 
 // startDesk starts a desk's daemon and waits until it answers.

@@ -2,8 +2,9 @@
 // middle of their work.
 //
 // Everything here is a test. Both programs are built once, a chain of desks enrols
-// by the command line, and each test works on a copy of it. `go test` runs a short
-// version of each; `make kills` runs them in full:
+// by the command line, and each test works on a copy of it. The promises that a store or a second
+// relay could break are tried with the mailboxes in a file, in Redis, and in Redis with
+// two relays. `go test` runs a short version of most; `make kills` runs all in full:
 //
 //	go test -run Kill ./cmd/schakel/system -full -seed 7
 //

@@ -36,7 +36,7 @@ func (c *chain) newLoad() *load {
 	c.t.Helper()
 	c.t.Logf("seed %d", *seed)
 	l := &load{chain: c, random: rand.New(rand.NewPCG(*seed, 1)), pause: steady * slower}
-	c.startRelay()
+	c.startRelays()
 	c.startDesk(piket)
 	l.to = c.listen(piket)
 	for _, id := range []identity.DeskID{doctor, safe, police, om} {
@@ -59,9 +59,9 @@ func (l *load) begin() {
 	l.t.Cleanup(l.stop)
 }
 
-// rage kills the relay and the daemons at random instants, in random order, and
-// starts each again at once. Where Redis is, half of the relay's turns kill Redis,
-// by itself or with the relay.
+// rage kills relays and daemons at random instants, in random order, and starts each
+// again at once. Where Redis is, half of the relays' turns kill Redis, by itself or
+// with all relays.
 func (l *load) rage(relays, daemons int) {
 	l.t.Helper()
 	victims := slices.Concat(slices.Repeat([]func(){l.killDaemon}, daemons), slices.Repeat([]func(){l.killRelay}, relays))
@@ -78,8 +78,9 @@ func (l *load) rage(relays, daemons int) {
 }
 
 func (l *load) killRelay() {
-	l.relay.kill()
-	l.startRelay()
+	victim := l.relays[l.random.IntN(len(l.relays))]
+	victim.kill()
+	l.startRelay(victim)
 }
 
 func (l *load) killDaemon() {
@@ -98,11 +99,11 @@ func (l *load) killRedis() {
 
 func (l *load) killBoth() {
 	l.redis.Kill()
-	l.relay.kill()
+	l.killRelays()
 	if err := l.redis.Restart(); err != nil {
 		l.t.Fatal(err)
 	}
-	l.startRelay()
+	l.startRelays()
 }
 
 // settle gives what is under way time to arrive and returns what is wrong after.
@@ -175,7 +176,7 @@ func (l *load) report(n tally, wrong []string) {
 	}
 }
 
-// Faults 1 to 6 and 15: relay, Redis and daemons are killed at random instants under
+// Faults 1 to 6 and 15: relays, Redis and daemons are killed at random instants under
 // load from four senders. What Send took reaches the recipient's application exactly once,
 // in order per sender, and every sender comes to know it.
 func TestKills(t *testing.T) { onEach(t, kills) }
@@ -190,13 +191,14 @@ func kills(t *testing.T, c *chain) {
 	l.begin()
 	l.rage(relays, daemons)
 	l.stop()
-	t.Logf("%d kills of the relay or of Redis and %d of daemons in %s", relays, daemons, time.Since(began).Round(time.Second))
+	t.Logf("%d kills of a relay or of Redis and %d of daemons in %s", relays, daemons, time.Since(began).Round(time.Second))
 	n, wrong := l.settle(patience)
 	l.report(n, wrong)
 	if n.accepted == 0 || n.received == 0 {
 		t.Error("nothing happened")
 	}
 	l.stated(patience)
+	l.allVisited()
 }
 
 // Control: a relay that promises before it writes loses what it promised. The
@@ -246,7 +248,7 @@ func TestKillsFindRepetitions(t *testing.T) {
 
 // Fault 54: the relay's whole store is gone, with messages in it that nobody has
 // fetched. The senders offer everything again that the recipient has not stated.
-func TestRelayLosesItsStore(t *testing.T) { onEach(t, losesItsStore) }
+func TestRelayLosesItsStore(t *testing.T) { onEachStore(t, losesItsStore) }
 
 func losesItsStore(t *testing.T, c *chain) {
 	l := c.newLoad()
@@ -257,12 +259,12 @@ func losesItsStore(t *testing.T, c *chain) {
 	eventually(t, "messages wait", patience, func() bool { return l.accepted() >= before+60/slower })
 	l.stop()
 	l.atRelay()
-	l.relay.kill()
+	l.killRelays()
 	for _, s := range l.senders {
 		s.daemon.kill()
 	}
 	l.loseStore()
-	l.startRelay()
+	l.startRelays()
 	l.startDesk(piket)
 
 	// Control: while no sender is there, it is really lost.

@@ -9,27 +9,46 @@ import (
 	"schakel/relay/queue/redisqueue/redistest"
 )
 
-// stores are where a relay can keep its mailboxes.
-var stores = []string{"bolt", "redis"}
+// Where a chain keeps its mailboxes: in a file of its relay, in Redis, or in Redis
+// with two relays on it.
+const (
+	onBolt    = "bolt"
+	onRedis   = "redis"
+	twoRelays = "two relays"
+)
 
-// onEach runs a test with a chain on every store.
+// onEach runs a test with a chain on every store, and with two relays.
 func onEach(t *testing.T, test func(t *testing.T, c *chain)) {
-	for _, store := range stores {
+	for _, store := range []string{onBolt, onRedis, twoRelays} {
 		t.Run(store, func(t *testing.T) { test(t, newChainOn(t, store)) })
 	}
+}
+
+// onEachStore is onEach, with two relays only in the full run.
+func onEachStore(t *testing.T, test func(t *testing.T, c *chain)) {
+	onEach(t, func(t *testing.T, c *chain) {
+		if len(c.relays) > 1 && !*full {
+			t.Skip("two relays: with -full")
+		}
+		test(t, c)
+	})
 }
 
 // newChainOn is newChain with the mailboxes in a store.
 func newChainOn(t testing.TB, store string) *chain {
 	t.Helper()
 	c := newChain(t)
-	if store == "redis" {
+	if store != onBolt {
 		redistest.Need(t)
 		if err := os.Mkdir(c.file("redis"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		c.redis = must[*redistest.Server](t)(redistest.Start(c.file("redis")))
 		t.Cleanup(c.redis.Stop)
+	}
+	if store == twoRelays {
+		c.addRelay()
+		c.putBehindLine()
 	}
 	return c
 }
@@ -44,19 +63,21 @@ func (c *chain) storeFlags() []string {
 		"--redis-password-file", password, "--redis-admin-password-file", password}
 }
 
-// restartRedis starts Redis where it was, after it was killed. A relay that ran
-// meanwhile finds that it is another process and ends, and is started again, as
+// restartRedis starts Redis where it was, after it was killed. Relays that ran
+// meanwhile find that it is another process and end, and are started again, as
 // systemd would.
 func (l *load) restartRedis() {
 	l.t.Helper()
 	if err := l.redis.Restart(); err != nil {
 		l.t.Fatal(err)
 	}
-	eventually(l.t, "the relay sees that Redis was restarted", patience, func() bool { return l.relay.ended() != nil })
-	l.startRelay()
+	for _, r := range l.relays {
+		eventually(l.t, r.name+" sees that Redis was restarted", patience, func() bool { return r.ended() != nil })
+	}
+	l.startRelays()
 }
 
-// loseStore deletes everything that waits. The relay does not run.
+// loseStore deletes everything that waits. No relay runs.
 func (c *chain) loseStore() {
 	c.t.Helper()
 	if c.redis == nil {

@@ -31,9 +31,9 @@ func oldRelay(t *testing.T, save, put func(*load)) *load {
 	l.to.daemon.kill()
 	l.sendEach(few) // after the backup, and delivered to nobody
 	l.atRelay()
-	l.relay.kill()
+	l.killRelays()
 	put(l)
-	l.startRelay()
+	l.startRelays()
 	l.startDesk(piket)
 	return l
 }
@@ -63,11 +63,9 @@ func TestRelayIsRestored(t *testing.T) {
 // of the file has it. Nobody offers again, and the latest messages are missing.
 func TestRelayIsRestoredWithoutItsEpoch(t *testing.T) {
 	save := func(l *load) {
-		if err := l.relay.stop(); err != nil {
-			t.Fatal(err)
-		}
+		l.stopRelays()
 		must[[]byte](t)(exec.Command("cp", l.file("relay", "queue.db"), l.file("plain.db")).CombinedOutput())
-		l.startRelay()
+		l.startRelays()
 	}
 	l := oldRelay(t, save, func(l *load) {
 		if err := os.Rename(l.file("plain.db"), l.file("relay", "queue.db")); err != nil {

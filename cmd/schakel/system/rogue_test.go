@@ -143,7 +143,7 @@ func (r *rogue) put(raw []byte) wire.Frame {
 // code 4, and the police never see it.
 func TestForbiddenLane(t *testing.T) {
 	c := newChain(t)
-	c.startRelay()
+	c.startRelays()
 	for _, id := range []identity.DeskID{buza, police, piket} {
 		c.startDesk(id)
 	}

@@ -7,14 +7,16 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-// wiretap is a proxy between clients and relay that writes down every byte, as
-// somebody on the line would.
+// wiretap is a proxy between clients and relays that gives each connection to the next
+// relay in turn and writes down every byte, as somebody on the line would.
 type wiretap struct {
-	ln     net.Listener
-	target string
+	ln      net.Listener
+	targets []string
+	turn    atomic.Uint32
 
 	mu    sync.Mutex // guards what follows
 	file  *os.File
@@ -24,10 +26,10 @@ type wiretap struct {
 	running sync.WaitGroup
 }
 
-// tapLine listens at address and passes everything on to target.
-func tapLine(t testing.TB, address, target, path string) *wiretap {
+// tapLine listens at address and passes everything on to the targets.
+func tapLine(t testing.TB, address string, targets []string, path string) *wiretap {
 	t.Helper()
-	w := &wiretap{target: target, conns: map[net.Conn]bool{}}
+	w := &wiretap{targets: targets, conns: map[net.Conn]bool{}}
 	w.ln = must[net.Listener](t)(net.Listen("tcp", address))
 	w.file = must[*os.File](t)(os.Create(path))
 	w.running.Go(func() {
@@ -56,7 +58,7 @@ func (w *wiretap) close() {
 }
 
 func (w *wiretap) pass(near net.Conn) {
-	far, err := net.Dial("tcp", w.target)
+	far, err := w.next()
 	if err != nil {
 		_ = near.Close()
 		return
@@ -72,6 +74,17 @@ func (w *wiretap) pass(near net.Conn) {
 	defer w.mu.Unlock()
 	delete(w.conns, near)
 	delete(w.conns, far)
+}
+
+// next connects to whose turn it is, or to another when that one is not there.
+func (w *wiretap) next() (conn net.Conn, err error) {
+	turn := int(w.turn.Add(1))
+	for i := range w.targets {
+		if conn, err = net.Dial("tcp", w.targets[(turn+i)%len(w.targets)]); err == nil {
+			break
+		}
+	}
+	return conn, err
 }
 
 func (w *wiretap) keep(conns ...net.Conn) bool {
