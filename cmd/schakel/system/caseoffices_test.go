@@ -39,6 +39,7 @@ func openOffices(t *testing.T) *offices {
 		t.Fatal(err)
 	}
 	c := &chain{t: t, dir: dir, address: e.address, programs: p, desks: map[identity.DeskID]*device{}}
+	c.relays = []*relayNode{c.newRelay("relay", e.address)}
 	t.Cleanup(c.close)
 	o := &offices{watched: newWatched(c)}
 	for _, b := range bureaus {
