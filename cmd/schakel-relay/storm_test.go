@@ -35,12 +35,11 @@ const (
 
 // crowd is many devices, each with a real session and its own way of coming back.
 type crowd struct {
-	world   *relaytest.World
-	devices []trusttest.Device
-	up      atomic.Int64 // sessions that have got their Ready
-	tries   atomic.Int64
-	pause   func(attempt int) time.Duration
-	group   sync.WaitGroup
+	world *relaytest.World
+	up    atomic.Int64 // sessions that have got their Ready
+	tries atomic.Int64
+	pause func(attempt int) time.Duration
+	group sync.WaitGroup
 }
 
 // jittered waits as clients/schakel does: full jitter over a window that doubles.

@@ -64,7 +64,10 @@ func (l *Log) Recipient(device identity.DeviceID, epoch uint64) (string, bool, e
 
 // Copy writes the file as the latest commit left it, while commits go on.
 func (l *Log) Copy(w io.Writer) error {
-	return l.view(func(tx *bolt.Tx) error { return tx.Copy(w) })
+	return l.view(func(tx *bolt.Tx) error {
+		_, err := tx.WriteTo(w)
+		return err
+	})
 }
 
 func (l *Log) view(f func(*bolt.Tx) error) error {

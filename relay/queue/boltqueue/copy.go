@@ -26,7 +26,10 @@ type Contents struct {
 // pages that it frees meanwhile are not used again until it returns. The result is
 // a backup once [FinishCopy] has looked at it.
 func (s *Store) Copy(ctx context.Context, w io.Writer) error {
-	return s.view(ctx, func(tx *bolt.Tx) error { return tx.Copy(w) })
+	return s.view(ctx, func(tx *bolt.Tx) error {
+		_, err := tx.WriteTo(w)
+		return err
+	})
 }
 
 // FinishCopy takes the epoch from what Copy wrote to the file at path, reads

@@ -147,7 +147,7 @@ func (s *Server) replicaOf(host, port string) error {
 	defer cancel()
 	client := s.Root()
 	defer client.Close()
-	return errors.Join(client.SlaveOf(ctx, host, port).Err(), client.ConfigRewrite(ctx).Err())
+	return errors.Join(client.ReplicaOf(ctx, host, port).Err(), client.ConfigRewrite(ctx).Err())
 }
 
 // Replication returns what a server says about its part in replication, or nothing
