@@ -12,8 +12,22 @@ import (
 // ctx ends. A doorbell can be lost while the connection is down: whoever counts on
 // it sweeps now and then as well.
 func (s *Store) Listen(ctx context.Context, ring func(identity.DeskID)) {
+	s.hear(ctx, s.bell(), "doorbells are not heard, sweeping only", func(payload string) {
+		desks := strings.Split(payload, "\n")
+		if desks[0] == s.node {
+			return // our own: the committer has rung already
+		}
+		for _, desk := range desks[1:] {
+			ring(identity.DeskID(desk))
+		}
+	})
+}
+
+// hear calls each with what comes on a channel, until ctx ends. It subscribes again
+// when the connection breaks, and logs lost.
+func (s *Store) hear(ctx context.Context, channel, lost string, each func(payload string)) {
 	for ctx.Err() == nil {
-		s.listen(ctx, ring)
+		s.hearOnce(ctx, channel, lost, each)
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -21,8 +35,8 @@ func (s *Store) Listen(ctx context.Context, ring func(identity.DeskID)) {
 	}
 }
 
-func (s *Store) listen(ctx context.Context, ring func(identity.DeskID)) {
-	subscription := s.watches.subscribe(ctx, s.bell())
+func (s *Store) hearOnce(ctx context.Context, channel, lost string, each func(payload string)) {
+	subscription := s.watches.subscribe(ctx, channel)
 	defer subscription.Close()
 	stop := context.AfterFunc(ctx, func() { subscription.Close() })
 	defer stop()
@@ -30,16 +44,10 @@ func (s *Store) listen(ctx context.Context, ring func(identity.DeskID)) {
 		message, err := subscription.ReceiveMessage(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.log.Warn("doorbells are not heard, sweeping only", "error", err.Error())
+				s.log.Warn(lost, "error", err.Error())
 			}
 			return
 		}
-		desks := strings.Split(message.Payload, "\n")
-		if desks[0] == s.node {
-			continue // our own: the committer has rung already
-		}
-		for _, desk := range desks[1:] {
-			ring(identity.DeskID(desk))
-		}
+		each(message.Payload)
 	}
 }

@@ -78,29 +78,8 @@ func (s *Store) Housekeep(ctx context.Context, upto time.Duration) (bool, error)
 // device began a session elsewhere, until ctx ends. It may miss some: whoever counts
 // on it looks now and then as well. Call it once, whatever comes of the connection.
 func (s *Store) Attend(ctx context.Context, grown func(), begun func(device identity.DeviceID, number uint64)) {
-	for ctx.Err() == nil {
-		s.attend(ctx, grown, begun)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (s *Store) attend(ctx context.Context, grown func(), begun func(identity.DeviceID, uint64)) {
-	subscription := s.watches.subscribe(ctx, s.nodesBell())
-	defer subscription.Close()
-	stop := context.AfterFunc(ctx, func() { subscription.Close() })
-	defer stop()
-	for {
-		message, err := subscription.ReceiveMessage(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Warn("the other relays are not heard, looking now and then only", "error", err.Error())
-			}
-			return
-		}
-		told, ok := parseTold(message.Payload)
+	s.hear(ctx, s.nodesBell(), "the other relays are not heard, looking now and then only", func(payload string) {
+		told, ok := parseTold(payload)
 		switch {
 		case !ok:
 			s.log.Warn("another relay says what this one does not know")
@@ -110,7 +89,7 @@ func (s *Store) attend(ctx context.Context, grown func(), begun func(identity.De
 		default:
 			begun(told.device, told.number)
 		}
-	}
+	})
 }
 
 // told is what a relay told: that the register changed, when number is 0, or that a
