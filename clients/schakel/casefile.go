@@ -27,6 +27,9 @@ type CaseSigner struct {
 // ExportCase returns the file of a case, given by its own identifier or by a message
 // of it. See package casefile. It notes in the audit log that the case left.
 func (n *Node) ExportCase(ctx context.Context, ref string, by CaseSigner) ([]byte, error) {
+	if err := n.notLight(); err != nil {
+		return nil, err
+	}
 	person, err := n.unlock(ctx, by.Person, by.PIN)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,8 @@ const settingDeviceRequest = "device-request"
 // RequestDevice makes the keys of a further device for a desk that is in the
 // register already, in an empty store, and returns the file that a device with the
 // organisation's key vouches for. After that the device joins with the desk's
-// invitation like the first one. Called again it returns the same file.
+// invitation like the first one. Called again it returns the same file. A store that
+// only a person opens makes it the request of a light device.
 func RequestDevice(ctx context.Context, st *store.Store, desk identity.DeskID, now time.Time) (request []byte, err error) {
 	err = st.View(ctx, func(tx *store.Tx) (err error) {
 		request, err = tx.Setting(settingDeviceRequest)
@@ -29,7 +30,11 @@ func RequestDevice(ctx context.Context, st *store.Store, desk identity.DeskID, n
 	if err != nil {
 		return nil, err
 	}
-	request, err = deviceEntry(keys, desk, now).Request(trust.First(), edKey(keys.Sign), edKey(keys.Login))
+	kind := trust.DevicePerson
+	if st.Attended() {
+		kind = trust.DeviceLight
+	}
+	request, err = deviceEntry(keys, desk, kind, now).Request(trust.First(), edKey(keys.Sign), edKey(keys.Login))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +57,12 @@ func DeviceFingerprint(request []byte) (string, error) {
 	return identity.Fingerprint("device", append(d.SignKey[:], d.LoginKey[:]...)), nil
 }
 
+// RequestsLight reports whether a request is that of a light device.
+func RequestsLight(request []byte) bool {
+	d, err := requestedDevice(request)
+	return err == nil && d.Type == trust.DeviceLight
+}
+
 func requestedDevice(request []byte) (trust.Device, error) {
 	e, err := trust.ParseEntry(request)
 	if err != nil {
@@ -69,8 +80,8 @@ func requestedDevice(request []byte) (trust.Device, error) {
 // everything that is sent to the desk from now on. The organisation's key must be
 // on this device.
 func (n *Node) Vouch(ctx context.Context, request []byte) error {
-	if len(n.dev.Org) == 0 {
-		return ErrNoOrgKey
+	if err := n.mayGovern(); err != nil {
+		return err
 	}
 	d, err := requestedDevice(request)
 	if err != nil {

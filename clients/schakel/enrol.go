@@ -56,6 +56,9 @@ func Init(ctx context.Context, st *store.Store, o InitOptions, now time.Time) (r
 	if !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
+	if st.Attended() {
+		return nil, fmt.Errorf("%w: the first device of a desk, with the organisation's key, stays in the office", ErrLight)
+	}
 	keys, err := newKeys(now)
 	if err != nil {
 		return nil, err
@@ -111,10 +114,10 @@ func newKeys(now time.Time) (*seal.DeviceKeys, error) {
 }
 
 // deviceEntry is what the register is to say of a device.
-func deviceEntry(keys *seal.DeviceKeys, desk identity.DeskID, now time.Time) trust.Device {
+func deviceEntry(keys *seal.DeviceKeys, desk identity.DeskID, kind trust.DeviceType, now time.Time) trust.Device {
 	now = now.UTC().Truncate(time.Second)
 	return trust.Device{
-		ID: keys.ID, Desk: desk, Type: trust.DevicePerson,
+		ID: keys.ID, Desk: desk, Type: kind,
 		SignKey: keys.SignPublic(), LoginKey: keys.LoginPublic(),
 		From: now.Add(-backdate), Until: now.Add(deviceLife),
 	}
@@ -237,7 +240,7 @@ func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
 	if len(n.dev.Org) == 0 {
 		return nil
 	}
-	device, err := deviceEntry(n.keys, n.dev.Desk, n.now()).Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
+	device, err := deviceEntry(n.keys, n.dev.Desk, trust.DevicePerson, n.now()).Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
 	if err != nil {
 		return err
 	}

@@ -27,5 +27,6 @@ var (
 	ErrNoRightDesk   = errors.New("the answer does not point at one desk")
 	ErrDraftVersions = errors.New("this draft has several versions: say which one")
 	ErrDraftCase     = errors.New("a draft stays in the case that it was begun in")
+	ErrLight         = errors.New("not on a light device")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

@@ -36,6 +36,10 @@ type Config struct {
 	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
+
+	// KeepFor is how long a light device keeps a case in which nothing waits any more.
+	// Default seven days. Other devices keep a case until its own date.
+	KeepFor time.Duration
 }
 
 // Node is one device's end of the chain. Its methods may be called from any
@@ -46,6 +50,8 @@ type Node struct {
 	log       *slog.Logger
 	every     time.Duration
 	pinWork   int
+	keepFor   time.Duration
+	light     bool                // an officer carries this device: see notLight
 	catalogue *protocol.Catalogue // in which this node writes
 	spoken    protocol.Versions   // in which it reads
 	dev       store.Device
@@ -85,7 +91,7 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
@@ -103,6 +109,9 @@ func newNode(cfg Config) *Node {
 	if n.every <= 0 {
 		n.every = time.Second
 	}
+	if n.keepFor <= 0 {
+		n.keepFor = keepDefault
+	}
 	return n
 }
 
@@ -119,6 +128,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	}
 	if _, ok := n.dir.Device(n.dev.ID); !ok {
 		return fmt.Errorf("%w: the register does not hold this device", ErrNotEnrolled)
+	}
+	if err := n.checkLight(); err != nil {
+		return err
 	}
 	return n.loadEpochs(tx)
 }

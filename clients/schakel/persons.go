@@ -27,8 +27,8 @@ var ErrNoOrgKey = errors.New("the organisation's key is not on this device")
 // it, at once or as soon as there is a connection. The organisation's key must be
 // on this device. The key is locked under the PIN, which takes about a second.
 func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, error) {
-	if len(n.dev.Org) == 0 {
-		return Person{}, ErrNoOrgKey
+	if err := n.mayGovern(); err != nil {
+		return Person{}, err
 	}
 	if err := n.checkPerson(p); err != nil {
 		return Person{}, err

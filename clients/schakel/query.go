@@ -22,7 +22,7 @@ const (
 
 // List returns the messages that f selects: urgent first, then newest first.
 func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
-	q := store.Query{Direction: store.In, Order: store.Urgent, Unacknowledged: f.ToAck, Limit: cmp.Or(min(f.Limit, maxList), defaultList)}
+	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Limit: cmp.Or(min(f.Limit, maxList), defaultList)}
 	switch f.Box {
 	case "sent":
 		q.Direction = store.Out
@@ -298,6 +298,9 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 // age file: what a device of that desk can open with the stock age program. It is
 // gone once the desk has confirmed it.
 func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
+	if err := n.notLight(); err != nil {
+		return nil, err
+	}
 	var sealed []byte
 	var subject string
 	err := n.store.View(ctx, func(tx *store.Tx) error {

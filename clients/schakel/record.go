@@ -160,6 +160,9 @@ func (in *intake) record(a *arrival) error {
 	if a.record.Record.Kind == delivery.RecordLog {
 		return in.witness(a.record.Record)
 	}
+	if in.stale(a.record.Record) {
+		return nil
+	}
 	fresh, err := in.tx.SaveRecord(a.record, false)
 	if err != nil || !fresh {
 		return err

@@ -10,7 +10,6 @@ import (
 	"schakel/clients/casefile"
 	"schakel/clients/protocol"
 	"schakel/clients/store"
-	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/wire"
 )
@@ -58,7 +57,7 @@ func (n *Node) keepRetention(ctx context.Context) error {
 	if s := n.live(); s != nil && stale {
 		s.conn.Close(wire.CloseNormal) // the next login hears the relay's time
 	}
-	return nil
+	return n.letGo(ctx)
 }
 
 // closedCases are the cases of which a closing is here.
@@ -138,6 +137,9 @@ func (in *intake) unannounce(ref message.CaseRef) error {
 // announce raises the alarm that says when a case will be destroyed, and what speaks
 // against it.
 func (in *intake) announce(known protocol.Case, due time.Time) error {
+	if in.n.light {
+		return nil // the office is told, where something can be done about it
+	}
 	code := due.UTC().Format(time.DateOnly)
 	for _, o := range known.Obligations {
 		if o.Open() {
@@ -179,32 +181,23 @@ func (in *intake) overdue(known protocol.Case, due time.Time) (stale bool, err e
 	return in.now.Sub(relay.heard) > relayTimeFresh, in.announce(known, due)
 }
 
-// destroy destroys the key of a case and leaves the signed statement of it.
+// destroy destroys the key of a case and leaves the signed statement of it; a light
+// device only destroys, since it does not speak for what the desk keeps.
 func (in *intake) destroy(known protocol.Case, due time.Time) error {
 	rows, err := rowsOf(in.tx, known.Ref)
 	if err != nil {
 		return err
 	}
-	var gone []message.Hash
-	for _, row := range rows {
-		gone = append(gone, row.Hash)
-		if err := in.tx.DeleteSetting(settingSent + row.Hash.String()); err != nil {
+	if !in.n.light {
+		var gone []message.Hash
+		for _, row := range rows {
+			gone = append(gone, row.Hash)
+		}
+		if err := in.stateDeletion(known, due, gone); err != nil {
 			return err
 		}
 	}
-	if err := in.stateDeletion(known, due, gone); err != nil {
-		return err
-	}
-	if err := in.tx.DeleteSetting(settingExported + known.Ref.String()); err != nil {
-		return err
-	}
-	if err := in.tx.DestroyCase(known.Ref, in.now); err != nil {
-		return err
-	}
-	if err := in.unannounce(known.Ref); err != nil {
-		return err
-	}
-	return in.tx.Audit("case-destroyed", known.Ref.String(), identity.PersonID{}, in.now)
+	return in.forgetCase(known.Ref, "case-destroyed")
 }
 
 // stateDeletion signs what is destroyed, and stores it: one statement, and more where

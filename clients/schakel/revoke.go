@@ -22,7 +22,8 @@ var ErrUnknownSubject = errors.New("no such device or person in the register")
 type Device struct {
 	ID     identity.DeviceID `json:"id"`
 	Desk   identity.DeskID   `json:"desk"`
-	Active bool              `json:"active"` // within its time, and its organisation not suspended
+	Light  bool              `json:"light,omitempty"` // an officer carries it
+	Active bool              `json:"active"`          // within its time, and its organisation not suspended
 	Until  time.Time         `json:"until"`
 	Here   bool              `json:"here"` // this one
 }
@@ -37,7 +38,7 @@ func (n *Node) Devices(ctx context.Context) ([]Device, error) {
 			continue
 		}
 		for _, d := range dir.DevicesOf(desk) {
-			out = append(out, Device{ID: d.ID, Desk: desk, Active: d.UsableAt(now), Until: d.Until, Here: d.ID == n.dev.ID})
+			out = append(out, Device{ID: d.ID, Desk: desk, Light: d.Type == trust.DeviceLight, Active: d.UsableAt(now), Until: d.Until, Here: d.ID == n.dev.ID})
 		}
 	}
 	slices.SortFunc(out, func(a, b Device) int {
@@ -51,8 +52,8 @@ func (n *Node) Devices(ctx context.Context) ([]Device, error) {
 // register on. The organisation's key must be on this device, and the relay within
 // reach: a revocation that waits is none.
 func (n *Node) Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error {
-	if len(n.dev.Org) == 0 {
-		return ErrNoOrgKey
+	if err := n.mayGovern(); err != nil {
+		return err
 	}
 	dir := n.directory()
 	org, err := orgOf(dir, subject)
@@ -101,6 +102,9 @@ func orgOf(dir directory, subject trust.Subject) (identity.OrgID, error) {
 // RegisterEntries returns every entry of the register that this device has
 // verified, in order: what root holders need to sign what comes next.
 func (n *Node) RegisterEntries(ctx context.Context) (entries [][]byte, err error) {
+	if err := n.notLight(); err != nil {
+		return nil, err
+	}
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		_, err := tx.Register(func(_ uint64, entry []byte) error {
 			entries = append(entries, bytes.Clone(entry))

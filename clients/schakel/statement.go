@@ -34,6 +34,9 @@ const (
 
 // stateSoon makes a statement to a desk due.
 func (n *Node) stateSoon(desk identity.DeskID) {
+	if n.silent(desk) {
+		return
+	}
 	n.mu.Lock()
 	if _, due := n.stating[desk]; !due {
 		n.stating[desk] = n.now().Add(statementPause)

@@ -25,3 +25,12 @@ func (tx *Tx) Cases(limit int) (cs []CaseRow, err error) {
 	})
 	return cs, err
 }
+
+// CaseRefs returns every case that has a key here, also one of which only notes are.
+func (tx *Tx) CaseRefs() (refs []message.CaseRef, err error) {
+	err = tx.each(`SELECT ref FROM kase ORDER BY ref`, nil, func(r row1) error {
+		refs = append(refs, message.CaseRef(r.b16(0)))
+		return nil
+	})
+	return refs, err
+}

@@ -27,6 +27,7 @@ type Query struct {
 	Unread         bool            // inbound and not opened
 	Unacknowledged bool            // inbound and not acknowledged
 	After, Before  uint64          // exclusive bounds on Seq; 0: none
+	Live           bool // not those that were destroyed
 	Order          Order
 	Limit          int // 0 means 100; at most 1000
 	Offset         int
@@ -77,6 +78,7 @@ func (q Query) where() (string, args) {
 	and(q.Answers != message.Hash{}, `answers=?`, q.Answers[:])
 	and(q.Unread, `direction=1 AND opened=0 AND destroyed=0`)
 	and(q.Unacknowledged, `direction=1 AND acked=0 AND destroyed=0`)
+	and(q.Live, `destroyed=0`)
 	and(q.After != 0, `seq>?`, q.After)
 	and(q.Before != 0, `seq<?`, q.Before)
 	if len(w) == 0 {

@@ -73,7 +73,7 @@ const (
 // CreateOptions says how a new store is locked.
 type CreateOptions struct {
 	// Keys are the ways to the data key: the recovery passphrase and at least one
-	// other.
+	// other, or vault.Attended alone.
 	Keys []vault.Way
 	// GenerationFile is where the second copy of the generation number goes; empty
 	// means inside the folder. On another disk, or outside what is snapshotted and
@@ -97,6 +97,7 @@ type Store struct {
 	keys     *secrets
 	dataKey  vault.Key
 	readOnly bool
+	attended bool
 
 	turn chan struct{} // holds one token: whoever took it owns all below
 	conn *connection   // nil once closed
@@ -155,7 +156,7 @@ func newStore(dir string, k vault.Key, id vault.ID) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, keys: keys, dataKey: k, turn: make(chan struct{}, 1)}
+	s := &Store{dir: dir, keys: keys, dataKey: k, attended: vault.IsAttended(dir), turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s, nil
 }
@@ -252,6 +253,10 @@ func (s *Store) release() error {
 	s.conn, s.side, s.dataKey = nil, nil, vault.Key{}
 	return errors.Join(errs...)
 }
+
+// Attended reports whether only a person's passphrase opens this store: it is that of
+// a light device.
+func (s *Store) Attended() bool { return s.attended }
 
 // AddKey wraps the data key in one more way.
 func (s *Store) AddKey(w vault.Way) error { return vault.Add(s.dir, s.keys.id, s.dataKey, w) }

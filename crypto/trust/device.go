@@ -15,6 +15,7 @@ const (
 	DevicePerson  DeviceType = "person"  // people work on it
 	DeviceGateway DeviceType = "gateway" // connects another system
 	DeviceArchive DeviceType = "archive" // keeps the desk's copies
+	DeviceLight   DeviceType = "light"   // an officer carries it; keeps nothing for the desk
 )
 
 // Device is one installation at a desk. Desk, type and signing key never change;
@@ -82,7 +83,7 @@ func (b Device) check() error {
 	switch {
 	case b.ID.IsZero():
 		return fmt.Errorf("%w: device id of zeros", ErrFormat)
-	case b.Type != DevicePerson && b.Type != DeviceGateway && b.Type != DeviceArchive:
+	case b.Type != DevicePerson && b.Type != DeviceGateway && b.Type != DeviceArchive && b.Type != DeviceLight:
 		return fmt.Errorf("%w: device type %q", ErrFormat, clip(string(b.Type)))
 	case !b.From.Before(b.Until):
 		return fmt.Errorf("%w: device valid until before from", ErrFormat)

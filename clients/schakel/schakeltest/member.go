@@ -27,6 +27,7 @@ type Member struct {
 	invitation []byte
 	dir        string
 	store      *store.Store
+	light      bool
 	stop       func()
 
 	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
@@ -37,7 +38,7 @@ type Member struct {
 func (c *Chain) Join(desk identity.DeskID, role identity.Role) *Member {
 	c.t.Helper()
 	ctx := context.Background()
-	m := c.member(desk)
+	m := c.member(desk, false)
 	request, err := schakel.Init(ctx, m.store, schakel.InitOptions{
 		Org: desk.Org(), OrgName: "Test " + string(desk.Org()), OIN: oin(desk), Desk: desk, Role: role,
 		Region: region(role), Telephone: "+31600000001",
@@ -60,9 +61,9 @@ func region(role identity.Role) string {
 }
 
 // member makes the empty store of a device.
-func (c *Chain) member(desk identity.DeskID) *Member {
+func (c *Chain) member(desk identity.DeskID, light bool) *Member {
 	c.t.Helper()
-	m := &Member{Desk: desk, chain: c, dir: filepath.Join(c.t.TempDir(), "store")}
+	m := &Member{Desk: desk, chain: c, light: light, dir: filepath.Join(c.t.TempDir(), "store")}
 	var err error
 	m.store, err = store.Create(context.Background(), m.dir, store.CreateOptions{Keys: m.ways()})
 	ok(c.t, err)
@@ -79,10 +80,15 @@ func (m *Member) join() {
 }
 
 // Sibling adds a further device to the member's desk, vouched for by the member.
-func (m *Member) Sibling() *Member {
+func (m *Member) Sibling() *Member { return m.sibling(false) }
+
+// Light adds a light device to the member's desk: one that an officer carries.
+func (m *Member) Light() *Member { return m.sibling(true) }
+
+func (m *Member) sibling(light bool) *Member {
 	m.chain.t.Helper()
 	ctx := context.Background()
-	s := m.chain.member(m.Desk)
+	s := m.chain.member(m.Desk, light)
 	s.invitation = m.invitation
 	request, err := schakel.RequestDevice(ctx, s.store, m.Desk, m.chain.Now())
 	ok(m.chain.t, err)
@@ -92,10 +98,11 @@ func (m *Member) Sibling() *Member {
 }
 
 func (m *Member) ways() []vault.Way {
-	return []vault.Way{
-		vault.KeyFile{Path: m.dir + ".key"},
-		vault.Passphrase{Phrase: "test passphrase, worthless", WorkFactor: 4},
+	phrase := vault.Passphrase{Phrase: "test passphrase, worthless", WorkFactor: 4}
+	if m.light {
+		return []vault.Way{vault.Attended(phrase)}
 	}
+	return []vault.Way{vault.KeyFile{Path: m.dir + ".key"}, phrase}
 }
 
 // oin derives a fictional number: the prefix 00000099 belongs to nobody.

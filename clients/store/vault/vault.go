@@ -21,6 +21,8 @@
 //   - [KeyFile]: a file with mode 0600. It keeps out other users of the machine
 //     and whoever copies the store without it. It does not keep out root, nor
 //     whoever copies the whole disk: put it on another disk than the store.
+//   - [Attended]: the passphrase of the officer who carries the device, and no other
+//     way beside it: the machine alone never opens the store.
 package vault
 
 import (
@@ -79,7 +81,7 @@ const (
 )
 
 // Create makes a data key and an ID and wraps the key in every way given. dir
-// must exist. It refuses with ErrTooFewWays and ErrExists, and leaves nothing in
+// must exist. It refuses with ErrTooFewWays, ErrAttended and ErrExists, and leaves nothing in
 // dir when it fails.
 func Create(dir string, ways ...Way) (Key, ID, error) {
 	var k Key
@@ -96,15 +98,22 @@ func Create(dir string, ways ...Way) (Key, ID, error) {
 		return k, id, fmt.Errorf("failed to make the folder of wrapped keys: %w", err)
 	}
 	for _, w := range ways {
-		if err := Add(dir, id, k, w); err != nil {
+		if err := add(dir, id, k, w); err != nil {
 			return Key{}, id, errors.Join(err, os.RemoveAll(keys)) // made above, so ours
 		}
 	}
 	return k, id, nil
 }
 
-// Add wraps the data key in one more way.
+// Add wraps the data key in one more way. It refuses with ErrAttended and ErrExists.
 func Add(dir string, id ID, k Key, w Way) error {
+	if IsAttended(dir) || w.File() == attendedFile {
+		return fmt.Errorf("failed to add %s: %w", w.File(), ErrAttended)
+	}
+	return add(dir, id, k, w)
+}
+
+func add(dir string, id ID, k Key, w Way) error {
 	path := filepath.Join(dir, folder, w.File())
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%w: %s", ErrExists, w.File())
@@ -139,8 +148,12 @@ func Remove(dir string, w Way) error {
 }
 
 // Open tries the ways in order and returns the key from the first that opens.
-// When none does, the error wraps ErrNoWay and the reason of each.
+// When none does, the error wraps ErrNoWay and the reason of each. An attended store
+// with a second way is refused with ErrAttended, whatever is given.
 func Open(dir string, ways ...Way) (Key, ID, error) {
+	if err := alone(dir); err != nil {
+		return Key{}, ID{}, err
+	}
 	reasons := []error{ErrNoWay}
 	for _, w := range ways {
 		k, id, err := open(dir, w)
@@ -173,6 +186,12 @@ func names(ways []Way) (files []string) {
 }
 
 func enough(files []string) error {
+	if slices.Contains(files, attendedFile) {
+		if len(files) > 1 {
+			return ErrAttended
+		}
+		return nil
+	}
 	if len(files) < 2 || !slices.Contains(files, recoveryFile) {
 		return ErrTooFewWays
 	}

@@ -282,3 +282,50 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// A store that only its officer opens has that one way, and takes no other.
+func TestAttendedStandsAlone(t *testing.T) {
+	dir, officer, file := t.TempDir(), vault.Attended(recovery), keyFile(t)
+	k, id, err := vault.Create(dir, officer)
+	if err != nil || !vault.IsAttended(dir) {
+		t.Fatal(err)
+	}
+	if got, gotID, err := vault.Open(dir, officer); err != nil || got != k || gotID != id {
+		t.Errorf("%v", err)
+	}
+	if _, _, err := vault.Open(dir, vault.Attended{Phrase: "andere woorden dan deze"}); !errors.Is(err, vault.ErrPassphrase) {
+		t.Errorf("another passphrase: %v", err)
+	}
+	for _, w := range []vault.Way{file, credential(t), recovery} {
+		if err := vault.Add(dir, id, k, w); !errors.Is(err, vault.ErrAttended) {
+			t.Errorf("%s beside it: %v", w.File(), err)
+		}
+	}
+	if err := vault.Remove(dir, officer); !errors.Is(err, vault.ErrTooFewWays) {
+		t.Errorf("without any way: %v", err)
+	}
+	for name, ways := range map[string][]vault.Way{"with a key file": {officer, file}, "with a recovery": {officer, recovery}} {
+		if _, _, err := vault.Create(t.TempDir(), ways...); !errors.Is(err, vault.ErrAttended) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// somebody puts a key beside it that opens without a person
+	wrapped, err := file.Wrap(id, []byte("anything"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "keys", file.File()), wrapped, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := vault.Open(dir, officer); !errors.Is(err, vault.ErrAttended) {
+		t.Errorf("opened all the same: %v", err)
+	}
+	// and the other way round: an ordinary store does not become one
+	ordinary := t.TempDir()
+	if k, id, err = vault.Create(ordinary, recovery, keyFile(t)); err != nil || vault.IsAttended(ordinary) {
+		t.Fatal(err)
+	}
+	if err := vault.Add(ordinary, id, k, officer); !errors.Is(err, vault.ErrAttended) {
+		t.Errorf("added to an ordinary store: %v", err)
+	}
+}
