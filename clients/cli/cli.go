@@ -36,18 +36,25 @@ type Stdio struct {
 	Now     func() time.Time
 	Zone    *time.Location // in which times are shown to people
 	Asks    bool           // somebody sits at In, and can be asked
+
+	// StartOver replaces this process by a fresh one of the same program with other
+	// arguments, and does not return when it can: everything that was in memory is gone.
+	// nil: the program ends instead.
+	StartOver func(args []string) error
 }
 
 // System is the process's own standard streams, environment and clock.
 func System() Stdio {
 	return Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now, Zone: time.Local,
-		Asks: term.IsTerminal(int(os.Stdin.Fd()))}
+		Asks: term.IsTerminal(int(os.Stdin.Fd())), StartOver: startOver}
 }
 
 // app is one run of the program.
 type app struct {
 	Stdio
+	args     []string // as typed
 	settings settings
+	phrase   string // of a light device, once it was typed
 	json     bool
 	paint    bool            // colours on standard output
 	done     <-chan struct{} // closed when the person pressed Ctrl-C
@@ -57,7 +64,7 @@ type app struct {
 // Main runs the command that args name and returns its exit code. It ends early
 // when ctx does.
 func Main(ctx context.Context, args []string, std Stdio) int {
-	a := &app{Stdio: std, done: ctx.Done()}
+	a := &app{Stdio: std, args: args, done: ctx.Done()}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(std.In)
@@ -105,7 +112,7 @@ func (a *app) rootCommand() *cobra.Command {
 	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.readCommand(), a.ackCommand(), a.forwardCommand(),
 		a.waitCommand(), a.sentCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand(),
 		a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand())
-	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.personCommand(), a.deviceCommand(),
+	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand())
 	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root

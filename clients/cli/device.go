@@ -23,29 +23,41 @@ func (a *app) deviceCommand() *cobra.Command {
 
 func (a *app) deviceRequestCommand() *cobra.Command {
 	var desk, out string
+	var light bool
 	c := &cobra.Command{
 		Use: "request", Short: "On a new machine: make keys for a further device of a desk",
 		Long: "Makes the store and the keys of a further device of a desk that is in the chain already, and\n" +
 			"writes its request. A device with the organisation's key vouches for it (`schakel device\n" +
-			"vouch`); then this one joins with the desk's invitation, like the first.",
+			"vouch`); then this one joins with the desk's invitation, like the first.\n\n" +
+			"With --light it is a light device: a laptop that the officer on call carries. It opens with a\n" +
+			"passphrase that somebody types and nothing else, locks itself, keeps little, and cannot export,\n" +
+			"vouch, revoke or add persons.",
 		Args: arguments(),
-		RunE: func(c *cobra.Command, _ []string) error { return a.requestDevice(c.Context(), desk, out) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.requestDevice(c.Context(), desk, out, light) },
 	}
+	c.Flags().BoolVar(&light, "light", false, "a light device, for the officer on call at home")
 	c.Flags().StringVar(&desk, "desk", "", "the desk: organisation/desk")
 	c.Flags().StringVar(&out, "out", "", "where the request goes (default device.txt in the home folder)")
 	return c
 }
 
-func (a *app) requestDevice(ctx context.Context, name, out string) error {
+func (a *app) requestDevice(ctx context.Context, name, out string, light bool) error {
 	id, err := identity.ParseDeskID(name)
 	if err != nil {
 		return usage(err)
 	}
-	st, kept, err := a.createStore(ctx)
+	ways := a.unattendedWays
+	if light {
+		ways = a.attendedWay
+	}
+	st, kept, err := a.createStore(ctx, ways)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
+	if st.Attended() != light {
+		return advise(fmt.Errorf("%w: a store of the other kind is in %s", errExists, a.settings.get("home")), "give another --home: a device stays what it was made as")
+	}
 	request, err := schakel.RequestDevice(ctx, st, id, a.Now())
 	if err != nil {
 		return err
@@ -90,6 +102,9 @@ func (a *app) vouch(ctx context.Context, path, told string) error {
 	}
 	if !identity.SameFingerprint(fingerprint, told) {
 		return advise(fmt.Errorf("%w: the holder read out another fingerprint", errUnverified), "do not let it in: the file is of another device")
+	}
+	if schakel.RequestsLight(request) {
+		a.sayf("this is a light device: it travels, and is to be revoked the hour it is missed")
 	}
 	return a.with(ctx, true, func(s *session) error {
 		if err := s.Vouch(ctx, request); err != nil {

@@ -75,7 +75,7 @@ func Exit(err error) int {
 		return Queued
 	case is(errPartly):
 		return Partly
-	case is(store.ErrInUse, vault.ErrNoWay, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
+	case is(desk.ErrLocked, schakel.ErrRefused, store.ErrInUse, vault.ErrNoWay, vault.ErrAttended, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
 	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNoRightDesk, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
@@ -85,7 +85,7 @@ func Exit(err error) int {
 	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
+	case is(schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

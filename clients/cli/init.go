@@ -56,7 +56,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err := o.Check(); err != nil { // before anything is made, and a passphrase chosen
 		return usage(err)
 	}
-	st, kept, err := a.createStore(ctx)
+	st, kept, err := a.createStore(ctx, a.unattendedWays)
 	if err != nil {
 		return err
 	}
@@ -136,26 +136,20 @@ func roleNames() (names []string) {
 	return names
 }
 
-// createStore opens the store that is there, or makes one.
-func (a *app) createStore(ctx context.Context) (st *store.Store, kept bool, err error) {
+// createStore opens the store that is there, or makes one that the ways open.
+func (a *app) createStore(ctx context.Context, ways func() ([]vault.Way, error)) (st *store.Store, kept bool, err error) {
 	if a.hasStore() {
 		st, err = a.openStore(ctx)
 		return st, true, err
 	}
-	phrase, err := a.read(a.passphrase())
+	open, err := ways()
 	if err != nil {
 		return nil, false, err
 	}
 	if err := os.MkdirAll(a.settings.get("home"), 0o700); err != nil {
 		return nil, false, fmt.Errorf("failed to make the device's folder: %w", err)
 	}
-	ways := []vault.Way{vault.Passphrase{Phrase: phrase}, vault.KeyFile{Path: a.settings.get("key-file")}}
-	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
-		if _, err := os.Stat(filepath.Join(folder, credentialKey)); err == nil {
-			ways[1] = vault.Credential{Folder: folder, Name: credentialKey}
-		}
-	}
-	st, err = store.Create(ctx, a.storeFolder(), store.CreateOptions{Keys: ways})
+	st, err = store.Create(ctx, a.storeFolder(), store.CreateOptions{Keys: open})
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrExists), errors.Is(err, vault.ErrExists):
@@ -167,4 +161,25 @@ func (a *app) createStore(ctx context.Context) (st *store.Store, kept bool, err 
 		err = advise(usage(err), "take at least 12 characters; six random words are better")
 	}
 	return st, false, err
+}
+
+// unattendedWays open a device of the office: its daemon starts by itself.
+func (a *app) unattendedWays() ([]vault.Way, error) {
+	phrase, err := a.read(a.passphrase())
+	if err != nil {
+		return nil, err
+	}
+	ways := []vault.Way{vault.Passphrase{Phrase: phrase}, vault.KeyFile{Path: a.settings.get("key-file")}}
+	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
+		if _, err := os.Stat(filepath.Join(folder, credentialKey)); err == nil {
+			ways[1] = vault.Credential{Folder: folder, Name: credentialKey}
+		}
+	}
+	return ways, nil
+}
+
+// attendedWay opens a light device.
+func (a *app) attendedWay() ([]vault.Way, error) {
+	phrase, err := a.officersPhrase(true)
+	return []vault.Way{vault.Attended{Phrase: phrase}}, err
 }

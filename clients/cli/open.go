@@ -44,12 +44,7 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	if client != nil {
 		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
 	}
-	agreement, err := a.agreement()
-	if err != nil {
-		_ = st.Close()
-		return nil, err
-	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler), Catalogue: agreement})
+	node, err := a.newNode(ctx, st, slog.New(slog.DiscardHandler))
 	if err != nil {
 		_ = st.Close()
 		return nil, err
@@ -59,6 +54,19 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 		stop = inBackground(ctx, node.Run)
 	}
 	return &session{Node: node, close: func() { stop(); _ = st.Close() }}, nil
+}
+
+// newNode makes the node over an open store, by this device's settings.
+func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger) (*schakel.Node, error) {
+	agreement, err := a.agreement()
+	if err != nil {
+		return nil, err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, KeepFor: a.settings.duration("keep-for")})
+	if err != nil {
+		return nil, err
+	}
+	return node, node.Readmit(ctx)
 }
 
 // How long to wait for a store that another process has open: a command waits for
@@ -132,6 +140,10 @@ func (a *app) hasStore() bool {
 
 // waysToKey are the ways to the data key, those without a person first.
 func (a *app) waysToKey() ([]vault.Way, error) {
+	if vault.IsAttended(a.storeFolder()) {
+		phrase, err := a.officersPhrase(false)
+		return []vault.Way{vault.Attended{Phrase: phrase}}, err
+	}
 	ways := []vault.Way{vault.KeyFile{Path: a.settings.get("key-file")}}
 	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
 		ways = append([]vault.Way{vault.Credential{Folder: folder, Name: credentialKey}}, ways...)
@@ -146,6 +158,21 @@ func (a *app) waysToKey() ([]vault.Way, error) {
 func (a *app) passphrase() secret {
 	return secret{what: "recovery passphrase of the store", file: a.settings.get("passphrase-file"),
 		flag: "passphrase-file", credential: "schakel-passphrase", twice: true}
+}
+
+// officersPhrase is what opens a light device: a person gives it, every time. A file with
+// it would open the device for whoever takes both.
+func (a *app) officersPhrase(fresh bool) (string, error) {
+	if a.phrase != "" {
+		return a.phrase, nil
+	}
+	file := a.settings.get("passphrase-file")
+	if file != "" && file != "-" {
+		return "", advise(fmt.Errorf("%w: the passphrase of a light device is kept nowhere", vault.ErrAttended), "leave out --passphrase-file, and type it")
+	}
+	var err error
+	a.phrase, err = a.read(secret{what: "passphrase of this light device", file: file, flag: "passphrase-file", twice: fresh})
+	return a.phrase, err
 }
 
 // with runs f over a session and closes it.

@@ -50,6 +50,8 @@ func deviceState(d schakel.Device) cell {
 		return cell{"not active", red}
 	case d.Here:
 		return cell{"this device", green}
+	case d.Light:
+		return cell{"active, light", plain}
 	}
 	return cell{"active", plain}
 }

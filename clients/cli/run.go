@@ -8,19 +8,30 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"schakel/clients/desk"
-	"schakel/clients/schakel"
 	"schakel/clients/store"
+	"schakel/clients/store/vault"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var because string
+	c := &cobra.Command{
 		Use: "run", Short: "Run the daemon of this device",
 		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
-			"with everything on disk.",
+			"with everything on disk.\n\n" +
+			"On a light device it begins locked: it has no key until `schakel unlock` brings the officer's\n" +
+			"passphrase, and locks again by itself. See `schakel lock`.",
 		Args: arguments(),
-		RunE: func(c *cobra.Command, _ []string) error { return a.runDaemon(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if vault.IsAttended(a.storeFolder()) {
+				return a.runLight(c.Context(), because)
+			}
+			return a.runDaemon(c.Context())
+		},
 	}
+	c.Flags().StringVar(&because, flagBecause, string(desk.BecauseStarted), "why this daemon was started over")
+	_ = c.Flags().MarkHidden(flagBecause)
+	return c
 }
 
 func (a *app) runDaemon(ctx context.Context) error {
@@ -34,11 +45,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 		return err
 	}
 	defer st.Close()
-	agreement, err := a.agreement()
-	if err != nil {
-		return err
-	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement})
+	node, err := a.newNode(ctx, st, log)
 	if err != nil {
 		return err
 	}

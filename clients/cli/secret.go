@@ -24,7 +24,7 @@ type secret struct {
 	what       string // for the prompt and the refusals, such as "PIN of j.jansen"
 	file       string // path, "-" for standard input, or empty
 	flag       string // the flag that names the file
-	credential string // name of the systemd credential (systemd.exec(5))
+	credential string // name of the systemd credential (systemd.exec(5)); empty: a person gives it
 	twice      bool   // ask twice on a terminal: a new secret
 }
 
@@ -84,7 +84,7 @@ func (a *app) readSecret(s secret) ([]byte, error) {
 	if s.file != "" {
 		return readSecretFile(s.file, s.what, 0o077)
 	}
-	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
+	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" && s.credential != "" {
 		b, err := readSecretFile(filepath.Join(folder, s.credential), s.what, 0o007)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return b, err
@@ -92,6 +92,9 @@ func (a *app) readSecret(s secret) ([]byte, error) {
 	}
 	if in, ok := a.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		return a.ask(in, s)
+	}
+	if s.credential == "" {
+		return nil, advise(usage(fmt.Errorf("%w: the %s", errNoSecret, s.what)), fmt.Sprintf("type it at a terminal, or give --%s - for standard input", s.flag))
 	}
 	return nil, advise(usage(fmt.Errorf("%w: the %s", errNoSecret, s.what)),
 		fmt.Sprintf("give --%s FILE (or - for standard input), the systemd credential %s, or a terminal", s.flag, s.credential))

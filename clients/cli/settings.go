@@ -34,6 +34,8 @@ func keys() []key {
 		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
 		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
+		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour)},
+		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour)},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},
@@ -217,6 +219,15 @@ func oneOf(values ...string) func(string) error {
 			return nil
 		}
 		return fmt.Errorf("%q is not one of %s%s", v, strings.Join(values, ", "), didYouMean(v, values))
+	}
+}
+
+func between(least, most time.Duration) func(string) error {
+	return func(v string) error {
+		if d, err := time.ParseDuration(v); err != nil || d < least || d > most {
+			return fmt.Errorf("%q is no duration from %s to %s", v, least, most)
+		}
+		return nil
 	}
 }
 

@@ -39,9 +39,14 @@ type Sender interface {
 	Prepare(ctx context.Context, d schakel.Draft) (schakel.Prepared, error)
 }
 
+// Lister lists messages.
+type Lister interface {
+	List(ctx context.Context, f schakel.Filter) ([]schakel.Summary, error)
+}
+
 // Reader shows messages.
 type Reader interface {
-	List(ctx context.Context, f schakel.Filter) ([]schakel.Summary, error)
+	Lister
 	Read(ctx context.Context, ref string) (schakel.Letter, error)
 	ReadAs(ctx context.Context, ref string, by schakel.By) (schakel.Letter, error)
 	Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error)

@@ -20,6 +20,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
+	"schakel/clients/store/vault"
 	"schakel/configs"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -275,7 +276,7 @@ func TestClientIsTheNode(t *testing.T) {
 func sentinels() []error {
 	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoKeys, schakel.ErrNoDevice,
 		schakel.ErrPersonNeeded, schakel.ErrUnknownPerson, schakel.ErrPIN, schakel.ErrNotEnrolled, schakel.ErrEnrolled, schakel.ErrFingerprint,
-		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNoRightDesk, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject,
+		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNoRightDesk, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject, schakel.ErrLight, schakel.ErrRefused, vault.ErrPassphrase, desk.ErrLocked, desk.ErrNoLock,
 		message.ErrFormat, identity.ErrInvalid}
 }
 

@@ -9,6 +9,7 @@ import (
 	"schakel/clients/casefile"
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
+	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -98,6 +99,11 @@ func refusals() []refusal {
 		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
 		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
+		{ErrLocked, "locked", http.StatusLocked, "This device is locked", "Dit apparaat is vergrendeld", "open it with `schakel unlock`; what comes meanwhile waits at the relay, whose ladder goes on"},
+		{vault.ErrPassphrase, "wrong-passphrase", http.StatusForbidden, "Wrong passphrase", "Verkeerde wachtzin", "try again; a forgotten passphrase means a new light device: `schakel device request --light`"},
+		{ErrNoLock, "no-lock", http.StatusConflict, "This device does not lock", "Dit apparaat vergrendelt niet", "only a light device locks, one made with `schakel device request --light`; lock the session of this machine"},
+		{schakel.ErrLight, "light-device", http.StatusForbidden, "Not on a light device", "Niet op een licht apparaat", "do this in the office: what an officer carries cannot take a case out of the desk, nor decide who belongs to it"},
+		{schakel.ErrRefused, "admitted-no-more", http.StatusForbidden, "The relay admits this device no more", "De relay laat dit apparaat niet meer toe", "telephone the office: if nobody there revoked this device, it opens again as soon as the relay admits it"},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
 		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},

@@ -49,12 +49,16 @@ func New(cfg Config) *Service {
 // Serve answers on ln until ctx ends, then lets running requests finish for a few
 // seconds and returns nil. It closes ln.
 func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
+	return serve(ctx, ln, s.Handler(), s.log)
+}
+
+func serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
+		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: writeTimeout, MaxHeaderBytes: 16 << 10,
 		// Long polls and event streams end when the daemon does.
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -112,6 +116,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
 	mux.HandleFunc("POST /v1/alarms/clearance", answer(s.clearAlarm))
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("/v1/lock", answer(s.noLock))
+	mux.HandleFunc("/v1/unlock", answer(s.noLock))
 	mux.HandleFunc("/", answer(func(r *http.Request) (struct{}, error) {
 		return struct{}{}, fmt.Errorf("%w: no such path %q", ErrRequest, r.URL.Path)
 	}))

@@ -41,7 +41,12 @@ func (n *Node) stayConnected(ctx context.Context) error {
 		}
 		// A connection that stood and broke is no sign of a relay to be spared: what is
 		// too much for it, it refuses before. A restart costs about what it takes.
-		_, closed := wire.CloseCodeOf(err)
+		code, closed := wire.CloseCodeOf(err)
+		if code == wire.CloseRevoked {
+			if err := n.refusedByRelay(ctx); err != nil {
+				return err
+			}
+		}
 		if stood := n.setDisconnected(err); stood && !closed || n.now().Sub(started) > steady {
 			window = backoffFirst
 		}

@@ -28,5 +28,6 @@ var (
 	ErrDraftVersions = errors.New("this draft has several versions: say which one")
 	ErrDraftCase     = errors.New("a draft stays in the case that it was begun in")
 	ErrLight         = errors.New("not on a light device")
+	ErrRefused       = errors.New("the relay admits this device no more")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

@@ -2,6 +2,7 @@ package schakel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -180,4 +181,55 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 		return err
 	}
 	return in.tx.Audit(action, ref.String(), identity.PersonID{}, in.now)
+}
+
+// settingRefused is there while the relay's last word is that this device is admitted
+// no more.
+const settingRefused = "refused-by-relay"
+
+// readmitTimeout bounds how long opening a device waits for the relay to take it back.
+const readmitTimeout = 15 * time.Second
+
+// refusedByRelay notes on a light device that the relay ended its session for good: it
+// was revoked, or the relay lies. The entry that revokes it never comes here, since the
+// session is over; so it is the relay's word, and all that follows from it is a lock.
+func (n *Node) refusedByRelay(ctx context.Context) error {
+	if !n.light {
+		return nil
+	}
+	err := n.update(ctx, func(tx *store.Tx) error { return tx.SetSetting(settingRefused, []byte{1}) })
+	select {
+	case n.refused <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// Refused holds a token once the relay has said that this light device is admitted no
+// more. Whoever runs the node then locks the device.
+func (n *Node) Refused() <-chan struct{} { return n.refused }
+
+// Readmit returns nil where the relay has nothing against this device. Where it had, it
+// must take the device back first, or this is ErrRefused: a laptop that was reported
+// lost does not open again for whoever found the passphrase beside it. It must not be
+// called while the node runs.
+func (n *Node) Readmit(ctx context.Context) error {
+	err := n.store.View(ctx, func(tx *store.Tx) error { _, err := tx.Setting(settingRefused); return err })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	patient, cancel := context.WithTimeout(ctx, readmitTimeout)
+	defer cancel()
+	online := func() bool { s := n.live(); return s != nil && s.online.Load() }
+	if err := n.runUntil(patient, online); err != nil {
+		return fmt.Errorf("%w: %s", ErrRefused, err) // not wrapped: whatever it was, the device stays shut
+	}
+	select {
+	case <-n.refused: // a refusal before it was taken back
+	default:
+	}
+	return n.update(ctx, func(tx *store.Tx) error { return tx.DeleteSetting(settingRefused) })
 }

@@ -59,6 +59,7 @@ type Node struct {
 	parsed    *seal.Recipients // public keys of others, checked against the register
 	events    subscribers
 	work      chan struct{} // wakes upkeep
+	refused   chan struct{} // holds a token once the relay said that this device is admitted no more
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -92,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor,
-		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
+		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 	}

@@ -27,7 +27,7 @@ type Query struct {
 	Unread         bool            // inbound and not opened
 	Unacknowledged bool            // inbound and not acknowledged
 	After, Before  uint64          // exclusive bounds on Seq; 0: none
-	Live           bool // not those that were destroyed
+	Live           bool            // not those that were destroyed
 	Order          Order
 	Limit          int // 0 means 100; at most 1000
 	Offset         int
