@@ -42,7 +42,7 @@ type lockDocument struct {
 }
 
 func (a *app) lock(ctx context.Context) error {
-	client, err := desk.Dial(ctx, a.settings.get("socket"))
+	client, err := a.dial(ctx)
 	if errors.Is(err, desk.ErrNoDaemon) {
 		a.sayf("no daemon runs: nothing is open")
 		return a.showLock(desk.LockState{Locked: true, Because: desk.BecauseStarted})
@@ -87,7 +87,7 @@ func (a *app) startedOver(ctx context.Context) error {
 }
 
 func (a *app) unlock(ctx context.Context) error {
-	client, err := desk.Dial(ctx, a.settings.get("socket"))
+	client, err := a.dial(ctx)
 	if err != nil {
 		return err
 	}

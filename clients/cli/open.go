@@ -33,7 +33,7 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	var client *desk.Client
 	var st *store.Store
 	err := whileInUse(ctx, commandPatience, func() (err error) {
-		if client, err = desk.Dial(ctx, a.settings.get("socket")); errors.Is(err, desk.ErrNoDaemon) {
+		if client, err = a.dial(ctx); errors.Is(err, desk.ErrNoDaemon) {
 			st, err = a.openStore(ctx)
 		}
 		return err
@@ -54,6 +54,25 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 		stop = inBackground(ctx, node.Run)
 	}
 	return &session{Node: node, close: func() { stop(); _ = st.Close() }}, nil
+}
+
+// restartPatience is how long the daemon of a light device is away when it locks.
+const restartPatience = time.Second
+
+// dial connects to the daemon. That of a light device starts over when it locks: who
+// asks in that instant is told that it is locked, and not asked for the passphrase.
+func (a *app) dial(ctx context.Context) (client *desk.Client, err error) {
+	for deadline := time.Now().Add(restartPatience); ; {
+		client, err = desk.Dial(ctx, a.settings.get("socket"))
+		if !errors.Is(err, desk.ErrNoDaemon) || !vault.IsAttended(a.storeFolder()) || time.Now().After(deadline) {
+			return client, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // newNode makes the node over an open store, by this device's settings.

@@ -20,7 +20,7 @@ func (a *app) runCommand() *cobra.Command {
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
 			"with everything on disk.\n\n" +
 			"On a light device it begins locked: it has no key until `schakel unlock` brings the officer's\n" +
-			"passphrase, and locks again by itself. See `schakel lock`.",
+			"passphrase, and locks again by itself (--lock-after). See `schakel lock`.",
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if vault.IsAttended(a.storeFolder()) {

@@ -60,11 +60,17 @@ func (s settings) duration(name string) time.Duration {
 	return d
 }
 
+// ofLightDevices are the settings that no help page of another command needs to show.
+var ofLightDevices = []string{"lock-after", "keep-for"}
+
 func (a *app) settingFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file (default client.toml in the XDG and /etc/schakel folders)")
 	f.BoolVar(&a.json, "json", false, "print one JSON document")
 	for _, k := range keys() {
 		f.String(k.name, "", k.help)
+	}
+	for _, name := range ofLightDevices {
+		_ = f.MarkHidden(name) // it is there: it was made above
 	}
 }
 
