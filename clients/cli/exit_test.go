@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"schakel/clients/cli"
+	"schakel/clients/desk"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
@@ -59,6 +60,11 @@ func TestExitCodesWithoutADaemon(t *testing.T) {
 		"unreachable":      {schakel.ErrUnreachable, cli.NoRelay},
 		"fingerprint":      {schakel.ErrFingerprint, cli.Unverified},
 		"wrong pin":        {schakel.ErrPIN, cli.Refused},
+		"locked":           {desk.ErrLocked, cli.Locked},
+		"admitted no more": {schakel.ErrRefused, cli.Locked},
+		"a second way in":  {vault.ErrAttended, cli.Locked},
+		"light device":     {schakel.ErrLight, cli.Refused},
+		"does not lock":    {desk.ErrNoLock, cli.Refused},
 	}
 	for name, test := range tests {
 		if got := cli.Exit(fmt.Errorf("failed to open: %w", test.err)); got != test.want {

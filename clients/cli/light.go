@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,9 @@ func (a *app) runLight(ctx context.Context, because string) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-inside:
-			because = string(a.whileOpen(ctx, door, o, log))
-			return errLocking
+			why, err := a.whileOpen(ctx, door, o, log)
+			because = string(why)
+			return cmp.Or(err, errLocking)
 		}
 	})
 	if err := tasks.Wait(); !errors.Is(err, errLocking) {
@@ -97,32 +99,37 @@ func (a *app) openLight(ctx context.Context, phrase string, log *slog.Logger) (o
 }
 
 // whileOpen runs an open device until something locks it, and says what did; "" when
-// the daemon is to end.
-func (a *app) whileOpen(ctx context.Context, door *desk.Door, o opened, log *slog.Logger) desk.Because {
+// the daemon is to end, with the error that the node ended with, if it did.
+func (a *app) whileOpen(ctx context.Context, door *desk.Door, o opened, log *slog.Logger) (because desk.Because, err error) {
 	log.Info("open", "device", o.node.Device(), "desk", o.node.Desk())
 	tasks, ctx := errgroup.WithContext(ctx)
-	var because desk.Because
 	tasks.Go(func() error {
 		because = a.untilLocked(ctx, door, o)
 		door.Shut()
 		return errLocking
 	})
 	tasks.Go(func() error { return unlessEnded(ctx, o.node.Run(ctx)) })
-	<-ctx.Done()
-	if because != "" {
-		a.tellLocking(context.WithoutCancel(ctx), o, because, log)
-	}
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(tasks.Wait(), o.store.Close()) }()
-	select {
-	case err := <-ended:
-		if err != nil && !errors.Is(err, errLocking) {
-			log.Error("ended badly", "err", err)
+	go func() {
+		err := tasks.Wait()
+		if because != "" {
+			a.tellLocking(context.WithoutCancel(ctx), o, because, log)
 		}
+		if closing := o.store.Close(); closing != nil {
+			log.Error("store not closed in good order", "err", closing)
+		}
+		ended <- err
+	}()
+	<-ctx.Done()
+	select {
+	case err = <-ended:
 	case <-time.After(shutPatience):
 		log.Warn("cut off")
 	}
-	return because
+	if errors.Is(err, errLocking) {
+		err = nil
+	}
+	return because, err
 }
 
 // untilLocked waits for the first reason to lock.

@@ -225,7 +225,7 @@ func TestAskedToLock(t *testing.T) {
 		touch(d, "POST", "/v1/unlock", `{"passphrase":"x"}`)
 		why := make(chan desk.Because)
 		go func() { why <- d.AwaitLock(t.Context(), time.Hour, time.Now) }()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if status := touch(d, "POST", "/v1/lock", `{}`); status != http.StatusOK {
 			t.Errorf("status %d", status)
 		}

@@ -220,7 +220,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	dir, conn, session := n.dir, n.conn, n.session
 	n.mu.Unlock()
 	st := Status{
-		Desk: n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
+		Light: n.light,
+		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
 		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)),
 		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}

@@ -165,6 +165,7 @@ type Status struct {
 	Desk            identity.DeskID   `json:"desk"`
 	Role            identity.Role     `json:"role,omitempty"` // of the desk, by the register
 	Device          identity.DeviceID `json:"device"`
+	Light           bool              `json:"light,omitempty"` // an officer carries it
 	Relay           string            `json:"relay"`
 	Connected       bool              `json:"connected"`
 	ConnectedSince  time.Time         `json:"connectedSince,omitzero"`

@@ -36,3 +36,28 @@ func TestCases(t *testing.T) {
 		return nil
 	})
 }
+
+// A destroyed case has no key, and a list of what lives has no row of it.
+func TestCaseRefs(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(tx *store.Tx) error {
+		for _, n := range []uint64{1, 2} {
+			if _, err := tx.SaveMessage(storedMessage(n, store.In)); err != nil {
+				return err
+			}
+		}
+		return tx.DestroyCase(caseOf(2), now)
+	})
+	view(t, s, func(tx *store.Tx) error {
+		refs, err := tx.CaseRefs()
+		if err != nil || len(refs) != 1 || refs[0] != caseOf(1) {
+			t.Errorf("%v, %v", refs, err)
+		}
+		for live, want := range map[bool]int{true: 1, false: 2} {
+			if rows, err := tx.Messages(store.Query{Live: live}); err != nil || len(rows) != want {
+				t.Errorf("live %t: %d rows, %v", live, len(rows), err)
+			}
+		}
+		return nil
+	})
+}
