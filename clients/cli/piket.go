@@ -29,11 +29,16 @@ func (a *app) piketCommand() *cobra.Command {
 	return c
 }
 
-// watch is an officer's turn at the terminal.
+// watch is an officer's turn at the terminal. It ends like that of a daemon that locks:
+// when nobody answers a question, whichever it is, for as long as lock-after says.
 type watch struct {
 	asker
 	*session
+	idle *time.Timer
 }
+
+// awake notes that the officer did something.
+func (w watch) awake() { w.idle.Reset(w.settings.duration("lock-after")) }
 
 func (a *app) piket(ctx context.Context, english bool) error {
 	q := asker{a, spoken(english)}
@@ -44,7 +49,17 @@ func (a *app) piket(ctx context.Context, english bool) error {
 	if err != nil {
 		return err
 	}
-	err = a.with(ctx, true, func(s *session) error { return watch{q, s}.run(ctx) })
+	watched, leave := context.WithCancel(ctx)
+	defer leave()
+	err = a.with(watched, true, func(s *session) error {
+		idle := time.AfterFunc(a.settings.duration("lock-after"), leave)
+		defer idle.Stop()
+		a.done = watched.Done() // gives up whatever question is open
+		return watch{q, s, idle}.run(watched)
+	})
+	if watched.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: nobody typed anything for %s", desk.ErrLocked, a.settings.get("lock-after"))
+	}
 	if light {
 		return errors.Join(err, a.lock(context.WithoutCancel(ctx)))
 	}
@@ -78,6 +93,7 @@ func (a *app) openDoor(ctx context.Context) (light bool, err error) {
 
 // run shows what waits until the officer is done.
 func (w watch) run(ctx context.Context) error {
+	w.tell("%s", w.say(text("Even kijken bij de relay...", "Looking at the relay...")))
 	status, err := w.settled(ctx, w.session)
 	if err != nil {
 		return err
@@ -93,7 +109,8 @@ func (w watch) run(ctx context.Context) error {
 			return err
 		}
 		w.show(waiting)
-		typed, err := w.lineWithin(w.say(text("Nummer = lezen, Enter = opnieuw kijken, q = klaar:", "Number = read, Enter = look again, q = done:")))
+		typed, err := w.line(w.say(text("Nummer = lezen, Enter = opnieuw kijken, q = klaar:", "Number = read, Enter = look again, q = done:")))
+		w.awake()
 		if err != nil || typed == "q" {
 			return err
 		}
@@ -108,34 +125,11 @@ func (w watch) run(ctx context.Context) error {
 	}
 }
 
-// lineWithin asks for a line, and gives up when nobody types one for as long as a light
-// device stays open unused.
-func (w watch) lineWithin(prompt string) (string, error) {
-	type answer struct {
-		line string
-		err  error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		line, err := w.line(prompt)
-		answered <- answer{line, err}
-	}()
-	select {
-	case got := <-answered:
-		return got.line, got.err
-	case <-time.After(w.settings.duration("lock-after")): // the read is left behind: the program ends next
-		return "", fmt.Errorf("%w: nobody typed anything for %s", desk.ErrLocked, w.settings.get("lock-after"))
-	}
-}
-
-// arrivalPause is how long a connection that just stands may take to bring what waited
-// at the relay.
-const arrivalPause = 3 * time.Second
-
-// waiting lists what waits for an acknowledgement; with patient set, it gives what is on
-// its way a moment.
+// waiting lists what waits for an acknowledgement. With patient set, over a connection
+// that just stands, it gives what waited at the relay as long to come as a command waits
+// for it: an officer who was called would else be told that nothing is there.
 func (w watch) waiting(ctx context.Context, patient bool) ([]schakel.Summary, error) {
-	for deadline := time.Now().Add(arrivalPause); ; {
+	for deadline := time.Now().Add(w.settings.duration("wait")); ; {
 		all, err := w.List(ctx, schakel.Filter{ToAck: true})
 		if err != nil || len(all) > 0 || !patient || time.Now().After(deadline) {
 			return all, err
@@ -187,12 +181,14 @@ func (w watch) handle(ctx context.Context, m schakel.Summary) error {
 		return err
 	}
 	p, err := w.who(ctx)
+	w.awake()
 	if err != nil || p.Name == "" {
 		return err
 	}
 	const tries = 3
 	for range tries {
 		pin, err := w.read(secret{what: w.say(text("pincode van ", "PIN of ")) + inertLine(p.Name), flag: "pin-file"})
+		w.awake()
 		if err != nil {
 			return err
 		}

@@ -92,24 +92,32 @@ func (n *Node) letGo(ctx context.Context) error {
 	if !n.light || n.keeps() {
 		return nil
 	}
-	var refs []message.CaseRef
-	err := n.store.View(ctx, func(tx *store.Tx) (err error) { refs, err = tx.CaseRefs(); return err })
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		err := n.update(ctx, func(tx *store.Tx) error {
-			in := &intake{n: n, tx: tx, now: n.now()}
-			if waits, err := in.waits(ref); err != nil || waits {
-				return err
+	var over []message.CaseRef
+	err := n.store.View(ctx, func(tx *store.Tx) error {
+		refs, err := tx.CaseRefs()
+		for _, ref := range refs {
+			waits, waitsErr := (&intake{n: n, tx: tx, now: n.now()}).waits(ref)
+			if err = errors.Join(err, waitsErr); !waits {
+				over = append(over, ref)
 			}
-			return in.forgetCase(ref, "case-let-go")
-		})
-		if err != nil {
-			return err
+		}
+		return err
+	})
+	for _, ref := range over {
+		if err == nil {
+			err = n.update(ctx, func(tx *store.Tx) error { return n.letGoOf(tx, ref) })
 		}
 	}
-	return nil
+	return err
+}
+
+// letGoOf looks once more: a message may have come meanwhile.
+func (n *Node) letGoOf(tx *store.Tx, ref message.CaseRef) error {
+	in := &intake{n: n, tx: tx, now: n.now()}
+	if waits, err := in.waits(ref); err != nil || waits {
+		return err
+	}
+	return in.forgetCase(ref, "case-let-go")
 }
 
 // waits reports whether something in a case still needs this device, or moved lately.

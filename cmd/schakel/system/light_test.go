@@ -73,12 +73,14 @@ func (l *laptop) lockState() (state desk.LockState) {
 	return state
 }
 
-// newLaptop enrols a light device; the relay and the desks doctor and safe run.
+// newLaptop enrols a light device; the relay and the desks doctor, safe and police run.
 func newLaptop(t *testing.T) *laptop {
 	w := newWatched(newChain(t))
 	w.startDesk(doctor)
 	w.startDesk(safe)
+	w.startDesk(police)
 	w.knows(doctor, safe)
+	w.knows(doctor, police)
 	l := &laptop{w: w, home: w.file("desks", "laptop")}
 	l.must("device", "request", "--light", "--desk", string(safe))
 	request := must[[]byte](t)(os.ReadFile(filepath.Join(l.home, "device.txt")))
@@ -150,7 +152,7 @@ func TestLockedLaptopHoldsNothing(t *testing.T) {
 	l.start()
 	l.must("unlock")
 	l.sees(2)
-	sent := l.w.tell(doctor, []identity.DeskID{safe}, &k)
+	sent := l.w.tell(doctor, []identity.DeskID{safe, police}, &k)
 	l.read(k, sent)
 	if out, code := l.command("ack", sent.Hash, "--person", officer, "--pin-file", l.w.file("pin")); code != 0 {
 		t.Fatal(out)
@@ -212,7 +214,7 @@ const coldStart = time.Minute
 func TestColdStartToAcknowledged(t *testing.T) {
 	l, k := newLaptop(t), newCanaries()
 	l.sees(2)
-	sent := l.w.tell(doctor, []identity.DeskID{safe}, &k)
+	sent := l.w.tell(doctor, []identity.DeskID{safe, police}, &k)
 	began := time.Now()
 	l.start()
 	l.must("unlock")
