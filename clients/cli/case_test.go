@@ -56,6 +56,9 @@ func overview() schakel.Overview {
 	o.Messages[1].Answers, o.Messages[1].Person, o.Messages[1].By, o.Messages[1].Status = []message.Ref{ref(1)}, true, "P. Iket", "in-behandeling"
 	o.Messages[5].Answers, o.Messages[5].Outcome, o.Messages[5].Person = []message.Ref{ref(5)}, "afgewezen", true
 	o.Messages[2].Enclosed = true
+	nobody := say(8, "overdracht", message.Urgent, vt, -5, party("knooppunt/piket", identity.RoleKnooppunt, "NL"))
+	nobody.Unsaid = true
+	o.Messages, o.Unsaid = append(o.Messages, nobody), []message.Ref{ref(8)}
 	return o
 }
 
@@ -67,7 +70,7 @@ func TestCaseInWords(t *testing.T) {
 	out, _ := p.must(cli.Done, "case", "show", "4f1c")
 	for _, want := range []string{"vt20/crisis (veilig-thuis), term 1", "as known at  besluit a600000000 of knooppunt/piket", "WAITS FOR US", "7 days left",
 		"WE WAIT FOR", "OTHERS WAIT FOR EACH OTHER", "late by 45 minutes", "refused, by besluit", "message a700000000 (not here)", "named by correctie",
-		"was corrected by correctie", "another region"} {
+		"was corrected by correctie", "another region", "overdracht a800000000 counts nowhere"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

@@ -35,6 +35,9 @@ func momentClass(o schakel.Overview, m schakel.Moment) cell {
 func marks(o schakel.Overview, m schakel.Moment) (string, colour) {
 	var out []string
 	paint := plain
+	if m.Unsaid {
+		out, paint = append(out, "REJECTED by every desk: counts nowhere"), red
+	}
 	for _, r := range o.Replaced {
 		if r.Message.Hash == m.Hash {
 			out, paint = append(out, strings.ToUpper(replacedHow(r))+" by "+short(r.By.Hash.String())), yellow

@@ -38,6 +38,7 @@ func (a *app) showCase(o schakel.Overview) error {
 	a.section("RESTS ON", plain, rests(o))
 	a.section("CORRECTED OR WITHDRAWN", plain, replacements(o))
 	a.section("MISSING HERE", yellow, a.missing(o))
+	a.section("REJECTED BY EVERY DESK", red, unsaid(o))
 	a.section("WITHOUT EFFECT", yellow, a.voids(o))
 	a.section("FLAGS", red, flags(o))
 	return nil
@@ -169,7 +170,8 @@ func amongOthers(o schakel.Overview) (out []protocol.Obligation) {
 }
 
 var offerWords = map[protocol.OfferState]string{protocol.OfferOpen: "offered, no decision yet", protocol.OfferAccepted: "accepted",
-	protocol.OfferRefused: "refused", protocol.OfferWithdrawn: "withdrawn"}
+	protocol.OfferRefused: "refused", protocol.OfferWithdrawn: "withdrawn",
+	protocol.OfferReturned: "rejected by the desk that was to decide; withdraw it, because others got it"}
 
 func (a *app) offers(o schakel.Overview) (out []string) {
 	for _, f := range o.Offers {
@@ -214,6 +216,14 @@ func (a *app) missing(o schakel.Overview) (out []string) {
 			by = append(by, a.named(o, r))
 		}
 		out = append(out, "message "+m.Message.ID.String()+" ("+short(m.Message.Hash.String())+"), named by "+strings.Join(by, "; ")+": ask that desk")
+	}
+	return out
+}
+
+// unsaid is the messages of this desk that nobody has: rejected wherever they went.
+func unsaid(o schakel.Overview) (out []string) {
+	for _, r := range o.Unsaid {
+		out = append(out, called(o, r)+" counts nowhere: schakel sent "+short(r.Hash.String())+" shows the rule, and then say it again")
 	}
 	return out
 }

@@ -25,8 +25,10 @@ type Case struct {
 	Closing      *Closing        `json:"closing,omitempty"`
 	Missing      []Missing       `json:"missing"`
 	Voids        []Void          `json:"voids"`
+	Unsaid       []message.Ref   `json:"unsaid"` // own messages that every addressed desk rejected
 
-	messages []Known
+	messages []Known // that count, in order
+	history  []Known // and those that do not
 	known    map[message.Hash]Known
 }
 
@@ -79,14 +81,20 @@ type state struct {
 // any order. Messages of other cases, and duplicates, do not count.
 func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
 	k := Case{Ref: ref, Desk: desk}
-	all, known := inOrder(messages)
-	k.known = known
+	all, counted := inOrder(desk, messages)
+	k.known = counted
 	for _, m := range all {
-		if m.Case == ref {
+		_, counts := counted[m.Hash]
+		switch {
+		case m.Case != ref:
+			delete(counted, m.Hash)
+			continue
+		case counts:
 			k.messages = append(k.messages, m)
-		} else {
-			delete(known, m.Hash)
+		default:
+			k.Unsaid = append(k.Unsaid, m.Ref())
 		}
+		k.history = append(k.history, m)
 	}
 	s := &state{Case: &k, catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
 		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}}
@@ -161,7 +169,7 @@ func (k Case) Takes(desk identity.DeskID) bool {
 
 func (s *state) participants() {
 	for _, m := range s.messages {
-		for _, p := range append([]Party{m.From}, m.To...) {
+		for _, p := range append([]Party{m.From}, m.heard()...) {
 			if !s.Takes(p.Desk) {
 				s.Participants = append(s.Participants, p)
 			}

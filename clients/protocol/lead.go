@@ -34,7 +34,13 @@ const (
 	OfferAccepted  OfferState = "aanvaard"
 	OfferRefused   OfferState = "geweigerd"
 	OfferWithdrawn OfferState = "ingetrokken"
+	// OfferReturned: the desk that was to decide rejected the offer itself, and another
+	// addressed desk took it. Nobody will decide; its sender has to withdraw it.
+	OfferReturned OfferState = "teruggewezen"
 )
+
+// waits reports whether an offer stands in the way of another.
+func (o Offer) waits() bool { return o.State == OfferOpen || o.State == OfferReturned }
 
 // Offer is an overdracht that counts: made by the holder of the term, one at a time.
 type Offer struct {
@@ -171,7 +177,7 @@ func (s *state) follows(k Known, before Offer) bool {
 	if before.State == OfferAccepted {
 		return false
 	}
-	if before.State != OfferOpen {
+	if !before.waits() {
 		return k.rests(before.Closed.Hash)
 	}
 	for _, ref := range k.RestsOn {
@@ -185,6 +191,9 @@ func (s *state) follows(k Known, before Offer) bool {
 // offer says how an offer stands, and which besluit accepted it.
 func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 	o = Offer{Message: k.Ref(), Ends: begins.Ref(), By: k.From.Desk, To: candidate(k.Draft), State: OfferOpen}
+	if slices.Contains(k.Rejected, o.To) {
+		o.State = OfferReturned
+	}
 	for i, answer := range s.messages {
 		var next OfferState
 		switch {
@@ -198,7 +207,7 @@ func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 		switch {
 		case next == "":
 			continue
-		case o.State != OfferOpen:
+		case !o.waits():
 			s.void("R20", answer.Ref(), o.Closed)
 		default:
 			o.State, o.Closed = next, answer.Ref()

@@ -103,6 +103,9 @@ func (s *state) owe(o Obligation, since Known) {
 func (s *state) meets(m Known, o Obligation, since Known) bool {
 	named := m.answers(since.Hash) || m.rests(since.Hash)
 	mine := m.From.Desk == o.Owes
+	if slices.Contains(m.Rejected, o.To) {
+		return false // who waits for it does not have it
+	}
 	switch o.Duty {
 	case DutyAcknowledge:
 		return mine && m.Class == ClassAcknowledgement && m.Person && m.answers(since.Hash)
@@ -111,11 +114,11 @@ func (s *state) meets(m Known, o Obligation, since Known) bool {
 	case DutyWeigh:
 		return m.From.Desk.Org() == o.Owes.Org() && m.Class == ClassWeighing
 	case DutyFeedback1:
-		return mine && m.Class == ClassFeedback && m.addresses(o.To) && m.facts.moment != "tussentijds"
+		return mine && m.Class == ClassFeedback && m.heardBy(o.To) && m.facts.moment != "tussentijds"
 	case DutyFeedback2:
-		return mine && m.Class == ClassFeedback && m.addresses(o.To) && m.facts.moment == "na-onderzoek"
+		return mine && m.Class == ClassFeedback && m.heardBy(o.To) && m.facts.moment == "na-onderzoek"
 	case DutyPolice:
-		return mine && (m.Class == ClassReport || m.Class == ClassAction) && m.reaches(identity.RolePolitie) ||
+		return mine && (m.Class == ClassReport || m.Class == ClassAction) && anyOf(m.heard(), []identity.Role{identity.RolePolitie}) ||
 			mine && m.Class == ClassFeedback && named && m.facts.explained
 	}
 	return mine && named && slices.Contains(o.By, m.Class)
@@ -129,7 +132,7 @@ func (s *state) acknowledge(m Known) (out []Obligation) {
 	if !ok || m.Class == ClassAcknowledgement || terms.Acknowledged.IsZero() {
 		return nil
 	}
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		out = append(out, Obligation{Rule: "R05", Duty: DutyAcknowledge, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 			Due: s.due(m, terms.Acknowledged), By: []string{ClassAcknowledgement}})
 	}
@@ -161,7 +164,7 @@ func (s *state) answer(m Known) (out []Obligation) {
 	case m.Class == ClassHandover:
 		rule = "R20"
 	}
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		if by := s.catalogue.AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
 			out = append(out, Obligation{Rule: rule, Duty: duty, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, terms.Answered), By: by})
@@ -203,7 +206,7 @@ func (s *state) forward(m Known) []Obligation {
 // weigh: what is acute goes to the police first; whoever can weigh does so after.
 func (s *state) weigh(m Known) []Obligation {
 	class, _ := s.catalogue.Class(m.Class)
-	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R18") || !m.reaches(identity.RolePolitie, identity.RoleOM) ||
+	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R18") || !anyOf(m.heard(), []identity.Role{identity.RolePolitie, identity.RoleOM}) ||
 		!s.catalogue.Sends(ClassWeighing, m.From.Role) {
 		return nil
 	}
@@ -224,7 +227,7 @@ func (s *state) feedback(m Known) (out []Obligation) {
 		return nil
 	}
 	feedback, _ := s.catalogue.Class(ClassFeedback)
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		if to.Role != identity.RoleVeiligThuis || !feedback.Carries(to.Role, m.From.Role) || s.passedOn(m, to.Desk) {
 			continue
 		}
@@ -251,7 +254,7 @@ func (s *state) police(m Known) (out []Obligation) {
 	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R25") || !outside(m.From.Role) {
 		return nil
 	}
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		if to.Role == identity.RoleKnooppunt {
 			out = append(out, Obligation{Rule: "R25", Duty: DutyPolice, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, termPolice), By: []string{ClassReport, ClassAction, ClassFeedback}})

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
 
@@ -48,23 +49,37 @@ func (o ordering) turn(k Known) turn {
 	return p
 }
 
-// inOrder drops duplicates, adds verified enclosed originals, and sorts.
-func inOrder(messages []Known) ([]Known, map[message.Hash]Known) {
-	known := map[message.Hash]Known{}
-	for _, k := range messages {
-		known[k.Hash] = k
+// inOrder drops duplicates, adds verified enclosed originals, and sorts. Of unsaid
+// messages it tells apart those that count and the whole history.
+func inOrder(desk identity.DeskID, messages []Known) (history []Known, counted map[message.Hash]Known) {
+	own := once(desk, messages)
+	counted = map[message.Hash]Known{}
+	for h, k := range own {
+		if !k.unsaid() {
+			counted[h] = k
+		}
+	}
+	for _, k := range own {
+		if k.unsaid() {
+			continue
+		}
 		for _, e := range k.Enclosed {
-			if _, ok := known[e.Hash]; !ok {
-				known[e.Hash] = e
+			if _, ok := counted[e.Hash]; !ok {
+				counted[e.Hash] = e // also one that was unsaid by itself: this one carried it
 			}
 		}
 	}
-	o := ordering{known, map[message.Hash]turn{}}
-	out := make([]Known, 0, len(known))
-	for _, k := range known {
+	o := ordering{counted, map[message.Hash]turn{}}
+	for _, k := range counted {
 		o.turn(k)
-		out = append(out, k)
+		history = append(history, k)
 	}
-	slices.SortFunc(out, func(a, b Known) int { return o.turns[a.Hash].compare(o.turns[b.Hash]) })
-	return out, known
+	for h, k := range own {
+		if _, ok := counted[h]; !ok {
+			o.turn(k)
+			history = append(history, k)
+		}
+	}
+	slices.SortFunc(history, func(a, b Known) int { return o.turns[a.Hash].compare(o.turns[b.Hash]) })
+	return history, counted
 }

@@ -28,7 +28,7 @@ func (n *Node) Case(ctx context.Context, ref string) (k protocol.Case, err error
 			return err
 		}
 		subject = id.String()
-		if k, err = n.caseOf(tx, id); err == nil && k.KnownAt == (message.Ref{}) {
+		if k, err = n.caseOf(tx, id); err == nil && len(k.History()) == 0 {
 			return fmt.Errorf("%w: no message of case %s", ErrNotFound, id)
 		}
 		return err
@@ -58,6 +58,10 @@ func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
 // were verified when they came; what they enclose is verified again.
 func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) {
 	var known []protocol.Known
+	rejected, err := rejections(tx, ref)
+	if err != nil {
+		return protocol.Case{}, err
+	}
 	for after := uint64(0); len(known) < maxCase; {
 		rows, err := tx.Messages(store.Query{Case: ref, Order: store.Oldest, After: after, Limit: 1000})
 		if err != nil {
@@ -69,11 +73,25 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 		after = rows[len(rows)-1].Seq
 		for _, row := range rows {
 			if k, ok := n.recall(tx, row.Hash); ok {
+				k.Rejected = rejected[row.Hash]
 				known = append(known, k)
 			}
 		}
 	}
 	return n.catalogue.CaseOf(n.dev.Desk, ref, known), nil
+}
+
+// rejections is which desks rejected messages of a case, by the message. A person who
+// answers that it was sent to the wrong desk does have it: that is no rejection.
+func rejections(tx *store.Tx, ref message.CaseRef) (map[message.Hash][]identity.DeskID, error) {
+	rows, err := tx.RejectedIn(ref)
+	out := map[message.Hash][]identity.DeskID{}
+	for _, r := range rows {
+		if r.Rule != protocol.StatusWrongRecipient && r.Rule != protocol.StatusUnreadable {
+			out[r.Message] = append(out[r.Message], r.Desk)
+		}
+	}
+	return out, err
 }
 
 // recall reads one stored message. One that was destroyed or damaged since is missing

@@ -92,6 +92,7 @@ func sentences() []sentence {
 		line(`(\w+) is missing`+atDesks, (*play).missing),
 		line(`(\w+) is (corrected|withdrawn) by (\w+)`+atDesks, (*play).replaced),
 		line(`(\w+) is flagged (\S+)`+atDesks, (*play).flagged),
+		line(`(\w+) was said to nobody`+atDesks, (*play).unsaid),
 		line(`(\w+) is not shown`+atDesks, (*play).notShown),
 		line(`(\w+) is an exercise`+atDesks, (*play).exercise),
 		line(`(\w+) is readable inside (\w+)`+atDesks, (*play).enclosed),
