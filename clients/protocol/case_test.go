@@ -53,6 +53,9 @@ func drawHistory(t *rapid.T) history {
 }
 
 func (h *history) say(m message.Message) {
+	if rapid.Bool().Draw(h.t, "millisecond") {
+		m = at(m, m.Created*1000+uint64(rapid.IntRange(0, 999).Draw(h.t, "ms")))
+	}
 	k := h.known(m)
 	for _, to := range k.To {
 		if to.Desk != k.From.Desk && rapid.IntRange(0, 7).Draw(h.t, "rejected") == 0 {

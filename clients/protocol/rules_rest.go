@@ -52,7 +52,7 @@ func (s subject) stale(k Known) bool {
 	}
 	later := func(o Known) bool {
 		return o.Hash != k.Hash && o.Class == k.Class && o.Case == k.Case && o.From.Desk.Org() == k.From.Desk.Org() &&
-			o.Created > k.Created && o.Created <= s.Created && s.sameSubject(o, k)
+			o.moment() > k.moment() && o.moment() <= s.moment() && s.sameSubject(o, k)
 	}
 	return slices.ContainsFunc(s.known.messages, later) || slices.ContainsFunc(s.Enclosed, later)
 }

@@ -61,6 +61,7 @@ type Node struct {
 	session   *session // nil while there is no connection
 	conn      connection
 	relayTime relayClock
+	lastSaid  time.Time                     // the moment of the newest message of this device
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for

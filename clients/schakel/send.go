@@ -116,9 +116,10 @@ func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
 // the case as it is known here, to check the message against.
 func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.Case, error) {
 	var known protocol.Case
+	at := n.moment()
 	m := message.Message{
 		Version: message.Version, Sender: message.Sender{Desk: n.dev.Desk, Device: n.dev.ID},
-		Addressed: slices.Compact(slices.Sorted(slices.Values(d.To))), Created: unix(n.now()), Body: d.Body,
+		Addressed: slices.Compact(slices.Sorted(slices.Values(d.To))), Created: unix(at), Body: d.Body,
 		Attachments: []message.Attachment{}, Enclosed: [][]byte{}, Person: []byte{},
 		Heading: message.Heading{
 			Protocol: message.Protocol, Class: d.Class, Urgency: d.Urgency, Outcome: d.Outcome,
@@ -128,7 +129,7 @@ func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.
 	if err := n.reachable(m.Addressed); err != nil {
 		return m, known, err
 	}
-	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	id, err := identity.NewUUIDv7(at, rand.Reader)
 	if err != nil {
 		return m, known, err
 	}
@@ -145,6 +146,19 @@ func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.
 		err = fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
 	}
 	return m, known, err
+}
+
+// moment is the time, and never the same millisecond twice: every desk puts what this
+// device says in the order in which it said it.
+func (n *Node) moment() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := n.now().Truncate(time.Millisecond); now.After(n.lastSaid) || n.lastSaid.Sub(now) > clockSlack {
+		n.lastSaid = now // a clock that was put back far goes its own way again
+	} else {
+		n.lastSaid = n.lastSaid.Add(time.Millisecond)
+	}
+	return n.lastSaid
 }
 
 // reachable checks the addressed desks: known, allowed, and with a device that has
