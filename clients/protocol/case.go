@@ -70,11 +70,14 @@ type Missing struct {
 // state is a case being computed.
 type state struct {
 	*Case
-	catalogue *Catalogue
-	position  map[message.Hash]int
-	started   map[message.Hash]bool        // begins a term
-	placed    map[message.Hash]bool        // its part in the regie is settled
-	ended     map[message.Hash]message.Ref // offer or beginning of a term: what ended it
+	index
+	catalogue   *Catalogue
+	position    map[message.Hash]int
+	started     map[message.Hash]bool        // begins a term
+	placed      map[message.Hash]bool        // its part in the regie is settled
+	ended       map[message.Hash]message.Ref // offer or beginning of a term: what ended it
+	replacement map[message.Hash]Replacement // the first that took its place
+	withdrawn   map[message.Hash]bool
 }
 
 // CaseOf computes the state of a case from the messages of it that a desk has, in
@@ -82,7 +85,7 @@ type state struct {
 func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
 	k := Case{Ref: ref, Desk: desk}
 	all, counted := inOrder(desk, messages)
-	k.known = counted
+	k.known, k.messages, k.history = counted, make([]Known, 0, len(all)), make([]Known, 0, len(all))
 	for _, m := range all {
 		_, counts := counted[m.Hash]
 		switch {
@@ -96,8 +99,9 @@ func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages [
 		}
 		k.history = append(k.history, m)
 	}
-	s := &state{Case: &k, catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
-		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}}
+	s := &state{Case: &k, index: indexOf(k.messages), catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
+		replacement: map[message.Hash]Replacement{}}
 	for i, m := range k.messages {
 		s.position[m.Hash] = i
 		k.KnownAt = m.Ref()
@@ -168,9 +172,11 @@ func (k Case) Takes(desk identity.DeskID) bool {
 }
 
 func (s *state) participants() {
+	seen := map[identity.DeskID]bool{}
 	for _, m := range s.messages {
 		for _, p := range append([]Party{m.From}, m.heard()...) {
-			if !s.Takes(p.Desk) {
+			if !seen[p.Desk] {
+				seen[p.Desk] = true
 				s.Participants = append(s.Participants, p)
 			}
 		}
@@ -204,7 +210,12 @@ func (s *state) replaced() {
 		}
 		for _, ref := range m.refs() {
 			if old, ok := s.known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
-				s.Replaced = append(s.Replaced, Replacement{ref, m.Ref(), m.Class == ClassWithdrawal})
+				r := Replacement{ref, m.Ref(), m.Class == ClassWithdrawal}
+				s.Replaced = append(s.Replaced, r)
+				if _, before := s.replacement[ref.Hash]; !before {
+					s.replacement[ref.Hash] = r
+				}
+				s.withdrawn[ref.Hash] = s.withdrawn[ref.Hash] || r.Withdrawn
 			}
 		}
 	}
@@ -234,7 +245,7 @@ func (s *state) closing() {
 		if m.Class != ClassClosing {
 			continue
 		}
-		if slices.ContainsFunc(s.Replaced, func(r Replacement) bool { return r.Withdrawn && r.Message.Hash == m.Hash }) {
+		if s.withdrawn[m.Hash] {
 			continue // taken back: the case is open, and may be closed again
 		}
 		if s.Closing != nil || !s.ledAt(m) {

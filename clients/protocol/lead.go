@@ -149,16 +149,16 @@ func since(begins Known) time.Time {
 func (s *state) end(begins Known) *Known {
 	var current *Offer
 	var accepted *Known
-	for _, k := range s.messages {
-		if k.Class != ClassHandover || !k.rests(begins.Hash) || k.From.Desk != begins.From.Desk {
+	for _, k := range s.of(begins.Hash, ClassHandover) {
+		if !k.rests(begins.Hash) || k.From.Desk != begins.From.Desk {
 			continue
 		}
 		s.placed[k.Hash] = true
-		if current != nil && !s.follows(k, *current) {
+		if current != nil && !s.follows(*k, *current) {
 			s.void("R20", k.Ref(), current.Message)
 			continue
 		}
-		offer, by := s.offer(k, begins)
+		offer, by := s.offer(*k, begins)
 		s.Offers = append(s.Offers, offer)
 		current = &offer
 		if by != nil {
@@ -194,7 +194,7 @@ func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 	if slices.Contains(k.Rejected, o.To) {
 		o.State = OfferReturned
 	}
-	for i, answer := range s.messages {
+	for _, answer := range s.of(k.Hash, ClassDecision, ClassWithdrawal) {
 		var next OfferState
 		switch {
 		case answer.Class == ClassWithdrawal && answer.From.Desk == k.From.Desk && (answer.answers(k.Hash) || answer.rests(k.Hash)):
@@ -202,7 +202,7 @@ func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 		case answer.Class != ClassDecision || !answer.answers(k.Hash):
 			continue
 		default:
-			next = decided(answer, k)
+			next = decided(*answer, k)
 		}
 		switch {
 		case next == "":
@@ -212,7 +212,7 @@ func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 		default:
 			o.State, o.Closed = next, answer.Ref()
 			if next == OfferAccepted {
-				accepted = &s.messages[i]
+				accepted = answer
 			}
 		}
 		s.placed[answer.Hash] = true
@@ -264,9 +264,9 @@ func (s *state) acceptedUnseen(begins Known) *Known {
 	if s.Desk == begins.From.Desk {
 		return nil
 	}
-	for i, k := range s.messages {
-		if accepts(k.Draft) && k.rests(begins.Hash) && len(k.Answers) == 1 && !s.here(answered(k)) {
-			return &s.messages[i]
+	for _, k := range s.of(begins.Hash, ClassDecision) {
+		if accepts(k.Draft) && k.rests(begins.Hash) && len(k.Answers) == 1 && !s.here(answered(*k)) {
+			return k
 		}
 	}
 	return nil

@@ -87,14 +87,12 @@ func (s *state) obligations() {
 
 // owe records an obligation, met or not.
 func (s *state) owe(o Obligation, since Known) {
-	if replaced, ok := s.replacedBy(since.Hash); ok {
+	among := s.meeting(o, since, s.known[answered(since)].Class)
+	if replaced, ok := s.replacement[since.Hash]; ok {
 		o.Closed = replaced.By
 		o.Met = at(s.known[replaced.By.Hash].Created)
-	}
-	for _, m := range s.messages {
-		if o.Open() && s.position[m.Hash] > s.position[since.Hash] && s.meets(m, o, since) {
-			o.Closed, o.Met = m.Ref(), at(m.Created)
-		}
+	} else if m, ok := s.first(s.position[since.Hash], among, func(m Known) bool { return s.meets(m, o, since) }); ok {
+		o.Closed, o.Met = m.Ref(), at(m.Created)
 	}
 	s.Obligations = append(s.Obligations, o)
 }
@@ -242,8 +240,8 @@ func (s *state) feedback(m Known) (out []Obligation) {
 
 // passedOn reports whether a desk answered that it is not the right recipient.
 func (s *state) passedOn(m Known, desk identity.DeskID) bool {
-	return slices.ContainsFunc(s.messages, func(k Known) bool {
-		return k.Class == ClassAcknowledgement && k.From.Desk == desk && k.answers(m.Hash) && k.facts.status == StatusWrongRecipient
+	return slices.ContainsFunc(s.of(m.Hash, ClassAcknowledgement), func(k *Known) bool {
+		return k.From.Desk == desk && k.answers(m.Hash) && k.facts.status == StatusWrongRecipient
 	})
 }
 

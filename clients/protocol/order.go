@@ -88,7 +88,8 @@ func inOrder(desk identity.DeskID, messages []Known) (history []Known, counted m
 			}
 		}
 	}
-	o := ordering{counted, map[message.Hash]turn{}}
+	o := ordering{counted, make(map[message.Hash]turn, len(own))}
+	history = make([]Known, 0, len(own))
 	for _, k := range counted {
 		o.turn(k)
 		history = append(history, k)
