@@ -30,6 +30,7 @@ type Case struct {
 	messages []Known // that count, in order
 	history  []Known // and those that do not
 	known    map[message.Hash]Known
+	beside   []Known // of other cases, to check by; see Beside
 }
 
 // Rest says that a message rests on a weighing or a verification.

@@ -111,6 +111,7 @@ type facts struct {
 	retainUntil  string            // afsluiting
 	destroyOn    string            // afsluiting
 	listed       []message.Ref     // uitnodiging: what it encloses, by its own words
+	links        message.CaseRef   // koppeling: the other case
 }
 
 // victim is where a victim is registered.
@@ -135,6 +136,9 @@ func factsOf(body any) facts {
 		if ref, ok := refIn(child(item, "bericht")); ok && field(item, "wijze") == "ingesloten" {
 			f.listed = append(f.listed, ref)
 		}
+	}
+	if ref, err := identity.ParseUUID(field(body, "andereZaakRef")); err == nil {
+		f.links = message.CaseRef(ref)
 	}
 	o, _ := body.(map[string]any)
 	traceable, said := o["herleidbaar"].(bool)

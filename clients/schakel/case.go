@@ -162,6 +162,9 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 	}
 	m.Heading.RestsOn = append(m.Heading.RestsOn, known.MustRestOn(protocol.DraftOf(*m, present{n.directory()}))...)
 	must := n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
+	if known, err = n.beside(tx, protocol.DraftOf(*m, present{n.directory()}), known); err != nil {
+		return known, err
+	}
 	must = slices.DeleteFunc(must, func(r message.Ref) bool { return slices.Contains(enclose, r) })
 	for _, ref := range append(slices.Clone(enclose), must...) {
 		row, err := tx.Message(ref.Hash)
@@ -174,6 +177,33 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 		m.Enclosed = append(m.Enclosed, row.Raw)
 	}
 	return known, nil
+}
+
+// beside adds to a case what this desk has of the others that a message ties it to: the
+// case that a koppeling names, and the koppelingen that name that of an anonymous question.
+func (n *Node) beside(tx *store.Tx, d protocol.Draft, known protocol.Case) (protocol.Case, error) {
+	if other, ok := d.Links(); ok {
+		there, err := n.caseOf(tx, other)
+		return known.Beside(there.History()), err
+	}
+	if !d.Anonymous() {
+		return known, nil
+	}
+	var links []protocol.Known
+	for after := uint64(0); ; {
+		rows, err := tx.Messages(store.Query{Class: protocol.ClassLink, Order: store.Oldest, After: after, Limit: 1000})
+		if err != nil || len(rows) == 0 {
+			return known.Beside(links), err
+		}
+		for _, row := range rows {
+			after = row.Seq
+			if k, ok := n.recall(tx, row.Hash); !ok {
+				continue
+			} else if other, names := k.Links(); names && other == d.Case {
+				links = append(links, k)
+			}
+		}
+	}
 }
 
 // keepsProtocol is the sender's check, before anything is signed.
@@ -190,11 +220,15 @@ func (in *intake) protocol(a *arrival) error {
 	if has, err := in.tx.HasMessage(hash); err != nil || has {
 		return err
 	}
+	draft := protocol.DraftOf(m, present{in.n.directory()})
 	known, err := in.n.caseOf(in.tx, m.Case)
+	if err == nil {
+		known, err = in.n.beside(in.tx, draft, known)
+	}
 	if err != nil {
 		return err
 	}
-	findings := in.n.judgedBy(m).Check(protocol.DraftOf(m, present{in.n.directory()}), known)
+	findings := in.n.judgedBy(m).Check(draft, known)
 	if err := findings.Rejection(); err != nil {
 		a.fault = &fault{reason: "protocol", rule: ruleOf(err), err: err}
 		if m.Heading.Urgency != message.Acute {

@@ -101,6 +101,9 @@ func (p *play) clause(o *outgoing, body map[string]any, text string) error {
 	case "as an exercise":
 		o.draft.Exercise = true
 		return nil
+	case "signed by nobody":
+		o.draft.Person, o.draft.PIN = "", ""
+		return nil
 	case "forged", "bare":
 		o.deceit = text
 		return nil
@@ -121,6 +124,9 @@ func (p *play) clause(o *outgoing, body map[string]any, text string) error {
 	switch strings.Join(words[:len(words)-1], " ") {
 	case "answering":
 		o.draft.Answers, o.draft.Case = named.Hash, named.Case
+		if o.draft.Class == protocol.ClassAcknowledgement {
+			body["bevestigt"] = named.ID
+		}
 	case "in the case of":
 		o.draft.Case = named.Case
 	case "linking the case of":
@@ -238,8 +244,10 @@ func (p *play) refused(rule string, o outgoing) error {
 	}
 	_, err = p.send(o)
 	var refusal *protocol.Refusal
-	if rule == protocol.RuleAbroad && errors.Is(err, schakel.ErrLane) {
-		return nil // its own client does not even ask the rule: there is no lane
+	switch { // its own client does not even ask the rule
+	case rule == protocol.RuleAbroad && errors.Is(err, schakel.ErrLane), // there is no lane
+		rule == protocol.RulePerson && errors.Is(err, schakel.ErrPersonNeeded): // it asks who signs
+		return nil
 	}
 	if !errors.As(err, &refusal) || refusal.Rule != rule {
 		return fmt.Errorf("the sender's own client: %v, want a refusal under %s", err, rule)
