@@ -49,7 +49,12 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 		_ = st.Close()
 		return nil, err
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler), Catalogue: agreement})
+	also, err := a.also()
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: slog.New(slog.DiscardHandler), Catalogue: agreement, Also: also})
 	if err != nil {
 		_ = st.Close()
 		return nil, err

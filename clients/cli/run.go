@@ -38,7 +38,11 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement})
+	also, err := a.also()
+	if err != nil {
+		return err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also})
 	if err != nil {
 		return err
 	}

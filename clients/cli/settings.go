@@ -34,6 +34,7 @@ func keys() []key {
 		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
 		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
+		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},

@@ -72,7 +72,7 @@ type Missing struct {
 type state struct {
 	*Case
 	index
-	catalogue   *Catalogue
+	spoken      Versions
 	position    map[message.Hash]int
 	started     map[message.Hash]bool        // begins a term
 	placed      map[message.Hash]bool        // its part in the regie is settled
@@ -84,6 +84,13 @@ type state struct {
 // CaseOf computes the state of a case from the messages of it that a desk has, in
 // any order. Messages of other cases, and duplicates, do not count.
 func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
+	return Versions{[]*Catalogue{c}}.CaseOf(desk, ref, messages)
+}
+
+// CaseOf computes the state of a case whose messages are of several versions. What each
+// asks of whom is said by the version that its own heading names, so that a desk which
+// speaks that version alone computes the same of it.
+func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
 	k := Case{Ref: ref, Desk: desk}
 	all, counted := inOrder(desk, messages)
 	k.known, k.messages, k.history = counted, make([]Known, 0, len(all)), make([]Known, 0, len(all))
@@ -100,7 +107,7 @@ func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages [
 		}
 		k.history = append(k.history, m)
 	}
-	s := &state{Case: &k, index: indexOf(k.messages), catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+	s := &state{Case: &k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
 		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
 		replacement: map[message.Hash]Replacement{}}
 	for i, m := range k.messages {
@@ -115,6 +122,15 @@ func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages [
 	s.closing()
 	s.obligations()
 	return k
+}
+
+// by returns the catalogue of the version of a message; the newest for a version that
+// this program does not speak, of which it took none.
+func (s *state) by(m Known) *Catalogue {
+	if c, ok := s.spoken.For(m.Protocol); ok {
+		return c
+	}
+	return s.spoken.spoken[len(s.spoken.spoken)-1]
 }
 
 // Before returns the messages up to and including one, in the order of the case:

@@ -123,7 +123,7 @@ func (s *state) meets(m Known, o Obligation, since Known) bool {
 }
 
 // due is the end of a term, by the calendar of the agreement.
-func (s *state) due(m Known, t Term) time.Time { return t.End(at(m.Created), s.catalogue.calendar) }
+func (s *state) due(m Known, t Term) time.Time { return t.End(at(m.Created), s.by(m).calendar) }
 
 func (s *state) acknowledge(m Known) (out []Obligation) {
 	terms, ok := s.terms(m)
@@ -138,7 +138,7 @@ func (s *state) acknowledge(m Known) (out []Obligation) {
 }
 
 func (s *state) terms(m Known) (Terms, bool) {
-	class, ok := s.catalogue.Class(m.Class)
+	class, ok := s.by(m).Class(m.Class)
 	if !ok {
 		return Terms{}, false
 	}
@@ -163,7 +163,7 @@ func (s *state) answer(m Known) (out []Obligation) {
 		rule = "R20"
 	}
 	for _, to := range m.heard() {
-		if by := s.catalogue.AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
+		if by := s.by(m).AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
 			out = append(out, Obligation{Rule: rule, Duty: duty, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, terms.Answered), By: by})
 		}
@@ -203,9 +203,9 @@ func (s *state) forward(m Known) []Obligation {
 
 // weigh: what is acute goes to the police first; whoever can weigh does so after.
 func (s *state) weigh(m Known) []Obligation {
-	class, _ := s.catalogue.Class(m.Class)
+	class, _ := s.by(m).Class(m.Class)
 	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R18") || !anyOf(m.heard(), []identity.Role{identity.RolePolitie, identity.RoleOM}) ||
-		!s.catalogue.Sends(ClassWeighing, m.From.Role) {
+		!s.by(m).Sends(ClassWeighing, m.From.Role) {
 		return nil
 	}
 	return []Obligation{{Rule: "R18", Duty: DutyWeigh, Owes: m.From.Desk, Since: m.Ref(), Due: s.due(m, termWeigh), By: []string{ClassWeighing}}}
@@ -220,11 +220,11 @@ func (c *Catalogue) Sends(class string, from identity.Role) bool {
 // feedback: Veilig Thuis tells the reporter twice what it did, unless it was not the
 // right recipient.
 func (s *state) feedback(m Known) (out []Obligation) {
-	class, _ := s.catalogue.Class(m.Class)
+	class, _ := s.by(m).Class(m.Class)
 	if !slices.Contains(class.Rules, "R23") || m.Class == ClassFeedback {
 		return nil
 	}
-	feedback, _ := s.catalogue.Class(ClassFeedback)
+	feedback, _ := s.by(m).Class(ClassFeedback)
 	for _, to := range m.heard() {
 		if to.Role != identity.RoleVeiligThuis || !feedback.Carries(to.Role, m.From.Role) || s.passedOn(m, to.Desk) {
 			continue
@@ -248,7 +248,7 @@ func (s *state) passedOn(m Known, desk identity.DeskID) bool {
 // police: what is acute and comes from abroad makes the knooppunt bring in the police
 // within the hour, or say why they cannot act.
 func (s *state) police(m Known) (out []Obligation) {
-	class, _ := s.catalogue.Class(m.Class)
+	class, _ := s.by(m).Class(m.Class)
 	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R25") || !outside(m.From.Role) {
 		return nil
 	}

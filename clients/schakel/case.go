@@ -78,7 +78,7 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 			}
 		}
 	}
-	return n.catalogue.CaseOf(n.dev.Desk, ref, known), nil
+	return n.spoken.CaseOf(n.dev.Desk, ref, known), nil
 }
 
 // rejections is which desks rejected messages of a case, by the message. A person who
@@ -161,7 +161,7 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 		return known, err
 	}
 	m.Heading.RestsOn = append(m.Heading.RestsOn, known.MustRestOn(protocol.DraftOf(*m, present{n.directory()}))...)
-	must := n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
+	must := n.judgedBy(*m).MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
 	if known, err = n.beside(tx, protocol.DraftOf(*m, present{n.directory()}), known); err != nil {
 		return known, err
 	}
@@ -208,7 +208,7 @@ func (n *Node) beside(tx *store.Tx, d protocol.Draft, known protocol.Case) (prot
 
 // keepsProtocol is the sender's check, before anything is signed.
 func (n *Node) keepsProtocol(m message.Message, known protocol.Case) error {
-	return n.catalogue.Check(protocol.DraftOf(m, present{n.directory()}), known).Refusal()
+	return n.judgedBy(m).Check(protocol.DraftOf(m, present{n.directory()}), known).Refusal()
 }
 
 // protocol is the recipient's check, the same as the sender's, on what this desk knows
@@ -260,6 +260,6 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 }
 
 func (n *Node) flagsIn(known protocol.Case, s message.Signed) []protocol.Flag {
-	before := n.catalogue.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
+	before := n.spoken.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
 	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()
 }
