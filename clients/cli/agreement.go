@@ -42,6 +42,19 @@ func (a *app) agreement() (*protocol.Catalogue, error) {
 	return readAgreement(path)
 }
 
+// also is the next version of the protocol, where this device is configured to speak it.
+func (a *app) also() ([]*protocol.Catalogue, error) {
+	path := a.settings.get("agreement-next")
+	if path == "" {
+		return nil, nil
+	}
+	c, err := readAgreement(path)
+	if err != nil {
+		return nil, err
+	}
+	return []*protocol.Catalogue{c}, nil
+}
+
 func (a *app) agreementShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show [FILE]", Short: "Show an agreement and its SHA-256",

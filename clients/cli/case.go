@@ -19,12 +19,13 @@ func (a *app) caseCommand() *cobra.Command {
 }
 
 func (a *app) caseListCommand() *cobra.Command {
-	limit := 0
+	limit, english := 0, false
 	c := &cobra.Command{
 		Use: "list", Short: "List the cases of which messages are here, the one that moved last first",
 		Args: arguments(),
-		RunE: func(c *cobra.Command, _ []string) error { return a.cases(c.Context(), limit) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.cases(c.Context(), limit, spoken(english)) },
 	}
+	inEnglish(c, &english)
 	c.Flags().IntVar(&limit, "limit", 0, "at most so many (default 50, at most 200)")
 	return c
 }
@@ -34,7 +35,12 @@ type casesDocument struct {
 	Cases  []schakel.CaseSummary `json:"cases"`
 }
 
-func (a *app) cases(ctx context.Context, limit int) error {
+// inEnglish is the flag of every command that shows a case to a person.
+func inEnglish(c *cobra.Command, english *bool) {
+	c.Flags().BoolVar(english, "english", false, "show it in English instead of Dutch")
+}
+
+func (a *app) cases(ctx context.Context, limit int, say func(protocol.Text) string) error {
 	if limit < 0 || limit > 200 {
 		return usage(fmt.Errorf("--limit %d: at most 200", limit))
 	}
@@ -47,17 +53,22 @@ func (a *app) cases(ctx context.Context, limit int) error {
 			return a.writeJSON(casesDocument{"schakel.cases/1", list(cases)})
 		}
 		if len(cases) == 0 {
-			a.printf("no cases\n")
+			a.printf("%s\n", say(text("geen zaken", "no cases")))
 			return nil
 		}
-		rows := [][]cell{heads("CASE", "LAST", "MESSAGES", "UNREAD", "STATE", "WAITS FOR US", "WE WAIT FOR", "MISSING")}
-		for _, c := range cases {
-			rows = append(rows, []cell{caseName(c), {a.when(c.Last), plain}, {strconv.Itoa(c.Messages), plain}, howMany(c.Unread, bold),
-				{leads(c), plain}, a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
-		}
-		a.table(rows)
-		return nil
+		return screen{a, say}.listCases(cases)
 	})
+}
+
+func (a screen) listCases(cases []schakel.CaseSummary) error {
+	rows := [][]cell{heads(a.t("ZAAK", "CASE"), a.t("LAATSTE", "LAST"), a.t("BERICHTEN", "MESSAGES"), a.t("ONGELEZEN", "UNREAD"), a.t("STAND", "STATE"),
+		a.t("WACHT OP ONS", "WAITS FOR US"), a.t("WIJ WACHTEN OP", "WE WAIT FOR"), a.t("ONTBREEKT", "MISSING"))}
+	for _, c := range cases {
+		rows = append(rows, []cell{caseName(c), {a.when(c.Last), plain}, {strconv.Itoa(c.Messages), plain}, howMany(c.Unread, bold),
+			{a.leads(c), plain}, a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
+	}
+	a.table(rows)
+	return nil
 }
 
 // caseName is the whole identifier, to be retyped, with the mark of an exercise before it.
@@ -76,19 +87,19 @@ func howMany(n int, c colour) cell {
 }
 
 // leads says in a few words who leads a case.
-func leads(c schakel.CaseSummary) string {
+func (a screen) leads(c schakel.CaseSummary) string {
 	switch {
 	case !c.Closed.IsZero():
-		return "closed"
+		return a.t("gesloten", "closed")
 	case c.Lead == nil:
-		return "nobody leads yet"
+		return a.t("nog geen regie", "nobody leads yet")
 	case c.Lead.Number == 0:
-		return inertLine(string(c.Lead.Holder)) + " says to lead"
+		return inertLine(string(c.Lead.Holder)) + a.t(" zegt regie te hebben", " says to lead")
 	}
-	return inertLine(string(c.Lead.Holder)) + " leads"
+	return inertLine(string(c.Lead.Holder)) + a.t(" heeft de regie", " leads")
 }
 
-func (a *app) owed(c schakel.CaseSummary) cell {
+func (a screen) owed(c schakel.CaseSummary) cell {
 	if c.Owed == 0 {
 		return cell{"-", plain}
 	}
@@ -96,7 +107,7 @@ func (a *app) owed(c schakel.CaseSummary) cell {
 	if c.Due.Before(a.Now()) {
 		paint = red
 	}
-	return cell{fmt.Sprintf("%d, first %s", c.Owed, a.remaining(c.Due)), paint}
+	return cell{fmt.Sprintf(a.t("%d, eerste %s", "%d, first %s"), c.Owed, a.remaining(c.Due)), paint}
 }
 
 // caseArgument is the one argument of the commands that show a case.
@@ -105,6 +116,7 @@ const caseArgument = "CASE"
 const caseHelp = "CASE is the identifier of the case, or of any message of it (its beginning is enough)."
 
 func (a *app) caseShowCommand() *cobra.Command {
+	english := false
 	c := &cobra.Command{
 		Use: "show CASE", Short: "Show how a case stands, as known here",
 		Long: "Shows who leads the case (regiehouder), who waits for whom until when, what rests on what,\n" +
@@ -112,9 +124,12 @@ func (a *app) caseShowCommand() *cobra.Command {
 			"A partner may know messages that this desk does not have: it says as known at which one.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, a.showCase)
+			return a.overview(c.Context(), args[0], func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, func(o schakel.Overview) error {
+				return screen{a, spoken(english)}.showCase(o)
+			})
 		},
 	}
+	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
 	return c
 }
@@ -140,6 +155,7 @@ func (a *app) overview(ctx context.Context, ref string, document func(schakel.Ov
 }
 
 func (a *app) caseTimelineCommand() *cobra.Command {
+	english := false
 	c := &cobra.Command{
 		Use: "timeline CASE", Short: "List the messages of a case in their order, as known here",
 		Long: "Lists every message of a case in the order in which it was said, whatever the order of arrival.\n" +
@@ -148,9 +164,10 @@ func (a *app) caseTimelineCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
 				return timelineDocument{"schakel.timeline/1", o.Ref, o.KnownAt, o.Exercise, list(o.Messages), list(o.Replaced), list(o.Missing)}
-			}, a.showTimeline)
+			}, func(o schakel.Overview) error { return screen{a, spoken(english)}.showTimeline(o) })
 		},
 	}
+	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
 	return c
 }
@@ -166,7 +183,7 @@ type timelineDocument struct {
 }
 
 func (a *app) caseObligationsCommand() *cobra.Command {
-	all := false
+	all, english := false, false
 	c := &cobra.Command{
 		Use: "obligations CASE", Short: "List who owes whom what in a case, and until when",
 		Long: "Lists the open obligations of a case, those of this desk first, the most pressing first.\n" +
@@ -175,10 +192,11 @@ func (a *app) caseObligationsCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
 				return obligationsDocument{"schakel.obligations/1", o.Ref, o.KnownAt, o.Exercise, a.withState(chosen(o, all))}
-			}, func(o schakel.Overview) error { return a.showObligations(o, all) })
+			}, func(o schakel.Overview) error { return screen{a, spoken(english)}.showObligations(o, all) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "also those that were met")
+	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
 	return c
 }

@@ -56,6 +56,9 @@ func overview() schakel.Overview {
 	o.Messages[1].Answers, o.Messages[1].Person, o.Messages[1].By, o.Messages[1].Status = []message.Ref{ref(1)}, true, "P. Iket", "in-behandeling"
 	o.Messages[5].Answers, o.Messages[5].Outcome, o.Messages[5].Person = []message.Ref{ref(5)}, "afgewezen", true
 	o.Messages[2].Enclosed = true
+	nobody := say(8, "overdracht", message.Urgent, vt, -5, party("knooppunt/piket", identity.RoleKnooppunt, "NL"))
+	nobody.Unsaid = true
+	o.Messages, o.Unsaid = append(o.Messages, nobody), []message.Ref{ref(8)}
 	return o
 }
 
@@ -64,10 +67,10 @@ func overview() schakel.Overview {
 func TestCaseInWords(t *testing.T) {
 	p := newPlace(t)
 	p.serve(fullNode())
-	out, _ := p.must(cli.Done, "case", "show", "4f1c")
+	out, _ := p.must(cli.Done, "case", "show", "4f1c", "--english")
 	for _, want := range []string{"vt20/crisis (veilig-thuis), term 1", "as known at  besluit a600000000 of knooppunt/piket", "WAITS FOR US", "7 days left",
 		"WE WAIT FOR", "OTHERS WAIT FOR EACH OTHER", "late by 45 minutes", "refused, by besluit", "message a700000000 (not here)", "named by correctie",
-		"was corrected by correctie", "another region"} {
+		"was corrected by correctie", "another region", "overdracht a800000000 counts nowhere"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -75,11 +78,11 @@ func TestCaseInWords(t *testing.T) {
 	if !strings.HasPrefix(out, "SAFE CONTACT") {
 		t.Errorf("safe contact is not first:\n%s", out)
 	}
-	out, _ = p.must(cli.Done, "case", "timeline", "4f1c")
+	out, _ = p.must(cli.Done, "case", "timeline", "4f1c", "--english")
 	if !strings.Contains(out, "CORRECTED by a400000000") || !strings.Contains(out, "informatieverzoek") {
 		t.Errorf("what was corrected is hidden, or not marked:\n%s", out)
 	}
-	out, _ = p.must(cli.Done, "case", "obligations", "4f1c")
+	out, _ = p.must(cli.Done, "case", "obligations", "4f1c", "--english")
 	if strings.Contains(out, "met by") || strings.Index(out, "vt20/crisis") > strings.Index(out, "politie-re03/oc") {
 		t.Errorf("met ones are shown, or ours are not first:\n%s", out)
 	}
@@ -154,5 +157,46 @@ func TestReadSaysWhatTookItsPlace(t *testing.T) {
 	out, _ := p.must(cli.Done, "read", "4f1c")
 	if !strings.HasPrefix(out, "WITHDRAWN by correctie a400000000 of vt20/crisis") || !strings.Contains(out, "[R01, broken]") || len(acting(out)) > 0 {
 		t.Errorf("%s", out)
+	}
+}
+
+// A person reads what a desk has to do, and how an offer stands, in words of the own
+// language, whatever the protocol calls it; a word that this version does not know is
+// shown as it is.
+func TestEveryDutyHasWords(t *testing.T) {
+	n := fullNode()
+	o := &n.overview
+	o.Obligations, o.Offers = nil, nil
+	duties := []protocol.Duty{protocol.DutyAcknowledge, protocol.DutyAnswer, protocol.DutyForward, protocol.DutyOfferBack, protocol.DutyWeigh,
+		protocol.DutyFeedback1, protocol.DutyFeedback2, protocol.DutyPolice, protocol.DutyRevise, "iets-nieuws"}
+	for _, d := range duties {
+		o.Obligations = append(o.Obligations, protocol.Obligation{Rule: "R99", Duty: d, Owes: "a/b", To: "c/d", Since: ref(1), Due: now()})
+	}
+	for _, state := range []protocol.OfferState{protocol.OfferOpen, protocol.OfferAccepted, protocol.OfferRefused, protocol.OfferWithdrawn, protocol.OfferReturned} {
+		o.Offers = append(o.Offers, protocol.Offer{Message: ref(5), Ends: ref(2), By: "a/b", To: "c/d", State: state})
+	}
+	p := newPlace(t)
+	p.serve(n)
+	dutch, _ := p.must(cli.Done, "case", "show", "4f1c")
+	english, _ := p.must(cli.Done, "case", "show", "4f1c", "--english")
+	for _, d := range duties[:len(duties)-1] {
+		if strings.Contains(dutch, string(d)+":") || strings.Contains(english, string(d)+":") {
+			t.Errorf("%s has no words", d)
+		}
+	}
+	for _, out := range []string{dutch, english} {
+		if !strings.Contains(out, "a/b iets-nieuws: ") {
+			t.Errorf("a duty that is not known is hidden:\n%s", out)
+		}
+	}
+	for i, want := range []string{"nog geen besluit", "aanvaard", "geweigerd", "ingetrokken", "want anderen kregen het wel"} {
+		if !strings.Contains(dutch, want) {
+			t.Errorf("offer state %d: no %q", i, want)
+		}
+	}
+	for _, want := range []string{"no decision yet", "accepted", "refused", "withdrawn", "because others got it"} {
+		if !strings.Contains(english, want) {
+			t.Errorf("no %q", want)
+		}
 	}
 }

@@ -10,16 +10,17 @@ import (
 	"schakel/crypto/message"
 )
 
-func (a *app) showTimeline(o schakel.Overview) error {
-	rows := [][]cell{heads("CREATED", "MESSAGE", "CLASS", "URGENCY", "FROM", "TO", "ANSWERS", "RESTS ON", "MARKS")}
+func (a screen) showTimeline(o schakel.Overview) error {
+	rows := [][]cell{heads(a.t("GEMAAKT", "CREATED"), a.t("BERICHT", "MESSAGE"), a.t("KLASSE", "CLASS"), a.t("URGENTIE", "URGENCY"), a.t("VAN", "FROM"),
+		a.t("AAN", "TO"), a.t("ANTWOORD OP", "ANSWERS"), a.t("STEUNT OP", "RESTS ON"), a.t("KENMERKEN", "MARKS"))}
 	for _, m := range o.Messages {
-		mark, paint := marks(o, m)
+		mark, paint := a.marks(o, m)
 		rows = append(rows, []cell{{a.when(m.Created), plain}, {short(m.Hash.String()), bold}, momentClass(o, m),
 			{inertLine(string(m.Urgency)), urgencyColour(m.Urgency)}, {inertLine(string(m.From.Desk)), plain}, {desksOf(m.To), plain},
 			{shorts(m.Answers), plain}, {shorts(m.RestsOn), plain}, {mark, paint}})
 	}
 	a.table(rows)
-	a.section("MISSING HERE", yellow, a.missing(o))
+	a.section(a.t("ONTBREEKT HIER", "MISSING HERE"), yellow, a.missing(o))
 	return nil
 }
 
@@ -32,33 +33,36 @@ func momentClass(o schakel.Overview, m schakel.Moment) cell {
 
 // marks is what stands out about a message: what took its place, what it decided, what
 // is wrong with it.
-func marks(o schakel.Overview, m schakel.Moment) (string, colour) {
+func (a screen) marks(o schakel.Overview, m schakel.Moment) (string, colour) {
 	var out []string
 	paint := plain
+	if m.Unsaid {
+		out, paint = append(out, a.t("GEWEIGERD door elk bureau: telt nergens", "REJECTED by every desk: counts nowhere")), red
+	}
 	for _, r := range o.Replaced {
 		if r.Message.Hash == m.Hash {
-			out, paint = append(out, strings.ToUpper(replacedHow(r))+" by "+short(r.By.Hash.String())), yellow
+			out, paint = append(out, strings.ToUpper(a.replacedHow(r))+a.t(" door ", " by ")+short(r.By.Hash.String())), yellow
 		}
 	}
 	for _, v := range o.Voids {
 		if v.Message.Hash == m.Hash {
-			out, paint = append(out, "without effect ["+inertLine(v.Rule)+"]"), yellow
+			out, paint = append(out, a.t("zonder gevolg [", "without effect [")+inertLine(v.Rule)+"]"), yellow
 		}
 	}
 	for _, f := range m.Flags {
-		out, paint = append(out, "flag "+inertLine(f.Rule)), red
+		out, paint = append(out, a.t("waarschuwing ", "flag ")+inertLine(f.Rule)), red
 	}
 	if m.Status != "" || m.Outcome != "" {
 		out = append(out, inertLine(m.Status+m.Outcome))
 	}
 	switch {
 	case m.By != "":
-		out = append(out, "by "+inertLine(m.By))
+		out = append(out, a.t("door ", "by ")+inertLine(m.By))
 	case m.Person:
-		out = append(out, "by a named person")
+		out = append(out, a.t("door een genoemd persoon", "by a named person"))
 	}
 	if m.Enclosed {
-		out = append(out, "enclosed in another message")
+		out = append(out, a.t("ingesloten in een ander bericht", "enclosed in another message"))
 	}
 	return orDash(strings.Join(out, "; ")), paint
 }
@@ -114,27 +118,28 @@ func (a *app) withState(all []protocol.Obligation) []statedObligation {
 	return out
 }
 
-func (a *app) showObligations(o schakel.Overview, all bool) error {
+func (a screen) showObligations(o schakel.Overview, all bool) error {
 	obligations := chosen(o, all)
 	if len(obligations) == 0 {
-		a.printf("nobody owes anything, as known at %s\n", a.named(o, o.KnownAt))
+		a.printf(a.t("niemand hoeft iets te doen, zoals bekend bij %s\n", "nobody owes anything, as known at %s\n"), a.named(o, o.KnownAt))
 		return nil
 	}
-	rows := [][]cell{heads("WHO", "DOES WHAT", "FOR", "BECAUSE OF", "BEFORE", "LEFT", "RULE")}
+	rows := [][]cell{heads(a.t("WIE", "WHO"), a.t("DOET WAT", "DOES WHAT"), a.t("TEN BEHOEVE VAN", "FOR"), a.t("VANWEGE", "BECAUSE OF"),
+		a.t("VOOR", "BEFORE"), a.t("RESTEERT", "LEFT"), a.t("REGEL", "RULE"))}
 	for _, d := range obligations {
 		left := cell{a.remaining(d.Due), plain}
 		switch {
 		case !d.Open():
-			left = cell{"met by " + called(o, d.Closed) + ", " + a.when(d.Met), green}
+			left = cell{a.t("gedaan met ", "met by ") + a.called(o, d.Closed) + ", " + a.when(d.Met), green}
 		case d.Late(a.Now()):
 			left.colour = red
 		case d.Owes == o.Desk:
 			left.colour = yellow
 		}
-		rows = append(rows, []cell{{inertLine(string(d.Owes)), bold}, {cmp.Or(dutyWords[d.Duty], inertLine(string(d.Duty))), plain},
-			{orDash(inertLine(string(d.To))), plain}, {called(o, d.Since), plain}, {a.when(d.Due), plain}, left, {inertLine(d.Rule), plain}})
+		rows = append(rows, []cell{{inertLine(string(d.Owes)), bold}, {a.duty(d.Duty), plain},
+			{orDash(inertLine(string(d.To))), plain}, {a.called(o, d.Since), plain}, {a.when(d.Due), plain}, left, {inertLine(d.Rule), plain}})
 	}
 	a.table(rows)
-	a.printf("as known at %s\n", a.named(o, o.KnownAt))
+	a.printf(a.t("zoals bekend bij %s\n", "as known at %s\n"), a.named(o, o.KnownAt))
 	return nil
 }

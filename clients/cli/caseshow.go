@@ -14,42 +14,53 @@ import (
 	"schakel/crypto/message"
 )
 
+// screen shows a case in the language of a person. What a partner wrote, and the words
+// of the protocol, stay as they are.
+type screen struct {
+	*app
+	say func(protocol.Text) string
+}
+
+func (a screen) t(nl, en string) string { return a.say(text(nl, en)) }
+
 // showCase tells a person how a case stands. What partners wrote comes inert.
-func (a *app) showCase(o schakel.Overview) error {
+func (a screen) showCase(o schakel.Overview) error {
 	a.showSafeContact(o.Safe)
-	rows := [][]cell{{{"case", dim}, {o.Ref.String(), bold}}, {{"state", dim}, {stateOf(o), plain}}}
+	rows := [][]cell{{{a.t("zaak", "case"), dim}, {o.Ref.String(), bold}}, {{a.t("stand", "state"), dim}, {a.stateOf(o), plain}}}
 	if lead, ok := o.Lead(); ok {
 		rows = append(rows, []cell{{"regiehouder", dim}, {a.leadTerm(lead), plain}})
 	}
 	for _, desk := range o.Claimed() {
-		rows = append(rows, []cell{{"says to lead", dim}, {inertLine(string(desk)) + ": cannot be proved here", yellow}})
+		rows = append(rows, []cell{{a.t("zegt regie te hebben", "says to lead"), dim}, {inertLine(string(desk)) + a.t(": hier niet te bewijzen", ": cannot be proved here"), yellow}})
 	}
 	if o.Closing != nil {
-		rows = append(rows, []cell{{"closed", dim}, {fmt.Sprintf("%s by %s; own files until %s, keys in Schakel destroyed on %s", a.when(o.Closing.At),
+		rows = append(rows, []cell{{a.t("gesloten", "closed"), dim}, {fmt.Sprintf(a.t("%s door %s; eigen dossiers tot %s, sleutels in Schakel vernietigd op %s",
+			"%s by %s; own files until %s, keys in Schakel destroyed on %s"), a.when(o.Closing.At),
 			inertLine(string(o.Closing.By)), date(o.Closing.RetainUntil), date(o.Closing.DestroyOn)), plain}})
 	}
-	rows = append(rows, []cell{{"taking part", dim}, {parties(o.Participants), plain}},
-		[]cell{{"as known at", dim}, {a.named(o, o.KnownAt), plain}})
+	rows = append(rows, []cell{{a.t("doen mee", "taking part"), dim}, {parties(o.Participants), plain}},
+		[]cell{{a.t("zoals bekend bij", "as known at"), dim}, {a.named(o, o.KnownAt), plain}})
 	a.table(rows)
-	a.section("WAITS FOR US", yellow, a.duties(o, o.Owed))
-	a.section("WE WAIT FOR", plain, a.duties(o, o.Awaited))
-	a.section("OTHERS WAIT FOR EACH OTHER", plain, a.duties(o, amongOthers(o)))
-	a.section("HAND-OVER", plain, a.offers(o))
-	a.section("RESTS ON", plain, rests(o))
-	a.section("CORRECTED OR WITHDRAWN", plain, replacements(o))
-	a.section("MISSING HERE", yellow, a.missing(o))
-	a.section("WITHOUT EFFECT", yellow, a.voids(o))
-	a.section("FLAGS", red, flags(o))
+	a.section(a.t("WACHT OP ONS", "WAITS FOR US"), yellow, a.duties(o, o.Owed))
+	a.section(a.t("WIJ WACHTEN OP", "WE WAIT FOR"), plain, a.duties(o, o.Awaited))
+	a.section(a.t("ANDEREN WACHTEN OP ELKAAR", "OTHERS WAIT FOR EACH OTHER"), plain, a.duties(o, amongOthers(o)))
+	a.section(a.t("OVERDRACHT", "HAND-OVER"), plain, a.offers(o))
+	a.section(a.t("STEUNT OP", "RESTS ON"), plain, a.rests(o))
+	a.section(a.t("GECORRIGEERD OF INGETROKKEN", "CORRECTED OR WITHDRAWN"), plain, a.replacements(o))
+	a.section(a.t("ONTBREEKT HIER", "MISSING HERE"), yellow, a.missing(o))
+	a.section(a.t("DOOR ELK BUREAU GEWEIGERD", "REJECTED BY EVERY DESK"), red, a.unsaid(o))
+	a.section(a.t("ZONDER GEVOLG", "WITHOUT EFFECT"), yellow, a.voids(o))
+	a.section(a.t("WAARSCHUWINGEN", "FLAGS"), red, a.flags(o))
 	return nil
 }
 
 // showSafeContact says first how to reach the victim, and whom to tell nothing (R06).
-func (a *app) showSafeContact(all []schakel.SafeContact) {
+func (a screen) showSafeContact(all []schakel.SafeContact) {
 	for i, s := range all {
 		if i == 0 {
-			a.printf("%s\n", a.in(red, "SAFE CONTACT: read before you call anybody"))
+			a.printf("%s\n", a.in(red, a.t("VEILIG CONTACT: lees dit voordat u iemand belt", "SAFE CONTACT: read before you call anybody")))
 		}
-		a.printf("  %s\n", a.in(dim, "says "+inertLine(string(s.From))+" in "+short(s.Message.Hash.String())))
+		a.printf("  %s\n", a.in(dim, a.t("volgens ", "says ")+inertLine(string(s.From))+a.t(" in ", " in ")+short(s.Message.Hash.String())))
 		d := json.NewDecoder(bytes.NewReader(s.Says))
 		d.UseNumber()
 		v, err := ordered(d, 0)
@@ -66,7 +77,7 @@ func (a *app) showSafeContact(all []schakel.SafeContact) {
 }
 
 // section writes a heading and its lines, and nothing where there are none.
-func (a *app) section(title string, c colour, lines []string) {
+func (a screen) section(title string, c colour, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
@@ -77,26 +88,27 @@ func (a *app) section(title string, c colour, lines []string) {
 }
 
 // stateOf says in words how a case stands.
-func stateOf(o schakel.Overview) string {
+func (a screen) stateOf(o schakel.Overview) string {
 	_, led := o.Lead()
 	_, offered := o.OpenOffer()
 	switch {
 	case o.Closing != nil:
-		return "closed"
+		return a.t("gesloten", "closed")
 	case offered:
-		return "open; the regie is offered to another desk, and stays where it is until that desk accepts"
+		return a.t("open; de regie is aan een ander bureau aangeboden, en blijft waar zij is tot dat bureau aanvaardt",
+			"open; the regie is offered to another desk, and stays where it is until that desk accepts")
 	case led:
 		return "open"
 	}
-	return "open; nobody leads it yet"
+	return a.t("open; niemand heeft nog de regie", "open; nobody leads it yet")
 }
 
-func (a *app) leadTerm(t protocol.LeadTerm) string {
+func (a screen) leadTerm(t protocol.LeadTerm) string {
 	s := inertLine(string(t.Holder)) + " (" + string(t.Role) + ")"
 	if t.Number == 0 {
-		return s + ", by its own word: the messages that prove it are not here"
+		return s + a.t(", naar eigen zeggen: de berichten die het bewijzen zijn hier niet", ", by its own word: the messages that prove it are not here")
 	}
-	return fmt.Sprintf("%s, term %d, since %s", s, t.Number, a.when(t.Since))
+	return fmt.Sprintf(a.t("%s, termijn %d, sinds %s", "%s, term %d, since %s"), s, t.Number, a.when(t.Since))
 }
 
 func parties(all []protocol.Party) string {
@@ -117,37 +129,46 @@ func moment(o schakel.Overview, h message.Hash) (schakel.Moment, bool) {
 }
 
 // called is a message by its class and the beginning of its hash.
-func called(o schakel.Overview, r message.Ref) string {
+func (a screen) called(o schakel.Overview, r message.Ref) string {
 	m, ok := moment(o, r.Hash)
 	if !ok {
-		return "message " + short(r.Hash.String()) + " (not here)"
+		return a.t("bericht ", "message ") + short(r.Hash.String()) + a.t(" (niet hier)", " (not here)")
 	}
 	return inertLine(m.Class) + " " + short(r.Hash.String())
 }
 
 // named is a message with its sender and time as well.
-func (a *app) named(o schakel.Overview, r message.Ref) string {
+func (a screen) named(o schakel.Overview, r message.Ref) string {
 	m, ok := moment(o, r.Hash)
 	if !ok {
-		return called(o, r)
+		return a.called(o, r)
 	}
-	return called(o, r) + " of " + inertLine(string(m.From.Desk)) + ", " + a.when(m.Created)
+	return a.called(o, r) + a.t(" van ", " of ") + inertLine(string(m.From.Desk)) + ", " + a.when(m.Created)
 }
 
 // dutyWords say what a desk owes. A duty that this version does not know is shown as it is.
-var dutyWords = map[protocol.Duty]string{
-	protocol.DutyAcknowledge: "acknowledges, by a named person", protocol.DutyAnswer: "answers", protocol.DutyForward: "sends it to the right desk",
-	protocol.DutyOfferBack: "offers the regie back", protocol.DutyWeigh: "makes the weighing", protocol.DutyFeedback1: "gives feedback on the assessment",
-	protocol.DutyFeedback2: "gives feedback after the investigation", protocol.DutyPolice: "brings in the police, or says why not",
-	protocol.DutyRevise: "decides on the plan anew",
+var dutyWords = map[protocol.Duty]protocol.Text{
+	protocol.DutyAcknowledge: text("bevestigt, door een genoemd persoon", "acknowledges, by a named person"),
+	protocol.DutyAnswer:      text("antwoordt", "answers"),
+	protocol.DutyForward:     text("stuurt het naar het juiste bureau", "sends it to the right desk"),
+	protocol.DutyOfferBack:   text("biedt de regie terug aan", "offers the regie back"),
+	protocol.DutyWeigh:       text("maakt de afweging", "makes the weighing"),
+	protocol.DutyFeedback1:   text("koppelt terug na de veiligheidsbeoordeling", "gives feedback on the assessment"),
+	protocol.DutyFeedback2:   text("koppelt terug na het onderzoek", "gives feedback after the investigation"),
+	protocol.DutyPolice:      text("schakelt de politie in, of zegt waarom niet", "brings in the police, or says why not"),
+	protocol.DutyRevise:      text("besluit opnieuw over het plan", "decides on the plan anew"),
 }
 
-func (a *app) duties(o schakel.Overview, all []protocol.Obligation) (out []string) {
+func (a screen) duty(d protocol.Duty) string {
+	return cmp.Or(a.say(dutyWords[d]), inertLine(string(d)))
+}
+
+func (a screen) duties(o schakel.Overview, all []protocol.Obligation) (out []string) {
 	for _, d := range all {
-		line := fmt.Sprintf("%s %s: %s, before %s (%s)", inertLine(string(d.Owes)), cmp.Or(dutyWords[d.Duty], inertLine(string(d.Duty))),
-			called(o, d.Since), a.when(d.Due), a.remaining(d.Due))
+		line := fmt.Sprintf(a.t("%s %s: %s, voor %s (%s)", "%s %s: %s, before %s (%s)"), inertLine(string(d.Owes)), a.duty(d.Duty),
+			a.called(o, d.Since), a.when(d.Due), a.remaining(d.Due))
 		if d.To != "" {
-			line += ", for " + inertLine(string(d.To))
+			line += a.t(", ten behoeve van ", ", for ") + inertLine(string(d.To))
 		}
 		line += " [" + inertLine(d.Rule) + "]"
 		if d.Late(a.Now()) {
@@ -168,23 +189,29 @@ func amongOthers(o schakel.Overview) (out []protocol.Obligation) {
 	return out
 }
 
-var offerWords = map[protocol.OfferState]string{protocol.OfferOpen: "offered, no decision yet", protocol.OfferAccepted: "accepted",
-	protocol.OfferRefused: "refused", protocol.OfferWithdrawn: "withdrawn"}
+var offerWords = map[protocol.OfferState]protocol.Text{
+	protocol.OfferOpen:      text("aangeboden, nog geen besluit", "offered, no decision yet"),
+	protocol.OfferAccepted:  text("aanvaard", "accepted"),
+	protocol.OfferRefused:   text("geweigerd", "refused"),
+	protocol.OfferWithdrawn: text("ingetrokken", "withdrawn"),
+	protocol.OfferReturned: text("teruggewezen door het bureau dat moest besluiten; trek het in, want anderen kregen het wel",
+		"rejected by the desk that was to decide; withdraw it, because others got it"),
+}
 
-func (a *app) offers(o schakel.Overview) (out []string) {
+func (a screen) offers(o schakel.Overview) (out []string) {
 	for _, f := range o.Offers {
-		line := fmt.Sprintf("%s: by %s to %s: %s", called(o, f.Message), inertLine(string(f.By)), inertLine(string(f.To)), cmp.Or(offerWords[f.State], string(f.State)))
+		line := fmt.Sprintf(a.t("%s: door %s aan %s: %s", "%s: by %s to %s: %s"), a.called(o, f.Message), inertLine(string(f.By)), inertLine(string(f.To)), cmp.Or(a.say(offerWords[f.State]), inertLine(string(f.State))))
 		if f.Closed != (message.Ref{}) {
-			line += ", by " + called(o, f.Closed)
+			line += a.t(", door ", ", by ") + a.called(o, f.Closed)
 		}
 		out = append(out, line)
 	}
 	return out
 }
 
-func rests(o schakel.Overview) (out []string) {
+func (a screen) rests(o schakel.Overview) (out []string) {
 	for _, r := range o.Rests {
-		line := called(o, r.Message) + " rests on " + called(o, r.On)
+		line := a.called(o, r.Message) + a.t(" steunt op ", " rests on ") + a.called(o, r.On)
 		if r.Outcome != "" {
 			line += " (" + inertLine(r.Outcome) + ")"
 		}
@@ -193,83 +220,91 @@ func rests(o schakel.Overview) (out []string) {
 	return out
 }
 
-func replacements(o schakel.Overview) (out []string) {
+func (a screen) replacements(o schakel.Overview) (out []string) {
 	for _, r := range o.Replaced {
-		out = append(out, called(o, r.Message)+" was "+replacedHow(r)+" by "+called(o, r.By))
+		out = append(out, a.called(o, r.Message)+a.t(" is ", " was ")+a.replacedHow(r)+a.t(" door ", " by ")+a.called(o, r.By))
 	}
 	return out
 }
 
-func replacedHow(r protocol.Replacement) string {
+func (a screen) replacedHow(r protocol.Replacement) string {
 	if r.Withdrawn {
-		return "withdrawn"
+		return a.t("ingetrokken", "withdrawn")
 	}
-	return "corrected"
+	return a.t("gecorrigeerd", "corrected")
 }
 
-func (a *app) missing(o schakel.Overview) (out []string) {
+func (a screen) missing(o schakel.Overview) (out []string) {
 	for _, m := range o.Missing {
 		var by []string
 		for _, r := range m.NamedBy {
 			by = append(by, a.named(o, r))
 		}
-		out = append(out, "message "+m.Message.ID.String()+" ("+short(m.Message.Hash.String())+"), named by "+strings.Join(by, "; ")+": ask that desk")
+		out = append(out, a.t("bericht ", "message ")+m.Message.ID.String()+" ("+short(m.Message.Hash.String())+a.t("), genoemd door ", "), named by ")+strings.Join(by, "; ")+a.t(": vraag het dat bureau", ": ask that desk"))
 	}
 	return out
 }
 
-func (a *app) voids(o schakel.Overview) (out []string) {
+// unsaid is the messages of this desk that nobody has: rejected wherever they went.
+func (a screen) unsaid(o schakel.Overview) (out []string) {
+	for _, r := range o.Unsaid {
+		out = append(out, a.called(o, r)+a.t(" telt nergens: schakel sent ", " counts nowhere: schakel sent ")+short(r.Hash.String())+a.t(" toont de regel; zeg het daarna opnieuw", " shows the rule, and then say it again"))
+	}
+	return out
+}
+
+func (a screen) voids(o schakel.Overview) (out []string) {
 	for _, v := range o.Voids {
 		line := a.named(o, v.Message)
 		if v.Against != (message.Ref{}) {
-			line += ", because of " + called(o, v.Against)
+			line += a.t(", vanwege ", ", because of ") + a.called(o, v.Against)
 		}
 		out = append(out, line+" ["+inertLine(v.Rule)+"]")
 	}
 	return out
 }
 
-func flags(o schakel.Overview) (out []string) {
+func (a screen) flags(o schakel.Overview) (out []string) {
 	for _, m := range o.Messages {
 		for _, f := range m.Flags {
-			out = append(out, called(o, m.Ref)+": "+flagLine(f))
+			out = append(out, a.called(o, m.Ref)+": "+a.flagLine(f))
 		}
 	}
 	return out
 }
 
 // flagLine says what is wrong with a message that was taken all the same.
-func flagLine(f protocol.Flag) string {
-	return inertLine(f.Reason.EN) + "; " + inertLine(f.Remedy.EN) + " [" + inertLine(f.Rule) + ", " + certain(f) + "]"
+func (a screen) flagLine(f protocol.Flag) string {
+	return inertLine(a.say(f.Reason)) + "; " + inertLine(a.say(f.Remedy)) + " [" + inertLine(f.Rule) + ", " + a.certain(f) + "]"
 }
 
-func certain(f protocol.Flag) string {
+func (a screen) certain(f protocol.Flag) string {
 	if f.Certainty == protocol.Broken {
-		return "broken"
+		return a.t("geschonden", "broken")
 	}
-	return "cannot be checked here"
+	return a.t("hier niet na te gaan", "cannot be checked here")
 }
 
 // remaining is how long there is still, in one unit that a person counts in.
-func (a *app) remaining(due time.Time) string {
+func (a screen) remaining(due time.Time) string {
 	left := due.Sub(a.Now())
 	if left < 0 {
-		return "late by " + span(-left)
+		return a.t("", "late by ") + a.span(-left) + a.t(" te laat", "")
 	}
-	return span(left) + " left"
+	return a.t("nog ", "") + a.span(left) + a.t("", " left")
 }
 
-func span(d time.Duration) string {
+func (a screen) span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d >= 2*day:
-		return fmt.Sprintf("%d days", d/day)
+		return fmt.Sprintf(a.t("%d dagen", "%d days"), d/day)
 	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours", d/time.Hour)
+		return fmt.Sprintf(a.t("%d uur", "%d hours"), d/time.Hour)
 	case d >= 2*time.Minute:
-		return fmt.Sprintf("%d minutes", d/time.Minute)
+		return fmt.Sprintf(a.t("%d minuten", "%d minutes"), d/time.Minute)
 	}
-	return "less than 2 minutes"
+	return a.t("minder dan 2 minuten", "less than 2 minutes")
 }
 
 func date(t time.Time) string {

@@ -81,7 +81,11 @@ func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, KeepFor: a.settings.duration("keep-for")})
+	also, err := a.also()
+	if err != nil {
+		return nil, err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for")})
 	if err != nil {
 		return nil, err
 	}

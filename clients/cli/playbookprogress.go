@@ -60,7 +60,7 @@ func (a *app) progress(ctx context.Context, f playbookFlags, args []string) erro
 			a.compareSituations(d, spoken(f.english))
 			return nil
 		}
-		a.showSafeContact(o.Safe)
+		screen{a, spoken(f.english)}.showSafeContact(o.Safe)
 		a.tellProgress(p, o, d.Situations[0], spoken(f.english))
 		return nil
 	})
@@ -95,13 +95,13 @@ func (a *app) tellProgress(p playbook.Playbook, o schakel.Overview, s situated, 
 			a.tellStep(p, t.Step, say)
 		}
 	}
-	a.printf("\n%s %s\n", say(text("zoals hier bekend bij", "as known at")), a.named(o, o.KnownAt))
+	a.printf("\n%s %s\n", say(text("zoals hier bekend bij", "as known at")), screen{a, say}.named(o, o.KnownAt))
 }
 
 func (a *app) taken(o schakel.Overview, t playbook.Taken, say func(protocol.Text) string) string {
 	switch t.State {
 	case playbook.StateDone:
-		return a.in(green, say(text("gedaan: ", "done: "))+a.named(o, t.By))
+		return a.in(green, say(text("gedaan: ", "done: "))+screen{a, say}.named(o, t.By))
 	case playbook.StateByHand:
 		return a.in(dim, say(text("alleen u weet of dit gedaan is", "only you know whether this was done")))
 	}

@@ -62,9 +62,10 @@ func (a *app) replacedIn(ctx context.Context, s *session, l schakel.Letter) (out
 	if err != nil {
 		return nil // the message was read; its case is a second look
 	}
+	inEN := screen{a, spoken(true)}
 	for _, r := range o.Replaced {
 		if r.Message.Hash.String() == l.Hash {
-			out = append(out, strings.ToUpper(replacedHow(r))+" by "+a.named(o, r.By))
+			out = append(out, strings.ToUpper(inEN.replacedHow(r))+" by "+inEN.named(o, r.By))
 		}
 	}
 	return out
@@ -102,7 +103,7 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
 	}
 	for _, f := range l.Flags {
-		a.printf("%s\n", a.in(red, flagLine(f)))
+		a.printf("%s\n", a.in(red, screen{a, spoken(true)}.flagLine(f)))
 	}
 	a.printf("\n")
 	return a.showBody(l.Body)

@@ -3,9 +3,12 @@ package cli
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 )
 
@@ -58,7 +61,22 @@ func (a *app) showTrace(m schakel.Summary) error {
 			{orDash(inertLine(r.By)), plain}, {orDash(inertLine(r.Rule)), plain}})
 	}
 	a.table(rows)
+	for _, r := range m.Recipients {
+		if spoken, ok := protocol.ParseRejection(r.Rule); ok {
+			a.printf("%s reads version %s of the protocol and kept this message apart, unread. Say it again: it then goes in a version that it reads. Acute: telephone.\n",
+				inertLine(string(r.Desk)), numbers(spoken))
+		}
+	}
 	return nil
+}
+
+// numbers is versions as a person reads them: 1, 2.
+func numbers(all []int) string {
+	words := make([]string, len(all))
+	for i, n := range all {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ", ")
 }
 
 func stateColour(s schakel.State) colour {

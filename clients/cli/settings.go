@@ -36,6 +36,7 @@ func keys() []key {
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
 		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour)},
 		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour)},
+		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},

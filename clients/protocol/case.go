@@ -25,9 +25,12 @@ type Case struct {
 	Closing      *Closing        `json:"closing,omitempty"`
 	Missing      []Missing       `json:"missing"`
 	Voids        []Void          `json:"voids"`
+	Unsaid       []message.Ref   `json:"unsaid"` // own messages that every addressed desk rejected
 
-	messages []Known
+	messages []Known // that count, in order
+	history  []Known // and those that do not
 	known    map[message.Hash]Known
+	beside   []Known // of other cases, to check by; see Beside
 }
 
 // Rest says that a message rests on a weighing or a verification.
@@ -68,28 +71,45 @@ type Missing struct {
 // state is a case being computed.
 type state struct {
 	*Case
-	catalogue *Catalogue
-	position  map[message.Hash]int
-	started   map[message.Hash]bool        // begins a term
-	placed    map[message.Hash]bool        // its part in the regie is settled
-	ended     map[message.Hash]message.Ref // offer or beginning of a term: what ended it
+	index
+	spoken      Versions
+	position    map[message.Hash]int
+	started     map[message.Hash]bool        // begins a term
+	placed      map[message.Hash]bool        // its part in the regie is settled
+	ended       map[message.Hash]message.Ref // offer or beginning of a term: what ended it
+	replacement map[message.Hash]Replacement // the first that took its place
+	withdrawn   map[message.Hash]bool
 }
 
 // CaseOf computes the state of a case from the messages of it that a desk has, in
 // any order. Messages of other cases, and duplicates, do not count.
 func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
+	return Versions{[]*Catalogue{c}}.CaseOf(desk, ref, messages)
+}
+
+// CaseOf computes the state of a case whose messages are of several versions. What each
+// asks of whom is said by the version that its own heading names, so that a desk which
+// speaks that version alone computes the same of it.
+func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []Known) Case {
 	k := Case{Ref: ref, Desk: desk}
-	all, known := inOrder(messages)
-	k.known = known
+	all, counted := inOrder(desk, messages)
+	k.known, k.messages, k.history = counted, make([]Known, 0, len(all)), make([]Known, 0, len(all))
 	for _, m := range all {
-		if m.Case == ref {
+		_, counts := counted[m.Hash]
+		switch {
+		case m.Case != ref:
+			delete(counted, m.Hash)
+			continue
+		case counts:
 			k.messages = append(k.messages, m)
-		} else {
-			delete(known, m.Hash)
+		default:
+			k.Unsaid = append(k.Unsaid, m.Ref())
 		}
+		k.history = append(k.history, m)
 	}
-	s := &state{Case: &k, catalogue: c, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
-		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}}
+	s := &state{Case: &k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
+		replacement: map[message.Hash]Replacement{}}
 	for i, m := range k.messages {
 		s.position[m.Hash] = i
 		k.KnownAt = m.Ref()
@@ -102,6 +122,15 @@ func (c *Catalogue) CaseOf(desk identity.DeskID, ref message.CaseRef, messages [
 	s.closing()
 	s.obligations()
 	return k
+}
+
+// by returns the catalogue of the version of a message; the newest for a version that
+// this program does not speak, of which it took none.
+func (s *state) by(m Known) *Catalogue {
+	if c, ok := s.spoken.For(m.Protocol); ok {
+		return c
+	}
+	return s.spoken.spoken[len(s.spoken.spoken)-1]
 }
 
 // Before returns the messages up to and including one, in the order of the case:
@@ -160,9 +189,11 @@ func (k Case) Takes(desk identity.DeskID) bool {
 }
 
 func (s *state) participants() {
+	seen := map[identity.DeskID]bool{}
 	for _, m := range s.messages {
-		for _, p := range append([]Party{m.From}, m.To...) {
-			if !s.Takes(p.Desk) {
+		for _, p := range append([]Party{m.From}, m.heard()...) {
+			if !seen[p.Desk] {
+				seen[p.Desk] = true
 				s.Participants = append(s.Participants, p)
 			}
 		}
@@ -196,7 +227,12 @@ func (s *state) replaced() {
 		}
 		for _, ref := range m.refs() {
 			if old, ok := s.known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
-				s.Replaced = append(s.Replaced, Replacement{ref, m.Ref(), m.Class == ClassWithdrawal})
+				r := Replacement{ref, m.Ref(), m.Class == ClassWithdrawal}
+				s.Replaced = append(s.Replaced, r)
+				if _, before := s.replacement[ref.Hash]; !before {
+					s.replacement[ref.Hash] = r
+				}
+				s.withdrawn[ref.Hash] = s.withdrawn[ref.Hash] || r.Withdrawn
 			}
 		}
 	}
@@ -226,7 +262,7 @@ func (s *state) closing() {
 		if m.Class != ClassClosing {
 			continue
 		}
-		if slices.ContainsFunc(s.Replaced, func(r Replacement) bool { return r.Withdrawn && r.Message.Hash == m.Hash }) {
+		if s.withdrawn[m.Hash] {
 			continue // taken back: the case is open, and may be closed again
 		}
 		if s.Closing != nil || !s.ledAt(m) {

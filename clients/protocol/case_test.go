@@ -53,7 +53,16 @@ func drawHistory(t *rapid.T) history {
 }
 
 func (h *history) say(m message.Message) {
-	h.said = append(h.said, h.known(m))
+	if rapid.Bool().Draw(h.t, "millisecond") {
+		m = at(m, m.Created*1000+uint64(rapid.IntRange(0, 999).Draw(h.t, "ms")))
+	}
+	k := h.known(m)
+	for _, to := range k.To {
+		if to.Desk != k.From.Desk && rapid.IntRange(0, 7).Draw(h.t, "rejected") == 0 {
+			k.Rejected = append(k.Rejected, to.Desk)
+		}
+	}
+	h.said = append(h.said, k)
 	if rapid.IntRange(0, 3).Draw(h.t, "at once") == 0 {
 		h.now -= 60 // another clock, or the same second
 	}
@@ -213,6 +222,22 @@ func sayWhyTheyDiffer(t *rapid.T, part, whole protocol.Case) {
 			t.Fatalf("term %d: %s and %s, and nothing says that they contradict", a.Number, a.Holder, b.Holder)
 		}
 	}
+}
+
+// seenBy is what a desk has of a history when all has arrived: what it said, with the
+// rejections that it heard, and what it took of others, of whose rejections it knows
+// nothing.
+func (h *history) seenBy(desk identity.DeskID) (out []protocol.Known) {
+	for _, k := range h.said {
+		switch {
+		case k.From.Desk == desk:
+			out = append(out, k)
+		case slices.ContainsFunc(k.To, func(p protocol.Party) bool { return p.Desk == desk }) && !slices.Contains(k.Rejected, desk):
+			k.Rejected = nil
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // some draws what one desk has of a history.

@@ -22,6 +22,7 @@ type Party struct {
 type Draft struct {
 	ID       message.ID
 	Case     message.CaseRef
+	Protocol string // the version that its heading names
 	Created  uint64 // seconds since 1970
 	Class    string
 	Urgency  message.Urgency
@@ -56,7 +57,7 @@ func DraftOf(m message.Message, r Register) Draft {
 // not for what it brought in its turn.
 func draftOf(m message.Message, r Register) Draft {
 	h := m.Heading
-	d := Draft{ID: m.ID, Case: m.Case, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
+	d := Draft{ID: m.ID, Case: m.Case, Protocol: h.Protocol, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
 		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body}
 	d.From.Desk = m.Sender.Desk
 	for _, desk := range m.Addressed {

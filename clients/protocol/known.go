@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"schakel/crypto/identity"
@@ -22,6 +23,9 @@ type Register interface {
 type Known struct {
 	Draft
 	Hash message.Hash
+	// Rejected is the addressed desks of which this desk has a signed rejection of the
+	// message: they do not have it among theirs. Only who sent it hears them.
+	Rejected []identity.DeskID
 }
 
 // KnownOf is a verified message, and DraftOf what it says. What it encloses and
@@ -62,15 +66,23 @@ func (d Draft) addresses(desk identity.DeskID) bool {
 }
 
 // reaches reports whether a desk of that role is addressed.
-func (d Draft) reaches(roles ...identity.Role) bool {
-	for _, to := range d.To {
-		for _, r := range roles {
-			if to.Role == r {
-				return true
-			}
-		}
+func (d Draft) reaches(roles ...identity.Role) bool { return anyOf(d.To, roles) }
+
+func anyOf(parties []Party, roles []identity.Role) bool {
+	return slices.ContainsFunc(parties, func(p Party) bool { return slices.Contains(roles, p.Role) })
+}
+
+// heard is the addressed desks that took the message, as far as this desk knows.
+func (k Known) heard() []Party {
+	if len(k.Rejected) == 0 {
+		return k.To
 	}
-	return false
+	return slices.DeleteFunc(slices.Clone(k.To), func(p Party) bool { return slices.Contains(k.Rejected, p.Desk) })
+}
+
+// heardBy reports whether a desk was addressed and took the message.
+func (k Known) heardBy(desk identity.DeskID) bool {
+	return k.addresses(desk) && !slices.Contains(k.Rejected, desk)
 }
 
 // facts are the few fields of a body that rules and state look at. Parsed once.
@@ -99,6 +111,7 @@ type facts struct {
 	retainUntil  string            // afsluiting
 	destroyOn    string            // afsluiting
 	listed       []message.Ref     // uitnodiging: what it encloses, by its own words
+	links        message.CaseRef   // koppeling: the other case
 }
 
 // victim is where a victim is registered.
@@ -123,6 +136,9 @@ func factsOf(body any) facts {
 		if ref, ok := refIn(child(item, "bericht")); ok && field(item, "wijze") == "ingesloten" {
 			f.listed = append(f.listed, ref)
 		}
+	}
+	if ref, err := identity.ParseUUID(field(body, "andereZaakRef")); err == nil {
+		f.links = message.CaseRef(ref)
 	}
 	o, _ := body.(map[string]any)
 	traceable, said := o["herleidbaar"].(bool)

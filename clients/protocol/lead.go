@@ -34,7 +34,13 @@ const (
 	OfferAccepted  OfferState = "aanvaard"
 	OfferRefused   OfferState = "geweigerd"
 	OfferWithdrawn OfferState = "ingetrokken"
+	// OfferReturned: the desk that was to decide rejected the offer itself, and another
+	// addressed desk took it. Nobody will decide; its sender has to withdraw it.
+	OfferReturned OfferState = "teruggewezen"
 )
+
+// waits reports whether an offer stands in the way of another.
+func (o Offer) waits() bool { return o.State == OfferOpen || o.State == OfferReturned }
 
 // Offer is an overdracht that counts: made by the holder of the term, one at a time.
 type Offer struct {
@@ -143,16 +149,16 @@ func since(begins Known) time.Time {
 func (s *state) end(begins Known) *Known {
 	var current *Offer
 	var accepted *Known
-	for _, k := range s.messages {
-		if k.Class != ClassHandover || !k.rests(begins.Hash) || k.From.Desk != begins.From.Desk {
+	for _, k := range s.of(begins.Hash, ClassHandover) {
+		if !k.rests(begins.Hash) || k.From.Desk != begins.From.Desk {
 			continue
 		}
 		s.placed[k.Hash] = true
-		if current != nil && !s.follows(k, *current) {
+		if current != nil && !s.follows(*k, *current) {
 			s.void("R20", k.Ref(), current.Message)
 			continue
 		}
-		offer, by := s.offer(k, begins)
+		offer, by := s.offer(*k, begins)
 		s.Offers = append(s.Offers, offer)
 		current = &offer
 		if by != nil {
@@ -171,7 +177,7 @@ func (s *state) follows(k Known, before Offer) bool {
 	if before.State == OfferAccepted {
 		return false
 	}
-	if before.State != OfferOpen {
+	if !before.waits() {
 		return k.rests(before.Closed.Hash)
 	}
 	for _, ref := range k.RestsOn {
@@ -185,7 +191,10 @@ func (s *state) follows(k Known, before Offer) bool {
 // offer says how an offer stands, and which besluit accepted it.
 func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 	o = Offer{Message: k.Ref(), Ends: begins.Ref(), By: k.From.Desk, To: candidate(k.Draft), State: OfferOpen}
-	for i, answer := range s.messages {
+	if slices.Contains(k.Rejected, o.To) {
+		o.State = OfferReturned
+	}
+	for _, answer := range s.of(k.Hash, ClassDecision, ClassWithdrawal) {
 		var next OfferState
 		switch {
 		case answer.Class == ClassWithdrawal && answer.From.Desk == k.From.Desk && (answer.answers(k.Hash) || answer.rests(k.Hash)):
@@ -193,17 +202,17 @@ func (s *state) offer(k, begins Known) (o Offer, accepted *Known) {
 		case answer.Class != ClassDecision || !answer.answers(k.Hash):
 			continue
 		default:
-			next = decided(answer, k)
+			next = decided(*answer, k)
 		}
 		switch {
 		case next == "":
 			continue
-		case o.State != OfferOpen:
+		case !o.waits():
 			s.void("R20", answer.Ref(), o.Closed)
 		default:
 			o.State, o.Closed = next, answer.Ref()
 			if next == OfferAccepted {
-				accepted = &s.messages[i]
+				accepted = answer
 			}
 		}
 		s.placed[answer.Hash] = true
@@ -255,9 +264,9 @@ func (s *state) acceptedUnseen(begins Known) *Known {
 	if s.Desk == begins.From.Desk {
 		return nil
 	}
-	for i, k := range s.messages {
-		if accepts(k.Draft) && k.rests(begins.Hash) && len(k.Answers) == 1 && !s.here(answered(k)) {
-			return &s.messages[i]
+	for _, k := range s.of(begins.Hash, ClassDecision) {
+		if accepts(k.Draft) && k.rests(begins.Hash) && len(k.Answers) == 1 && !s.here(answered(*k)) {
+			return k
 		}
 	}
 	return nil

@@ -1,10 +1,12 @@
 package protocol_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"schakel/clients/protocol"
 	"schakel/crypto/identity"
@@ -306,4 +308,72 @@ func TestClosing(t *testing.T) {
 	if k := s.seen(cops); k.Closing == nil || k.Closing.Message != again.Ref() {
 		t.Errorf("closed again: %+v", k.Closing)
 	}
+}
+
+// at gives a message an identifier that says at which millisecond it was made.
+func at(m message.Message, ms uint64) message.Message {
+	id, err := identity.NewUUIDv7(time.UnixMilli(int64(ms)), bytes.NewReader(m.ID[6:]))
+	if err != nil {
+		panic(err)
+	}
+	m.ID, m.Created = id, ms/1000
+	return m
+}
+
+// Within one second the millisecond of the identifier decides, so that a device's own
+// messages stand in the order in which it said them. Control: without it the hash does,
+// and puts some of them the other way round.
+func TestOrderWithinOneSecond(t *testing.T) {
+	s := &script{world: newWorld()}
+	start := s.now * 1000
+	byHash := 0
+	for i := range uint64(20) {
+		k := s.add(at(s.plain("terugkoppeling", vt, gp), start+i), message.Ref{}, nil)
+		if i > 0 && slices.Compare(k.Hash[:], s.said[i-1].Hash[:]) < 0 {
+			byHash++
+		}
+	}
+	if byHash == 0 {
+		t.Error("control: the hashes happen to be in order")
+	}
+	slices.Reverse(s.said)
+	for i, k := range s.seen(gp).History() {
+		if k.Hash != s.said[len(s.said)-1-i].Hash {
+			t.Fatalf("message %d of one device is not in its place", i)
+		}
+	}
+	// What answers nothing by name, in the same second as what asked for it, met it.
+	s = &script{world: newWorld()}
+	m := at(s.plain("contactverzoek", buza, knoop), start)
+	m.Heading.Urgency = message.Acute
+	asked := s.add(m, message.Ref{}, nil)
+	s.add(at(s.plain("inzetverzoek", knoop, cops), start+700), message.Ref{}, nil)
+	for _, o := range s.seen(knoop).Owes(knoop) {
+		if o.Duty == protocol.DutyPolice && o.Since == asked.Ref() {
+			t.Error("the police were brought in within the second, and it does not count")
+		}
+	}
+}
+
+// An identifier that claims another second than the signed time, or is of another kind,
+// moves nothing: an order by it would be the sender's to choose.
+func TestIdentifierLiesAboutTheSecond(t *testing.T) {
+	s := &script{world: newWorld()}
+	report := s.report("ingezetene", gp, vt, vtA)
+	second := (report.Created + 60) * 1000
+	honest := func(by identity.DeskID, ms uint64) message.Message {
+		m := at(s.plain("ontvangstbevestiging", by, gp), ms)
+		m.Heading.Answers, m.Body = []message.Ref{report.Ref()}, body(map[string]any{"status": "in-behandeling"})
+		return m
+	}
+	liar := at(honest(vtA, second+900), second-30_000)
+	liar.Created = second/1000 + 1 // the identifier says half a minute before
+	s.said = append(s.said, s.known(liar), s.known(honest(vt, second+500)))
+	expect(t, s.seen(gp), "1 "+string(vt), "R21")
+	s.said = s.said[:1]
+	s.said = append(s.said, s.known(honest(vtA, second+900)), s.known(honest(vt, second+500)))
+	expect(t, s.seen(gp), "1 "+string(vt), "R21")
+	s.said = s.said[:1]
+	s.said = append(s.said, s.known(honest(vtA, second+100)), s.known(honest(vt, second+500)))
+	expect(t, s.seen(gp), "1 "+string(vtA), "R21") // control: the millisecond decides
 }

@@ -87,14 +87,12 @@ func (s *state) obligations() {
 
 // owe records an obligation, met or not.
 func (s *state) owe(o Obligation, since Known) {
-	if replaced, ok := s.replacedBy(since.Hash); ok {
+	among := s.meeting(o, since, s.known[answered(since)].Class)
+	if replaced, ok := s.replacement[since.Hash]; ok {
 		o.Closed = replaced.By
 		o.Met = at(s.known[replaced.By.Hash].Created)
-	}
-	for _, m := range s.messages {
-		if o.Open() && s.position[m.Hash] > s.position[since.Hash] && s.meets(m, o, since) {
-			o.Closed, o.Met = m.Ref(), at(m.Created)
-		}
+	} else if m, ok := s.first(s.position[since.Hash], among, func(m Known) bool { return s.meets(m, o, since) }); ok {
+		o.Closed, o.Met = m.Ref(), at(m.Created)
 	}
 	s.Obligations = append(s.Obligations, o)
 }
@@ -103,6 +101,9 @@ func (s *state) owe(o Obligation, since Known) {
 func (s *state) meets(m Known, o Obligation, since Known) bool {
 	named := m.answers(since.Hash) || m.rests(since.Hash)
 	mine := m.From.Desk == o.Owes
+	if slices.Contains(m.Rejected, o.To) {
+		return false // who waits for it does not have it
+	}
 	switch o.Duty {
 	case DutyAcknowledge:
 		return mine && m.Class == ClassAcknowledgement && m.Person && m.answers(since.Hash)
@@ -111,25 +112,25 @@ func (s *state) meets(m Known, o Obligation, since Known) bool {
 	case DutyWeigh:
 		return m.From.Desk.Org() == o.Owes.Org() && m.Class == ClassWeighing
 	case DutyFeedback1:
-		return mine && m.Class == ClassFeedback && m.addresses(o.To) && m.facts.moment != "tussentijds"
+		return mine && m.Class == ClassFeedback && m.heardBy(o.To) && m.facts.moment != "tussentijds"
 	case DutyFeedback2:
-		return mine && m.Class == ClassFeedback && m.addresses(o.To) && m.facts.moment == "na-onderzoek"
+		return mine && m.Class == ClassFeedback && m.heardBy(o.To) && m.facts.moment == "na-onderzoek"
 	case DutyPolice:
-		return mine && (m.Class == ClassReport || m.Class == ClassAction) && m.reaches(identity.RolePolitie) ||
+		return mine && (m.Class == ClassReport || m.Class == ClassAction) && anyOf(m.heard(), []identity.Role{identity.RolePolitie}) ||
 			mine && m.Class == ClassFeedback && named && m.facts.explained
 	}
 	return mine && named && slices.Contains(o.By, m.Class)
 }
 
 // due is the end of a term, by the calendar of the agreement.
-func (s *state) due(m Known, t Term) time.Time { return t.End(at(m.Created), s.catalogue.calendar) }
+func (s *state) due(m Known, t Term) time.Time { return t.End(at(m.Created), s.by(m).calendar) }
 
 func (s *state) acknowledge(m Known) (out []Obligation) {
 	terms, ok := s.terms(m)
 	if !ok || m.Class == ClassAcknowledgement || terms.Acknowledged.IsZero() {
 		return nil
 	}
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		out = append(out, Obligation{Rule: "R05", Duty: DutyAcknowledge, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 			Due: s.due(m, terms.Acknowledged), By: []string{ClassAcknowledgement}})
 	}
@@ -137,7 +138,7 @@ func (s *state) acknowledge(m Known) (out []Obligation) {
 }
 
 func (s *state) terms(m Known) (Terms, bool) {
-	class, ok := s.catalogue.Class(m.Class)
+	class, ok := s.by(m).Class(m.Class)
 	if !ok {
 		return Terms{}, false
 	}
@@ -161,8 +162,8 @@ func (s *state) answer(m Known) (out []Obligation) {
 	case m.Class == ClassHandover:
 		rule = "R20"
 	}
-	for _, to := range m.To {
-		if by := s.catalogue.AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
+	for _, to := range m.heard() {
+		if by := s.by(m).AnswersOf(m.Class, to.Role, m.From.Role); len(by) > 0 && !s.passedOn(m, to.Desk) {
 			out = append(out, Obligation{Rule: rule, Duty: duty, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, terms.Answered), By: by})
 		}
@@ -202,9 +203,9 @@ func (s *state) forward(m Known) []Obligation {
 
 // weigh: what is acute goes to the police first; whoever can weigh does so after.
 func (s *state) weigh(m Known) []Obligation {
-	class, _ := s.catalogue.Class(m.Class)
-	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R18") || !m.reaches(identity.RolePolitie, identity.RoleOM) ||
-		!s.catalogue.Sends(ClassWeighing, m.From.Role) {
+	class, _ := s.by(m).Class(m.Class)
+	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R18") || !anyOf(m.heard(), []identity.Role{identity.RolePolitie, identity.RoleOM}) ||
+		!s.by(m).Sends(ClassWeighing, m.From.Role) {
 		return nil
 	}
 	return []Obligation{{Rule: "R18", Duty: DutyWeigh, Owes: m.From.Desk, Since: m.Ref(), Due: s.due(m, termWeigh), By: []string{ClassWeighing}}}
@@ -219,12 +220,12 @@ func (c *Catalogue) Sends(class string, from identity.Role) bool {
 // feedback: Veilig Thuis tells the reporter twice what it did, unless it was not the
 // right recipient.
 func (s *state) feedback(m Known) (out []Obligation) {
-	class, _ := s.catalogue.Class(m.Class)
+	class, _ := s.by(m).Class(m.Class)
 	if !slices.Contains(class.Rules, "R23") || m.Class == ClassFeedback {
 		return nil
 	}
-	feedback, _ := s.catalogue.Class(ClassFeedback)
-	for _, to := range m.To {
+	feedback, _ := s.by(m).Class(ClassFeedback)
+	for _, to := range m.heard() {
 		if to.Role != identity.RoleVeiligThuis || !feedback.Carries(to.Role, m.From.Role) || s.passedOn(m, to.Desk) {
 			continue
 		}
@@ -239,19 +240,19 @@ func (s *state) feedback(m Known) (out []Obligation) {
 
 // passedOn reports whether a desk answered that it is not the right recipient.
 func (s *state) passedOn(m Known, desk identity.DeskID) bool {
-	return slices.ContainsFunc(s.messages, func(k Known) bool {
-		return k.Class == ClassAcknowledgement && k.From.Desk == desk && k.answers(m.Hash) && k.facts.status == StatusWrongRecipient
+	return slices.ContainsFunc(s.of(m.Hash, ClassAcknowledgement), func(k *Known) bool {
+		return k.From.Desk == desk && k.answers(m.Hash) && k.facts.status == StatusWrongRecipient
 	})
 }
 
 // police: what is acute and comes from abroad makes the knooppunt bring in the police
 // within the hour, or say why they cannot act.
 func (s *state) police(m Known) (out []Obligation) {
-	class, _ := s.catalogue.Class(m.Class)
+	class, _ := s.by(m).Class(m.Class)
 	if m.Urgency != message.Acute || !slices.Contains(class.Rules, "R25") || !outside(m.From.Role) {
 		return nil
 	}
-	for _, to := range m.To {
+	for _, to := range m.heard() {
 		if to.Role == identity.RoleKnooppunt {
 			out = append(out, Obligation{Rule: "R25", Duty: DutyPolice, Owes: to.Desk, To: m.From.Desk, Since: m.Ref(),
 				Due: s.due(m, termPolice), By: []string{ClassReport, ClassAction, ClassFeedback}})

@@ -58,7 +58,8 @@ func TestCopyEqualsItsSource(t *testing.T) {
 }
 
 // What was added to the catalogue took nothing away: roles, urgencies, rules and
-// classes of the source stand in ours as they stood there, but for the signer.
+// classes of the source stand in ours as they stood there, but for the signer and for
+// routes that follow those of the source.
 func TestCatalogueKeepsItsSource(t *testing.T) {
 	read := func(path string) map[string]any {
 		raw, err := os.ReadFile(path)
@@ -85,6 +86,10 @@ func TestCatalogueKeepsItsSource(t *testing.T) {
 	for part, pair := range map[string][2]map[string]any{"class": {classes(want), classes(got)},
 		"rule": {want["regels"].(map[string]any), got["regels"].(map[string]any)}} {
 		for name, w := range pair[0] {
+			if ours, ok := pair[1][name].(map[string]any); ok && part == "class" {
+				theirs := w.(map[string]any)["routes"].([]any)
+				ours["routes"] = ours["routes"].([]any)[:len(theirs)]
+			}
 			if !reflect.DeepEqual(pair[1][name], w) {
 				t.Errorf("%s %s differs from the source", part, name)
 			}

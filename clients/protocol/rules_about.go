@@ -34,8 +34,16 @@ func ruleReplaced(s subject) *Finding {
 	return nil
 }
 
-// ruleLink is R28: that two cases are about one victim is said to who is in the case.
+// ruleLink is R28: that two cases are about one victim is said to who is in the case, and
+// never of a case in which advice was asked without a name. No recipient takes that one:
+// it says nothing of the victim that is not known already, and whom it would name.
 func ruleLink(s subject) *Finding {
+	if s.known.askedAnonymously(s.facts.links) {
+		return broken(RuleLink,
+			Text{"in de andere zaak is advies gevraagd zonder gegevens; deze koppeling zou het alsnog herleidbaar maken",
+				"advice was asked in the other case without identifying data; this link would make it traceable after all"},
+			Text{"koppel die zaak niet; begin zo nodig een nieuwe zaak", "do not link that case; begin a new case if need be"})
+	}
 	for _, to := range s.To {
 		if !s.known.Takes(to.Desk) {
 			f := broken(RuleLink,

@@ -32,7 +32,12 @@ func ruleRemains(s subject) *Finding {
 // said about somebody is never lost for it: a recipient keeps it, with a flag.
 func ruleAnonymous(s subject) *Finding {
 	remedy := Text{"open een nieuwe zaak voor dit bericht", "open a new case for this message"}
-	if s.Class == ClassQuestion && s.facts.anonymous {
+	if s.Draft.Anonymous() {
+		if s.known.linkedFrom(s.Case) {
+			return broken("R04",
+				Text{"een andere zaak is aan deze gekoppeld; een adviesvraag zonder gegevens is hier herleidbaar",
+					"another case is linked to this one; a question without identifying data is traceable here"}, remedy)
+		}
 		if slices.ContainsFunc(s.known.messages, func(k Known) bool { return slices.Contains(identifying(), k.Class) }) {
 			return broken("R04",
 				Text{"een adviesvraag zonder gegevens hoort niet in de zaak van een persoon", "a question without identifying data does not belong in the case of a person"}, remedy)

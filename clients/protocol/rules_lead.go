@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"strings"
 
 	"schakel/crypto/identity"
@@ -59,6 +60,11 @@ func ruleOffer(s subject) *Finding {
 		return broken("R20",
 			Text{"er staat al een aanbod open in deze zaak", "an offer is open in this case already"},
 			Text{"wacht op het besluit, of trek het aanbod in", "wait for the besluit, or withdraw the offer"}).keep()
+	}
+	if slices.ContainsFunc(s.known.Offers, func(o Offer) bool { return o.State == OfferReturned && o.Ends == lead.Begins && o.Message.ID != s.ID }) {
+		return broken("R20",
+			Text{"het aanbod is teruggewezen door wie erover moest besluiten, en anderen kregen het wel", "the offer was rejected by the desk that was to decide, and others did get it"},
+			Text{"trek dat aanbod eerst in, en doe het dan opnieuw", "withdraw that offer first, and make it again"}).keep()
 	}
 	if lead.Holder == s.From.Desk && !s.rests(lead.Begins.Hash) {
 		return broken("R20",

@@ -52,7 +52,7 @@ func (s subject) stale(k Known) bool {
 	}
 	later := func(o Known) bool {
 		return o.Hash != k.Hash && o.Class == k.Class && o.Case == k.Case && o.From.Desk.Org() == k.From.Desk.Org() &&
-			o.Created > k.Created && o.Created <= s.Created && s.sameSubject(o, k)
+			o.moment() > k.moment() && o.moment() <= s.moment() && s.sameSubject(o, k)
 	}
 	return slices.ContainsFunc(s.known.messages, later) || slices.ContainsFunc(s.Enclosed, later)
 }
@@ -155,7 +155,7 @@ func (k Case) MustRestOn(d Draft) (out []message.Ref) {
 		}
 		add(lead.Begins)
 		for _, o := range k.Offers {
-			if o.Ends == lead.Begins && o.State != OfferOpen {
+			if o.Ends == lead.Begins && !o.waits() {
 				add(o.Closed)
 			}
 		}
@@ -180,7 +180,7 @@ func (c *Catalogue) MustEnclose(d Draft, known Case) (out []message.Ref) {
 		if !ok || !travels(d, k) || len(out) == message.MaxEnclosed {
 			continue
 		}
-		lacks := func(p Party) bool { return p.Desk != k.From.Desk && !k.addresses(p.Desk) }
+		lacks := func(p Party) bool { return p.Desk != k.From.Desk && !k.heardBy(p.Desk) }
 		if slices.ContainsFunc(d.To, lacks) && (d.Class != ClassHandover && d.Class != ClassDecision || c.maySee(d, k)) {
 			out = append(out, ref)
 		}

@@ -84,22 +84,26 @@ func ParseRejection(rule string) (spoken []int, ok bool) {
 	return spoken, true
 }
 
-// Choose returns the newest version that this program and every addressed desk speak.
-// spoken has what each desk said; nil for a desk that never said anything, which then
-// speaks the versions of the agreement that we have ourselves: the register names one
-// agreement for all. Without a common version nothing is sent: the sender must split
-// the message, or telephone.
-func (v Versions) Choose(spoken ...[]int) (*Catalogue, error) {
+// Shared returns the versions that this program and every addressed desk speak, the
+// newest first; spoken has what each desk said. Without one nothing is sent: the sender
+// must split the message, or telephone.
+func (v Versions) Shared(spoken ...[]int) (out []*Catalogue, err error) {
 	for _, c := range slices.Backward(v.spoken) {
 		n := number(c.protocol)
-		if !slices.ContainsFunc(spoken, func(desk []int) bool { return desk != nil && !slices.Contains(desk, n) }) {
-			return c, nil
+		if !slices.ContainsFunc(spoken, func(desk []int) bool { return !slices.Contains(desk, n) }) {
+			out = append(out, c)
 		}
 	}
-	return nil, refuse(RuleVersion,
-		Text{"geen versie van het protocol die alle geadresseerden spreken", "no version of the protocol that every addressed desk speaks"},
-		Text{"stuur apart aan elk bureau, werk Schakel bij, of bel", "send to each desk apart, update Schakel, or telephone"})
+	if len(out) == 0 {
+		err = refuse(RuleVersion,
+			Text{"geen versie van het protocol die alle geadresseerden spreken", "no version of the protocol that every addressed desk speaks"},
+			Text{"stuur apart aan elk bureau, werk Schakel bij, of bel", "send to each desk apart, update Schakel, or telephone"})
+	}
+	return out, err
 }
+
+// Number returns the number of the version: 1 for schakel/1.
+func (c *Catalogue) Number() int { return number(c.protocol) }
 
 // number is the version that a name carries, and 0 for any other name: one spelling each.
 func number(protocol string) int {

@@ -43,16 +43,17 @@ func TestVersionsSideBySide(t *testing.T) {
 	}
 	for _, c := range []struct {
 		spoken [][]int
-		want   *protocol.Catalogue
+		want   []*protocol.Catalogue
 	}{
-		{nil, two}, {[][]int{nil, nil}, two}, {[][]int{{1, 2}, nil}, two}, {[][]int{{1}, {1, 2}}, one}, {[][]int{{1, 2, 3}}, two}, {[][]int{{2, 3}}, two},
+		{nil, []*protocol.Catalogue{two, one}}, {[][]int{{1, 2}, {1, 2}}, []*protocol.Catalogue{two, one}}, {[][]int{{1}, {1, 2}}, []*protocol.Catalogue{one}},
+		{[][]int{{1, 2, 3}}, []*protocol.Catalogue{two, one}}, {[][]int{{2, 3}}, []*protocol.Catalogue{two}},
 	} {
-		if got, err := both.Choose(c.spoken...); err != nil || got != c.want {
-			t.Errorf("%v: chosen %v, %v", c.spoken, got, err)
+		if got, err := both.Shared(c.spoken...); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%v: shared %v, %v", c.spoken, got, err)
 		}
 	}
-	for _, spoken := range [][][]int{{{3}}, {{1}, {2}}, {{}}} {
-		if _, err := both.Choose(spoken...); refusal(t, err).Rule != protocol.RuleVersion {
+	for _, spoken := range [][][]int{{{3}}, {{1}, {2}}, {{}}, {nil}} {
+		if _, err := both.Shared(spoken...); refusal(t, err).Rule != protocol.RuleVersion {
 			t.Errorf("%v: %v", spoken, err)
 		}
 	}

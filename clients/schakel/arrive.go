@@ -244,6 +244,9 @@ func (in *intake) refuse(a *arrival) error {
 			return err
 		}
 	}
+	if err := in.unspoken(a); err != nil {
+		return err
+	}
 	in.events = append(in.events, Event{Kind: EventRejected, Desk: string(a.from), At: in.now})
 	in.unreadable(a)
 	if f.rule == "" || a.signed.Raw == nil {

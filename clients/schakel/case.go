@@ -28,7 +28,7 @@ func (n *Node) Case(ctx context.Context, ref string) (k protocol.Case, err error
 			return err
 		}
 		subject = id.String()
-		if k, err = n.caseOf(tx, id); err == nil && k.KnownAt == (message.Ref{}) {
+		if k, err = n.caseOf(tx, id); err == nil && len(k.History()) == 0 {
 			return fmt.Errorf("%w: no message of case %s", ErrNotFound, id)
 		}
 		return err
@@ -58,6 +58,10 @@ func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
 // were verified when they came; what they enclose is verified again.
 func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) {
 	var known []protocol.Known
+	rejected, err := rejections(tx, ref)
+	if err != nil {
+		return protocol.Case{}, err
+	}
 	for after := uint64(0); len(known) < maxCase; {
 		rows, err := tx.Messages(store.Query{Case: ref, Order: store.Oldest, After: after, Limit: 1000})
 		if err != nil {
@@ -69,11 +73,25 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 		after = rows[len(rows)-1].Seq
 		for _, row := range rows {
 			if k, ok := n.recall(tx, row.Hash); ok {
+				k.Rejected = rejected[row.Hash]
 				known = append(known, k)
 			}
 		}
 	}
-	return n.catalogue.CaseOf(n.dev.Desk, ref, known), nil
+	return n.spoken.CaseOf(n.dev.Desk, ref, known), nil
+}
+
+// rejections is which desks rejected messages of a case, by the message. A person who
+// answers that it was sent to the wrong desk does have it: that is no rejection.
+func rejections(tx *store.Tx, ref message.CaseRef) (map[message.Hash][]identity.DeskID, error) {
+	rows, err := tx.RejectedIn(ref)
+	out := map[message.Hash][]identity.DeskID{}
+	for _, r := range rows {
+		if r.Rule != protocol.StatusWrongRecipient && r.Rule != protocol.StatusUnreadable {
+			out[r.Message] = append(out[r.Message], r.Desk)
+		}
+	}
+	return out, err
 }
 
 // recall reads one stored message. One that was destroyed or damaged since is missing
@@ -143,7 +161,10 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 		return known, err
 	}
 	m.Heading.RestsOn = append(m.Heading.RestsOn, known.MustRestOn(protocol.DraftOf(*m, present{n.directory()}))...)
-	must := n.catalogue.MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
+	must := n.judgedBy(*m).MustEnclose(protocol.DraftOf(*m, present{n.directory()}), known)
+	if known, err = n.beside(tx, protocol.DraftOf(*m, present{n.directory()}), known); err != nil {
+		return known, err
+	}
 	must = slices.DeleteFunc(must, func(r message.Ref) bool { return slices.Contains(enclose, r) })
 	for _, ref := range append(slices.Clone(enclose), must...) {
 		row, err := tx.Message(ref.Hash)
@@ -158,9 +179,36 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 	return known, nil
 }
 
+// beside adds to a case what this desk has of the others that a message ties it to: the
+// case that a koppeling names, and the koppelingen that name that of an anonymous question.
+func (n *Node) beside(tx *store.Tx, d protocol.Draft, known protocol.Case) (protocol.Case, error) {
+	if other, ok := d.Links(); ok {
+		there, err := n.caseOf(tx, other)
+		return known.Beside(there.History()), err
+	}
+	if !d.Anonymous() {
+		return known, nil
+	}
+	var links []protocol.Known
+	for after := uint64(0); ; {
+		rows, err := tx.Messages(store.Query{Class: protocol.ClassLink, Order: store.Oldest, After: after, Limit: 1000})
+		if err != nil || len(rows) == 0 {
+			return known.Beside(links), err
+		}
+		for _, row := range rows {
+			after = row.Seq
+			if k, ok := n.recall(tx, row.Hash); !ok {
+				continue
+			} else if other, names := k.Links(); names && other == d.Case {
+				links = append(links, k)
+			}
+		}
+	}
+}
+
 // keepsProtocol is the sender's check, before anything is signed.
 func (n *Node) keepsProtocol(m message.Message, known protocol.Case) error {
-	return n.catalogue.Check(protocol.DraftOf(m, present{n.directory()}), known).Refusal()
+	return n.judgedBy(m).Check(protocol.DraftOf(m, present{n.directory()}), known).Refusal()
 }
 
 // protocol is the recipient's check, the same as the sender's, on what this desk knows
@@ -172,11 +220,15 @@ func (in *intake) protocol(a *arrival) error {
 	if has, err := in.tx.HasMessage(hash); err != nil || has {
 		return err
 	}
+	draft := protocol.DraftOf(m, present{in.n.directory()})
 	known, err := in.n.caseOf(in.tx, m.Case)
+	if err == nil {
+		known, err = in.n.beside(in.tx, draft, known)
+	}
 	if err != nil {
 		return err
 	}
-	findings := in.n.judgedBy(m).Check(protocol.DraftOf(m, present{in.n.directory()}), known)
+	findings := in.n.judgedBy(m).Check(draft, known)
 	if err := findings.Rejection(); err != nil {
 		a.fault = &fault{reason: "protocol", rule: ruleOf(err), err: err}
 		if m.Heading.Urgency != message.Acute {
@@ -208,6 +260,6 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 }
 
 func (n *Node) flagsIn(known protocol.Case, s message.Signed) []protocol.Flag {
-	before := n.catalogue.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
+	before := n.spoken.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
 	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()
 }

@@ -80,7 +80,7 @@ func (n *Node) returnedMessage(ctx context.Context, ref string) (first, back pro
 	if !ok || first.From.Desk != n.dev.Desk {
 		return first, back, fmt.Errorf("%w: %.8s is not a message of this desk: answer its sender with verkeerde-ontvanger, and the sender forwards it", ErrNotReturned, named)
 	}
-	for _, k := range messagesOf(known) {
+	for _, k := range known.Counted() {
 		if k.Class == protocol.ClassAcknowledgement && len(k.Answers) == 1 && k.Answers[0].Hash == named &&
 			acknowledgementOf(k.Body).Status == protocol.StatusWrongRecipient {
 			back = k

@@ -16,6 +16,10 @@ import (
 // ruleClock is stated to a sender whose clock is ahead.
 const ruleClock = "klok"
 
+// reasonVersion is why a message of a version that this program does not speak is kept
+// apart.
+const reasonVersion = "protocol-version"
+
 // clockSlack is how far ahead another honest clock may be.
 const clockSlack = 5 * time.Minute
 
@@ -172,18 +176,9 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	if _, ok := n.spoken.For(m.Heading.Protocol); !ok {
 		// A partner is ahead of us. What it said is kept for whoever updates this
 		// program, and it hears which versions would have been read.
-		return &fault{reason: "protocol-version", rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
+		return &fault{reason: reasonVersion, rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
 	}
 	return nil
-}
-
-// judgedBy returns the catalogue of the version that a message names. A version that
-// this program does not speak did not come past judgeMessage.
-func (n *Node) judgedBy(m message.Message) *protocol.Catalogue {
-	if c, ok := n.spoken.For(m.Heading.Protocol); ok {
-		return c
-	}
-	return n.catalogue
 }
 
 func ruleOf(err error) string {

@@ -29,6 +29,11 @@ type Config struct {
 	// protocol; any other is refused. Default protocol.V1, whatever the register names.
 	Catalogue *protocol.Catalogue
 
+	// Also is other versions of the protocol that this device speaks, such as the next
+	// one while the partners move to it: it reads them from everybody, and writes them
+	// to desks that state that they speak them. At most three.
+	Also []*protocol.Catalogue
+
 	// Every is how often the node looks at its timers: deliveries to make again,
 	// statements, keys, alarms. Default one second.
 	Every time.Duration
@@ -52,8 +57,8 @@ type Node struct {
 	pinWork   int
 	keepFor   time.Duration
 	light     bool                // an officer carries this device: see notLight
-	catalogue *protocol.Catalogue // in which this node writes
-	spoken    protocol.Versions   // in which it reads
+	catalogue *protocol.Catalogue // the agreement
+	spoken    protocol.Versions   // it and the others that this node reads, and writes to who speaks them
 	dev       store.Device
 	keys      *seal.DeviceKeys
 	parsed    *seal.Recipients // public keys of others, checked against the register
@@ -68,6 +73,7 @@ type Node struct {
 	session   *session // nil while there is no connection
 	conn      connection
 	relayTime relayClock
+	lastSaid  time.Time                     // the moment of the newest message of this device
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for
@@ -81,6 +87,10 @@ const maxParsed = 4096
 // New returns a Node over an enrolled store. It starts nothing.
 func New(cfg Config) (*Node, error) {
 	n := newNode(cfg)
+	var err error
+	if n.spoken, err = protocol.NewVersions(append([]*protocol.Catalogue{n.catalogue}, cfg.Also...)...); err != nil {
+		return n, err
+	}
 	if err := n.store.View(context.Background(), n.load); err != nil || cfg.Catalogue == nil {
 		return n, err
 	}

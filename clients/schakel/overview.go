@@ -63,6 +63,7 @@ type Moment struct {
 	Status   string           `json:"status,omitempty"`   // of an acknowledgement
 	Outcome  string           `json:"outcome,omitempty"`  // of a besluit or an afweging
 	Enclosed bool             `json:"enclosed,omitempty"` // here only inside another message
+	Unsaid   bool             `json:"unsaid,omitempty"`   // every addressed desk rejected it: it counts nowhere
 	Flags    []protocol.Flag  `json:"flags"`              // what is wrong with it, as known now
 }
 
@@ -107,7 +108,7 @@ func (n *Node) caseSummary(row store.CaseRow, known protocol.Case) CaseSummary {
 	if len(owed) > 0 {
 		s.Due = owed[0].Due
 	}
-	s.Exercise = isExercise(messagesOf(known))
+	s.Exercise = isExercise(known.History())
 	return s
 }
 
@@ -118,12 +119,13 @@ func (n *Node) Overview(ctx context.Context, ref string) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
-	messages := messagesOf(known)
+	messages := known.History()
 	o := Overview{Case: whole(known), Exercise: isExercise(messages), Safe: safeContacts(messages), Messages: []Moment{},
 		Owed: full(known.Owes(n.dev.Desk)), Awaited: full(known.Awaits(n.dev.Desk))}
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		for i, k := range messages {
 			m := momentOf(k)
+			m.Unsaid = known.Unheard(k.Hash)
 			row, err := tx.Message(k.Hash)
 			m.Enclosed = err != nil
 			if err == nil && row.Direction == store.In && i >= len(messages)-maxJudged {
@@ -143,7 +145,7 @@ func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation) (
 	if err != nil {
 		return nil, err
 	}
-	return playbook.Progress(s, messagesOf(known)), nil
+	return playbook.Progress(s, known.Counted()), nil
 }
 
 // flagsOf is what is wrong with a stored message that this desk took.
@@ -153,14 +155,6 @@ func (n *Node) flagsOf(known protocol.Case, row store.Message) []protocol.Flag {
 		return nil
 	}
 	return n.flagsIn(known, signed)
-}
-
-// messagesOf returns the messages of a case in their order.
-func messagesOf(known protocol.Case) []protocol.Known {
-	if known.KnownAt == (message.Ref{}) {
-		return nil
-	}
-	return known.Before(known.KnownAt.Hash)
 }
 
 func isExercise(messages []protocol.Known) bool {
@@ -203,6 +197,7 @@ func safeContacts(messages []protocol.Known) []SafeContact {
 func whole(k protocol.Case) protocol.Case {
 	k.Participants, k.Terms, k.Offers, k.Obligations = full(k.Participants), full(k.Terms), full(k.Offers), full(k.Obligations)
 	k.Rests, k.Replaced, k.Missing, k.Voids = full(k.Rests), full(k.Replaced), full(k.Missing), full(k.Voids)
+	k.Unsaid = full(k.Unsaid)
 	return k
 }
 

@@ -60,7 +60,7 @@ func (n *Node) Prepare(ctx context.Context, d Draft) (Prepared, error) {
 	if d.Person != "" {
 		m.Person = make([]byte, len(identity.PersonID{}))
 	}
-	for _, desk := range n.catalogue.MustHear(protocol.DraftOf(m, signs), known) {
+	for _, desk := range n.judgedBy(m).MustHear(protocol.DraftOf(m, signs), known) {
 		if n.reachable([]identity.DeskID{desk}) != nil {
 			p.Unreached = append(p.Unreached, desk)
 			continue
@@ -109,14 +109,14 @@ func (n *Node) describe(p *Prepared, m message.Message, known protocol.Case) {
 		p.Telephone = terms.TelephoneToo
 		created := time.Unix(int64(m.Created), 0)
 		if !terms.Acknowledged.IsZero() && m.Heading.Class != protocol.ClassAcknowledgement {
-			p.AckDue = terms.Acknowledged.End(created, n.catalogue.Calendar()).UTC()
+			p.AckDue = terms.Acknowledged.End(created, n.judgedBy(m).Calendar()).UTC()
 		}
 		if !terms.Answered.IsZero() {
-			p.AnswerDue = terms.Answered.End(created, n.catalogue.Calendar()).UTC()
+			p.AnswerDue = terms.Answered.End(created, n.judgedBy(m).Calendar()).UTC()
 		}
 	}
 	var refusal *protocol.Refusal
-	if errors.As(n.catalogue.Check(draft, known).Refusal(), &refusal) {
+	if errors.As(n.judgedBy(m).Check(draft, known).Refusal(), &refusal) {
 		p.Refusal = refusal
 	}
 }

@@ -100,11 +100,11 @@ func (n *Node) ackDeadline(m message.Message) time.Time {
 	if !ok || m.Heading.Class == protocol.ClassAcknowledgement || terms.Acknowledged.IsZero() {
 		return time.Time{}
 	}
-	return terms.Acknowledged.End(time.Unix(int64(m.Created), 0), n.catalogue.Calendar())
+	return terms.Acknowledged.End(time.Unix(int64(m.Created), 0), n.judgedBy(m).Calendar())
 }
 
 func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
-	class, ok := n.catalogue.Class(m.Heading.Class)
+	class, ok := n.judgedBy(m).Class(m.Heading.Class)
 	if !ok {
 		return protocol.Terms{}, false
 	}
@@ -114,21 +114,49 @@ func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
 // compose makes the message of a draft. Who may be written to is checked before
 // anything else: nothing is signed for a desk that may not read it. It also returns
 // the case as it is known here, to check the message against.
-func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.Case, error) {
+//
+// It is written in the newest version that every addressed desk speaks and that the
+// draft keeps: a form of the agreement still fills in what the next version may ask more
+// of. What keeps none is written in the oldest, whose refusal the sender then hears.
+func (n *Node) compose(ctx context.Context, d Draft) (m message.Message, known protocol.Case, err error) {
+	to := slices.Compact(slices.Sorted(slices.Values(d.To)))
+	if err := n.reachable(to); err != nil {
+		return m, known, err
+	}
+	var versions []*protocol.Catalogue
+	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
+		versions, err = n.shared(tx, to)
+		return err
+	})
+	for i, c := range versions {
+		if m, known, err = n.composeIn(ctx, c, to, d); err != nil || i == len(versions)-1 {
+			break
+		}
+		draft := protocol.DraftOf(m, present{n.directory()})
+		if draft.Person = true; c.Check(draft, known).Refusal() == nil {
+			break
+		}
+	}
+	if err == nil && d.Person == "" && protocol.NeedsPerson(d.Class) && !careless {
+		err = fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
+	}
+	return m, known, err
+}
+
+// composeIn makes the message of a draft in one version.
+func (n *Node) composeIn(ctx context.Context, c *protocol.Catalogue, to []identity.DeskID, d Draft) (message.Message, protocol.Case, error) {
 	var known protocol.Case
+	at := n.moment()
 	m := message.Message{
 		Version: message.Version, Sender: message.Sender{Desk: n.dev.Desk, Device: n.dev.ID},
-		Addressed: slices.Compact(slices.Sorted(slices.Values(d.To))), Created: unix(n.now()), Body: d.Body,
+		Addressed: to, Created: unix(at), Body: d.Body,
 		Attachments: []message.Attachment{}, Enclosed: [][]byte{}, Person: []byte{},
 		Heading: message.Heading{
-			Protocol: message.Protocol, Class: d.Class, Urgency: d.Urgency, Outcome: d.Outcome,
+			Protocol: c.Protocol(), Class: d.Class, Urgency: d.Urgency, Outcome: d.Outcome,
 			Answers: []message.Ref{}, RestsOn: []message.Ref{},
 		},
 	}
-	if err := n.reachable(m.Addressed); err != nil {
-		return m, known, err
-	}
-	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	id, err := identity.NewUUIDv7(at, rand.Reader)
 	if err != nil {
 		return m, known, err
 	}
@@ -141,10 +169,20 @@ func (n *Node) compose(ctx context.Context, d Draft) (message.Message, protocol.
 		known, err = n.complete(tx, &m, d.encloses)
 		return err
 	})
-	if err == nil && d.Person == "" && protocol.NeedsPerson(d.Class) {
-		err = fmt.Errorf("%w: class %s", ErrPersonNeeded, d.Class)
-	}
 	return m, known, err
+}
+
+// moment is the time, and never the same millisecond twice: every desk puts what this
+// device says in the order in which it said it.
+func (n *Node) moment() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := n.now().Truncate(time.Millisecond); now.After(n.lastSaid) || n.lastSaid.Sub(now) > clockSlack {
+		n.lastSaid = now // a clock that was put back far goes its own way again
+	} else {
+		n.lastSaid = n.lastSaid.Add(time.Millisecond)
+	}
+	return n.lastSaid
 }
 
 // reachable checks the addressed desks: known, allowed, and with a device that has
@@ -169,7 +207,7 @@ func (n *Node) reachable(desks []identity.DeskID) error {
 func (n *Node) lifeEnd(m message.Message) time.Time {
 	created := time.Unix(int64(m.Created), 0)
 	if terms, ok := n.terms(m); ok && !terms.Life.IsZero() {
-		return terms.Life.End(created, n.catalogue.Calendar())
+		return terms.Life.End(created, n.judgedBy(m).Calendar())
 	}
 	return created.Add(life)
 }

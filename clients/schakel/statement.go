@@ -152,7 +152,7 @@ func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement
 	}
 	st := delivery.Statement{
 		Version: delivery.Version, From: n.dev.Desk, To: desk, Number: number,
-		At: unix(n.now()), Next: unix(n.now().Add(statementEvery)),
+		At: unix(n.now()), Next: unix(n.now().Add(statementEvery)), Spoken: n.stated(),
 	}
 	if st.Peers, err = tx.Received(desk, n.now()); err != nil {
 		return st, err
@@ -195,6 +195,9 @@ func (in *intake) statement(a *arrival) error {
 		return in.tx.CountRejected("older-statement") // replayed or overtaken (attack B05)
 	}
 	if err != nil {
+		return err
+	}
+	if err := in.hears(a.header.Sealer, st.Spoken); err != nil {
 		return err
 	}
 	gone, ahead, err := in.tx.Confirmed(a.from, st.Peers, at)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"schakel/clients/store"
+	"schakel/crypto/message"
 )
 
 // How often upkeep looks at what does not come by itself.
@@ -173,11 +174,7 @@ func (in *intake) watchDeliveries() error {
 		if err != nil {
 			return err
 		}
-		class, ok := in.n.catalogue.Class(row.Class)
-		if !ok {
-			continue
-		}
-		terms, ok := class.Terms(row.Urgency)
+		terms, ok := in.n.terms(message.Message{Heading: message.Heading{Class: row.Class, Urgency: row.Urgency}})
 		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created, in.n.catalogue.Calendar())) {
 			continue
 		}

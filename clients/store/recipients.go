@@ -96,6 +96,11 @@ func (tx *Tx) Recipients(h message.Hash) ([]Recipient, error) {
 	return tx.recipients(` WHERE message=? ORDER BY desk`, args{h[:]})
 }
 
+// RejectedIn returns where the messages of a case were rejected, by message and desk.
+func (tx *Tx) RejectedIn(ref message.CaseRef) ([]Recipient, error) {
+	return tx.recipients(` WHERE rejected>0 AND message IN (SELECT hash FROM message WHERE kase=? AND direction=2) ORDER BY message,desk`, args{ref[:]})
+}
+
 // Unconfirmed returns whose acknowledgement is overdue at now, longest first.
 // Desks that rejected the message said so themselves and are left out.
 func (tx *Tx) Unconfirmed(now time.Time) ([]Recipient, error) {

@@ -21,6 +21,8 @@ const (
 	maxRule     = 32
 
 	MaxUnreadable = 64
+	MaxSpoken     = 4
+	maxVersion    = 9999
 )
 
 // Received says which deliveries of one peer device have arrived: all up to
@@ -65,6 +67,10 @@ type Statement struct {
 	// Unreadable lists envelopes that claim to come from To and did not open here,
 	// once: their sender makes them again at once instead of waiting (attack F10).
 	Unreadable []envelope.ID `cbor:"9,keyasint"`
+
+	// Spoken is the versions of the protocol that the sealing device reads and writes,
+	// sorted; left out by a device that speaks only the one of the agreement.
+	Spoken []uint64 `cbor:"10,keyasint,omitempty"`
 }
 
 // Has reports whether the statement confirms the delivery with that counter.
@@ -132,6 +138,9 @@ func (s Statement) check() error {
 	}
 	if len(s.Peers) > MaxPeers || len(s.Statuses) > MaxStatuses || len(s.Unreadable) > MaxUnreadable {
 		return fmt.Errorf("%w: statement on %d devices and %d messages", ErrFormat, len(s.Peers), len(s.Statuses))
+	}
+	if n := len(s.Spoken); n > MaxSpoken || !increasing(s.Spoken, cmp.Compare) || n > 0 && (s.Spoken[0] == 0 || s.Spoken[n-1] > maxVersion) {
+		return fmt.Errorf("%w: statement: versions of the protocol not sorted, not unique, or too many", ErrFormat)
 	}
 	if !increasing(s.Peers, func(a, b Received) int { return bytes.Compare(a.Device[:], b.Device[:]) }) ||
 		!increasing(s.Statuses, func(a, b Status) int { return bytes.Compare(a.Message[:], b.Message[:]) }) {

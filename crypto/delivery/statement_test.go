@@ -26,7 +26,7 @@ func statement() delivery.Statement {
 			{Message: message.Hash{1}, Received: 1_795_000_000},
 			{Message: message.Hash{2}, Received: 1_795_000_000, Rejected: 1_795_000_001, Rule: "R09"},
 		},
-		Unreadable: []envelope.ID{{3}},
+		Unreadable: []envelope.ID{{3}}, Spoken: []uint64{1, 2},
 	}
 }
 
@@ -99,6 +99,10 @@ func TestStatementRefuses(t *testing.T) {
 		"65 devices":         func(s *delivery.Statement) { s.Peers = make([]delivery.Received, 65) },
 		"1001 messages":      func(s *delivery.Statement) { s.Statuses = make([]delivery.Status, 1001) },
 		"65 unreadable":      func(s *delivery.Statement) { s.Unreadable = make([]envelope.ID, 65) },
+		"version 0 spoken":   func(s *delivery.Statement) { s.Spoken[0] = 0 },
+		"version too high":   func(s *delivery.Statement) { s.Spoken[1] = 10_000 },
+		"versions unsorted":  func(s *delivery.Statement) { slices.Reverse(s.Spoken) },
+		"5 versions":         func(s *delivery.Statement) { s.Spoken = []uint64{1, 2, 3, 4, 5} },
 		"1025 counters":      func(s *delivery.Statement) { s.Peers[0].Beyond = make([]uint64, 1025) },
 	} {
 		s := statement()

@@ -167,7 +167,7 @@ func Next(progress []Taken) (Step, bool) {
 	return progress[i].Step, true
 }
 
-// standing is the messages in the order in which they were made, without those that
+// standing is the messages in the order of their case, without those that
 // their own desk withdrew: what was taken back took no step.
 func standing(messages []protocol.Known) []protocol.Known {
 	withdrawn := map[message.Hash]identity.DeskID{}
@@ -176,24 +176,10 @@ func standing(messages []protocol.Known) []protocol.Known {
 			withdrawn[m.RestsOn[0].Hash] = m.From.Desk
 		}
 	}
-	out := slices.DeleteFunc(slices.Clone(messages), func(m protocol.Known) bool {
+	return slices.DeleteFunc(protocol.InOrder(messages), func(m protocol.Known) bool {
 		by, ok := withdrawn[m.Hash]
 		return ok && by == m.From.Desk
 	})
-	slices.SortFunc(out, func(a, b protocol.Known) int {
-		if a.Created != b.Created {
-			return compare(a.Created, b.Created)
-		}
-		return bytes.Compare(a.Hash[:], b.Hash[:])
-	})
-	return out
-}
-
-func compare(a, b uint64) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }
 
 func (s Sign) shownBy(m protocol.Known) bool {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
@@ -28,6 +29,7 @@ type Member struct {
 	dir        string
 	store      *store.Store
 	light      bool
+	also       []*protocol.Catalogue
 	stop       func()
 
 	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
@@ -134,8 +136,16 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also})
 	ok(m.chain.t, err)
+}
+
+// Speaks updates the program of the device to one that speaks other versions of the
+// protocol as well, or no longer does. It must not be running.
+func (m *Member) Speaks(also ...*protocol.Catalogue) {
+	m.chain.t.Helper()
+	m.also = also
+	m.open()
 }
 
 // MoveClock makes this device's own clock wrong: ahead of everybody else's by d.

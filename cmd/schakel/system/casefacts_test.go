@@ -87,6 +87,21 @@ func (p *play) offer(m []string) error {
 	})
 }
 
+// unsaid: every addressed desk rejected it, so that it is no part of the case, not even
+// at its sender, who can still read it.
+func (p *play) unsaid(m []string) error {
+	return p.of(m[0], m[1], func(k schakel.Overview, s said) error {
+		shown := slices.ContainsFunc(k.Messages, func(x schakel.Moment) bool { return is(x.Ref, s) && x.Unsaid })
+		if !shown || !slices.ContainsFunc(k.Unsaid, func(r message.Ref) bool { return is(r, s) }) {
+			return fmt.Errorf("said to nobody: %v", k.Unsaid)
+		}
+		if slices.ContainsFunc(k.Offers, func(o protocol.Offer) bool { return is(o.Message, s) }) {
+			return fmt.Errorf("and an offer all the same: %+v", k.Offers)
+		}
+		return nil
+	})
+}
+
 // duty finds what a desk has to do for a message.
 func duty(k schakel.Overview, owes identity.DeskID, what string, s said) (o protocol.Obligation, ok bool) {
 	i := slices.IndexFunc(k.Obligations, func(o protocol.Obligation) bool {
@@ -395,9 +410,11 @@ func (p *play) agree() error {
 			}
 			var has []string
 			for _, m := range k.Messages {
-				has = append(has, m.Hash.String())
+				if !m.Unsaid {
+					has = append(has, m.Hash.String())
+				}
 			}
-			k.Case.Desk = ""
+			k.Case.Desk, k.Case.Unsaid = "", nil // of what nobody took only its sender knows
 			state := string(must[[]byte](p.t)(json.Marshal(k.Case)))
 			key := strings.Join(has, " ")
 			if other, ok := states[key]; ok && other != state {

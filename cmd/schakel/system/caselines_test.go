@@ -39,7 +39,6 @@ type play struct {
 	said     map[string]said          // by label
 	main     string                   // the case of the last message: what comes next is in it, if it does not say otherwise
 	cases    []string                 // all of them
-	last     int64                    // when something was last said, in seconds
 	away     map[identity.DeskID]bool // a device that was stopped
 	down     bool                     // the relay is
 	due      []said                   // sent, and not at all its desks yet
@@ -79,7 +78,6 @@ func sentences() []sentence {
 		line(`(?:(\w+) = )?(\S+) forwards (\w+)`, (*play).forwards),
 		line(`([\w-]+) (leaves|comes back)`, (*play).comesAndGoes),
 		line(`the relay (stops|starts)`, (*play).relayRuns),
-		line(`a second passes`, (*play).second),
 		line(`the clock (?:stands at|moves to) (.+)`, (*play).clock),
 		line(`regie: ([\w-]+)(?:, (term \d+|unproved))?`+atDesks, (*play).regie),
 		line(`offer (\w+) is (\w+)`+atDesks, (*play).offer),
@@ -92,6 +90,7 @@ func sentences() []sentence {
 		line(`(\w+) is missing`+atDesks, (*play).missing),
 		line(`(\w+) is (corrected|withdrawn) by (\w+)`+atDesks, (*play).replaced),
 		line(`(\w+) is flagged (\S+)`+atDesks, (*play).flagged),
+		line(`(\w+) was said to nobody`+atDesks, (*play).unsaid),
 		line(`(\w+) is not shown`+atDesks, (*play).notShown),
 		line(`(\w+) is an exercise`+atDesks, (*play).exercise),
 		line(`(\w+) is readable inside (\w+)`+atDesks, (*play).enclosed),

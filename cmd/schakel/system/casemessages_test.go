@@ -101,6 +101,9 @@ func (p *play) clause(o *outgoing, body map[string]any, text string) error {
 	case "as an exercise":
 		o.draft.Exercise = true
 		return nil
+	case "signed by nobody":
+		o.draft.Person, o.draft.PIN = "", ""
+		return nil
 	case "forged", "bare":
 		o.deceit = text
 		return nil
@@ -121,6 +124,9 @@ func (p *play) clause(o *outgoing, body map[string]any, text string) error {
 	switch strings.Join(words[:len(words)-1], " ") {
 	case "answering":
 		o.draft.Answers, o.draft.Case = named.Hash, named.Case
+		if o.draft.Class == protocol.ClassAcknowledgement {
+			body["bevestigt"] = named.ID
+		}
 	case "in the case of":
 		o.draft.Case = named.Case
 	case "linking the case of":
@@ -162,7 +168,7 @@ func listed(body map[string]any) []any {
 // remember keeps a message under its label.
 func (p *play) remember(label string, o outgoing, sent schakel.Sent) said {
 	s := said{Sent: sent, from: o.from, to: o.draft.To, class: o.draft.Class, body: o.draft.Body, urgency: o.draft.Urgency}
-	p.main, p.last = sent.Case, p.stage.now().Unix()
+	p.main = sent.Case
 	if !slices.Contains(p.cases, sent.Case) {
 		p.cases = append(p.cases, sent.Case)
 	}
@@ -183,16 +189,6 @@ func (p *play) send(o outgoing) (sent schakel.Sent, err error) {
 		return nil
 	})
 	return sent, errors.Join(waiting, err)
-}
-
-// sendAfter sends in a later second than all before: within one second the order of
-// messages that do not name each other is that of their hashes, and what they break is
-// another rule.
-func (p *play) sendAfter(o outgoing) (schakel.Sent, error) {
-	if err := p.until(p.last + 1); err != nil {
-		return schakel.Sent{}, err
-	}
-	return p.send(o)
 }
 
 // arrives sends, and demands it at every desk, byte for byte and without a flag.
@@ -248,8 +244,10 @@ func (p *play) refused(rule string, o outgoing) error {
 	}
 	_, err = p.send(o)
 	var refusal *protocol.Refusal
-	if rule == protocol.RuleAbroad && errors.Is(err, schakel.ErrLane) {
-		return nil // its own client does not even ask the rule: there is no lane
+	switch { // its own client does not even ask the rule
+	case rule == protocol.RuleAbroad && errors.Is(err, schakel.ErrLane), // there is no lane
+		rule == protocol.RulePerson && errors.Is(err, schakel.ErrPersonNeeded): // it asks who signs
+		return nil
 	}
 	if !errors.As(err, &refusal) || refusal.Rule != rule {
 		return fmt.Errorf("the sender's own client: %v, want a refusal under %s", err, rule)
@@ -268,7 +266,7 @@ func (p *play) refused(rule string, o outgoing) error {
 // sender hears the rule, the desks do not show it, and of what is acute they ring.
 func (p *play) rejected(label, rule string, o outgoing) error {
 	return p.stage.modified(o.from, o.deceit, func() error {
-		sent, err := p.sendAfter(o)
+		sent, err := p.send(o)
 		if err != nil {
 			return fmt.Errorf("the modified client: %w", err)
 		}
@@ -322,7 +320,7 @@ func (p *play) alarmed(s said, at identity.DeskID, kind schakel.AlarmKind) error
 // flag and an alarm: to lose it would do more harm.
 func (p *play) kept(label, rule string, o outgoing) error {
 	return p.stage.modified(o.from, o.deceit, func() error {
-		sent, err := p.sendAfter(o)
+		sent, err := p.send(o)
 		if err != nil {
 			return fmt.Errorf("the modified client: %w", err)
 		}
@@ -450,20 +448,6 @@ func (p *play) restore() {
 	for d := range p.away {
 		p.stage.comeBack(d)
 	}
-}
-
-// second: messages count time in seconds.
-func (p *play) second([]string) error {
-	return p.until(p.stage.now().Unix() + 1)
-}
-
-func (p *play) until(second int64) error {
-	return p.wait(func() error {
-		if p.stage.now().Unix() < second {
-			return fmt.Errorf("the clock stands still")
-		}
-		return nil
-	})
 }
 
 // clock: the time in Amsterdam, for everybody.

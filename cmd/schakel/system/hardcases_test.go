@@ -58,7 +58,7 @@ func TestCaseFilesCanFail(t *testing.T) {
 		"vt owes terugkoppelen-1 for M, until 2026-12-30 00:00, at vt", "vt owes no terugkoppelen-1 for M, at vt",
 		"vt did terugkoppelen-1 for M with B, at vt", "vt is late with terugkoppelen-1 for M, at vt", "B has no effect, by R21, at vt",
 		"B rests on M, at vt", "M is missing, at vt", "M is corrected by B, at vt", "M is withdrawn by B, at vt", "M is flagged R02, at vt",
-		"M is not shown, at vt", "M is an exercise, at vt", "M is readable inside B, at vt", "nothing of the case of M, at vt",
+		"M is not shown, at vt", "M was said to nobody, at huisarts", "M is an exercise, at vt", "M is readable inside B, at vt", "nothing of the case of M, at vt",
 		"the case of M cannot be tied to that of N, at vt", "closed by B, at vt",
 		"refused R02: huisarts sends melding spoed to vt politie",  // allowed
 		"refused R17: huisarts sends melding acuut to vt",          // under another rule
