@@ -150,6 +150,8 @@ func (a *app) showReport(r casefile.Report, strict bool) error {
 		return advise(fmt.Errorf("%w: %d faults in this case file", errUnverified, len(r.Faults)), "do not rest on it; ask for the file again, from the desk that made it")
 	case !r.Complete && strict:
 		return fmt.Errorf("%w: the case file is genuine, and %d messages are missing", errPartly, len(r.Missing)+len(r.Unreadable))
+	case !r.PagesCompared && strict:
+		return fmt.Errorf("%w: the case file is genuine, and its readable pages were not compared with it", errPartly)
 	}
 	return nil
 }
@@ -170,17 +172,19 @@ func (a *app) printReport(r casefile.Report) {
 		{{"fingerprint", dim}, {orDash(r.Fingerprint), plain}},
 	}, compared(r)))
 	a.printf("\n")
-	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
-	for _, m := range r.Messages {
-		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
-			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
-	}
-	a.table(rows)
+	a.printMessages(r.Messages)
+	a.printDeliveries(r.Messages)
 	for _, m := range r.Missing {
 		a.printf("%s  message %s, hash %s\n", a.in(yellow, "MISSING"), m.Message.ID, m.Message.Hash)
 	}
 	for _, h := range r.Unreadable {
 		a.printf("%s  hash %s: damaged where the file was made\n", a.in(yellow, "MISSING"), h)
+	}
+	if r.LeftOut > 0 {
+		a.printf("%s  %d proofs of delivery were too large for the file, or damaged where it was made\n", a.in(yellow, "LEFT OUT"), r.LeftOut)
+	}
+	if r.Sound && !r.PagesCompared {
+		a.printf("%s  the readable pages were made by another version of this program: read what stands here, not them\n", a.in(yellow, "NOT COMPARED"))
 	}
 	switch {
 	case r.Sound && r.Complete:
@@ -192,6 +196,41 @@ func (a *app) printReport(r casefile.Report) {
 	}
 }
 
+func (a *app) printMessages(all []casefile.Original) {
+	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
+	for _, m := range all {
+		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
+			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
+	}
+	a.table(rows)
+	a.printf("\n")
+}
+
+// printDeliveries says of each message and desk what is proved, when, and by whose
+// signature. Times are by the clock of who signed.
+func (a *app) printDeliveries(all []casefile.Original) {
+	rows := [][]cell{heads("MESSAGE", "TO DESK", "WAS", "WHEN", "SIGNED BY")}
+	for _, m := range all {
+		for _, d := range m.Deliveries {
+			first := []cell{{short(m.Hash), bold}, {inertLine(string(d.Desk)), plain}}
+			for _, step := range []struct {
+				what, who string
+				p         *casefile.Proof
+			}{{"at the relay", "relay", d.AtRelay}, {"delivered", "device", d.Delivered}, {"opened", "device", d.Opened},
+				{"acknowledged", "person", d.Acknowledged}, {"rejected " + d.Rule, "device", d.Rejected}} {
+				if step.p != nil {
+					rows = append(rows, append(first, cell{inertLine(step.what), plain}, cell{a.when(step.p.At), plain}, cell{inertLine(oneSigner(step.who, step.p.By)), plain}))
+					first = []cell{{"", plain}, {"", plain}}
+				}
+			}
+			if !d.Proven() {
+				rows = append(rows, append(first, cell{"delivery not proved by this file", yellow}, cell{"", plain}, cell{"", plain}))
+			}
+		}
+	}
+	a.table(rows)
+}
+
 func compared(r casefile.Report) []cell {
 	if r.Compared {
 		return []cell{{"", plain}, {"is the one that you gave", green}}
@@ -200,17 +239,19 @@ func compared(r casefile.Report) []cell {
 }
 
 func signedBy(device casefile.Signer, person *casefile.Signer) string {
-	name := func(what string, s casefile.Signer) string {
-		said := what + " " + s.ID + " (" + string(s.Standing)
-		if s.Revoked != 0 {
-			said += fmt.Sprintf(", entry %d", s.Revoked)
-		}
-		return said + ")"
-	}
 	if person == nil {
-		return name("device", device)
+		return oneSigner("device", device)
 	}
-	return name("device", device) + " and " + name("person", *person)
+	return oneSigner("device", device) + " and " + oneSigner("person", *person)
+}
+
+// oneSigner names one who signed, and how it stands in the register.
+func oneSigner(what string, s casefile.Signer) string {
+	said := what + " " + s.ID + " (" + string(s.Standing)
+	if s.Revoked != 0 {
+		said += fmt.Sprintf(", entry %d", s.Revoked)
+	}
+	return said + ")"
 }
 
 func rules(m casefile.Original) cell {
