@@ -105,31 +105,6 @@ func (a *app) deletions(ctx context.Context, out string) error {
 	})
 }
 
-func (a *app) verifyCommand() *cobra.Command {
-	var o casefile.Options
-	c := &cobra.Command{
-		Use: "verify FILE", Short: "Verify the file of a case, without network and without a store",
-		Long: "Says whether the file of a case is what was signed, by whom, under which rules, and which\n" +
-			"messages are missing. It needs no device, no network and no account.\n\n" +
-			"Compare the register's fingerprint with the root holders by telephone, and give it with\n" +
-			"--genesis. Without it nothing shows that the register itself was not made up.\n\n" +
-			"Exit code 0: genuine and complete. 3: genuine, and messages are missing. 8: not genuine.",
-		Example: `  schakel verify dossier.zip --genesis "12345 67890 12345 67890 12345 67890 12345 67890"`,
-		Args:    arguments("FILE"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.verify(args[0], o) },
-	}
-	c.Flags().StringVar(&o.Genesis, "genesis", "", "fingerprint of the register, as it was told by telephone")
-	return c
-}
-
-func (a *app) verify(path string, o casefile.Options) error {
-	raw, err := readFile(path, casefile.MaxArchive)
-	if err != nil {
-		return err
-	}
-	return a.showReport(casefile.Verify(raw, o), true)
-}
-
 type reportDocument struct {
 	Schema string          `json:"schema"`
 	Report casefile.Report `json:"report"`
