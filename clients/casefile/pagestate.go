@@ -46,7 +46,7 @@ func (r *reading) went(s message.Signed, l language) (out []row) {
 			name string
 			p    *Proof
 			more string
-		}{{stepRelay, d.AtRelay, ""}, {stepDelivered, d.Delivered, ""}, {stepOpened, d.Opened, ""}, {stepAcknowledged, d.Acknowledged, ""},
+		}{{stepRelay, d.AtRelay, l.of(envelopeWords)}, {stepDelivered, d.Delivered, ""}, {stepOpened, d.Opened, ""}, {stepAcknowledged, d.Acknowledged, ""},
 			{stepRejected, d.Rejected, d.Rule}} {
 			if step.p != nil && step.p.File != nameRecord {
 				proven[string(d.Desk)+step.name] = true
@@ -100,7 +100,10 @@ var stepWords = map[string]protocol.Text{
 }
 
 var (
-	notedWords  = protocol.Text{NL: "aantekening van dit bureau", EN: "noted by this desk"}
+	notedWords = protocol.Text{NL: "aantekening van dit bureau", EN: "noted by this desk"}
+	// envelopeWords stand with a receipt: the relay cannot know what it held.
+	envelopeWords = protocol.Text{NL: "dat dit bericht in die envelop zat zegt dit bureau", EN: "that this message was in that envelope is the word of this desk"}
+
 	signedWords = protocol.Text{NL: "getekend door", EN: "signed by"}
 )
 

@@ -113,12 +113,17 @@ func (r *reading) readMessages() {
 		r.fault(FaultArchive, "", fmt.Errorf("%w: %d messages, at most %d", ErrTooLarge, len(names), MaxMessages))
 		names = names[:MaxMessages]
 	}
+	ids := map[message.ID]string{}
 	for _, name := range names {
 		s, err := r.original(name)
+		if err == nil && ids[s.Message.ID] != "" {
+			err = fmt.Errorf("%w: %s has the same identifier: its sender said two things under one", message.ErrFormat, ids[s.Message.ID])
+		}
 		if err != nil {
 			r.fault(FaultMessage, name, err)
 			continue
 		}
+		ids[s.Message.ID] = name
 		r.signed[s.Hash()] = s
 		known = append(known, protocol.KnownOf(s, Past{r.register}))
 	}

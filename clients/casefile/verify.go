@@ -134,6 +134,7 @@ func verifyFiles(files []File, o Options) Report {
 		return report(r, r.faults)
 	}
 	r.compareRegister()
+	r.compareEntries()
 	r.compareSignatures()
 	if m.Page == pageVersion && len(r.faults) == 0 {
 		r.comparePages()
@@ -205,11 +206,12 @@ func (r *reading) compareSignatures() {
 	}
 }
 
-// comparePages makes the pages again from the originals: whoever signed the file could
-// have written another page beside them.
+// comparePages makes what people read again, the pages from the originals: whoever
+// signed the file could have written another page beside them, or another fingerprint
+// into the file that says how to verify.
 func (r *reading) comparePages() {
-	for name, l := range map[string]language{namePage: dutch, namePageEN: english} {
-		if string(r.contents[name]) != string(r.page(l)) {
+	for name, text := range map[string]string{nameReadMe: readMe, namePage: string(r.page(dutch)), namePageEN: string(r.page(english))} {
+		if string(r.contents[name]) != text {
 			r.fault(FaultPage, name, nil)
 		}
 	}

@@ -148,7 +148,7 @@ func (a *app) printReport(r casefile.Report) {
 	}, compared(r)))
 	a.printf("\n")
 	a.printMessages(r.Messages)
-	a.printDeliveries(r.Messages)
+	a.printDeliveries(r)
 	for _, m := range r.Missing {
 		a.printf("%s  message %s, hash %s\n", a.in(yellow, "MISSING"), m.Message.ID, m.Message.Hash)
 	}
@@ -182,16 +182,17 @@ func (a *app) printMessages(all []casefile.Original) {
 }
 
 // printDeliveries says of each message and desk what is proved, when, and by whose
-// signature. Times are by the clock of who signed.
-func (a *app) printDeliveries(all []casefile.Original) {
+// signature. Times are by the clock of who signed. The relay signed that it held an
+// envelope; that this message was in it is the word of the desk that made the file.
+func (a *app) printDeliveries(r casefile.Report) {
 	rows := [][]cell{heads("MESSAGE", "TO DESK", "WAS", "WHEN", "SIGNED BY")}
-	for _, m := range all {
+	for _, m := range r.Messages {
 		for _, d := range m.Deliveries {
 			first := []cell{{short(m.Hash), bold}, {inertLine(string(d.Desk)), plain}}
 			for _, step := range []struct {
 				what, who string
 				p         *casefile.Proof
-			}{{"at the relay", "relay", d.AtRelay}, {"delivered", "device", d.Delivered}, {"opened", "device", d.Opened},
+			}{{"at the relay, says " + string(r.Desk), "relay", d.AtRelay}, {"delivered", "device", d.Delivered}, {"opened", "device", d.Opened},
 				{"acknowledged", "person", d.Acknowledged}, {"rejected " + d.Rule, "device", d.Rejected}} {
 				if step.p != nil {
 					rows = append(rows, append(first, cell{inertLine(step.what), plain}, cell{a.when(step.p.At), plain}, cell{inertLine(oneSigner(step.who, step.p.By)), plain}))
