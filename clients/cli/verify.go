@@ -24,7 +24,8 @@ func (a *app) verifyCommand() *cobra.Command {
 			"--register, the file of any case or the entries that root holders keep.\n\n" +
 			"Compare the register's fingerprint with the root holders by telephone, and give it with\n" +
 			"--genesis. Without it nothing shows that the register itself was not made up.\n\n" +
-			"Exit code 0: genuine and complete. 3: genuine, and messages are missing. 8: not genuine.",
+			"Exit code 0: genuine and complete. 3: genuine, and messages are missing, or the pages are of another\n" +
+			"version and were not compared. 8: not genuine.",
 		Example: "  schakel verify dossier.zip --genesis \"12345 67890 12345 67890 12345 67890 12345 67890\"\n" +
 			"  schakel verify vernietigd.txt --register dossier.zip",
 		Args: arguments("FILE"),
