@@ -35,7 +35,7 @@ type File struct {
 // Numbers are little endian.
 const (
 	MaxArchive = 256 << 20
-	maxFiles   = 12_000
+	maxFiles   = 50_000
 	maxName    = 100
 
 	localHeader   = "PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00\x21\x00"
@@ -54,10 +54,13 @@ const (
 	nameCheckpoint = "register/checkpoint.txt"
 	folderEntries  = "register/entries-"
 	folderMessages = "berichten/"
+	folderCustody  = "bewaring/"
+
+	folderStatements = "verklaringen/"
 )
 
 var fileName = regexp.MustCompile(`^(manifest\.txt|handtekeningen\.txt|LEESMIJ\.txt|aantekeningen\.json|dossier(\.en)?\.html|overeenkomst\.txt|` +
-	`register/(checkpoint|entries-[0-9]{4})\.txt|berichten/[0-9a-f]{64}\.cose)$`)
+	`register/(checkpoint|entries-[0-9]{4})\.txt|berichten/[0-9a-f]{64}\.cose|(verklaringen|bewaring)/[0-9a-f]{64}\.cbor)$`)
 
 // ErrArchive is wrapped by every refusal of the archive itself, whatever is in it.
 var ErrArchive = errors.New("not a case file of Schakel, or damaged")

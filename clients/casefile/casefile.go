@@ -39,6 +39,8 @@ type Dossier struct {
 	Person     identity.PersonID // zero: no person signs
 	Made       time.Time
 	Messages   [][]byte // permanent bytes
+	Statements [][]byte // of other desks about those messages: delivery.Evidence, encoded
+	Promises   [][]byte // of the relay: Promise, encoded
 	Entries    [][]byte // the whole register, the genesis first
 	Checkpoint []byte   // that the log signed over it; empty while there was none
 	Agreement  []byte
@@ -82,6 +84,9 @@ func (d Dossier) files() ([]File, error) {
 	if len(d.Messages) > MaxMessages {
 		return nil, fmt.Errorf("%w: %d messages, at most %d", ErrTooLarge, len(d.Messages), MaxMessages)
 	}
+	statements, left := fitting(d.Statements)
+	promises, more := fitting(d.Promises)
+	d.Record.LeftOut += left + more
 	record, err := d.Record.encode()
 	if err != nil {
 		return nil, err
@@ -94,6 +99,12 @@ func (d Dossier) files() ([]File, error) {
 			return nil, err
 		}
 		files = append(files, File{Name: messageFile(s.Hash()), Raw: raw})
+	}
+	for _, raw := range statements {
+		files = append(files, File{Name: proofFile(folderStatements, raw), Raw: raw})
+	}
+	for _, raw := range promises {
+		files = append(files, File{Name: proofFile(folderCustody, raw), Raw: raw})
 	}
 	return append(files, registerFiles(d.Entries)...), nil
 }

@@ -80,6 +80,21 @@ func VerifyDeletion(raw []byte, reg *trust.Register) (Deletion, error) {
 	return d, device.SignKey.Verify(text, sig)
 }
 
+// IsDeletions reports whether a file begins as a deletion statement does.
+func IsDeletions(raw []byte) bool { return bytes.HasPrefix(raw, []byte(deletionHead+"\n")) }
+
+// Deletions cuts a file into its statements, which stand one behind the other.
+func Deletions(raw []byte) (all [][]byte) {
+	for IsDeletions(raw) {
+		end := bytes.Index(raw[1:], []byte("\n"+deletionHead+"\n"))
+		if end < 0 {
+			return append(all, raw)
+		}
+		all, raw = append(all, raw[:end+2]), raw[end+2:]
+	}
+	return all
+}
+
 func parseDeletion(raw []byte) (d Deletion, text, sig []byte, err error) {
 	rest, ok := strings.CutPrefix(string(raw), deletionHead+"\n")
 	if !ok || len(raw) > maxDeletion || !strings.HasSuffix(rest, "\n") {

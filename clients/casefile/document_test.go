@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"schakel/clients/casefile"
+	"schakel/crypto/delivery"
 	"schakel/crypto/message"
 )
 
@@ -37,7 +38,10 @@ func documented(t *testing.T, name string) string {
 // The layouts of docs/casefile.md are those of the code, and the signatures are over
 // the bytes that it names.
 func TestDocumentedTexts(t *testing.T) {
-	w := story(t)
+	w, asked := question(t)
+	w.dossier.Messages = w.dossier.Messages[1:] // two, as documented
+	w.dossier.Promises = [][]byte{w.promises(t, asked.Hash(), w.police.Desk, w.chain.Receipt.Private)}
+	w.dossier.Statements = [][]byte{w.states(t, w.police, w.vt.Desk, nil, delivery.Status{Message: asked.Hash(), Received: 1})}
 	files := unpack(t, w.finish(t, true))
 	deletion, err := casefile.Deletion{Case: w.dossier.Case, Desk: w.vt.Desk, Device: w.vt.ID, At: w.at, Due: w.at, ClosedBy: "knooppunt/piket",
 		Messages: []message.Hash{{1}, {2}}}.Sign(w.vt.Sign)

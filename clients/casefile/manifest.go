@@ -45,7 +45,7 @@ const (
 	manifestHead   = "schakel/zaakdossier/1"
 	signaturesHead = "schakel/zaakdossier/1/handtekeningen"
 	nobody         = "-"
-	maxManifest    = 4 << 20
+	maxManifest    = 10 << 20
 )
 
 var errManifest = errors.New("not a manifest of this version")

@@ -17,7 +17,7 @@ import (
 // pageVersion is the version of the pages' layout. The pages of a file with this
 // version are made again by whoever verifies it and must be the same bytes: change
 // anything about them and this number goes up.
-const pageVersion = 1
+const pageVersion = 2
 
 // language of a page.
 type language string
@@ -133,7 +133,7 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 	m := r.signed[k.Hash].Message
 	form, _ := r.spoken().Form(k.Class) // of a class that the agreement lacks the names alone
 	out := letter{Number: numbers[k.Hash], Name: k.Class, Urgency: string(k.Urgency), From: string(k.From.Desk), Hash: k.Hash.String(), ID: k.ID.String(),
-		Created: when(time.Unix(int64(k.Created), 0)), Exercise: k.Exercise, Enclosed: r.enclosed[k.Hash], To: desks(k.To), Went: r.went(k.Hash, l)}
+		Created: when(time.Unix(int64(k.Created), 0)), Exercise: k.Exercise, Enclosed: r.enclosed[k.Hash], To: desks(k.To), Went: r.went(r.signed[k.Hash], l)}
 	if form.Label != (protocol.Text{}) {
 		out.Name = harmless.Line(l.of(form.Label)) + " (" + k.Class + ")"
 	}

@@ -37,35 +37,81 @@ func (r *reading) state(numbers map[message.Hash]int, l language) (out []row) {
 	return out
 }
 
-// went says what the desk noted of a message.
-func (r *reading) went(h message.Hash, l language) (out []row) {
-	add := func(desk, nl, en string, at time.Time, by string) {
-		if at.Unix() <= 0 {
+// went says how a message came to each desk: first what signatures in the file prove,
+// then what the desk noted and nothing here proves.
+func (r *reading) went(s message.Signed, l language) (out []row) {
+	h, proven := s.Hash(), map[string]bool{}
+	for _, d := range r.deliveries(s) {
+		for _, step := range []struct {
+			name string
+			p    *Proof
+			more string
+		}{{stepRelay, d.AtRelay, l.of(envelopeWords)}, {stepDelivered, d.Delivered, ""}, {stepOpened, d.Opened, ""}, {stepAcknowledged, d.Acknowledged, ""},
+			{stepRejected, d.Rejected, d.Rule}} {
+			if step.p != nil && step.p.File != nameRecord {
+				proven[string(d.Desk)+step.name] = true
+				out = append(out, row{string(d.Desk) + ": " + l.of(stepWords[step.name]), proofLine(*step.p, step.more, l)})
+			}
+		}
+	}
+	note := func(desk, step string, at time.Time, by string) {
+		if at.Unix() <= 0 || proven[desk+step] {
 			return
 		}
 		said := when(at)
 		if by != "" {
 			said += ", " + harmless.Line(by)
 		}
-		out = append(out, row{desk + l.of(protocol.Text{NL: nl, EN: en}), said})
+		out = append(out, row{harmless.Line(desk) + ": " + l.of(stepWords[step]), said + " (" + l.of(notedWords) + ")"})
 	}
-	for _, x := range r.record.Received {
-		if x.Message == h {
-			add("", "ontvangen", "received", x.Received, "")
-			add("", "geopend", "opened", x.Opened, "")
-			add("", "bevestigd", "acknowledged", x.Acknowledged, x.By)
-		}
+	for _, x := range r.noted.received[h] {
+		note(string(r.manifest.Desk), stepDelivered, x.Received, "")
+		note(string(r.manifest.Desk), stepOpened, x.Opened, "")
+		note(string(r.manifest.Desk), stepAcknowledged, x.Acknowledged, x.By)
 	}
-	for _, x := range r.record.Sent {
-		if x.Message == h {
-			desk := harmless.Line(string(x.Desk)) + ": "
-			add(desk, "bij de relay", "at the relay", x.AtRelay, "")
-			add(desk, "afgeleverd", "delivered", x.Delivered, "")
-			add(desk, "geopend", "opened", x.Opened, "")
-			add(desk, "bevestigd", "acknowledged", x.Acknowledged, x.By)
-			add(desk, "geweigerd", "rejected", x.Rejected, x.Rule)
-			add(desk, "niet afgeleverd", "not delivered", x.Failed, x.Rule)
-		}
+	for _, x := range r.noted.sent[h] {
+		note(string(x.Desk), stepRelay, x.AtRelay, "")
+		note(string(x.Desk), stepDelivered, x.Delivered, "")
+		note(string(x.Desk), stepOpened, x.Opened, "")
+		note(string(x.Desk), stepAcknowledged, x.Acknowledged, x.By)
+		note(string(x.Desk), stepRejected, x.Rejected, x.Rule)
+		note(string(x.Desk), stepFailed, x.Failed, x.Rule)
 	}
 	return out
+}
+
+// The steps of a message on its way.
+const (
+	stepRelay        = "relay"
+	stepDelivered    = "delivered"
+	stepOpened       = "opened"
+	stepAcknowledged = "acknowledged"
+	stepRejected     = "rejected"
+	stepFailed       = "failed"
+)
+
+var stepWords = map[string]protocol.Text{
+	stepRelay:        {NL: "bij de relay", EN: "at the relay"},
+	stepDelivered:    {NL: "ontvangen", EN: "received"},
+	stepOpened:       {NL: "geopend", EN: "opened"},
+	stepAcknowledged: {NL: "bevestigd", EN: "acknowledged"},
+	stepRejected:     {NL: "geweigerd", EN: "rejected"},
+	stepFailed:       {NL: "niet afgeleverd", EN: "not delivered"},
+}
+
+var (
+	notedWords = protocol.Text{NL: "aantekening van dit bureau", EN: "noted by this desk"}
+	// envelopeWords stand with a receipt: the relay cannot know what it held.
+	envelopeWords = protocol.Text{NL: "dat dit bericht in die envelop zat zegt dit bureau", EN: "that this message was in that envelope is the word of this desk"}
+
+	signedWords = protocol.Text{NL: "getekend door", EN: "signed by"}
+)
+
+// proofLine says when, by whose signature, and in which file that is.
+func proofLine(p Proof, more string, l language) string {
+	s := when(p.At)
+	if more != "" {
+		s += ", " + harmless.Line(more)
+	}
+	return s + ", " + l.of(signedWords) + " " + harmless.Line(p.By.ID) + " (" + p.File + ")"
 }

@@ -33,24 +33,30 @@ type reading struct {
 	register    *trust.Register
 	catalogue   *protocol.Catalogue // nil where the agreement cannot be read
 	record      Record
+	noted       notes
 	signed      map[message.Hash]message.Signed // verified: originals, and what they enclose
 	enclosed    map[message.Hash]bool           // not a file of its own
+	relays      []trust.RelayState              // whose receipts count
+	ways        ways                            // of the messages to the desks they were addressed to
 	known       protocol.Case
+	pages       bool // say what the originals say
 	faults      []Fault
 }
 
 // read takes from the files all that verifies, and notes what does not. The manifest
 // says only whose case it is; what it says of the files is compared elsewhere.
 func read(c contents, m Manifest, o Options) *reading {
-	r := &reading{contents: c, manifest: m, signed: map[message.Hash]message.Signed{}, enclosed: map[message.Hash]bool{}}
+	r := &reading{contents: c, manifest: m, signed: map[message.Hash]message.Signed{}, enclosed: map[message.Hash]bool{}, ways: ways{}}
 	r.readRegister(o)
 	r.readAgreement()
 	var err error
 	if r.record, err = parseRecord(c[nameRecord]); err != nil {
 		r.fault(FaultContent, nameRecord, err)
 	}
+	r.noted = r.record.index()
 	if r.register != nil {
 		r.readMessages()
+		r.readProofs()
 	}
 	return r
 }
@@ -102,12 +108,22 @@ func (r *reading) spoken() *protocol.Catalogue {
 
 func (r *reading) readMessages() {
 	var known []protocol.Known
-	for _, name := range r.names(folderMessages) {
+	names := r.names(folderMessages)
+	if len(names) > MaxMessages {
+		r.fault(FaultArchive, "", fmt.Errorf("%w: %d messages, at most %d", ErrTooLarge, len(names), MaxMessages))
+		names = names[:MaxMessages]
+	}
+	ids := map[message.ID]string{}
+	for _, name := range names {
 		s, err := r.original(name)
+		if err == nil && ids[s.Message.ID] != "" {
+			err = fmt.Errorf("%w: %s has the same identifier: its sender said two things under one", message.ErrFormat, ids[s.Message.ID])
+		}
 		if err != nil {
 			r.fault(FaultMessage, name, err)
 			continue
 		}
+		ids[s.Message.ID] = name
 		r.signed[s.Hash()] = s
 		known = append(known, protocol.KnownOf(s, Past{r.register}))
 	}
@@ -165,14 +181,19 @@ func (r *reading) inOrder() []protocol.Known {
 	return r.known.Before(r.known.KnownAt.Hash)
 }
 
-// flags are what the rules have against a message, as known at its place in the case.
-func (r *reading) flags(k protocol.Known) protocol.Findings {
-	s, ok := r.signed[k.Hash]
-	if !ok {
-		return nil
+// judge runs the rules over the whole history: each message against the case as it was
+// known at it, in one walk. One written under another version is not judged.
+func (r *reading) judge() map[message.Hash]protocol.Findings {
+	judged := map[message.Hash]protocol.Findings{}
+	if r.catalogue == nil {
+		return judged
 	}
-	before := r.spoken().CaseOf(r.manifest.Desk, r.manifest.Case, r.known.Before(k.Hash))
-	return r.spoken().Check(protocol.DraftOf(s.Message, Past{r.register}), before)
+	for k, known := range r.catalogue.Along(r.known) {
+		if m := r.signed[k.Hash].Message; m.Heading.Protocol == r.catalogue.Protocol() {
+			judged[k.Hash] = r.catalogue.Check(protocol.DraftOf(m, Past{r.register}), known)
+		}
+	}
+	return judged
 }
 
 // org is the registered name of a desk's organisation.

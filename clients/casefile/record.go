@@ -18,7 +18,8 @@ import (
 type Record struct {
 	Received   []Received     `json:"ontvangen"`
 	Sent       []Sent         `json:"verzonden"`
-	Unreadable []message.Hash `json:"onleesbaar"` // known here, and their content is damaged
+	Unreadable []message.Hash `json:"onleesbaar"`                  // known here, and their content is damaged
+	LeftOut    int            `json:"bewijzenWeggelaten,omitzero"` // statements and receipts that were too large
 }
 
 // Received is an inbound message.
@@ -42,6 +43,27 @@ type Sent struct {
 	Rejected     time.Time       `json:"geweigerd,omitzero"`
 	Failed       time.Time       `json:"nietAfgeleverd,omitzero"`
 	Rule         string          `json:"regel,omitempty"`
+}
+
+// notes are a record by message.
+type notes struct {
+	received   map[message.Hash][]Received
+	sent       map[message.Hash][]Sent
+	unreadable map[message.Hash]bool
+}
+
+func (r Record) index() notes {
+	n := notes{map[message.Hash][]Received{}, map[message.Hash][]Sent{}, map[message.Hash]bool{}}
+	for _, x := range r.Received {
+		n.received[x.Message] = append(n.received[x.Message], x)
+	}
+	for _, x := range r.Sent {
+		n.sent[x.Message] = append(n.sent[x.Message], x)
+	}
+	for _, h := range r.Unreadable {
+		n.unreadable[h] = true
+	}
+	return n
 }
 
 func (r Record) encode() ([]byte, error) {

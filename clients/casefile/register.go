@@ -94,11 +94,8 @@ func (p Past) Verify(s message.Signed) error {
 	return nil
 }
 
-// replay reads the entries of the archive. told is the fingerprint that was compared
-// by telephone; without one the register can only be followed from its own beginning,
-// and the report says so.
-func (c contents) replay(told string) (*trust.Register, string, error) {
-	var entries [][]byte
+// entries are those of the register in the archive, as far as its files follow each other.
+func (c contents) entries() (all [][]byte, err error) {
 	for i := 1; ; i++ {
 		piece, ok := c[fmt.Sprintf("%s%04d.txt", folderEntries, i)]
 		if !ok {
@@ -106,12 +103,23 @@ func (c contents) replay(told string) (*trust.Register, string, error) {
 		}
 		more, err := trust.ParseEntries(piece)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		entries = append(entries, more...)
+		all = append(all, more...)
 	}
-	if len(entries) == 0 {
-		return nil, "", errors.New("no entries")
+	if len(all) == 0 {
+		return nil, errors.New("no entries")
+	}
+	return all, nil
+}
+
+// replay follows the register. told is the fingerprint that was compared by telephone;
+// without one the register can only be followed from its own beginning, and the report
+// says so.
+func (c contents) replay(told string) (*trust.Register, string, error) {
+	entries, err := c.entries()
+	if err != nil {
+		return nil, "", err
 	}
 	own := trust.GenesisFingerprint(entries[0])
 	if told == "" {
@@ -119,6 +127,22 @@ func (c contents) replay(told string) (*trust.Register, string, error) {
 	}
 	reg, err := trust.Replay(entries, told)
 	return reg, own, err
+}
+
+// compareEntries holds the files of the register to the one way in which they are
+// written: a remark in them could tell another fingerprint, and a file that nobody reads
+// could say anything.
+func (r *reading) compareEntries() {
+	entries, err := r.entries()
+	if err != nil {
+		return // the register did not verify, which was said
+	}
+	written := contentsOf(registerFiles(entries))
+	for _, name := range r.names(folderEntries) {
+		if string(written[name]) != string(r.contents[name]) {
+			r.fault(FaultContent, name, errors.New("not as the entries of a register are written"))
+		}
+	}
 }
 
 // checkpointed verifies that the log signed exactly this register.

@@ -35,6 +35,7 @@ const (
 	FaultRegister  FaultKind = "register"        // does not verify
 	FaultAgreement FaultKind = "overeenkomst"    // not the one that the register names
 	FaultMessage   FaultKind = "bericht"         // an original does not verify
+	FaultDelivery  FaultKind = "aflevering"      // a statement or a custody receipt does not verify
 	FaultContent   FaultKind = "onleesbaar"      // a file is not what its name says
 	FaultPage      FaultKind = "leesbare-versie" // a page says something else than the originals
 )
@@ -63,6 +64,8 @@ type Original struct {
 	Enclosed bool            `json:"enclosed,omitempty"` // not a file of its own: another message carries it
 	Judged   bool            `json:"judged"`             // by the rules of its own version
 	Findings []Breach        `json:"findings"`
+
+	Deliveries []Delivery `json:"deliveries"` // to each desk that it was addressed to
 }
 
 // Breach is a rule that a message does not keep.
@@ -91,6 +94,7 @@ type Report struct {
 	RegisterSkipped int    `json:"registerSkipped"` // entries that count for nothing
 	Fingerprint     string `json:"fingerprint"`     // of the genesis: compare it by telephone
 	Compared        bool   `json:"compared"`        // with one that was told
+	PagesCompared   bool   `json:"pagesCompared"`   // with the originals; only those of this program's layout can be
 
 	Protocol  string `json:"protocol"`
 	Agreement string `json:"agreement"` // SHA-256
@@ -98,6 +102,7 @@ type Report struct {
 	Messages   []Original         `json:"messages"`
 	Missing    []protocol.Missing `json:"missing"`
 	Unreadable []message.Hash     `json:"unreadable"` // were damaged where the file was made
+	LeftOut    int                `json:"leftOut"`    // proofs of delivery that did not fit
 	Faults     []Fault            `json:"faults"`
 }
 
@@ -129,9 +134,11 @@ func verifyFiles(files []File, o Options) Report {
 		return report(r, r.faults)
 	}
 	r.compareRegister()
+	r.compareEntries()
 	r.compareSignatures()
 	if m.Page == pageVersion && len(r.faults) == 0 {
 		r.comparePages()
+		r.pages = len(r.faults) == 0
 	}
 	return report(r, r.faults)
 }
@@ -199,11 +206,12 @@ func (r *reading) compareSignatures() {
 	}
 }
 
-// comparePages makes the pages again from the originals: whoever signed the file could
-// have written another page beside them.
+// comparePages makes what people read again, the pages from the originals: whoever
+// signed the file could have written another page beside them, or another fingerprint
+// into the file that says how to verify.
 func (r *reading) comparePages() {
-	for name, l := range map[string]language{namePage: dutch, namePageEN: english} {
-		if string(r.contents[name]) != string(r.page(l)) {
+	for name, text := range map[string]string{nameReadMe: readMe, namePage: string(r.page(dutch)), namePageEN: string(r.page(english))} {
+		if string(r.contents[name]) != text {
 			r.fault(FaultPage, name, nil)
 		}
 	}
@@ -225,14 +233,15 @@ func report(r *reading, faults []Fault) Report {
 	}
 	root := r.register.Root()
 	out.RegisterSize, out.RegisterRoot, out.RegisterSkipped = r.register.Size(), hex.EncodeToString(root[:]), len(r.register.Skipped(0))
-	out.Fingerprint, out.Compared = r.fingerprint, r.compared
+	out.Fingerprint, out.Compared, out.PagesCompared, out.LeftOut = r.fingerprint, r.compared, r.pages, r.record.LeftOut
 	out.Org, out.Device = r.org(m.Desk), r.device(m.Device)
 	if !m.Person.IsZero() {
 		p := r.person(m.Person)
 		out.Person = &p
 	}
-	for i, k := range r.inOrder() {
-		out.Messages = append(out.Messages, r.report(k, i < maxJudged))
+	judged := r.judge()
+	for _, k := range r.inOrder() {
+		out.Messages = append(out.Messages, r.report(k, judged))
 	}
 	out.Missing = append(out.Missing, r.known.Missing...)
 	out.Unreadable = append(out.Unreadable, r.record.Unreadable...)
@@ -240,24 +249,18 @@ func report(r *reading, faults []Fault) Report {
 	return out
 }
 
-// maxJudged bounds how many messages the rules are run over, oldest first: each is
-// judged by the case as it was then, and a file made to be slow must not stop whoever
-// verifies it. The others say that they were not judged; their signatures are verified.
-const maxJudged = 300
-
-func (r *reading) report(k protocol.Known, judge bool) Original {
+func (r *reading) report(k protocol.Known, judged map[message.Hash]protocol.Findings) Original {
 	m := r.signed[k.Hash].Message
 	o := Original{Hash: k.Hash.String(), ID: k.ID.String(), Class: k.Class, Urgency: k.Urgency, Created: time.Unix(int64(k.Created), 0).UTC(),
 		Protocol: m.Heading.Protocol, Desk: k.From.Desk, Org: r.org(k.From.Desk), Device: r.device(m.Sender.Device), Exercise: k.Exercise,
-		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}}
+		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}, Deliveries: r.deliveries(r.signed[k.Hash])}
 	if len(m.Person) > 0 {
 		p := r.person(identity.PersonID(m.Person))
 		o.Person = &p
 	}
-	if o.Judged = judge && r.catalogue != nil && r.catalogue.Protocol() == m.Heading.Protocol; !o.Judged {
-		return o
-	}
-	for _, f := range r.flags(k) {
+	findings, ok := judged[k.Hash]
+	o.Judged = ok
+	for _, f := range findings {
 		o.Findings = append(o.Findings, Breach{f.Rule, f.Certainty, f.Reason})
 	}
 	return o

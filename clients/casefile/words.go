@@ -13,6 +13,7 @@ var faultTexts = map[FaultKind]protocol.Text{
 	FaultRegister:  {NL: "het register klopt niet", EN: "the register does not verify"},
 	FaultAgreement: {NL: "dit is niet de overeenkomst die het register noemt", EN: "this is not the agreement that the register names"},
 	FaultMessage:   {NL: "dit bericht bewijst niet wat het beweert", EN: "this message does not prove what it claims"},
+	FaultDelivery:  {NL: "dit bewijs van aflevering bewijst niet wat het beweert", EN: "this proof of delivery does not prove what it claims"},
 	FaultContent:   {NL: "dit bestand is niet wat zijn naam zegt", EN: "this file is not what its name says"},
 	FaultPage:      {NL: "deze leesbare versie zegt iets anders dan de berichten zelf", EN: "this readable page says something else than the messages themselves"},
 }

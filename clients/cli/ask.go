@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"schakel/clients/protocol"
 )
@@ -17,20 +19,35 @@ type asker struct {
 	say func(protocol.Text) string
 }
 
+// questioner asks whoever sits at the terminal. The words of forms come out of an agreement, so
+// they are made harmless like all that others wrote.
+func (a *app) questioner(english bool) asker {
+	say := spoken(english)
+	return asker{a, func(t protocol.Text) string { return inert(say(t)) }}
+}
+
 func text(nl, en string) protocol.Text { return protocol.Text{NL: nl, EN: en} }
 
 // maxLine bounds one typed line.
 const maxLine = 16 << 10
 
-// line asks for one line. It reads no further than the line end: a PIN may follow,
-// which is asked for without echo.
+// line asks for one line, again where it holds what no message should: an arrow key
+// leaves an escape sequence, which nobody sees and every recipient gets. It reads no
+// further than the line end: a PIN may follow, which is asked for without echo.
 func (q asker) line(prompt string) (string, error) {
-	fmt.Fprintf(q.Err, "%s ", prompt)
-	b, err := q.interruptible(func() ([]byte, error) { return readLine(q.In) })
-	if err != nil {
-		return "", err
+	for {
+		fmt.Fprintf(q.Err, "%s ", prompt)
+		b, err := q.interruptible(func() ([]byte, error) { return readLine(q.In) })
+		if err != nil {
+			return "", err
+		}
+		typed := strings.ReplaceAll(strings.TrimSpace(string(b)), "\t", " ")
+		if utf8.ValidString(typed) && !strings.ContainsFunc(typed, unicode.IsControl) {
+			return typed, nil
+		}
+		q.tell("  %s", q.say(text("in deze regel staan stuurtekens, zoals van een pijltjestoets; typ hem opnieuw",
+			"this line holds control characters, such as an arrow key makes; type it again")))
 	}
-	return strings.TrimSpace(string(b)), nil
 }
 
 func readLine(r io.Reader) ([]byte, error) {

@@ -105,31 +105,6 @@ func (a *app) deletions(ctx context.Context, out string) error {
 	})
 }
 
-func (a *app) verifyCommand() *cobra.Command {
-	var o casefile.Options
-	c := &cobra.Command{
-		Use: "verify FILE", Short: "Verify the file of a case, without network and without a store",
-		Long: "Says whether the file of a case is what was signed, by whom, under which rules, and which\n" +
-			"messages are missing. It needs no device, no network and no account.\n\n" +
-			"Compare the register's fingerprint with the root holders by telephone, and give it with\n" +
-			"--genesis. Without it nothing shows that the register itself was not made up.\n\n" +
-			"Exit code 0: genuine and complete. 3: genuine, and messages are missing. 8: not genuine.",
-		Example: `  schakel verify dossier.zip --genesis "12345 67890 12345 67890 12345 67890 12345 67890"`,
-		Args:    arguments("FILE"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.verify(args[0], o) },
-	}
-	c.Flags().StringVar(&o.Genesis, "genesis", "", "fingerprint of the register, as it was told by telephone")
-	return c
-}
-
-func (a *app) verify(path string, o casefile.Options) error {
-	raw, err := readFile(path, casefile.MaxArchive)
-	if err != nil {
-		return err
-	}
-	return a.showReport(casefile.Verify(raw, o), true)
-}
-
 type reportDocument struct {
 	Schema string          `json:"schema"`
 	Report casefile.Report `json:"report"`
@@ -150,6 +125,8 @@ func (a *app) showReport(r casefile.Report, strict bool) error {
 		return advise(fmt.Errorf("%w: %d faults in this case file", errUnverified, len(r.Faults)), "do not rest on it; ask for the file again, from the desk that made it")
 	case !r.Complete && strict:
 		return fmt.Errorf("%w: the case file is genuine, and %d messages are missing", errPartly, len(r.Missing)+len(r.Unreadable))
+	case !r.PagesCompared && strict:
+		return fmt.Errorf("%w: the case file is genuine, and its readable pages were not compared with it", errPartly)
 	}
 	return nil
 }
@@ -170,17 +147,19 @@ func (a *app) printReport(r casefile.Report) {
 		{{"fingerprint", dim}, {orDash(r.Fingerprint), plain}},
 	}, compared(r)))
 	a.printf("\n")
-	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
-	for _, m := range r.Messages {
-		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
-			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
-	}
-	a.table(rows)
+	a.printMessages(r.Messages)
+	a.printDeliveries(r)
 	for _, m := range r.Missing {
 		a.printf("%s  message %s, hash %s\n", a.in(yellow, "MISSING"), m.Message.ID, m.Message.Hash)
 	}
 	for _, h := range r.Unreadable {
 		a.printf("%s  hash %s: damaged where the file was made\n", a.in(yellow, "MISSING"), h)
+	}
+	if r.LeftOut > 0 {
+		a.printf("%s  %d proofs of delivery were too large for the file, or damaged where it was made\n", a.in(yellow, "LEFT OUT"), r.LeftOut)
+	}
+	if r.Sound && !r.PagesCompared {
+		a.printf("%s  the readable pages were made by another version of this program: read what stands here, not them\n", a.in(yellow, "NOT COMPARED"))
 	}
 	switch {
 	case r.Sound && r.Complete:
@@ -192,6 +171,42 @@ func (a *app) printReport(r casefile.Report) {
 	}
 }
 
+func (a *app) printMessages(all []casefile.Original) {
+	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
+	for _, m := range all {
+		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
+			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
+	}
+	a.table(rows)
+	a.printf("\n")
+}
+
+// printDeliveries says of each message and desk what is proved, when, and by whose
+// signature. Times are by the clock of who signed. The relay signed that it held an
+// envelope; that this message was in it is the word of the desk that made the file.
+func (a *app) printDeliveries(r casefile.Report) {
+	rows := [][]cell{heads("MESSAGE", "TO DESK", "WAS", "WHEN", "SIGNED BY")}
+	for _, m := range r.Messages {
+		for _, d := range m.Deliveries {
+			first := []cell{{short(m.Hash), bold}, {inertLine(string(d.Desk)), plain}}
+			for _, step := range []struct {
+				what, who string
+				p         *casefile.Proof
+			}{{"at the relay, says " + string(r.Desk), "relay", d.AtRelay}, {"delivered", "device", d.Delivered}, {"opened", "device", d.Opened},
+				{"acknowledged", "person", d.Acknowledged}, {"rejected " + d.Rule, "device", d.Rejected}} {
+				if step.p != nil {
+					rows = append(rows, append(first, cell{inertLine(step.what), plain}, cell{a.when(step.p.At), plain}, cell{inertLine(oneSigner(step.who, step.p.By)), plain}))
+					first = []cell{{"", plain}, {"", plain}}
+				}
+			}
+			if !d.Proven() {
+				rows = append(rows, append(first, cell{"delivery not proved by this file", yellow}, cell{"", plain}, cell{"", plain}))
+			}
+		}
+	}
+	a.table(rows)
+}
+
 func compared(r casefile.Report) []cell {
 	if r.Compared {
 		return []cell{{"", plain}, {"is the one that you gave", green}}
@@ -200,17 +215,19 @@ func compared(r casefile.Report) []cell {
 }
 
 func signedBy(device casefile.Signer, person *casefile.Signer) string {
-	name := func(what string, s casefile.Signer) string {
-		said := what + " " + s.ID + " (" + string(s.Standing)
-		if s.Revoked != 0 {
-			said += fmt.Sprintf(", entry %d", s.Revoked)
-		}
-		return said + ")"
-	}
 	if person == nil {
-		return name("device", device)
+		return oneSigner("device", device)
 	}
-	return name("device", device) + " and " + name("person", *person)
+	return oneSigner("device", device) + " and " + oneSigner("person", *person)
+}
+
+// oneSigner names one who signed, and how it stands in the register.
+func oneSigner(what string, s casefile.Signer) string {
+	said := what + " " + s.ID + " (" + string(s.Standing)
+	if s.Revoked != 0 {
+		said += fmt.Sprintf(", entry %d", s.Revoked)
+	}
+	return said + ")"
 }
 
 func rules(m casefile.Original) cell {

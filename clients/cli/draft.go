@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,8 @@ func (a *app) draftSaveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "save", Short: "Save a draft, or a new version of one",
 		Long: "Keeps a message that is not finished on all devices of this desk; it need not be complete. When\n" +
-			"a colleague saved another version meanwhile, both stay: name yours with --version.",
+			"a colleague saved another version meanwhile, both stay: name yours with --version.\n" +
+			"`schakel send --draft` sends it.",
 		Example: `  schakel draft save --class advies --case 019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01 --body advies.json --person "P. Iket" --pin-file pin`,
 		Args:    arguments(),
 		RunE:    func(c *cobra.Command, _ []string) error { return a.saveDraft(c.Context(), f) },
@@ -82,9 +84,12 @@ func (a *app) draftSaveCommand() *cobra.Command {
 	flags.StringVar(&f.send.zaak, "case", "", "case (zaak) it belongs to")
 	flags.StringArrayVar(&f.send.to, "to", nil, "desk it is meant for (repeat for several)")
 	flags.StringVar(&f.send.answers, "answers", "", "message that it answers")
+	flags.StringArrayVar(&f.send.restsOn, "rests-on", nil, "message that it rests on (repeat for several)")
+	flags.StringVar(&f.send.outcome, "outcome", "", "outcome of a besluit")
+	flags.BoolVar(&f.send.exercise, "exercise", false, "it begins an exercise")
 	flags.StringVar(&f.send.body, "body", "", "file with the body as far as it is, or - for standard input")
 	f.send.signer.flags(c)
-	suggest(c, map[string]completer{"class": words(classNames()), "urgency": words(urgencyNames()), "to": a.deskNames(), "person": a.personNames()})
+	suggest(c, map[string]completer{"class": words(classNames()), "urgency": words(urgencyNames()), "to": a.deskNames(), "person": a.personNames(), "id": a.draftNames()})
 	return c
 }
 
@@ -94,7 +99,8 @@ type draftDocument struct {
 }
 
 func (a *app) saveDraft(ctx context.Context, f draftFlags) error {
-	d := schakel.Draft{Class: f.send.class, Urgency: message.Urgency(f.send.urgency), Case: f.send.zaak, Answers: f.send.answers}
+	d := schakel.Draft{Class: f.send.class, Urgency: message.Urgency(f.send.urgency), Case: f.send.zaak, Answers: f.send.answers,
+		RestsOn: f.send.restsOn, Outcome: f.send.outcome, Exercise: f.send.exercise}
 	for _, to := range f.send.to {
 		id, err := identity.ParseDeskID(to)
 		if err != nil {
@@ -128,26 +134,18 @@ func (a *app) saveDraft(ctx context.Context, f draftFlags) error {
 func (a *app) draftShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show DRAFT", Short: "Show a draft with all its versions",
-		Args: arguments("DRAFT"),
-		RunE: func(c *cobra.Command, args []string) error { return a.showDraft(c.Context(), args[0]) },
+		Args:              arguments("DRAFT"),
+		ValidArgsFunction: a.draftNames(),
+		RunE:              func(c *cobra.Command, args []string) error { return a.showDraft(c.Context(), args[0]) },
 	}
 }
 
 func (a *app) showDraft(ctx context.Context, id string) error {
 	return a.with(ctx, false, func(s *session) error {
-		all, err := s.Drafts(ctx, "")
-		if err != nil {
-			return err
-		}
-		var versions []schakel.SavedDraft
-		for _, d := range all {
-			if strings.HasPrefix(d.ID, strings.ToLower(id)) {
-				versions = append(versions, d)
-			}
-		}
+		versions, err := draftVersions(ctx, s, id)
 		switch {
-		case len(versions) == 0:
-			return fmt.Errorf("%w: draft %.80q", schakel.ErrNotFound, id)
+		case err != nil:
+			return err
 		case a.json:
 			return a.writeJSON(draftsDocument{"schakel.drafts/1", versions})
 		}
@@ -156,6 +154,49 @@ func (a *app) showDraft(ctx context.Context, id string) error {
 			a.printf("version %s, to %s\n%s\n", d.Version, orDash(inertLine(deskNames(d.Draft.To))), inert(string(d.Draft.Body)))
 		}
 		return nil
+	})
+}
+
+// draftVersions are the newest versions of the draft whose identifier begins like that.
+func draftVersions(ctx context.Context, s *session, id string) ([]schakel.SavedDraft, error) {
+	all, err := s.Drafts(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(d schakel.SavedDraft) bool { return !strings.HasPrefix(d.ID, strings.ToLower(id)) })
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: draft %.80q", schakel.ErrNotFound, id)
+	}
+	return all, nil
+}
+
+// savedDraft is one version of one draft: two drafts that begin alike, or two versions of
+// one, are for a person to tell apart.
+func savedDraft(ctx context.Context, s *session, id, version string) (schakel.SavedDraft, error) {
+	all, err := draftVersions(ctx, s, id)
+	if err != nil {
+		return schakel.SavedDraft{}, err
+	}
+	all = slices.DeleteFunc(all, func(d schakel.SavedDraft) bool { return !strings.HasPrefix(d.Version, strings.ToLower(version)) })
+	switch {
+	case len(all) == 0:
+		return schakel.SavedDraft{}, fmt.Errorf("%w: version %.80q of draft %.8s", schakel.ErrNotFound, version, id)
+	case slices.ContainsFunc(all, func(d schakel.SavedDraft) bool { return d.ID != all[0].ID }):
+		return schakel.SavedDraft{}, usage(fmt.Errorf("more than one draft begins like %.80q: give more characters", id))
+	case len(all) > 1:
+		return schakel.SavedDraft{}, advise(fmt.Errorf("%w: %d of draft %.8s", schakel.ErrDraftVersions, len(all), id), "look with `schakel draft show`, and name one with --draft-version")
+	}
+	return all[0], nil
+}
+
+// draftNames completes with the drafts of this desk.
+func (a *app) draftNames() completer {
+	return a.asked(func(ctx context.Context, s *session) (names []string, err error) {
+		drafts, err := s.Drafts(ctx, "")
+		for _, d := range drafts {
+			names = append(names, d.ID+"\t"+inertLine(d.Draft.Class+" "+d.By))
+		}
+		return names, err
 	})
 }
 
@@ -176,6 +217,7 @@ func (a *app) draftDropCommand() *cobra.Command {
 		},
 	}
 	f.flags(c)
+	c.ValidArgsFunction = a.draftNames()
 	suggest(c, map[string]completer{"person": a.personNames()})
 	c.Flags().StringVar(&version, "version", "", "version to drop; needed where there are several")
 	return c

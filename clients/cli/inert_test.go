@@ -2,11 +2,15 @@ package cli_test
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
 	"schakel/clients/cli"
+	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 )
 
 // hostile is what a partner might put into a text: an escape that clears the
@@ -94,5 +98,62 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 	p.environ = append(p.environ, "NO_COLOR=1")
 	if out, _ := p.must(cli.Done, "inbox"); strings.Contains(out, "\x1b[") {
 		t.Error("colour in spite of NO_COLOR")
+	}
+}
+
+// Nothing that a partner, a colleague or a register wrote acts on the terminal of
+// somebody who is asked questions, nor on the page to check before a message goes: names,
+// telephone numbers, outcomes, and what a saved draft says.
+func TestPromptsAreInert(t *testing.T) {
+	p, o := newPlace(t), overview()
+	o.Messages[0].From.Desk, o.Messages[0].Class = identity.DeskID("arts/"+hostile), "afweging"+hostile
+	desks := chain()
+	for i := range desks {
+		desks[i].Org, desks[i].Region, desks[i].Telephone = hostile+strings.Repeat("lang ", 3000), hostile, hostile
+	}
+	named := schakel.Named{Ref: ref(1), Class: "afweging" + hostile, From: identity.DeskID("arts/" + hostile), Created: now(), Outcome: hostile}
+	n := &scripted{desks: desks, overview: o, persons: []schakel.Person{{Name: hostile, Function: hostile, Telephone: hostile}}, prepared: &schakel.Prepared{
+		Case: hostile, Added: []identity.DeskID{desks[3].ID, identity.DeskID("x/" + hostile)}, Unreached: []identity.DeskID{identity.DeskID("y/" + hostile)},
+		RestsOn: []schakel.Named{named}, Encloses: []schakel.Named{named}, Answers: &named, Telephone: true, Exercise: true}}
+	p.serve(n)
+	file := writeFile(t, filepath.Join(t.TempDir(), "v.toml"), callBackTOML+"\n[persoon]\ngemeentecode = \"GM0344\\u001b[2J\\u202e\"\n", 0o600)
+	shown := ""
+	for _, try := range [][]string{callBack("--from-file", file), callBack(), {"send", "--class", "contactverzoek", "--urgency", "acuut"},
+		{"send", "--class", "besluit", "--urgency", "spoed", "--answers", hash1}} {
+		answers := append(answersTo()[2:], answersTo()...)
+		out, errs, _ := p.typed(answers, try...)
+		shown += errs
+		if found := acting(out + errs); len(found) > 0 {
+			t.Errorf("schakel %v lets %q through", try, found)
+		}
+	}
+	for _, args := range [][]string{{"draft", "list"}, {"draft", "show", id1}} {
+		if out, errs := p.must(cli.Done, args...); len(acting(out+errs)) > 0 {
+			t.Errorf("schakel %v lets %q through", args, acting(out+errs))
+		}
+	}
+	if !strings.Contains(shown, `\u202egnp.exe`) || !strings.Contains(shown, "[geverifieerd in het register]") {
+		t.Errorf("control: the page was never shown:\n%.2000s", shown)
+	}
+}
+
+// What an arrow key leaves in a line is asked again, and reaches no message.
+func TestTypedControlCharacters(t *testing.T) {
+	p, n := newPlace(t), &scripted{desks: chain()}
+	p.serve(n)
+	answers := answersTo()[2:]
+	answers[1] = "Wie regelt\x1b[D opvang?"
+	answers = slices.Insert(answers, 2, "Wie\tregelt vannacht opvang?")
+	args := []string{"send", "--class", "contactverzoek", "--urgency", "spoed"}
+	_, errs, code := p.typed(answers, args...)
+	if code != cli.Done || len(n.drafts) != 1 || !strings.Contains(errs, "stuurtekens") {
+		t.Fatalf("exit %d, %d sent\n%s", code, len(n.drafts), errs)
+	}
+	if body := string(n.drafts[0].Body); !strings.Contains(body, "Wie regelt vannacht opvang?") || strings.Contains(body, "u001b") {
+		t.Errorf("body %s", body)
+	}
+	answers[1] = strings.Repeat("x", 20<<10)
+	if _, errs, code := p.typed(answers, args...); code != cli.Usage || !strings.Contains(errs, "a line of more than") || len(n.drafts) != 1 {
+		t.Errorf("a line without end: exit %d\n%s", code, errs)
 	}
 }

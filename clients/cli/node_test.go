@@ -26,6 +26,7 @@ type scripted struct {
 	status                      func(*schakel.Status)
 	listed                      []schakel.Summary // what List gives instead of one message
 	exercise                    bool              // of what is read and traced
+	persons                     []schakel.Person  // what Persons gives instead of one
 	desks                       []schakel.Desk    // what Directory gives instead of two
 	prepared                    *schakel.Prepared // what Prepare adds
 	overview                    schakel.Overview
@@ -156,6 +157,9 @@ func (n *scripted) Directory(context.Context) ([]schakel.Desk, error) {
 }
 
 func (n *scripted) Persons(context.Context) ([]schakel.Person, error) {
+	if n.persons != nil {
+		return n.persons, nil
+	}
 	return []schakel.Person{{ID: identity.PersonID{7}, Name: "P. Iket", Function: "piketdienst", Telephone: "+31600000007"}}, nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type sendFlags struct {
 	class, urgency, zaak, answers, outcome, body, fromFile string
 	to, restsOn                                            []string
 	signer                                                 signer
+	draft, version                                         string
+	saved                                                  *schakel.SavedDraft // that draft names
 	noWait, exercise, english, yes                         bool
 }
 
@@ -40,9 +43,12 @@ func (a *app) sendCommand() *cobra.Command {
 			"On a terminal it asks for what is missing, with the form of the class, and shows whom the\n" +
 			"message goes to before it is sent. --from-file takes the values of the form, in TOML or JSON,\n" +
 			"or a finished body. What the message must rest on and bring along, Schakel adds and shows.\n\n" +
+			"--draft sends what `schakel draft save` kept; other flags go before what it says. It is off the lists\n" +
+			"of all devices once it is sent, and stays where a rule refuses it or you say no.\n\n" +
 			"An acute message never replaces a telephone call: call as well.",
 		Example: "  schakel send --class melding --urgency acuut --to vt20/crisis --to politie-re03/oc --from-file melding.toml\n" +
-			"  schakel send --class signaal",
+			"  schakel send --class signaal\n" +
+			"  schakel send --draft 019ab2c0 --person \"P. Iket\" --pin-file pin",
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error { return a.send(c.Context(), f) },
 	}
@@ -56,13 +62,15 @@ func (a *app) sendCommand() *cobra.Command {
 	flags.StringVar(&f.outcome, "outcome", "", "outcome of a besluit (default what its form says)")
 	flags.StringVar(&f.body, "body", "", "file with the body in JSON, or - for standard input")
 	flags.StringVar(&f.fromFile, "from-file", "", "file with the values of the form in TOML or JSON, or - for standard input")
+	flags.StringVar(&f.draft, "draft", "", "saved draft to send: its identifier, or how that begins")
+	flags.StringVar(&f.version, "draft-version", "", "version of that draft; needed where there are several")
 	flags.BoolVar(&f.exercise, "exercise", false, "begin an exercise: every message of its case is marked as one")
 	flags.BoolVar(&f.english, "english", false, "ask in English instead of Dutch")
 	flags.BoolVar(&f.yes, "yes", false, "send without asking whether the addressed desks are right")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
 	f.signer.flags(c)
 	suggest(c, map[string]completer{"class": words(classNames()), "urgency": words(urgencyNames()), "to": a.deskNames(),
-		"person": a.personNames(), "answers": a.messageNames(schakel.Filter{}), "rests-on": a.messageNames(schakel.Filter{Box: "all"})})
+		"person": a.personNames(), "draft": a.draftNames(), "answers": a.messageNames(schakel.Filter{}), "rests-on": a.messageNames(schakel.Filter{Box: "all"})})
 	return c
 }
 
@@ -76,26 +84,73 @@ func (a *app) pin(s signer) (string, error) {
 }
 
 func (a *app) send(ctx context.Context, f sendFlags) error {
-	d, known, err := a.draft(f)
+	if f.draft != "" {
+		if f.signer.person == "" {
+			return advise(usage(errors.New("--draft needs --person")), "colleagues must see who sent it: see `schakel person list`")
+		}
+		return a.with(ctx, !f.noWait, func(s *session) error { return a.sendSaved(ctx, s, f) })
+	}
+	d, known, err := a.ready(f)
 	if err != nil {
 		return err
 	}
-	if f.signer.person != "" && !a.Asks { // where somebody can be asked, the PIN comes last
-		if d.PIN, err = a.pin(f.signer); err != nil {
-			return err
+	return a.with(ctx, !f.noWait, func(s *session) error { return a.sendIn(ctx, s, f, d, known) })
+}
+
+// sendSaved sends what a draft says, where a flag does not say otherwise.
+func (a *app) sendSaved(ctx context.Context, s *session, f sendFlags) error {
+	saved, err := savedDraft(ctx, s, f.draft, f.version)
+	if err != nil {
+		return err
+	}
+	f.take(saved)
+	d, known, err := a.ready(f)
+	if err != nil {
+		return err
+	}
+	d.Saved = &schakel.SavedVersion{ID: saved.ID, Version: saved.Version}
+	return a.sendIn(ctx, s, f, d, known)
+}
+
+// take fills in from a draft what no flag says.
+func (f *sendFlags) take(saved schakel.SavedDraft) {
+	d := saved.Draft
+	f.saved, f.exercise = &saved, f.exercise || d.Exercise
+	for _, x := range []struct {
+		flag *string
+		said string
+	}{{&f.class, d.Class}, {&f.urgency, string(d.Urgency)}, {&f.zaak, d.Case}, {&f.answers, d.Answers}, {&f.outcome, d.Outcome}} {
+		*x.flag = cmp.Or(*x.flag, x.said)
+	}
+	if len(f.restsOn) == 0 {
+		f.restsOn = d.RestsOn
+	}
+	if len(f.to) == 0 {
+		for _, id := range d.To {
+			f.to = append(f.to, string(id))
 		}
 	}
-	return a.with(ctx, !f.noWait, func(s *session) error {
-		w := &writing{asker: asker{a, spoken(f.english)}, session: s, catalogue: known, flags: f, draft: d}
-		if err := w.write(ctx); err != nil {
-			return suggestDesk(ctx, s, w.draft.To, err)
-		}
-		sent, err := s.Send(ctx, w.draft)
-		if err != nil {
-			return suggestDesk(ctx, s, w.draft.To, err)
-		}
-		return a.follow(ctx, s, sent, f.noWait)
-	})
+}
+
+// ready is the draft that the flags give, and the PIN where nobody can be asked later.
+func (a *app) ready(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
+	d, known, err := a.draft(f)
+	if err == nil && f.signer.person != "" && !a.Asks { // where somebody can be asked, the PIN comes last
+		d.PIN, err = a.pin(f.signer)
+	}
+	return d, known, err
+}
+
+func (a *app) sendIn(ctx context.Context, s *session, f sendFlags, d schakel.Draft, known *protocol.Catalogue) error {
+	w := &writing{asker: a.questioner(f.english), session: s, catalogue: known, flags: f, draft: d}
+	if err := w.write(ctx); err != nil {
+		return suggestDesk(ctx, s, w.draft.To, err)
+	}
+	sent, err := s.Send(ctx, w.draft)
+	if err != nil {
+		return suggestDesk(ctx, s, w.draft.To, err)
+	}
+	return a.follow(ctx, s, sent, f.noWait)
 }
 
 // draft reads and checks what needs no store. What is missing is an error, unless
@@ -128,11 +183,14 @@ func (a *app) draft(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
 		}
 		d.To = append(d.To, id)
 	}
-	if f.body == "" && f.fromFile == "" && !a.Asks {
-		return d, known, a.nothingToSend(known, f.class)
-	}
-	if f.body != "" {
+	switch {
+	case f.body != "":
 		d.Body, err = a.content(f.body)
+	case f.fromFile != "":
+	case f.saved != nil && len(f.saved.Draft.Body) > 0:
+		d.Body = f.saved.Draft.Body
+	case !a.Asks:
+		err = a.nothingToSend(known, f.class)
 	}
 	return d, known, err
 }

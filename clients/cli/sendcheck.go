@@ -153,12 +153,13 @@ func (w *writing) guard(p schakel.Prepared) {
 	if len(w.places) == 0 {
 		return
 	}
+	places := inertLine(strings.Join(w.places, ", ")) // of a draft, perhaps, that a colleague wrote
 	for _, id := range p.To {
 		d, ok := w.desk(id)
 		if !ok || w.serves(d) || d.Role != identity.RoleVeiligThuis && d.Role != identity.RolePolitie {
 			continue
 		}
-		w.tell("  %s", w.in(red, w.say(text("LET OP: "+inertLine(string(id))+" hoort niet bij de gemeente in dit bericht ("+strings.Join(w.places, ", ")+")",
-			"MIND: "+inertLine(string(id))+" does not serve the municipality in this message ("+strings.Join(w.places, ", ")+")"))))
+		w.tell("  %s", w.in(red, w.say(text("LET OP: "+inertLine(string(id))+" hoort niet bij de gemeente in dit bericht ("+places+")",
+			"MIND: "+inertLine(string(id))+" does not serve the municipality in this message ("+places+")"))))
 	}
 }

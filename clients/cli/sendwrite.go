@@ -182,10 +182,10 @@ func (w *writing) known(form protocol.Form) protocol.Values {
 
 // fillIn makes the body: from the file, and from the person where one can be asked.
 func (w *writing) fillIn(context.Context) error {
-	if w.draft.Body != nil {
-		return nil
+	values, err := w.begun()
+	if err != nil || w.draft.Body != nil {
+		return err
 	}
-	values := protocol.Values{}
 	if w.flags.fromFile != "" {
 		v, body, err := w.fromFile(w.catalogue, w.draft.Class, w.flags.fromFile)
 		if err != nil || body != nil {
@@ -213,6 +213,20 @@ func (w *writing) fillIn(context.Context) error {
 	}
 	w.places = placesIn(values)
 	return err
+}
+
+// begun is what a saved draft says already, where it is not finished and somebody can be
+// asked for the rest.
+func (w *writing) begun() (protocol.Values, error) {
+	if w.draft.Body == nil || w.draft.Saved == nil || !w.Asks || w.catalogue.Fits(w.draft.Class, w.draft.Body) == nil {
+		return protocol.Values{}, nil
+	}
+	values, err := jsonValues(w.draft.Body)
+	if err != nil {
+		return nil, advise(usage(fmt.Errorf("the body of this draft is no JSON: %w", err)), "give the whole body with --body, or the values with --from-file")
+	}
+	w.draft.Body = nil
+	return values, nil
 }
 
 // placesIn are the codes of the municipalities in a form.

@@ -119,6 +119,33 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
+// A saved draft is sent as it was saved, a flag goes before what it says, and the node
+// hears which version it was. Whoever sends it must say who that is.
+func TestSendDraft(t *testing.T) {
+	p, n := newPlace(t), &scripted{desks: chain()}
+	p.serve(n)
+	pin := writeFile(t, t.TempDir()+"/pin", "123456\n", 0o600)
+	ann := []string{"--person", "A. Nnie", "--pin-file", pin}
+	_, stderr := p.must(cli.Usage, "send", "--draft", id1)
+	if !contains(stderr, "--person") {
+		t.Error(stderr)
+	}
+	p.must(cli.Usage, append([]string{"send", "--draft", id1}, ann...)...) // it has no urgency yet
+	p.must(cli.Done, append([]string{"send", "--draft", id1[:8], "--urgency", "spoed", "--to", "politie-mn/oc"}, ann...)...)
+	if len(n.drafts) != 1 {
+		t.Fatalf("%d drafts sent", len(n.drafts))
+	}
+	d := n.drafts[0]
+	if d.Saved == nil || *d.Saved != (schakel.SavedVersion{ID: id1, Version: hash1}) || d.Class != "advies" || string(d.Body) != `{"a":1}` || d.PIN != "123456" ||
+		len(d.To) != 1 || d.To[0] != "politie-mn/oc" || d.Case != case1 {
+		t.Errorf("sent %+v", d)
+	}
+	p.must(cli.NotFound, append([]string{"send", "--draft", "ffff"}, ann...)...)
+	p.must(cli.NotFound, append([]string{"send", "--draft", id1, "--draft-version", "ffff"}, ann...)...)
+	n.sendErr = schakel.ErrDraftVersions
+	p.must(cli.Conflict, append([]string{"send", "--draft", id1, "--urgency", "spoed"}, ann...)...)
+}
+
 func TestAccessLog(t *testing.T) {
 	p := newPlace(t)
 	p.serve(&scripted{})

@@ -218,24 +218,31 @@ func (s *state) missing() {
 	}
 }
 
-// replaced finds corrections and withdrawals. Only the desk that said something takes
-// it back.
+// replaced finds corrections and withdrawals.
 func (s *state) replaced() {
 	for _, m := range s.messages {
 		if m.Class != ClassCorrection && m.Class != ClassWithdrawal {
 			continue
 		}
-		for _, ref := range m.refs() {
-			if old, ok := s.known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
-				r := Replacement{ref, m.Ref(), m.Class == ClassWithdrawal}
-				s.Replaced = append(s.Replaced, r)
-				if _, before := s.replacement[ref.Hash]; !before {
-					s.replacement[ref.Hash] = r
-				}
-				s.withdrawn[ref.Hash] = s.withdrawn[ref.Hash] || r.Withdrawn
+		for _, r := range replacedAt(s.known, m) {
+			s.Replaced = append(s.Replaced, r)
+			if _, before := s.replacement[r.Message.Hash]; !before {
+				s.replacement[r.Message.Hash] = r
 			}
+			s.withdrawn[r.Message.Hash] = s.withdrawn[r.Message.Hash] || r.Withdrawn
 		}
 	}
+}
+
+// replacedAt is what a correction or withdrawal takes the place of. Only the desk that
+// said something takes it back.
+func replacedAt(known map[message.Hash]Known, m Known) (out []Replacement) {
+	for _, ref := range m.refs() {
+		if old, ok := known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
+			out = append(out, Replacement{ref, m.Ref(), m.Class == ClassWithdrawal})
+		}
+	}
+	return out
 }
 
 func (k Case) replacedBy(h message.Hash) (Replacement, bool) {

@@ -3,6 +3,7 @@ package schakel
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,12 +83,46 @@ func (n *Node) gatherCase(tx *store.Tx, ref string, d *casefile.Dossier) (err er
 			return err
 		}
 	}
+	if err := gatherProofs(tx, rows, d); err != nil {
+		return err
+	}
 	pinned, err := tx.Register(func(_ uint64, entry []byte) error {
 		d.Entries = append(d.Entries, slices.Clone(entry))
 		return nil
 	})
 	d.Checkpoint = pinned.Note
 	return err
+}
+
+// gatherProofs adds what others signed of the delivery of these messages, each once: a
+// statement speaks of many. One that no longer opens is counted and keeps nothing else
+// out.
+func gatherProofs(tx *store.Tx, rows []store.Message, d *casefile.Dossier) error {
+	seen := map[[sha256.Size]byte]bool{}
+	for _, row := range rows {
+		proofs, err := tx.Proofs(row.Hash)
+		if err != nil {
+			return err
+		}
+		for _, p := range proofs {
+			if seen[p.Hash] {
+				continue
+			}
+			seen[p.Hash] = true
+			raw, err := tx.Proven(p.Hash)
+			switch {
+			case errors.Is(err, store.ErrTampered), errors.Is(err, store.ErrNotFound):
+				d.Record.LeftOut++
+			case err != nil:
+				return err
+			case p.State == store.AtRelay:
+				d.Promises = append(d.Promises, raw)
+			default:
+				d.Statements = append(d.Statements, raw)
+			}
+		}
+	}
+	return nil
 }
 
 // rowsOf are the messages of a case, oldest first, without their content.

@@ -13,6 +13,7 @@ import (
 	"schakel/crypto/delivery"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/seal"
 )
 
 // SavedDraft is one version of a message that is still being written. A draft has more
@@ -23,6 +24,12 @@ type SavedDraft struct {
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
 	Draft   Draft     `json:"draft"`
+}
+
+// SavedVersion names one version of a draft.
+type SavedVersion struct {
+	ID      string `json:"id"`
+	Version string `json:"version"`
 }
 
 // draftContent is what a record of a draft carries. The signature of the message is the
@@ -37,7 +44,7 @@ type draftContent struct {
 // and is refused with ErrDraftVersions where there are more. What somebody else saved
 // meanwhile stays beside it.
 func (n *Node) SaveDraft(ctx context.Context, id, version string, d Draft, by By) (SavedDraft, error) {
-	d.Person, d.PIN = "", ""
+	d.Person, d.PIN, d.Saved = "", "", nil
 	return n.writeDraft(ctx, id, version, draftContent{Draft: d}, by)
 }
 
@@ -46,6 +53,30 @@ func (n *Node) SaveDraft(ctx context.Context, id, version string, d Draft, by By
 func (n *Node) DropDraft(ctx context.Context, id, version string, by By) error {
 	_, err := n.writeDraft(ctx, id, version, draftContent{Dropped: true}, by)
 	return err
+}
+
+// dropSent takes the version off the lists that a message was made of. It runs in the
+// transaction that puts the message on disk: no draft is lost with a message that was
+// refused, and none stays of one that goes.
+func (n *Node) dropSent(d Draft, by *seal.PersonKey) func(*store.Tx, message.Signed) error {
+	if d.Saved == nil {
+		return nil
+	}
+	return func(tx *store.Tx, _ message.Signed) error {
+		if by == nil {
+			return ErrPersonNeeded // colleagues must see who sent it
+		}
+		c := draftContent{Dropped: true}
+		r, err := n.draftRecord(tx, d.Saved.ID, d.Saved.Version, &c)
+		if err != nil {
+			return err
+		}
+		if r.Content, err = json.Marshal(c); err != nil {
+			return err
+		}
+		_, err = n.write(tx, r, by)
+		return err
+	}
 }
 
 func (n *Node) writeDraft(ctx context.Context, id, version string, c draftContent, by By) (out SavedDraft, err error) {

@@ -28,6 +28,7 @@ type arrival struct {
 	raw       []byte
 	header    envelope.Header
 	delivery  delivery.Delivery
+	evidence  delivery.Evidence
 	from      identity.DeskID // the sealing device's desk
 	signed    message.Signed  // messages and copies
 	statement delivery.Statement
@@ -62,7 +63,7 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 		a.fault = openFault(err)
 		return a
 	}
-	a.delivery = o.Delivery
+	a.delivery, a.evidence = o.Delivery, delivery.Evidence{Prefix: o.Envelope.Prefix, Signed: o.Signed}
 	if a.fault = n.judgeSealer(&a, dir, now); a.fault != nil {
 		return a
 	}

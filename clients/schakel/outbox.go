@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"schakel/clients/casefile"
 	"schakel/clients/store"
 	"schakel/crypto/custody"
+	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/relay/wire"
 )
@@ -126,17 +128,33 @@ func (s *session) stored(ctx context.Context, f wire.Stored) error {
 			if err := leaf.In(f.Batch, digest); err != nil {
 				return fmt.Errorf("custody receipt refused: %w", err)
 			}
-			receipt, err := custody.Receipt{Batch: f.Batch, Leaf: leaf}.Encode()
-			if err != nil {
-				return err
-			}
-			err = tx.Accepted(leaf.ID, f.Batch.StoreEpoch, receipt, at)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
+			if err := s.n.promised(tx, custody.Receipt{Batch: f.Batch, Leaf: leaf}, digest, at); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// promised notes one receipt beside the envelope, and keeps the first one of each
+// message and desk as proof of when the relay took it.
+func (n *Node) promised(tx *store.Tx, r custody.Receipt, digest [sha256.Size]byte, at time.Time) error {
+	receipt, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	d, err := tx.Accepted(r.Leaf.ID, r.Batch.StoreEpoch, receipt, at)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // confirmed by its desk in the meantime
+	}
+	if err != nil || d.Kind != delivery.KindMessage {
+		return err
+	}
+	raw, err := casefile.Promise{Message: d.Message, Desk: d.Desk, Envelope: digest, Receipt: receipt}.Encode()
+	if err != nil {
+		return err
+	}
+	return tx.KeepProof(d.Message, d.Desk, store.AtRelay, raw)
 }
 
 // refused decides what a refusal means for an envelope: offer the same bytes again

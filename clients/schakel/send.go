@@ -22,7 +22,8 @@ import (
 // Send checks, signs and seals a message and puts it on disk. It travels when the
 // connection stands; use Wait to see it travel. It refuses before anything is
 // sealed with a *protocol.Refusal, ErrUnknownDesk, ErrLane, ErrNoDevice,
-// ErrNoEpoch, ErrPersonNeeded, ErrUnknownPerson or ErrPIN.
+// ErrNoEpoch, ErrPersonNeeded, ErrUnknownPerson or ErrPIN; and a saved draft that is gone
+// or was changed meanwhile with ErrNotFound.
 func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
 	m, known, err := n.compose(ctx, d)
 	if err != nil {
@@ -39,7 +40,11 @@ func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
 		return Sent{}, err
 	}
 	deceive(&m)
-	return n.commit(ctx, m, person, nil)
+	sent, err := n.commit(ctx, m, person, n.dropSent(d, person))
+	if d.Saved != nil {
+		n.written(nil, err)
+	}
+	return sent, err
 }
 
 // commit signs a message and puts it on disk with all that is to be done for it.

@@ -213,7 +213,7 @@ func (in *intake) statement(a *arrival) error {
 		in.event(EventStatus, d.Message, a.from)
 	}
 	for _, status := range st.Statuses {
-		if err := in.status(a.from, status, at); err != nil {
+		if err := in.status(a, status, at); err != nil {
 			return err
 		}
 	}
@@ -223,15 +223,15 @@ func (in *intake) statement(a *arrival) error {
 	return in.resend(a.from, st)
 }
 
-// status moves one recipient. Acknowledged is not taken from here: only a person's
-// signature says so.
-func (in *intake) status(desk identity.DeskID, s delivery.Status, at time.Time) error {
-	steps := []struct {
+// status moves one recipient, and keeps the signed statement as proof of the move.
+// Acknowledged is not taken from here: only a person's signature says so.
+func (in *intake) status(a *arrival, s delivery.Status, at time.Time) error {
+	desk := a.from
+	for _, step := range []struct {
 		when  uint64
 		state store.RecipientState
 		rule  string
-	}{{s.Received, store.Delivered, ""}, {s.Opened, store.Opened, ""}, {s.Rejected, store.Rejected, s.Rule}}
-	for _, step := range steps {
+	}{{s.Received, store.Delivered, ""}, {s.Opened, store.Opened, ""}, {s.Rejected, store.Rejected, s.Rule}} {
 		if step.when == 0 {
 			continue
 		}
@@ -240,6 +240,9 @@ func (in *intake) status(desk identity.DeskID, s delivery.Status, at time.Time) 
 			return in.tx.CountRejected("status-of-unknown")
 		}
 		if err != nil {
+			return err
+		}
+		if err := in.prove(a, s.Message, step.state); err != nil {
 			return err
 		}
 		in.event(EventStatus, s.Message, desk)
@@ -253,6 +256,24 @@ func (in *intake) status(desk identity.DeskID, s delivery.Status, at time.Time) 
 		}
 	}
 	return in.confirmed(s.Message, desk)
+}
+
+// prove keeps the statement in a as proof of how far a message came. What a desk
+// states to itself proves nothing to anybody. A statement that was blown up beyond all
+// sense moves the state all the same, and is counted as not kept.
+func (in *intake) prove(a *arrival, h message.Hash, state store.RecipientState) error {
+	if a.from == in.n.dev.Desk {
+		return nil
+	}
+	raw, err := a.evidence.Encode()
+	if err != nil {
+		return err
+	}
+	err = in.tx.KeepProof(h, a.from, state, raw)
+	if errors.Is(err, store.ErrTooLarge) {
+		return in.tx.CountRejected("statement-not-kept")
+	}
+	return err
 }
 
 // confirmed forgets the deliveries of a message that its desk has stated by name:

@@ -24,6 +24,9 @@ type Draft struct {
 	Exercise bool   `json:"exercise,omitempty"`
 	Person   string `json:"person,omitempty"`
 	PIN      string `json:"pin,omitempty"`
+	// Saved is the version of a saved draft that this was made of: once it is sent, that
+	// version is off the lists, in the same transaction.
+	Saved *SavedVersion `json:"saved,omitempty"`
 
 	encloses []message.Ref // that travel along although no rule asks for it
 }

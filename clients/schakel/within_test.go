@@ -248,3 +248,47 @@ func caseRefOf(t *testing.T, s string) message.CaseRef {
 	}
 	return message.CaseRef(u)
 }
+
+// A draft goes off the lists of all devices with the message that was made of it, and
+// with nothing less: refused by a rule, by a PIN, or changed by a colleague meanwhile, it
+// stays and nothing is sent.
+func TestDraftGoesWithItsMessage(t *testing.T) {
+	c, ctx := newColleagues(t), testContext(t)
+	d := schakel.Draft{Class: "advies", Urgency: "regulier", Case: c.sent.Case, Answers: c.sent.Hash, To: []identity.DeskID{c.from.Desk}, Body: example(t, "advies")}
+	saved, err := c.first.Node.SaveDraft(ctx, "", "", d, as(c.ann))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the colleague has the draft", func() bool { return len(c.sheet(t, c.second).Drafts) == 1 })
+	d.Person, d.PIN, d.Saved = c.bob.Name, schakeltest.PIN, &schakel.SavedVersion{ID: saved.ID, Version: saved.Version}
+	for name, spoil := range map[string]func(*schakel.Draft){
+		"refused by a rule":     func(d *schakel.Draft) { d.Body = []byte(`{}`) },
+		"a wrong PIN":           func(d *schakel.Draft) { d.PIN = "000000" },
+		"sent by nobody":        func(d *schakel.Draft) { d.Person, d.PIN = "", "" },
+		"another version":       func(d *schakel.Draft) { d.Saved = &schakel.SavedVersion{ID: saved.ID, Version: c.sent.Hash} },
+		"a draft that is not":   func(d *schakel.Draft) { d.Saved = &schakel.SavedVersion{ID: c.sent.ID} },
+		"no identifier at all":  func(d *schakel.Draft) { d.Saved = &schakel.SavedVersion{} },
+		"a desk that is not":    func(d *schakel.Draft) { d.To = []identity.DeskID{"niemand/hier"} },
+		"an answer to no thing": func(d *schakel.Draft) { d.Answers = saved.Version },
+	} {
+		bad := d
+		spoil(&bad)
+		if _, err := c.second.Node.Send(ctx, bad); err == nil {
+			t.Errorf("%s: sent", name)
+		}
+		sent, err := c.second.Node.List(ctx, schakel.Filter{Box: "sent"})
+		if err != nil || len(sent) != 0 || len(c.sheet(t, c.second).Drafts) != 1 {
+			t.Errorf("%s: %d sent, %d drafts, %v", name, len(sent), len(c.sheet(t, c.second).Drafts), err)
+		}
+	}
+	if _, err := c.second.Node.Send(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.sheet(t, c.second).Drafts; len(left) != 0 {
+		t.Errorf("the draft is still there: %+v", left)
+	}
+	eventually(t, "it is off the other device's list", func() bool { return len(c.sheet(t, c.first).Drafts) == 0 })
+	if _, err := c.second.Node.Send(ctx, d); !errors.Is(err, schakel.ErrNotFound) {
+		t.Errorf("sent twice: %v", err)
+	}
+}

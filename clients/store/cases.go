@@ -55,8 +55,9 @@ func (tx *Tx) makeCaseKey(ref message.CaseRef) ([]byte, error) {
 
 // DestroyCase destroys the key of a case and with it what was said in it: its
 // messages stay as empty rows, known by their hashes only, so that a repeated
-// delivery does not bring them back. Its assignments, notes and drafts go. Deliveries of it that still wait are dropped
-// and their recipients Failed under the rule "destroyed".
+// delivery does not bring them back. Its assignments, notes and drafts go, and the
+// proofs of their delivery. Deliveries of it that still wait are dropped and their
+// recipients Failed under the rule "destroyed".
 // What the disk, its snapshots and earlier backups still hold is out of reach;
 // whoever has one of those and the data key can read it. It returns ErrNotFound
 // for a case without a key.
@@ -97,6 +98,9 @@ func (tx *Tx) hashesOf(ref message.CaseRef) (hs []message.Hash, err error) {
 
 func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
 	if err := tx.drop(kindMessage, h[:]); err != nil {
+		return err
+	}
+	if err := tx.dropProofs(h); err != nil {
 		return err
 	}
 	waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})

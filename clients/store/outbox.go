@@ -116,20 +116,20 @@ func (tx *Tx) Delivery(id envelope.ID) (Delivery, error) {
 }
 
 // Accepted notes that the relay with this store epoch took a delivery, and its
-// custody receipt; the recipient is AtRelay. A delivery that was confirmed in the
-// meantime is ErrNotFound, which harms nothing.
-func (tx *Tx) Accepted(id envelope.ID, epoch [16]byte, receipt []byte, at time.Time) error {
+// custody receipt; the recipient is AtRelay. It returns the delivery without its bytes.
+// One that was confirmed in the meantime is ErrNotFound, which harms nothing.
+func (tx *Tx) Accepted(id envelope.ID, epoch [16]byte, receipt []byte, at time.Time) (Delivery, error) {
 	ds, err := tx.deliveries(`WHERE envelope=?`, args{id[:]})
 	if err != nil {
-		return err
+		return Delivery{}, err
 	}
 	if len(ds) == 0 {
-		return ErrNotFound
+		return Delivery{}, ErrNotFound
 	}
 	if err := tx.exec(`UPDATE outbox SET accepted=?, receipt=? WHERE envelope=?`, epoch[:], receipt, id[:]); err != nil {
-		return err
+		return Delivery{}, err
 	}
-	return tx.arrivedAt(ds[0], AtRelay, at)
+	return ds[0], tx.arrivedAt(ds[0], AtRelay, at)
 }
 
 // arrivedAt notes a state of the recipient of a delivery, if it has one.

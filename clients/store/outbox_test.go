@@ -42,7 +42,7 @@ func TestOffers(t *testing.T) {
 	s := outbox(t, 5)
 	update(t, s, func(tx *store.Tx) error {
 		for _, n := range []uint64{1, 3} {
-			if err := tx.Accepted(envelopeID(n), epochA, []byte("receipt"), now); err != nil {
+			if _, err := tx.Accepted(envelopeID(n), epochA, []byte("receipt"), now); err != nil {
 				return err
 			}
 		}
@@ -144,7 +144,7 @@ func TestAcceptedAfterConfirmed(t *testing.T) {
 		if _, _, err := tx.Confirmed(peer, []delivery.Received{{Device: self, Contiguous: 1}}, now); err != nil {
 			return err
 		}
-		if err := tx.Accepted(envelopeID(1), epochA, nil, now); !errors.Is(err, store.ErrNotFound) {
+		if _, err := tx.Accepted(envelopeID(1), epochA, nil, now); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("accepted: %v", err)
 		}
 		wantState(t, tx, 1, store.Delivered)

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 2
+const schemaVersion = 3
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaV3}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -77,6 +77,13 @@ CREATE TABLE record(seq INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UN
 CREATE INDEX record_thread ON record(kind,kase,thread);
 CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
+`
+
+// schemaV3 adds the signed proofs of delivery, each kept once, and what they prove.
+const schemaV3 = `
+CREATE TABLE proof(hash BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE proves(message BLOB, desk TEXT, state INTEGER, proof BLOB NOT NULL, PRIMARY KEY(message,desk,state)) WITHOUT ROWID;
+CREATE INDEX proves_proof ON proves(proof);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -44,6 +44,7 @@ var sealedTables = [...]sealedTable{
 	{kindMessage, `SELECT hash, box, kase FROM message WHERE destroyed=0`},
 	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
+	{kindProof, `SELECT hash, box, NULL FROM proof`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
 	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
 	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},

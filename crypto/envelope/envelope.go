@@ -115,29 +115,36 @@ func (h Header) Prefix() ([]byte, error) {
 
 // Parse reads a whole envelope strictly: known version, one encoding, exact
 // lengths, nothing behind. It allocates no more than the header asks for.
-func Parse(raw []byte) (Envelope, error) {
-	var e Envelope
+func Parse(raw []byte) (e Envelope, err error) {
 	if len(raw) > MaxSize {
 		return e, fmt.Errorf("%w: %d bytes, at most %d", ErrFormat, len(raw), MaxSize)
 	}
-	if len(raw) < prefixSize || string(raw[:len(Magic)]) != Magic {
-		return e, fmt.Errorf("%w: no %s at its start", ErrFormat, Magic)
-	}
-	n := int(binary.BigEndian.Uint16(raw[len(Magic):]))
-	if n > MaxHeader || len(raw) < prefixSize+n {
-		return e, fmt.Errorf("%w: header length %d", ErrFormat, n)
-	}
-	e.Prefix, e.Sealed = raw[:prefixSize+n], raw[prefixSize+n:]
-	if err := canon.Unmarshal(e.Prefix[prefixSize:], MaxHeader, &e.Header); err != nil {
-		return Envelope{}, fmt.Errorf("%w: header: %w", ErrFormat, err)
-	}
-	if err := e.Header.check(); err != nil {
+	if e.Header, e.Sealed, err = ParsePrefix(raw); err != nil {
 		return Envelope{}, err
 	}
+	e.Prefix = raw[:len(raw)-len(e.Sealed)]
 	if uint64(len(e.Sealed)) != e.Header.AgeLength {
 		return Envelope{}, fmt.Errorf("%w: %d sealed bytes, header says %d", ErrFormat, len(e.Sealed), e.Header.AgeLength)
 	}
 	return e, nil
+}
+
+// ParsePrefix reads what Prefix gives, at the beginning of raw, and returns the rest.
+func ParsePrefix(raw []byte) (h Header, rest []byte, err error) {
+	if len(raw) < prefixSize || string(raw[:len(Magic)]) != Magic {
+		return h, nil, fmt.Errorf("%w: no %s at its start", ErrFormat, Magic)
+	}
+	n := int(binary.BigEndian.Uint16(raw[len(Magic):]))
+	if n > MaxHeader || len(raw) < prefixSize+n {
+		return h, nil, fmt.Errorf("%w: header length %d", ErrFormat, n)
+	}
+	if err := canon.Unmarshal(raw[prefixSize:prefixSize+n], MaxHeader, &h); err != nil {
+		return Header{}, nil, fmt.Errorf("%w: header: %w", ErrFormat, err)
+	}
+	if err := h.check(); err != nil {
+		return Header{}, nil, err
+	}
+	return h, raw[prefixSize+n:], nil
 }
 
 // Index returns the position of device among the targets, or -1.

@@ -42,6 +42,7 @@ type Lock struct {
 type Opened struct {
 	Envelope envelope.Envelope
 	Delivery delivery.Delivery
+	Signed   []byte // the delivery as it was signed: evidence, together with Envelope.Prefix
 }
 
 // Open verifies and decrypts raw, cheapest check first. It touches no key before
@@ -72,11 +73,15 @@ func Open(raw []byte, l Lock) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	d, err := verify(plain, e, sealer, index, key)
+	signed, err := unpad(plain)
 	if err != nil {
 		return Opened{}, err
 	}
-	return Opened{Envelope: e, Delivery: d}, nil
+	d, err := verify(signed, e, sealer, index, key)
+	if err != nil {
+		return Opened{}, err
+	}
+	return Opened{Envelope: e, Delivery: d, Signed: signed}, nil
 }
 
 // keys looks up who must have signed and what can open, before anything is decrypted.
@@ -120,13 +125,9 @@ func decrypt(sealed []byte, padded int, id *strictIdentity) ([]byte, error) {
 	return plain, nil
 }
 
-// verify gives the delivery inside plain, once it is proven to be the sealing
-// device's own, made for this header, and sealed to the key that was used.
-func verify(plain []byte, e envelope.Envelope, sealer identity.Key, index int, key *EpochKey) (delivery.Delivery, error) {
-	signed, err := unpad(plain)
-	if err != nil {
-		return delivery.Delivery{}, err
-	}
+// verify gives the delivery in signed, once it is proven to be the sealing device's
+// own, made for this header, and sealed to the key that was used.
+func verify(signed []byte, e envelope.Envelope, sealer identity.Key, index int, key *EpochKey) (delivery.Delivery, error) {
 	d, err := delivery.Verify(signed, e.Prefix, sealer)
 	if err != nil {
 		return delivery.Delivery{}, err

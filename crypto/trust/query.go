@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,6 +98,18 @@ func (r *Register) Authority() Root { return r.root.current() }
 func (r *Register) Relay() (RelayState, bool) {
 	b, st, ok := r.relays[r.relay].at(r.Size())
 	return RelayState{b, st}, ok && st.Revoked == 0
+}
+
+// Relays returns every version of every relay that was entered, oldest first: whoever
+// verifies a custody receipt needs the key that was in force when it was given.
+func (r *Register) Relays() (all []RelayState) {
+	for _, rec := range r.relays {
+		for _, v := range rec.versions {
+			all = append(all, RelayState{v.body, Standing{Since: rec.since, Index: v.index, Revoked: rec.revoked}})
+		}
+	}
+	slices.SortFunc(all, func(a, b RelayState) int { return cmp.Compare(a.Index, b.Index) })
+	return all
 }
 
 // Org returns an organisation as it stands now.
