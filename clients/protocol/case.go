@@ -107,13 +107,7 @@ func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []K
 		}
 		k.history = append(k.history, m)
 	}
-	s := &state{Case: &k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
-		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
-		replacement: map[message.Hash]Replacement{}}
-	for i, m := range k.messages {
-		s.position[m.Hash] = i
-		k.KnownAt = m.Ref()
-	}
+	s := newState(&k, v)
 	s.participants()
 	s.missing()
 	s.replaced()
@@ -122,6 +116,18 @@ func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []K
 	s.closing()
 	s.obligations()
 	return k
+}
+
+// newState begins to compute a case whose messages are in their order.
+func newState(k *Case, v Versions) *state {
+	s := &state{Case: k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
+		replacement: map[message.Hash]Replacement{}}
+	for i, m := range k.messages {
+		s.position[m.Hash] = i
+		k.KnownAt = m.Ref()
+	}
+	return s
 }
 
 // by returns the catalogue of the version of a message; the newest for a version that
@@ -225,17 +231,25 @@ func (s *state) replaced() {
 		if m.Class != ClassCorrection && m.Class != ClassWithdrawal {
 			continue
 		}
-		for _, ref := range m.refs() {
-			if old, ok := s.known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
-				r := Replacement{ref, m.Ref(), m.Class == ClassWithdrawal}
-				s.Replaced = append(s.Replaced, r)
-				if _, before := s.replacement[ref.Hash]; !before {
-					s.replacement[ref.Hash] = r
-				}
-				s.withdrawn[ref.Hash] = s.withdrawn[ref.Hash] || r.Withdrawn
+		for _, r := range replacedAt(s.known, m) {
+			s.Replaced = append(s.Replaced, r)
+			if _, before := s.replacement[r.Message.Hash]; !before {
+				s.replacement[r.Message.Hash] = r
 			}
+			s.withdrawn[r.Message.Hash] = s.withdrawn[r.Message.Hash] || r.Withdrawn
 		}
 	}
+}
+
+// replacedAt is what a correction or withdrawal takes the place of. Only the desk that
+// said something takes it back.
+func replacedAt(known map[message.Hash]Known, m Known) (out []Replacement) {
+	for _, ref := range m.refs() {
+		if old, ok := known[ref.Hash]; ok && old.From.Desk == m.From.Desk {
+			out = append(out, Replacement{ref, m.Ref(), m.Class == ClassWithdrawal})
+		}
+	}
+	return out
 }
 
 func (k Case) replacedBy(h message.Hash) (Replacement, bool) {
