@@ -71,7 +71,10 @@ func readLine(r io.Reader) ([]byte, error) {
 func (q asker) tell(format string, args ...any) { fmt.Fprintf(q.Err, format+"\n", args...) }
 
 // choice is one of a numbered list.
-type choice struct{ value, label string }
+type choice struct {
+	value, label string
+	help         string // what choosing it does; empty where the label says it
+}
 
 // number asks for one of a list, by its number or as the message writes it; "" where
 // the person passes over it and may.
@@ -118,6 +121,9 @@ func (q asker) numbers(prompt string, choices []choice, required bool) ([]string
 func (q asker) list(choices []choice) {
 	for i, c := range choices {
 		q.tell("  %2d. %s", i+1, c.label)
+		if c.help != "" {
+			q.tell("      %s", q.in(dim, c.help))
+		}
 	}
 }
 

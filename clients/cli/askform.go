@@ -109,7 +109,7 @@ func (q questions) more() (*protocol.Field, error) {
 	var choices []choice
 	for _, f := range q.fields {
 		if !q.needs(f) && !q.hides(f) && !given(q.values[f.Name]) && f.Kind != protocol.KindHash && f.Kind != protocol.KindReference {
-			choices = append(choices, choice{f.Name, q.say(f.Label)})
+			choices = append(choices, choice{f.Name, q.say(f.Label), ""})
 		}
 	}
 	if len(choices) == 0 {
@@ -157,7 +157,7 @@ func (q questions) one(f protocol.Field, required bool) (err error) {
 
 func (q questions) labelled(f protocol.Field) (out []choice) {
 	for _, c := range q.choices(f) {
-		out = append(out, choice{c.Value, q.say(c.Label)})
+		out = append(out, choice{c.Value, q.say(c.Label), q.say(c.Help)})
 	}
 	return out
 }

@@ -100,7 +100,7 @@ func (q asker) municipality(typed string) (string, protocol.Text, error) {
 	}
 	var choices []choice
 	for _, f := range found {
-		choices = append(choices, choice{f.Code, f.Name + " (" + f.Province + ")"})
+		choices = append(choices, choice{f.Code, f.Name + " (" + f.Province + ")", ""})
 	}
 	code, err := q.number(">", choices, true)
 	return code, protocol.Text{}, err

@@ -75,7 +75,7 @@ func (w *writing) chooseKind(context.Context) (err error) {
 		for _, c := range w.catalogue.Classes() {
 			form, err := w.catalogue.Form(c.Name)
 			if err == nil && w.catalogue.Sends(c.Name, w.status.Role) && c.Name != protocol.ClassAcknowledgement {
-				choices = append(choices, choice{c.Name, w.say(form.Label) + ": " + w.say(form.Help)})
+				choices = append(choices, choice{c.Name, w.say(form.Label) + ": " + w.say(form.Help), ""})
 			}
 		}
 		if w.draft.Class, err = w.number(w.say(text("Wat wilt u sturen? Nummer:", "What do you want to send? Number:")), choices, true); err != nil {
@@ -86,7 +86,7 @@ func (w *writing) chooseKind(context.Context) (err error) {
 		class, _ := w.catalogue.Class(w.draft.Class)
 		var choices []choice
 		for _, u := range class.Urgencies {
-			choices = append(choices, choice{string(u), string(u)})
+			choices = append(choices, choice{string(u), string(u), ""})
 		}
 		picked, err := w.number(w.say(text("Hoe dringend is het? Nummer:", "How urgent is it? Number:")), choices, true)
 		if err != nil {
@@ -264,7 +264,7 @@ func (w *writing) chooseDesks(context.Context) error {
 			if serving {
 				label += "  " + w.say(text("<- hoort bij de gemeente", "<- serves the municipality"))
 			}
-			choices = append(choices, choice{string(d.ID), label})
+			choices = append(choices, choice{string(d.ID), label, ""})
 		}
 	}
 	if len(choices) == 0 {
@@ -301,7 +301,7 @@ func (w *writing) choosePerson(ctx context.Context) error {
 	if w.draft.Person == "" && w.Asks && needed && len(persons) > 0 {
 		var choices []choice
 		for _, p := range persons {
-			choices = append(choices, choice{p.ID.String(), inertLine(p.Name + ", " + p.Function)})
+			choices = append(choices, choice{p.ID.String(), inertLine(p.Name + ", " + p.Function), ""})
 		}
 		w.tell("")
 		if w.draft.Person, err = w.number(w.say(text("Wie tekent? Nummer:", "Who signs? Number:")), choices, true); err != nil {

@@ -107,13 +107,7 @@ func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []K
 		}
 		k.history = append(k.history, m)
 	}
-	s := &state{Case: &k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
-		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
-		replacement: map[message.Hash]Replacement{}}
-	for i, m := range k.messages {
-		s.position[m.Hash] = i
-		k.KnownAt = m.Ref()
-	}
+	s := newState(&k, v)
 	s.participants()
 	s.missing()
 	s.replaced()
@@ -122,6 +116,18 @@ func (v Versions) CaseOf(desk identity.DeskID, ref message.CaseRef, messages []K
 	s.closing()
 	s.obligations()
 	return k
+}
+
+// newState begins to compute a case whose messages are in their order.
+func newState(k *Case, v Versions) *state {
+	s := &state{Case: k, index: indexOf(k.messages), spoken: v, position: map[message.Hash]int{}, started: map[message.Hash]bool{},
+		placed: map[message.Hash]bool{}, ended: map[message.Hash]message.Ref{}, withdrawn: map[message.Hash]bool{},
+		replacement: map[message.Hash]Replacement{}}
+	for i, m := range k.messages {
+		s.position[m.Hash] = i
+		k.KnownAt = m.Ref()
+	}
+	return s
 }
 
 // by returns the catalogue of the version of a message; the newest for a version that

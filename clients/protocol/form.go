@@ -54,8 +54,8 @@ type Field struct {
 
 // Choice is a value to choose, as the message carries it and as a person reads it.
 type Choice struct {
-	Value string
-	Label Text
+	Value       string
+	Label, Help Text // no help where the label says enough
 }
 
 // Dependency says what the answers to some fields ask of others, all at the top level.
@@ -189,7 +189,8 @@ func (b formBuilder) field(parent, name string, s *schemaNode, required bool) Fi
 		f.Min, f.Max = s.MinLength, s.MaxLength
 	}
 	for _, v := range s.Enum {
-		f.Choices = append(f.Choices, Choice{v, b.words.value(name, v)})
+		label, help := b.words.value(name, v)
+		f.Choices = append(f.Choices, Choice{v, label, help})
 	}
 	if f.Kind == KindGroup {
 		f.Fields = b.fields(within, s)

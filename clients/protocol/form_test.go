@@ -96,6 +96,41 @@ func TestEveryFieldHasWords(t *testing.T) {
 	}
 }
 
+// grave are the fields in which a wrong choice does harm: it warns whom it must not, leaves
+// somebody without anybody, or moves the regie.
+var grave = []string{"status", "uitkomst", "brpStatus", "methode", "nietInformeren", "toestemming", "politieIngelicht", "moment", "onveiligheid",
+	"acuteOfStructureleOnveiligheid", "geregeld", "wijze", "verzoekAanOntvanger", "nieuweRegieRol", "verzoek"}
+
+// Each value of a grave field says in one line, in both languages, what choosing it does;
+// and of no choice in one language only.
+func TestGraveChoicesHaveHelp(t *testing.T) {
+	found := map[string]bool{}
+	without := 0
+	everyField(t, func(class, parent string, f protocol.Field) {
+		for _, c := range f.Choices {
+			if (c.Help.NL == "") != (c.Help.EN == "") {
+				t.Errorf("%s/%s=%s has help in one language", class, f.Name, c.Value)
+			}
+			if !slices.Contains(grave, f.Name) {
+				without++
+				continue
+			}
+			found[f.Name] = true
+			if c.Help.NL == "" || c.Help == c.Label {
+				t.Errorf("%s/%s=%s has no help", class, f.Name, c.Value)
+			}
+		}
+	})
+	for _, name := range grave {
+		if !found[name] {
+			t.Errorf("no form has a choice %s", name)
+		}
+	}
+	if without == 0 {
+		t.Error("control: everything is grave")
+	}
+}
+
 // hard are words that a person at night stumbles over, and what to write instead.
 var hard = regexp.MustCompile(`(?i)\b(middels|teneinde|derhalve|desbetreffende|dient te|inzake|alvorens|thans|indien|conform|betreffende|hieromtrent|geschieden|` +
 	`pursuant|hereby|thereof|aforementioned|notwithstanding|utili[sz]e|prior to)\b`)

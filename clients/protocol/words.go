@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// woorden.csv has the words for people: for each class, field and value a label, and for
-// classes and fields a line of help, in Dutch and English. A key is
+// woorden.csv has the words for people: for each class, field and value a label, and a
+// line of help for classes, for fields, and for values of which a tired officer could take
+// the wrong one to somebody's harm, in Dutch and English. A key is
 //
 //	#melding            a class
 //	naam                a field of that name, anywhere
@@ -77,7 +78,6 @@ func (w words) field(class, parent, name string) (label, help Text) {
 	return w.first(name, class+"/"+name, parent+"."+name, name)
 }
 
-func (w words) value(field, value string) Text {
-	label, _ := w.first(value, field+"="+value, "="+value)
-	return label
+func (w words) value(field, value string) (label, help Text) {
+	return w.first(value, field+"="+value, "="+value)
 }

@@ -253,6 +253,13 @@ func TestRecipientsNeverGoBack(t *testing.T) {
 		return tx.SetAcknowledged(h, store.Acknowledgement{Desk: peer, At: at(9), Person: "Noor de Vries", Message: message.Hash{7}})
 	})
 	view(t, s, func(tx *store.Tx) error {
+		in, err := tx.RejectedIn(storedMessage(2, store.Out).Case)
+		if err != nil || len(in) != 1 || in[0].Message != rejected || in[0].Desk != peer || in[0].Rule != "R09" {
+			t.Errorf("rejected in the case: %+v, %v", in, err)
+		}
+		if in, err = tx.RejectedIn(message.CaseRef{255}); err != nil || len(in) != 0 {
+			t.Errorf("rejected in another case: %+v, %v", in, err)
+		}
 		rs, err := tx.Recipients(h)
 		if r := rs[0]; r.State != store.Acknowledged || !r.Opened.Equal(at(1)) || !r.Delivered.Equal(at(2)) || r.AcknowledgedBy != "Noor de Vries" || r.AckMessage != (message.Hash{7}) {
 			t.Errorf("recipient %+v", r)
