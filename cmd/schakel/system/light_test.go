@@ -116,7 +116,9 @@ func (l *laptop) secrets(k canaries) []needle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(k.needles(), needles("the passphrase", laptopPhrase), needles("the data key", string(key[:])))
+	// The names of the classes are in the program itself.
+	words := slices.DeleteFunc(k.needles(), func(n needle) bool { return strings.HasPrefix(n.what, "the class") })
+	all := slices.Concat(words, needles("the passphrase", laptopPhrase), needles("the data key", string(key[:])))
 	st := must[*store.Store](t)(store.Open(t.Context(), folder, store.Unlock{Keys: ways}))
 	defer st.Close()
 	err = st.View(t.Context(), func(tx *store.Tx) error {
