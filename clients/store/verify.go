@@ -45,6 +45,7 @@ var sealedTables = [...]sealedTable{
 	{kindQuarantine, `SELECT id, box, NULL FROM quarantine`},
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
+	{kindUnsent, `SELECT message, box, NULL FROM unsent`},
 	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
 	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }
@@ -61,7 +62,13 @@ func (tx *Tx) verifyTable(t sealedTable) (rows int, err error) {
 	return rows, errors.Join(append(bad, err)...)
 }
 
-func (tx *Tx) verifyRow(k kind, r row1) (err error) {
+func (tx *Tx) verifyRow(k kind, r row1) error {
+	_, err := tx.openRow(k, r)
+	return err
+}
+
+// openRow opens a box of a sealed table. What is closed beneath stays closed.
+func (tx *Tx) openRow(k kind, r row1) ([]byte, error) {
 	row := r.blob(0)
 	if k == kindEpoch || k == kindQuarantine {
 		row = number(r.num(0))
@@ -71,12 +78,13 @@ func (tx *Tx) verifyRow(k kind, r row1) (err error) {
 	}
 	var key cipher.AEAD = tx.rows()
 	if len(r.blob(2)) > 0 {
-		if key, err = tx.caseKey(message.CaseRef(r.b16(2)), false); err != nil {
-			return err
+		c, err := tx.caseKey(message.CaseRef(r.b16(2)), false)
+		if err != nil {
+			return nil, err
 		}
+		key = c.key
 	}
-	_, err = tx.get(key, k, row, r.blob(1))
-	return err
+	return tx.get(key, k, row, r.blob(1))
 }
 
 func (tx *Tx) verifyCount(t sealedTable, rows int) error {
