@@ -87,7 +87,7 @@ func (n *Node) retain(ctx context.Context, ref message.CaseRef) (stale bool, err
 	in := &intake{n: n, now: n.now()}
 	err = n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events, stale = tx, nil, false
-		known, err := n.caseOf(tx, ref)
+		known, err := n.closingOf(tx, ref)
 		if err != nil || known.Closing == nil {
 			return err
 		}
@@ -196,6 +196,9 @@ func (in *intake) destroy(known protocol.Case, due time.Time) error {
 		return err
 	}
 	if err := in.tx.DeleteSetting(settingExported + known.Ref.String()); err != nil {
+		return err
+	}
+	if err := in.tx.DeleteSetting(settingClosing + known.Ref.String()); err != nil {
 		return err
 	}
 	if err := in.tx.DestroyCase(known.Ref, in.now); err != nil {

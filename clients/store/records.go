@@ -200,3 +200,12 @@ func (tx *Tx) DeleteRecord(h message.Hash) error {
 	tx.destroyed = true
 	return errors.Join(tx.exec(`DELETE FROM recipient WHERE message=?`, h[:]), tx.exec(`DELETE FROM record WHERE hash=?`, h[:]))
 }
+
+// CaseOfThread returns the case of a thread of records of a kind, or ErrNotFound.
+func (tx *Tx) CaseOfThread(k delivery.RecordKind, thread [16]byte) (ref message.CaseRef, err error) {
+	err = tx.one(`SELECT kase FROM record WHERE kind=? AND thread=? LIMIT 1`, args{uint64(k), thread[:]}, func(r row1) error {
+		ref = r.b16(0)
+		return nil
+	})
+	return ref, err
+}
