@@ -41,8 +41,8 @@ func (s *Service) openCase(r *http.Request) (schakel.Overview, error) {
 
 // progressOf asks how far a case has come in a situation of a playbook.
 type progressOf struct {
-	Situation playbook.Situation `json:"situation"`
-	By        schakel.By         `json:"by"`
+	playbook.Situation
+	By schakel.By `json:"by"`
 }
 
 func (s *Service) progress(r *http.Request) ([]playbook.Taken, error) {

@@ -71,41 +71,6 @@ var Codecs = map[string]func([]byte) ([]byte, error){
 	},
 }
 
-// PlainForTest returns all that somebody reads who has the store's key and every program
-// to use it, but no key of a person: each column of each table, each box opened with the
-// keys of the store and of its cases.
-func (s *Store) PlainForTest(ctx context.Context) (all [][]byte, err error) {
-	err = s.View(ctx, func(tx *Tx) error {
-		for _, t := range sealedTables {
-			if err := tx.each(t.sql, nil, func(r row1) error {
-				plain, err := tx.openRow(t.kind, r)
-				all = append(all, plain)
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-		var tables []string
-		err := tx.each(`SELECT name FROM sqlite_schema WHERE type='table'`, nil, func(r row1) error {
-			tables = append(tables, r.text(0))
-			return nil
-		})
-		for _, t := range tables {
-			if err != nil {
-				return err
-			}
-			err = tx.each(`SELECT * FROM `+t, nil, func(r row1) error {
-				for i := range r.s.ColumnCount() {
-					all = append(all, r.blob(i))
-				}
-				return nil
-			})
-		}
-		return err
-	})
-	return all, err
-}
-
 // CaseKeyForTest returns the key of a case, as it is kept in the store.
 func (s *Store) CaseKeyForTest(ctx context.Context, ref [16]byte) (key []byte, err error) {
 	err = s.View(ctx, func(tx *Tx) error {

@@ -87,6 +87,41 @@ func (tx *Tx) openRow(k kind, r row1) ([]byte, error) {
 	return tx.get(key, k, row, r.blob(1))
 }
 
+// Readable calls f with all that the keys of this store open, without the key of any
+// person: each column of each table, and each box. It shows what somebody reads who has
+// this machine: the tests of what must not be there look here.
+func (s *Store) Readable(ctx context.Context, f func([]byte)) error {
+	return s.View(ctx, func(tx *Tx) error {
+		for _, t := range sealedTables {
+			err := tx.each(t.sql, nil, func(r row1) error {
+				plain, err := tx.openRow(t.kind, r)
+				f(plain)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		var tables []string
+		err := tx.each(`SELECT name FROM sqlite_schema WHERE type='table'`, nil, func(r row1) error {
+			tables = append(tables, r.text(0))
+			return nil
+		})
+		for _, t := range tables {
+			if err != nil {
+				return err
+			}
+			err = tx.each(`SELECT * FROM `+t, nil, func(r row1) error {
+				for i := range r.s.ColumnCount() {
+					f(r.blob(i))
+				}
+				return nil
+			})
+		}
+		return err
+	})
+}
+
 func (tx *Tx) verifyCount(t sealedTable, rows int) error {
 	return tx.one(`SELECT count(*) FROM seal WHERE kind=?`, args{t.kind}, func(r row1) error {
 		if r.int(0) != rows {
