@@ -15,7 +15,7 @@ import (
 func (a *app) caseCommand() *cobra.Command {
 	return noun("case", "How cases stand: who leads, who waits for whom, what is missing",
 		a.caseListCommand(), a.caseShowCommand(), a.caseTimelineCommand(), a.caseObligationsCommand(),
-		a.caseExportCommand(), a.caseDeletionsCommand())
+		a.caseRestrictCommand(), a.caseExportCommand(), a.caseDeletionsCommand())
 }
 
 func (a *app) caseListCommand() *cobra.Command {
@@ -53,7 +53,7 @@ func (a *app) cases(ctx context.Context, limit int) error {
 		rows := [][]cell{heads("CASE", "LAST", "MESSAGES", "UNREAD", "STATE", "WAITS FOR US", "WE WAIT FOR", "MISSING")}
 		for _, c := range cases {
 			rows = append(rows, []cell{caseName(c), {a.when(c.Last), plain}, {strconv.Itoa(c.Messages), plain}, howMany(c.Unread, bold),
-				{leads(c), plain}, a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
+				standing(c), a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
 		}
 		a.table(rows)
 		return nil
@@ -73,6 +73,14 @@ func howMany(n int, c colour) cell {
 		return cell{"-", plain}
 	}
 	return cell{strconv.Itoa(n), c}
+}
+
+// standing is who leads a case, or who alone may know.
+func standing(c schakel.CaseSummary) cell {
+	if len(c.Restricted) > 0 {
+		return cell{restrictedTo(c.Restricted), yellow}
+	}
+	return cell{leads(c), plain}
 }
 
 // leads says in a few words who leads a case.
@@ -105,6 +113,7 @@ const caseArgument = "CASE"
 const caseHelp = "CASE is the identifier of the case, or of any message of it (its beginning is enough)."
 
 func (a *app) caseShowCommand() *cobra.Command {
+	var l looker
 	c := &cobra.Command{
 		Use: "show CASE", Short: "Show how a case stands, as known here",
 		Long: "Shows who leads the case (regiehouder), who waits for whom until when, what rests on what,\n" +
@@ -112,10 +121,11 @@ func (a *app) caseShowCommand() *cobra.Command {
 			"A partner may know messages that this desk does not have: it says as known at which one.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, a.showCase)
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, a.showCase)
 		},
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 
@@ -125,9 +135,13 @@ type overviewDocument struct {
 }
 
 // overview asks for a case and shows it as a document or to a person.
-func (a *app) overview(ctx context.Context, ref string, document func(schakel.Overview) any, show func(schakel.Overview) error) error {
+func (a *app) overview(ctx context.Context, ref string, l looker, document func(schakel.Overview) any, show func(schakel.Overview) error) error {
+	by, err := a.looks(l)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		o, err := s.Overview(ctx, ref)
+		o, err := s.Overview(ctx, ref, by)
 		switch {
 		case err != nil:
 			return err
@@ -140,18 +154,20 @@ func (a *app) overview(ctx context.Context, ref string, document func(schakel.Ov
 }
 
 func (a *app) caseTimelineCommand() *cobra.Command {
+	var l looker
 	c := &cobra.Command{
 		Use: "timeline CASE", Short: "List the messages of a case in their order, as known here",
 		Long: "Lists every message of a case in the order in which it was said, whatever the order of arrival.\n" +
 			"What was corrected or withdrawn stays in the list, with what took its place.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any {
 				return timelineDocument{"schakel.timeline/1", o.Ref, o.KnownAt, o.Exercise, list(o.Messages), list(o.Replaced), list(o.Missing)}
 			}, a.showTimeline)
 		},
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 
@@ -167,19 +183,21 @@ type timelineDocument struct {
 
 func (a *app) caseObligationsCommand() *cobra.Command {
 	all := false
+	var l looker
 	c := &cobra.Command{
 		Use: "obligations CASE", Short: "List who owes whom what in a case, and until when",
 		Long: "Lists the open obligations of a case, those of this desk first, the most pressing first.\n" +
 			"An obligation ends by a message, never by time.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any {
 				return obligationsDocument{"schakel.obligations/1", o.Ref, o.KnownAt, o.Exercise, a.withState(chosen(o, all))}
 			}, func(o schakel.Overview) error { return a.showObligations(o, all) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "also those that were met")
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 

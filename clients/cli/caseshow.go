@@ -21,6 +21,9 @@ func (a *app) showCase(o schakel.Overview) error {
 	if lead, ok := o.Lead(); ok {
 		rows = append(rows, []cell{{"regiehouder", dim}, {a.leadTerm(lead), plain}})
 	}
+	if len(o.Restricted) > 0 {
+		rows = append(rows, []cell{{"who may read it", dim}, {restrictedTo(o.Restricted), yellow}})
+	}
 	for _, desk := range o.Claimed() {
 		rows = append(rows, []cell{{"says to lead", dim}, {inertLine(string(desk)) + ": cannot be proved here", yellow}})
 	}
