@@ -192,8 +192,13 @@ func (in *intake) record(a *arrival) error {
 }
 
 func (in *intake) saveRecord(s delivery.SignedRecord) (bool, error) {
-	if s.Record.Kind == delivery.RecordClosed {
+	switch s.Record.Kind {
+	case delivery.RecordClosed:
 		return in.closed(s.Record)
+	case delivery.RecordRestrict, delivery.RecordShares, delivery.RecordReading:
+		// Every device tells a new one: it must know what is restricted before it gets
+		// messages, also when the device where that was done is gone.
+		return in.tx.SaveRecord(s, true)
 	}
 	return in.tx.SaveRecord(s, false)
 }

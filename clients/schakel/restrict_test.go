@@ -29,6 +29,7 @@ type kin struct {
 	relative schakel.Person
 	note     schakel.Note
 	draft    schakel.SavedDraft
+	counter  uint64 // of what a modified program sends
 }
 
 var traces = []string{"spoor-in-bericht", "spoor-in-notitie", "spoor-in-concept", "spoor-in-antwoord", "spoor-in-vervolg"}
@@ -36,7 +37,7 @@ var traces = []string{"spoor-in-bericht", "spoor-in-notitie", "spoor-in-concept"
 func newKin(t *testing.T) *kin {
 	t.Helper()
 	p := newPair(t, nil)
-	k := &kin{colleagues: &colleagues{pair: p, first: p.to, ann: p.to.AddPerson("A. Nnie"), bob: p.to.AddPerson("B. Ob")}, relative: p.to.AddPerson("C. Ousin")}
+	k := &kin{colleagues: &colleagues{pair: p, first: p.to, ann: p.to.AddPerson("A. Nnie"), bob: p.to.AddPerson("B. Ob")}, relative: p.to.AddPerson("C. Ousin"), counter: 1000}
 	k.second = p.to.Sibling()
 	k.second.Start()
 	eventually(t, "the sender knows both devices", func() bool {
@@ -488,6 +489,94 @@ func TestAcknowledgedUnread(t *testing.T) {
 		eventually(t, "both devices know who took it", func() bool { s, _ := k.listed(t, m, more.Hash); return s.AckBy == k.relative.Name })
 		eventually(t, "and still hold nothing to read", func() bool { return len(k.seen(t, m)) == 0 })
 	}
+}
+
+// A device that is new, or was away, hears what is restricted from whatever device is left,
+// and keeps nothing readable of what comes to it.
+func TestNewDeviceHearsWhatIsRestricted(t *testing.T) {
+	k, ctx := newKin(t), testContext(t)
+	third := k.first.Sibling()
+	k.restrict(t)
+	k.first.Stop() // for good
+	third.Start()
+	eventually(t, "it has the list, the shares and what persons read with", func() bool {
+		return k.has(t, third, delivery.RecordRestrict) == 1 && k.has(t, third, delivery.RecordShares) == 1 && k.has(t, third, delivery.RecordReading) == 3
+	})
+	eventually(t, "the sender knows the new device", func() bool {
+		desks, err := k.from.Node.Directory(ctx)
+		return err == nil && desks[0].Devices == 3
+	})
+	more, err := k.from.Node.Send(ctx, schakel.Draft{Class: "adviesvraag", Urgency: message.Urgent, Case: k.sent.Case,
+		To: []identity.DeskID{k.to.Desk}, Body: traced(t, "adviesvraag", "spoor-in-vervolg")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message arrives", func() bool { _, ok := k.listed(t, third, more.Hash); return ok })
+	if found := k.seen(t, third); len(found) != 0 {
+		t.Errorf("found %v", found)
+	}
+	if _, err := third.Node.ReadAs(ctx, more.Hash, as(k.relative)); !errors.Is(err, schakel.ErrRestricted) {
+		t.Errorf("a person who is not named: %v", err)
+	}
+	if l, err := third.Node.ReadAs(ctx, more.Hash, as(k.bob)); err != nil || !strings.Contains(string(l.Body), "spoor-in-vervolg") {
+		t.Errorf("a person who is named: %v", err)
+	}
+}
+
+// A list that somebody signs who is not on the one before changes nothing, whatever a
+// modified program puts on the wire; nor does one that names fewer than two.
+func TestForgedListsChangeNothing(t *testing.T) {
+	k, ctx := newKin(t), testContext(t)
+	k.restrict(t)
+	var lists []store.Record
+	err := k.second.Store().View(ctx, func(tx *store.Tx) (err error) {
+		lists, err = tx.Records(delivery.RecordRestrict, caseRefOf(t, k.sent.Case))
+		return err
+	})
+	if err != nil || len(lists) != 1 {
+		t.Fatalf("%d lists, %v", len(lists), err)
+	}
+	for name, to := range map[string][]schakel.Person{"not on it": {k.relative, k.ann}, "alone": {k.relative}} {
+		list, shares := schakel.ListForTest(lists[0].Hash, to...)
+		for _, r := range []delivery.Record{{Kind: delivery.RecordRestrict, Content: list}, {Kind: delivery.RecordShares, Content: nil}} {
+			r.Desk, r.Case = k.to.Desk, caseRefOf(t, k.sent.Case)
+			if r.Kind == delivery.RecordShares {
+				r.Content = shares(k.last(t, delivery.RecordRestrict))
+			}
+			s, err := k.second.Node.RecordForTest(ctx, r, as(k.relative))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := k.has(t, k.first, r.Kind)
+			eventually(t, "a modified program tells it", func() bool {
+				k.counter++
+				return k.second.Node.PutForTest(ctx, k.to.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: s.Raw, Counter: k.counter}) == nil
+			})
+			if r.Kind == delivery.RecordRestrict {
+				eventually(t, "it arrives", func() bool { return k.has(t, k.first, r.Kind) > before })
+			}
+		}
+		if got := k.readers(t, k.first); !slices.Equal(got, names(k.ann, k.bob)) {
+			t.Errorf("%s: restricted to %v", name, got)
+		}
+	}
+	if _, err := k.first.Node.ReadAs(ctx, k.sent.Hash, as(k.bob)); err != nil {
+		t.Errorf("who is named: %v", err)
+	}
+}
+
+// last is the newest record of a kind on the first device.
+func (k *kin) last(t *testing.T, kind delivery.RecordKind) (h message.Hash) {
+	t.Helper()
+	err := k.first.Store().View(testContext(t), func(tx *store.Tx) error {
+		rs, err := tx.Records(kind, caseRefOf(t, k.sent.Case))
+		h = rs[len(rs)-1].Hash
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 // A delivery of a restricted case is made again, by the device that sealed it and by
