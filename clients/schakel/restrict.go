@@ -324,23 +324,21 @@ func (in *intake) judgeLate(row store.Message) error {
 	}
 	findings := in.n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{in.n.directory()}), known)
 	refusal := findings.Rejection()
-	if refusal == nil || !row.Acknowledged.IsZero() {
-		if refusal != nil {
-			err = in.raise(AlarmRule, subject(row.Hash, row.Peer), ruleOf(refusal))
-		} else {
-			err = in.flag(findings, row.Hash, row.Peer)
-		}
-		return errors.Join(err, in.tx.SetVerdict(row.Hash, ""))
+	if refusal == nil {
+		return errors.Join(in.flag(findings, row.Hash, row.Peer), in.tx.SetVerdict(row.Hash, ""))
 	}
-	kind := AlarmRule
-	if code := ruleOf(refusal); row.Urgency == message.Acute {
-		kind = AlarmRefused
-		err = in.raise(kind, subject(row.Hash, row.Peer), string(row.Peer))
-	} else {
-		err = in.raise(kind, subject(row.Hash, row.Peer), code)
+	if !row.Acknowledged.IsZero() {
+		return errors.Join(in.raise(AlarmRule, subject(row.Hash, row.Peer), ruleOf(refusal)), in.tx.SetVerdict(row.Hash, ""))
+	}
+	alarm, code := AlarmRule, ruleOf(refusal)
+	if row.Urgency == message.Acute {
+		alarm, code = AlarmRefused, string(row.Peer)
+	}
+	if err := in.raise(alarm, subject(row.Hash, row.Peer), code); err != nil {
+		return err
 	}
 	in.state[row.Peer] = true
-	return errors.Join(err, in.tx.SetVerdict(row.Hash, ruleOf(refusal)),
+	return errors.Join(in.tx.SetVerdict(row.Hash, ruleOf(refusal)),
 		in.tx.SetStatus(row.Peer, delivery.Status{Message: row.Hash, Received: unix(row.Received), Rejected: unix(in.now), Rule: ruleOf(refusal)}))
 }
 

@@ -8,7 +8,7 @@ import (
 // carries it. Statement i of migrations brings version i to i+1.
 const schemaVersion = 3
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaV3}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaRestricted}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -79,11 +79,11 @@ CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
 `
 
-// schemaV3 lets a case be restricted to named persons. lock names the public key that a
+// schemaRestricted lets a case be restricted to named persons. lock names the public key that a
 // row is closed to, NULL: to none; verdict says whether the rules were asked (Message.Verdict);
 // addressed keeps the addressed desks of a closed message; unsent holds what must still be
 // sealed for some desk.
-const schemaV3 = `
+const schemaRestricted = `
 ALTER TABLE message ADD COLUMN lock BLOB;
 ALTER TABLE message ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
 ALTER TABLE message ADD COLUMN addressed TEXT NOT NULL DEFAULT '';

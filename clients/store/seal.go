@@ -31,7 +31,7 @@ const (
 	kindSide       kind = 11
 	kindRecord     kind = 12
 	kindWitnessed  kind = 13
-	kindUnsent     kind = 14
+	kindUnsent     kind = 15
 )
 
 // secrets are the keys derived from the data key, one per purpose.

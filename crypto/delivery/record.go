@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"schakel/crypto/canon"
 	"schakel/crypto/cose"
@@ -25,10 +26,14 @@ const (
 
 	RecordReading  RecordKind = 6  // the public key that restricted cases are closed to for a person
 	RecordRestrict RecordKind = 7  // who may read a case
-	RecordShares   RecordKind = 8  // the key of a restricted case, wrapped for those who may read it
-	RecordClosed   RecordKind = 9  // a note or draft of a restricted case, closed
-	RecordGlass    RecordKind = 10 // somebody opened a restricted case with the emergency passphrase
+	RecordShares   RecordKind = 9  // the key of a restricted case, wrapped for those who may read it
+	RecordClosed   RecordKind = 10 // a note or draft of a restricted case, closed
+	RecordGlass    RecordKind = 11 // somebody opened a restricted case with the emergency passphrase
 )
+
+// known are the kinds of this version; those between are kept free.
+var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog,
+	RecordReading, RecordRestrict, RecordShares, RecordClosed, RecordGlass}
 
 // ofDevice reports whether the device signs records of this kind, and no person.
 func (k RecordKind) ofDevice() bool {
@@ -132,7 +137,7 @@ func (r Record) check() error {
 		return err
 	}
 	switch {
-	case r.Kind < RecordPerson || r.Kind > RecordGlass:
+	case !slices.Contains(known, r.Kind):
 		return fmt.Errorf("%w: record of kind %d", ErrFormat, r.Kind)
 	case r.Device.IsZero():
 		return fmt.Errorf("%w: record of no device", ErrFormat)
