@@ -89,6 +89,9 @@ type lists struct {
 // the same records agree, in whatever order they came. A list counts once its shares are
 // here: nothing is closed to a key that nobody has.
 func (n *Node) listOf(tx *store.Tx, kase message.CaseRef) (l lists, err error) {
+	if kase == (message.CaseRef{}) {
+		return l, nil // of what was destroyed
+	}
 	rows, err := tx.Records(delivery.RecordRestrict, kase)
 	if err != nil || len(rows) == 0 {
 		return l, err
@@ -176,8 +179,8 @@ func (l *lists) ready(x *list) bool {
 }
 
 // settle makes the list that counts true on this device: the case is closed to its lock,
-// and the shares of all others are destroyed, except of one that something here is still
-// closed to alone.
+// and the shares of all others are destroyed, except of one that something on a device of
+// this desk may still be closed to alone.
 func (in *intake) settle(kase message.CaseRef) error {
 	l, err := in.n.listOf(in.tx, kase)
 	if err != nil || l.current == nil {
@@ -206,6 +209,12 @@ func (in *intake) settle(kase message.CaseRef) error {
 	return in.clear(AlarmLists, kase.String())
 }
 
+// last reports whether no list followed one yet: of several, all but the one that counts
+// wait until somebody gives the list again.
+func (l *lists) last(x *list) bool {
+	return slices.ContainsFunc(l.heads, func(row store.Record) bool { return row.Hash == x.hash })
+}
+
 func (in *intake) dropShares(kase message.CaseRef, l lists) error {
 	held, err := in.tx.LocksOf(kase)
 	if err != nil {
@@ -221,7 +230,8 @@ func (in *intake) dropShares(kase message.CaseRef, l lists) error {
 	}
 	for _, s := range l.shares {
 		id := s.of.lock.ID()
-		if s.of == l.current || slices.Contains(held, id) && !slices.Contains(reached, id) {
+		needed := slices.Contains(held, id) || l.last(s.of)
+		if s.of == l.current || needed && !slices.Contains(reached, id) {
 			continue
 		}
 		if err := in.tx.DeleteRecord(s.record); err != nil {

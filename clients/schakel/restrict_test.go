@@ -222,7 +222,8 @@ func TestTwoRestrictAtOnce(t *testing.T) {
 	if _, err := k.first.Node.ReadAs(ctx, k.sent.Hash, as(k.relative)); err == nil {
 		t.Error("control: what was closed to the other list opens without anybody's doing")
 	}
-	if _, err := k.first.Node.Restrict(ctx, k.sent.Case, []string{k.ann.Name, k.bob.Name, k.relative.Name}, as(k.ann)); err != nil {
+	eventually(t, "the device where nothing is closed to the other list has its shares too", func() bool { return k.has(t, k.second, delivery.RecordShares) == 2 })
+	if _, err := k.second.Node.Restrict(ctx, k.sent.Case, []string{k.ann.Name, k.bob.Name, k.relative.Name}, as(k.ann)); err != nil {
 		t.Fatal(err)
 	}
 	k.settled(t, k.ann, k.bob, k.relative)

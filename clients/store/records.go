@@ -176,6 +176,15 @@ func (tx *Tx) dropRecords(ref message.CaseRef) error {
 		return err
 	}
 	for _, h := range hashes {
+		waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})
+		if err != nil {
+			return err
+		}
+		for _, d := range waiting {
+			if err := tx.DeleteDelivery(d.Envelope); err != nil {
+				return err
+			}
+		}
 		if err := tx.DeleteRecord(h); err != nil {
 			return err
 		}
@@ -183,19 +192,11 @@ func (tx *Tx) dropRecords(ref message.CaseRef) error {
 	return nil
 }
 
-// DeleteRecord destroys one record and the deliveries of it that still wait.
+// DeleteRecord destroys one record. Deliveries of it that wait still go, sealed as they
+// are: a counter that never comes would be a gap at the other device.
 func (tx *Tx) DeleteRecord(h message.Hash) error {
 	if err := tx.drop(kindRecord, h[:]); err != nil {
 		return err
-	}
-	waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})
-	if err != nil {
-		return err
-	}
-	for _, d := range waiting {
-		if err := tx.DeleteDelivery(d.Envelope); err != nil {
-			return err
-		}
 	}
 	tx.destroyed = true
 	return errors.Join(tx.exec(`DELETE FROM recipient WHERE message=?`, h[:]), tx.exec(`DELETE FROM record WHERE hash=?`, h[:]))
