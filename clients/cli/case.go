@@ -15,7 +15,7 @@ import (
 func (a *app) caseCommand() *cobra.Command {
 	return noun("case", "How cases stand: who leads, who waits for whom, what is missing",
 		a.caseListCommand(), a.caseShowCommand(), a.caseTimelineCommand(), a.caseObligationsCommand(),
-		a.caseExportCommand(), a.caseDeletionsCommand())
+		a.caseRestrictCommand(), a.caseExportCommand(), a.caseDeletionsCommand())
 }
 
 func (a *app) caseListCommand() *cobra.Command {
@@ -65,7 +65,7 @@ func (a screen) listCases(cases []schakel.CaseSummary) error {
 		a.t("WACHT OP ONS", "WAITS FOR US"), a.t("WIJ WACHTEN OP", "WE WAIT FOR"), a.t("ONTBREEKT", "MISSING"))}
 	for _, c := range cases {
 		rows = append(rows, []cell{caseName(c), {a.when(c.Last), plain}, {strconv.Itoa(c.Messages), plain}, howMany(c.Unread, bold),
-			{a.leads(c), plain}, a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
+			a.standing(c), a.owed(c), howMany(c.Awaited, plain), howMany(c.Missing, yellow)})
 	}
 	a.table(rows)
 	return nil
@@ -84,6 +84,18 @@ func howMany(n int, c colour) cell {
 		return cell{"-", plain}
 	}
 	return cell{strconv.Itoa(n), c}
+}
+
+// standing is who leads a case, or who alone may know.
+func (a screen) standing(c schakel.CaseSummary) cell {
+	if len(c.Restricted) > 0 {
+		return cell{a.restrictedTo(c.Restricted), yellow}
+	}
+	return cell{a.leads(c), plain}
+}
+
+func (a screen) restrictedTo(rs []schakel.Reader) string {
+	return a.t("alleen voor ", "restricted to ") + readerNames(rs)
 }
 
 // leads says in a few words who leads a case.
@@ -117,6 +129,7 @@ const caseHelp = "CASE is the identifier of the case, or of any message of it (i
 
 func (a *app) caseShowCommand() *cobra.Command {
 	english := false
+	var l looker
 	c := &cobra.Command{
 		Use: "show CASE", Short: "Show how a case stands, as known here",
 		Long: "Shows who leads the case (regiehouder), who waits for whom until when, what rests on what,\n" +
@@ -124,13 +137,14 @@ func (a *app) caseShowCommand() *cobra.Command {
 			"A partner may know messages that this desk does not have: it says as known at which one.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, func(o schakel.Overview) error {
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any { return overviewDocument{"schakel.case/1", o} }, func(o schakel.Overview) error {
 				return screen{a, spoken(english)}.showCase(o)
 			})
 		},
 	}
 	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 
@@ -140,9 +154,13 @@ type overviewDocument struct {
 }
 
 // overview asks for a case and shows it as a document or to a person.
-func (a *app) overview(ctx context.Context, ref string, document func(schakel.Overview) any, show func(schakel.Overview) error) error {
+func (a *app) overview(ctx context.Context, ref string, l looker, document func(schakel.Overview) any, show func(schakel.Overview) error) error {
+	by, err := a.looks(l)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		o, err := s.Overview(ctx, ref)
+		o, err := s.Overview(ctx, ref, by)
 		switch {
 		case err != nil:
 			return err
@@ -156,19 +174,21 @@ func (a *app) overview(ctx context.Context, ref string, document func(schakel.Ov
 
 func (a *app) caseTimelineCommand() *cobra.Command {
 	english := false
+	var l looker
 	c := &cobra.Command{
 		Use: "timeline CASE", Short: "List the messages of a case in their order, as known here",
 		Long: "Lists every message of a case in the order in which it was said, whatever the order of arrival.\n" +
 			"What was corrected or withdrawn stays in the list, with what took its place.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any {
 				return timelineDocument{"schakel.timeline/1", o.Ref, o.KnownAt, o.Exercise, list(o.Messages), list(o.Replaced), list(o.Missing)}
 			}, func(o schakel.Overview) error { return screen{a, spoken(english)}.showTimeline(o) })
 		},
 	}
 	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 
@@ -184,13 +204,14 @@ type timelineDocument struct {
 
 func (a *app) caseObligationsCommand() *cobra.Command {
 	all, english := false, false
+	var l looker
 	c := &cobra.Command{
 		Use: "obligations CASE", Short: "List who owes whom what in a case, and until when",
 		Long: "Lists the open obligations of a case, those of this desk first, the most pressing first.\n" +
 			"An obligation ends by a message, never by time.\n\n" + caseHelp,
 		Args: arguments(caseArgument),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.overview(c.Context(), args[0], func(o schakel.Overview) any {
+			return a.overview(c.Context(), args[0], l, func(o schakel.Overview) any {
 				return obligationsDocument{"schakel.obligations/1", o.Ref, o.KnownAt, o.Exercise, a.withState(chosen(o, all))}
 			}, func(o schakel.Overview) error { return screen{a, spoken(english)}.showObligations(o, all) })
 		},
@@ -198,6 +219,7 @@ func (a *app) caseObligationsCommand() *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "also those that were met")
 	inEnglish(c, &english)
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "all"})
+	a.lookedAt(c, &l)
 	return c
 }
 

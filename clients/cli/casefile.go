@@ -13,36 +13,33 @@ import (
 )
 
 func (a *app) caseExportCommand() *cobra.Command {
-	var by signer
+	var by looker
 	var out string
 	c := &cobra.Command{
 		Use: "export CASE", Short: "Write the file of a case: readable, with all that proves it",
 		Long: "Writes one archive with all signed messages of a case that this desk has, a page to read and to\n" +
 			"print in Dutch and English, and all that is needed to verify it without us: see `schakel verify`.\n" +
 			"CASE is its identifier, or that of a message of it. This device signs the archive; with --person\n" +
-			"that person does too.\n\n" +
+			"that person does too; a restricted case only leaves by a person named for it.\n\n" +
 			"The file is not encrypted. Whoever has it can read it.",
 		Example: `  schakel case export 019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01 --out dossier.zip --person "V. Thuis" --pin-file pin`,
 		Args:    arguments("CASE"),
 		RunE:    func(c *cobra.Command, args []string) error { return a.caseExport(c.Context(), args[0], out, by) },
 	}
 	c.Flags().StringVar(&out, "out", "", "where the archive goes; a file that is not there yet")
-	by.flags(c)
-	suggest(c, map[string]completer{"person": a.personNames()})
+	a.lookedAt(c, &by)
 	return c
 }
 
-func (a *app) caseExport(ctx context.Context, ref, out string, by signer) error {
+func (a *app) caseExport(ctx context.Context, ref, out string, by looker) error {
 	if out == "" {
 		return usage(errors.New("--out is missing"))
 	}
-	as := schakel.CaseSigner{Person: by.person}
-	if by.person != "" {
-		var err error
-		if as.PIN, err = a.pin(by); err != nil {
-			return err
-		}
+	who, err := a.looks(by)
+	if err != nil {
+		return err
 	}
+	as := schakel.CaseSigner(who)
 	return a.with(ctx, false, func(s *session) error {
 		raw, err := s.ExportCase(ctx, ref, as)
 		if err != nil {

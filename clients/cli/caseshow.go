@@ -30,6 +30,9 @@ func (a screen) showCase(o schakel.Overview) error {
 	if lead, ok := o.Lead(); ok {
 		rows = append(rows, []cell{{"regiehouder", dim}, {a.leadTerm(lead), plain}})
 	}
+	if len(o.Restricted) > 0 {
+		rows = append(rows, []cell{{a.t("wie mag dit lezen", "who may read it"), dim}, {a.restrictedTo(o.Restricted), yellow}})
+	}
 	for _, desk := range o.Claimed() {
 		rows = append(rows, []cell{{a.t("zegt regie te hebben", "says to lead"), dim}, {inertLine(string(desk)) + a.t(": hier niet te bewijzen", ": cannot be proved here"), yellow}})
 	}

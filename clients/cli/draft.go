@@ -20,12 +20,14 @@ func (a *app) draftCommand() *cobra.Command {
 
 func (a *app) draftListCommand() *cobra.Command {
 	var ref string
+	var l looker
 	c := &cobra.Command{
 		Use: "list", Short: "List the drafts of this desk, newest first",
 		Args: arguments(),
-		RunE: func(c *cobra.Command, _ []string) error { return a.drafts(c.Context(), ref) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.drafts(c.Context(), ref, l) },
 	}
 	c.Flags().StringVar(&ref, "case", "", "only of this case")
+	a.lookedAt(c, &l)
 	return c
 }
 
@@ -34,9 +36,13 @@ type draftsDocument struct {
 	Drafts []schakel.SavedDraft `json:"drafts"`
 }
 
-func (a *app) drafts(ctx context.Context, ref string) error {
+func (a *app) drafts(ctx context.Context, ref string, l looker) error {
+	by, err := a.looks(l)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		drafts, err := s.Drafts(ctx, ref)
+		drafts, err := s.Drafts(ctx, ref, by)
 		switch {
 		case err != nil:
 			return err
@@ -132,17 +138,24 @@ func (a *app) saveDraft(ctx context.Context, f draftFlags) error {
 }
 
 func (a *app) draftShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var l looker
+	c := &cobra.Command{
 		Use: "show DRAFT", Short: "Show a draft with all its versions",
 		Args:              arguments("DRAFT"),
 		ValidArgsFunction: a.draftNames(),
-		RunE:              func(c *cobra.Command, args []string) error { return a.showDraft(c.Context(), args[0]) },
+		RunE:              func(c *cobra.Command, args []string) error { return a.showDraft(c.Context(), args[0], l) },
 	}
+	a.lookedAt(c, &l)
+	return c
 }
 
-func (a *app) showDraft(ctx context.Context, id string) error {
+func (a *app) showDraft(ctx context.Context, id string, l looker) error {
+	by, err := a.looks(l)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		versions, err := draftVersions(ctx, s, id)
+		versions, err := draftVersions(ctx, s, id, by)
 		switch {
 		case err != nil:
 			return err
@@ -158,8 +171,8 @@ func (a *app) showDraft(ctx context.Context, id string) error {
 }
 
 // draftVersions are the newest versions of the draft whose identifier begins like that.
-func draftVersions(ctx context.Context, s *session, id string) ([]schakel.SavedDraft, error) {
-	all, err := s.Drafts(ctx, "")
+func draftVersions(ctx context.Context, s *session, id string, by schakel.By) ([]schakel.SavedDraft, error) {
+	all, err := s.Drafts(ctx, "", by)
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +185,8 @@ func draftVersions(ctx context.Context, s *session, id string) ([]schakel.SavedD
 
 // savedDraft is one version of one draft: two drafts that begin alike, or two versions of
 // one, are for a person to tell apart.
-func savedDraft(ctx context.Context, s *session, id, version string) (schakel.SavedDraft, error) {
-	all, err := draftVersions(ctx, s, id)
+func savedDraft(ctx context.Context, s *session, id, version string, by schakel.By) (schakel.SavedDraft, error) {
+	all, err := draftVersions(ctx, s, id, by)
 	if err != nil {
 		return schakel.SavedDraft{}, err
 	}

@@ -97,6 +97,20 @@ func others(m schakel.Summary) string {
 
 // state says in a few words where a message stands, and colours what waits for us.
 func (a *app) state(m schakel.Summary) cell {
+	c := a.stateOf(m)
+	if m.Unjudged {
+		c.text += "; not judged until opened"
+	}
+	if m.Refused != "" {
+		c.text += "; refused under " + inertLine(m.Refused)
+	}
+	if len(m.Restricted) > 0 {
+		c.text += "; " + restrictedTo(m.Restricted)
+	}
+	return c
+}
+
+func (a *app) stateOf(m schakel.Summary) cell {
 	switch {
 	case !m.Inbound:
 		return cell{string(slowest(m.Recipients).State), plain}

@@ -30,6 +30,8 @@ type scripted struct {
 	desks                       []schakel.Desk    // what Directory gives instead of two
 	prepared                    *schakel.Prepared // what Prepare adds
 	overview                    schakel.Overview
+	restricted                  bool // the case is
+	looked                      []schakel.By
 	taken                       []playbook.Taken
 	forwarded                   []schakel.Forwarding
 	flags                       []protocol.Flag // of what is read
@@ -77,14 +79,18 @@ func (n *scripted) Cases(context.Context, int) ([]schakel.CaseSummary, error) {
 		Exercise: n.overview.Exercise, Lead: &protocol.LeadTerm{Number: 1, Holder: "vt20/crisis", Role: identity.RoleVeiligThuis, Since: now()}}}, nil
 }
 
-func (n *scripted) Overview(_ context.Context, ref string) (schakel.Overview, error) {
+func (n *scripted) Overview(_ context.Context, ref string, by ...schakel.By) (schakel.Overview, error) {
+	n.looked = append(n.looked, by...)
+	if n.restricted && (len(by) == 0 || by[0].Person == "") {
+		return schakel.Overview{}, fmt.Errorf("%w: call A. Nnie +31600000007", schakel.ErrRestricted)
+	}
 	if n.overview.Desk == "" {
 		return n.overview, fmt.Errorf("%w: %q", schakel.ErrNotFound, ref)
 	}
 	return n.overview, nil
 }
 
-func (n *scripted) Progress(_ context.Context, _ string, s playbook.Situation) ([]playbook.Taken, error) {
+func (n *scripted) Progress(_ context.Context, _ string, s playbook.Situation, _ ...schakel.By) ([]playbook.Taken, error) {
 	if n.taken != nil {
 		return n.taken, nil
 	}

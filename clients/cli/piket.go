@@ -171,13 +171,25 @@ func (w watch) outage(ctx context.Context, status schakel.Status) error {
 	return err
 }
 
-// handle shows one message and takes it, if the officer says so.
-func (w watch) handle(ctx context.Context, m schakel.Summary) error {
+// show shows a message. One of a restricted case can be taken by an officer who may not
+// read it: somebody who may is telephoned then.
+func (w watch) show(ctx context.Context, m schakel.Summary) error {
 	l, err := w.Read(ctx, m.Hash)
+	if errors.Is(err, schakel.ErrRestricted) {
+		w.tell("\n%s", w.in(yellow, screen{w.app, w.say}.restrictedTo(m.Restricted)))
+		w.tell("%s", w.say(text("U kunt dit bericht niet lezen, wel bevestigen. Bel daarna een van hen.",
+			"You cannot read this message, and can acknowledge it. Telephone one of them then.")))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if err := w.showLetter(l, w.replacedIn(ctx, w.session, l)); err != nil {
+	return w.showLetter(l, w.replacedIn(ctx, w.session, l, schakel.By{}))
+}
+
+// handle shows one message and takes it, if the officer says so.
+func (w watch) handle(ctx context.Context, m schakel.Summary) error {
+	if err := w.show(ctx, m); err != nil {
 		return err
 	}
 	p, err := w.who(ctx)
@@ -218,7 +230,7 @@ func (w watch) who(ctx context.Context) (schakel.Person, error) {
 	}
 	var choices []choice
 	for i, p := range persons {
-		choices = append(choices, choice{strconv.Itoa(i), inertLine(p.Name)})
+		choices = append(choices, choice{value: strconv.Itoa(i), label: inertLine(p.Name)})
 	}
 	w.tell("\n%s", w.say(text("Wie bevestigt, en heeft het vanaf nu?", "Who acknowledges, and has it from now on?")))
 	picked, err := w.number(w.say(text("Nummer (Enter = niemand, terug):", "Number (Enter = nobody, back):")), choices, false)

@@ -21,6 +21,7 @@ type playbookFlags struct {
 	zaak    string
 	english bool
 	html    bool
+	looks   looker // at the case
 }
 
 func (f *playbookFlags) add(c *cobra.Command) {
@@ -68,6 +69,7 @@ func (a *app) playbookCommand() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.zaak, "case", "", "show how far this case has come: its identifier, or a message of it")
+	a.lookedAt(c, &f.looks)
 	return c
 }
 

@@ -38,14 +38,18 @@ func (a *app) progress(ctx context.Context, f playbookFlags, args []string) erro
 	if err != nil {
 		return err
 	}
+	by, err := a.looks(f.looks)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		o, err := s.Overview(ctx, f.zaak)
+		o, err := s.Overview(ctx, f.zaak, by)
 		if err != nil {
 			return err
 		}
 		d := progressDocument{"schakel.progress/1", o.Ref, o.KnownAt, o.Exercise, []situated{}}
 		for _, situation := range asked {
-			taken, err := s.Progress(ctx, f.zaak, situation)
+			taken, err := s.Progress(ctx, f.zaak, situation, by)
 			if err != nil {
 				return err
 			}

@@ -14,19 +14,19 @@ import (
 
 func (a *app) readCommand() *cobra.Command {
 	var bodyOnly bool
-	var by signer
+	var by looker
 	c := &cobra.Command{
 		Use: "read MESSAGE", Short: "Show one message; the sender sees that it was opened",
 		Long: "Shows a message whose signatures were verified when it arrived. Whom not to inform stands\n" +
 			"first, before any telephone number. Opening is not acknowledging: see `schakel ack`.\n\n" +
 			"Every opening is in the access log (`schakel log`); with --person, and the PIN that proves it,\n" +
-			"under that person's name.",
+			"under that person's name. A message of a restricted case opens for the persons named for it\n" +
+			"only: see `schakel case restrict`.",
 		Args: arguments("MESSAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return a.readMessage(c.Context(), args[0], by, bodyOnly) },
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{})
-	by.flags(c)
-	suggest(c, map[string]completer{"person": a.personNames()})
+	a.lookedAt(c, &by)
 	c.Flags().BoolVar(&bodyOnly, "body", false, "write only the body, exactly the bytes that were signed")
 	return c
 }
@@ -36,8 +36,8 @@ type letterDocument struct {
 	Message schakel.Letter `json:"message"`
 }
 
-func (a *app) readMessage(ctx context.Context, ref string, as signer, bodyOnly bool) error {
-	by, err := a.maybeBy(as)
+func (a *app) readMessage(ctx context.Context, ref string, as looker, bodyOnly bool) error {
+	by, err := a.looks(as)
 	if err != nil {
 		return err
 	}
@@ -51,14 +51,15 @@ func (a *app) readMessage(ctx context.Context, ref string, as signer, bodyOnly b
 		case a.json:
 			return a.writeJSON(letterDocument{"schakel.message/1", l})
 		}
-		return a.showLetter(l, a.replacedIn(ctx, s, l))
+		return a.showLetter(l, a.replacedIn(ctx, s, l, by))
 	})
 }
 
 // replacedIn says what took the place of a message, where its case tells: who reads a
 // message that was withdrawn must see that before the message.
-func (a *app) replacedIn(ctx context.Context, s *session, l schakel.Letter) (out []string) {
-	o, err := s.Overview(ctx, l.Hash)
+func (a *app) replacedIn(ctx context.Context, s *session, l schakel.Letter, by schakel.By) (out []string) {
+	by.Glass = "" // broken once is enough
+	o, err := s.Overview(ctx, l.Hash, by)
 	if err != nil {
 		return nil // the message was read; its case is a second look
 	}
@@ -99,6 +100,12 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 		{{"state", dim}, a.state(l.Summary)},
 		{{"has the case", dim}, {orDash(inertLine(l.Holder)), plain}},
 	})
+	if len(l.Restricted) > 0 {
+		a.printf("%s\n", a.in(yellow, restrictedTo(l.Restricted)))
+	}
+	if l.Refused != "" {
+		a.printf("%s\n", a.in(red, "refused under rule "+inertLine(l.Refused)+" when it was opened: it counts for nothing in the case"))
+	}
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
 	}

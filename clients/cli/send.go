@@ -31,7 +31,10 @@ type sendFlags struct {
 }
 
 // signer is the person who signs, and where the PIN comes from.
-type signer struct{ person, pinFile string }
+type signer struct {
+	person, pinFile string
+	asked           string // the PIN, where it was needed before
+}
 
 func (a *app) sendCommand() *cobra.Command {
 	var f sendFlags
@@ -80,6 +83,9 @@ func (s *signer) flags(c *cobra.Command) {
 }
 
 func (a *app) pin(s signer) (string, error) {
+	if s.asked != "" {
+		return s.asked, nil
+	}
 	return a.read(secret{what: "PIN of " + inertLine(s.person), file: s.pinFile, flag: "pin-file", credential: "schakel-pin"})
 }
 
@@ -99,7 +105,14 @@ func (a *app) send(ctx context.Context, f sendFlags) error {
 
 // sendSaved sends what a draft says, where a flag does not say otherwise.
 func (a *app) sendSaved(ctx context.Context, s *session, f sendFlags) error {
-	saved, err := savedDraft(ctx, s, f.draft, f.version)
+	saved, err := savedDraft(ctx, s, f.draft, f.version, schakel.By{})
+	if errors.Is(err, schakel.ErrNotFound) && f.signer.person != "" { // perhaps of a restricted case
+		var by schakel.By
+		if by, err = a.maybeBy(f.signer); err == nil {
+			f.signer.asked = by.PIN
+			saved, err = savedDraft(ctx, s, f.draft, f.version, by)
+		}
+	}
 	if err != nil {
 		return err
 	}

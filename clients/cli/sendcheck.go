@@ -29,7 +29,7 @@ func (w *writing) check(ctx context.Context) error {
 		return err
 	}
 	if w.draft.Person != "" && w.draft.PIN == "" {
-		w.draft.PIN, err = w.pin(signer{cmp.Or(w.signs.Name, w.draft.Person), w.flags.signer.pinFile})
+		w.draft.PIN, err = w.pin(signer{cmp.Or(w.signs.Name, w.draft.Person), w.flags.signer.pinFile, w.flags.signer.asked})
 	}
 	return err
 }

@@ -55,6 +55,9 @@ func (w *writing) look(ctx context.Context) (err error) {
 			continue
 		}
 		o, err := w.session.Overview(ctx, ref)
+		if errors.Is(err, schakel.ErrRestricted) && w.draft.Person != "" {
+			o, err = w.lookAs(ctx, ref)
+		}
 		switch {
 		case err == nil:
 			w.zaak = &o
@@ -66,6 +69,16 @@ func (w *writing) look(ctx context.Context) (err error) {
 		w.draft.Case = w.zaak.Ref.String() // what a message rests on is of its own case
 	}
 	return nil
+}
+
+// lookAs looks at a restricted case as the person who will sign.
+func (w *writing) lookAs(ctx context.Context, ref string) (o schakel.Overview, err error) {
+	if w.draft.PIN == "" {
+		if w.draft.PIN, err = w.pin(signer{w.draft.Person, w.flags.signer.pinFile, w.flags.signer.asked}); err != nil {
+			return o, err
+		}
+	}
+	return w.session.Overview(ctx, ref, schakel.By{Person: w.draft.Person, PIN: w.draft.PIN})
 }
 
 // chooseKind asks for the class and the urgency, of those that this desk can send.

@@ -106,23 +106,25 @@ func (a *app) showAssignment(got schakel.Assignment) {
 }
 
 func (a *app) noteCommand() *cobra.Command {
-	var f signer
+	var f looker
 	var file string
 	c := &cobra.Command{
 		Use: "note CASE", Short: "Show or add internal notes on a case",
 		Long: "Shows who has a case, and its internal notes and drafts; with --file adds a note. Notes stay\n" +
-			"among the devices of this desk and are never changed: write another one.",
+			"among the devices of this desk and are never changed: write another one. In a restricted case\n" +
+			"anybody can add one, and only who is named for the case reads them.",
 		Example: `  schakel note 019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01
   echo "belt zaterdag terug" | schakel note 019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01 --file - --person "P. Iket" --pin-file pin`,
 		Args: arguments("CASE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if file == "" {
-				return a.worksheet(c.Context(), args[0])
+				return a.worksheet(c.Context(), args[0], f)
 			}
-			return a.addNote(c.Context(), args[0], file, f)
+			return a.addNote(c.Context(), args[0], file, f.signer)
 		},
 	}
-	a.actor(c, &f, schakel.Filter{})
+	c.ValidArgsFunction = a.messageNames(schakel.Filter{})
+	a.lookedAt(c, &f)
 	c.Flags().StringVar(&file, "file", "", "file with the text of a new note, or - for standard input")
 	return c
 }
@@ -159,9 +161,13 @@ type worksheetDocument struct {
 	schakel.Worksheet
 }
 
-func (a *app) worksheet(ctx context.Context, ref string) error {
+func (a *app) worksheet(ctx context.Context, ref string, l looker) error {
+	by, err := a.looks(l)
+	if err != nil {
+		return err
+	}
 	return a.with(ctx, false, func(s *session) error {
-		w, err := s.Worksheet(ctx, ref)
+		w, err := s.Worksheet(ctx, ref, by)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -25,12 +26,12 @@ func (n *scripted) AddNote(_ context.Context, ref, text string, by schakel.By) (
 	return schakel.Note{Hash: hash1, By: by.Person, At: now(), Text: text}, nil
 }
 
-func (n *scripted) Worksheet(context.Context, string) (schakel.Worksheet, error) {
+func (n *scripted) Worksheet(context.Context, string, ...schakel.By) (schakel.Worksheet, error) {
 	return schakel.Worksheet{Assignment: schakel.Assignment{Case: case1}, Notes: []schakel.Note{{Hash: hash1, By: "A. Nnie", At: now(), Text: "belt \x1b[2Jterug"}},
 		Drafts: []schakel.SavedDraft{{ID: id1, Version: hash1, By: "A. Nnie", At: now(), Draft: schakel.Draft{Class: "advies"}}}}, nil
 }
 
-func (n *scripted) Drafts(context.Context, string) ([]schakel.SavedDraft, error) {
+func (n *scripted) Drafts(context.Context, string, ...schakel.By) ([]schakel.SavedDraft, error) {
 	return []schakel.SavedDraft{{ID: id1, Version: hash1, By: "A. Nnie", At: now(),
 		Draft: schakel.Draft{Class: "advies", Case: case1, To: []identity.DeskID{"vt20/crisis"}, Body: []byte(`{"a":1}`)}}}, nil
 }
@@ -43,6 +44,15 @@ func (n *scripted) SaveDraft(_ context.Context, id, version string, d schakel.Dr
 func (n *scripted) DropDraft(_ context.Context, id, version string, by schakel.By) error {
 	n.did = append(n.did, "drop "+id+" "+version+" by "+by.Person)
 	return nil
+}
+
+func (n *scripted) Restrict(_ context.Context, ref string, to []string, by schakel.By) (schakel.Restriction, error) {
+	n.did = append(n.did, fmt.Sprintf("restrict %s to %q by %s %s glass %s", ref, to, by.Person, by.PIN, by.Glass))
+	return n.Restriction(context.Background(), ref)
+}
+
+func (n *scripted) Restriction(context.Context, string) (schakel.Restriction, error) {
+	return schakel.Restriction{Case: case1, By: "A. Nnie", At: now(), Contested: true, Readers: []schakel.Reader{{Name: "A. Nnie", Telephone: "+31600000007"}, {Name: "B. Ob\x1b[2J"}}}, n.personErr
 }
 
 func (n *scripted) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
@@ -89,6 +99,34 @@ func TestWithinADesk(t *testing.T) {
 	p.must(cli.Done, with("read", hash1)...)
 	if n.last() != "read A. Nnie 123456" {
 		t.Errorf("read: %q", n.last())
+	}
+}
+
+func TestRestrict(t *testing.T) {
+	p, n := newPlace(t), &scripted{overview: overview(), restricted: true}
+	p.serve(n)
+	pin, words := writeFile(t, t.TempDir()+"/pin", "123456\n", 0o600), writeFile(t, t.TempDir()+"/words", "zes woorden in de kluis\n", 0o600)
+	signed := []string{"--person", "A. Nnie", "--pin-file", pin}
+	out, _ := p.must(cli.Done, append([]string{"case", "restrict", case1, "--to", "A. Nnie", "--to", "B. Ob", "--emergency-file", words}, signed...)...)
+	if n.last() != "restrict "+case1+` to ["A. Nnie" "B. Ob"] by A. Nnie 123456 glass zes woorden in de kluis` {
+		t.Errorf("restrict: %q", n.last())
+	}
+	if !contains(out, "A. Nnie", "+31600000007", "B. Ob", "same time") || contains(out, "\x1b[2J") {
+		t.Errorf("restricted:\n%s", out)
+	}
+	p.must(cli.Usage, "case", "restrict", case1, "--to", "A. Nnie")
+	before := n.last()
+	if out, _ := p.must(cli.Done, "case", "restrict", case1, "--json"); !contains(out, "schakel.restriction/1", `"contested": true`) || n.last() != before {
+		t.Errorf("shown:\n%s", out)
+	}
+	if _, stderr := p.must(cli.Refused, "case", "show", case1); !contains(stderr, "call A. Nnie +31600000007", "--person", "--emergency-file") {
+		t.Errorf("to nobody in particular:\n%s", stderr)
+	}
+	for _, verb := range []string{"show", "timeline", "obligations"} {
+		p.must(cli.Done, append([]string{"case", verb, case1, "--emergency-file", words}, signed...)...)
+		if by := n.looked[len(n.looked)-1]; by.Person != "A. Nnie" || by.PIN != "123456" || by.Glass != "zes woorden in de kluis" {
+			t.Errorf("case %s: %+v", verb, by)
+		}
 	}
 }
 

@@ -10,11 +10,12 @@ import (
 	"schakel/clients/schakel"
 )
 
-// Cases tells how cases stand, by the messages that this desk has of them.
+// Cases tells how cases stand, by the messages that this desk has of them. Who looks, as
+// by proves, stands in the access log, and alone sees a restricted case.
 type Cases interface {
 	Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error)
-	Overview(ctx context.Context, ref string) (schakel.Overview, error)
-	Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error)
+	Overview(ctx context.Context, ref string, by ...schakel.By) (schakel.Overview, error)
+	Progress(ctx context.Context, ref string, s playbook.Situation, by ...schakel.By) ([]playbook.Taken, error)
 }
 
 func (s *Service) cases(r *http.Request) ([]schakel.CaseSummary, error) {
@@ -29,12 +30,27 @@ func (s *Service) overview(r *http.Request) (schakel.Overview, error) {
 	return s.node.Overview(r.Context(), r.PathValue("ref"))
 }
 
+// openCase is a POST because it carries a PIN.
+func (s *Service) openCase(r *http.Request) (schakel.Overview, error) {
+	by, err := decode[schakel.By](r)
+	if err != nil {
+		return schakel.Overview{}, err
+	}
+	return s.node.Overview(r.Context(), r.PathValue("ref"), by)
+}
+
+// progressOf asks how far a case has come in a situation of a playbook.
+type progressOf struct {
+	playbook.Situation
+	By schakel.By `json:"by"`
+}
+
 func (s *Service) progress(r *http.Request) ([]playbook.Taken, error) {
-	situation, err := decode[playbook.Situation](r)
+	in, err := decode[progressOf](r)
 	if err != nil {
 		return nil, err
 	}
-	return s.node.Progress(r.Context(), r.PathValue("ref"), situation)
+	return s.node.Progress(r.Context(), r.PathValue("ref"), in.Situation, in.By)
 }
 
 func (s *Service) prepare(r *http.Request) (schakel.Prepared, error) {
@@ -60,13 +76,13 @@ func (c *Client) Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, e
 
 // Overview implements Cases. The case has no messages of its own on this side of the
 // socket: what the overview says of them is all.
-func (c *Client) Overview(ctx context.Context, ref string) (schakel.Overview, error) {
-	return ask[schakel.Overview](ctx, c, "GET", casePath(ref), nil)
+func (c *Client) Overview(ctx context.Context, ref string, by ...schakel.By) (schakel.Overview, error) {
+	return ask[schakel.Overview](ctx, c, "POST", casePath(ref)+"/open", one(by))
 }
 
 // Progress implements Cases.
-func (c *Client) Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
-	return ask[[]playbook.Taken](ctx, c, "POST", casePath(ref)+"/progress", s)
+func (c *Client) Progress(ctx context.Context, ref string, s playbook.Situation, by ...schakel.By) ([]playbook.Taken, error) {
+	return ask[[]playbook.Taken](ctx, c, "POST", casePath(ref)+"/progress", progressOf{Situation: s, By: one(by)})
 }
 
 // Prepare implements Sender.
@@ -77,6 +93,14 @@ func (c *Client) Prepare(ctx context.Context, d schakel.Draft) (schakel.Prepared
 // Forward implements Sender.
 func (c *Client) Forward(ctx context.Context, ref string, f schakel.Forwarding) (schakel.Sent, error) {
 	return ask[schakel.Sent](ctx, c, "POST", messagePath(ref, "forwarding"), f)
+}
+
+// one is who looks: the person given, or nobody in particular.
+func one(by []schakel.By) (b schakel.By) {
+	if len(by) > 0 {
+		b = by[0]
+	}
+	return b
 }
 
 func casePath(ref string) string { return "/v1/cases/" + url.PathEscape(ref) }

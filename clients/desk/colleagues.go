@@ -38,11 +38,48 @@ func (s *Service) addNote(r *http.Request) (schakel.Note, error) {
 
 // worksheet is a POST because looking is noted in the access log.
 func (s *Service) worksheet(r *http.Request) (schakel.Worksheet, error) {
-	return s.node.Worksheet(r.Context(), r.PathValue("ref"))
+	by, err := decode[schakel.By](r)
+	if err != nil {
+		return schakel.Worksheet{}, err
+	}
+	return s.node.Worksheet(r.Context(), r.PathValue("ref"), by)
 }
 
 func (s *Service) drafts(r *http.Request) ([]schakel.SavedDraft, error) {
 	return s.node.Drafts(r.Context(), r.URL.Query().Get("case"))
+}
+
+// draftsAs is a POST because it carries a PIN.
+func (s *Service) draftsAs(r *http.Request) ([]schakel.SavedDraft, error) {
+	in, err := decode[draftList](r)
+	if err != nil {
+		return nil, err
+	}
+	return s.node.Drafts(r.Context(), in.Case, in.By)
+}
+
+// draftList asks for the drafts of a case, or of this desk.
+type draftList struct {
+	Case string     `json:"case,omitempty"`
+	By   schakel.By `json:"by"`
+}
+
+// newList is who may read a case from now on.
+type newList struct {
+	To []string   `json:"to"`
+	By schakel.By `json:"by"`
+}
+
+func (s *Service) restrict(r *http.Request) (schakel.Restriction, error) {
+	in, err := decode[newList](r)
+	if err != nil {
+		return schakel.Restriction{}, err
+	}
+	return s.node.Restrict(r.Context(), r.PathValue("ref"), in.To, in.By)
+}
+
+func (s *Service) restriction(r *http.Request) (schakel.Restriction, error) {
+	return s.node.Restriction(r.Context(), r.PathValue("ref"))
 }
 
 // newVersion is a draft to keep, or with no draft a version to drop.
@@ -84,13 +121,13 @@ func (c *Client) AddNote(ctx context.Context, ref, text string, by schakel.By) (
 }
 
 // Worksheet implements Colleagues.
-func (c *Client) Worksheet(ctx context.Context, ref string) (schakel.Worksheet, error) {
-	return ask[schakel.Worksheet](ctx, c, "POST", casePath(ref)+"/worksheet", struct{}{})
+func (c *Client) Worksheet(ctx context.Context, ref string, by ...schakel.By) (schakel.Worksheet, error) {
+	return ask[schakel.Worksheet](ctx, c, "POST", casePath(ref)+"/worksheet", one(by))
 }
 
 // Drafts implements Colleagues.
-func (c *Client) Drafts(ctx context.Context, ref string) ([]schakel.SavedDraft, error) {
-	return ask[[]schakel.SavedDraft](ctx, c, "GET", "/v1/drafts?case="+url.QueryEscape(ref), nil)
+func (c *Client) Drafts(ctx context.Context, ref string, by ...schakel.By) ([]schakel.SavedDraft, error) {
+	return ask[[]schakel.SavedDraft](ctx, c, "POST", "/v1/drafts/list", draftList{Case: ref, By: one(by)})
 }
 
 // SaveDraft implements Colleagues.
@@ -102,6 +139,16 @@ func (c *Client) SaveDraft(ctx context.Context, id, version string, d schakel.Dr
 func (c *Client) DropDraft(ctx context.Context, id, version string, by schakel.By) error {
 	_, err := ask[struct{}](ctx, c, "POST", "/v1/drafts/"+url.PathEscape(id)+"/drop", newVersion{Version: version, By: by})
 	return err
+}
+
+// Restrict implements Colleagues.
+func (c *Client) Restrict(ctx context.Context, ref string, to []string, by schakel.By) (schakel.Restriction, error) {
+	return ask[schakel.Restriction](ctx, c, "POST", casePath(ref)+"/restriction", newList{To: to, By: by})
+}
+
+// Restriction implements Colleagues.
+func (c *Client) Restriction(ctx context.Context, ref string) (schakel.Restriction, error) {
+	return ask[schakel.Restriction](ctx, c, "GET", casePath(ref)+"/restriction", nil)
 }
 
 // Log implements Colleagues.

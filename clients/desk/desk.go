@@ -92,10 +92,12 @@ type Archivist interface {
 type Colleagues interface {
 	Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error)
 	AddNote(ctx context.Context, ref, text string, by schakel.By) (schakel.Note, error)
-	Worksheet(ctx context.Context, ref string) (schakel.Worksheet, error)
-	Drafts(ctx context.Context, ref string) ([]schakel.SavedDraft, error)
+	Worksheet(ctx context.Context, ref string, by ...schakel.By) (schakel.Worksheet, error)
+	Drafts(ctx context.Context, ref string, by ...schakel.By) ([]schakel.SavedDraft, error)
 	SaveDraft(ctx context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error)
 	DropDraft(ctx context.Context, id, version string, by schakel.By) error
+	Restrict(ctx context.Context, ref string, to []string, by schakel.By) (schakel.Restriction, error)
+	Restriction(ctx context.Context, ref string) (schakel.Restriction, error)
 	Log(ctx context.Context, ref string) (schakel.AccessLog, error)
 }
 

@@ -78,16 +78,16 @@ func (n *node) Prepare(_ context.Context, d schakel.Draft) (schakel.Prepared, er
 func (n *node) Cases(_ context.Context, limit int) ([]schakel.CaseSummary, error) {
 	return []schakel.CaseSummary{{Case: "zaak", Messages: 3, Last: at(), Lead: &protocol.LeadTerm{Number: 1, Holder: "a/b", Begins: ref(1), Since: at()}}}, n.note(limit)
 }
-func (n *node) Overview(_ context.Context, r string) (schakel.Overview, error) {
+func (n *node) Overview(_ context.Context, r string, by ...schakel.By) (schakel.Overview, error) {
 	o := schakel.Overview{Exercise: true, Messages: []schakel.Moment{{Ref: ref(2), Class: "melding", Created: at(), To: []protocol.Party{{Desk: "c/d"}}}}}
 	o.Ref, o.KnownAt, o.Missing = message.CaseRef{5}, ref(2), []protocol.Missing{{Message: ref(3), NamedBy: []message.Ref{ref(2)}}}
 	o.Obligations = []protocol.Obligation{{Rule: "R05", Owes: "c/d", Since: ref(2), Due: at(), By: []string{"ontvangstbevestiging"}}}
 	o.Closing = &protocol.Closing{Message: ref(4), At: at(), RetainUntil: at(), DestroyOn: at()}
 	o.Safe = []schakel.SafeContact{{Message: ref(2), From: "a/b", Says: []byte(`{"nietInformeren":["ouders"]}`)}}
-	return o, n.note(r)
+	return o, n.note(r, by)
 }
-func (n *node) Progress(_ context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
-	return []playbook.Taken{{Step: s.Steps[0], State: playbook.StateDone, By: message.Ref{ID: message.ID{1}}}}, n.note(ref, s)
+func (n *node) Progress(_ context.Context, ref string, s playbook.Situation, by ...schakel.By) ([]playbook.Taken, error) {
+	return []playbook.Taken{{Step: s.Steps[0], State: playbook.StateDone, By: message.Ref{ID: message.ID{1}}}}, n.note(ref, s, by)
 }
 func ref(b byte) message.Ref { return message.Ref{ID: message.ID{b}, Hash: message.Hash{b}} }
 func (n *node) List(_ context.Context, f schakel.Filter) ([]schakel.Summary, error) {
@@ -102,17 +102,23 @@ func (n *node) Assign(_ context.Context, ref, to string, by schakel.By) (schakel
 func (n *node) AddNote(_ context.Context, ref, text string, by schakel.By) (schakel.Note, error) {
 	return schakel.Note{Hash: "h", At: at(), Text: text}, n.note(ref, text, by)
 }
-func (n *node) Worksheet(_ context.Context, ref string) (schakel.Worksheet, error) {
-	return schakel.Worksheet{Notes: []schakel.Note{{Text: "t", At: at()}}}, n.note(ref)
+func (n *node) Worksheet(_ context.Context, ref string, by ...schakel.By) (schakel.Worksheet, error) {
+	return schakel.Worksheet{Notes: []schakel.Note{{Text: "t", At: at()}}}, n.note(ref, by)
 }
-func (n *node) Drafts(_ context.Context, ref string) ([]schakel.SavedDraft, error) {
-	return []schakel.SavedDraft{{ID: "i", At: at(), Draft: schakel.Draft{Body: body()}}}, n.note(ref)
+func (n *node) Drafts(_ context.Context, ref string, by ...schakel.By) ([]schakel.SavedDraft, error) {
+	return []schakel.SavedDraft{{ID: "i", At: at(), Draft: schakel.Draft{Body: body()}}}, n.note(ref, by)
 }
 func (n *node) SaveDraft(_ context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error) {
 	return schakel.SavedDraft{ID: id, At: at(), Draft: d}, n.note(id, version, d, by)
 }
 func (n *node) DropDraft(_ context.Context, id, version string, by schakel.By) error {
 	return n.note(id, version, by)
+}
+func (n *node) Restrict(_ context.Context, ref string, to []string, by schakel.By) (schakel.Restriction, error) {
+	return schakel.Restriction{Case: "zaak", At: at(), Readers: []schakel.Reader{{ID: "x", Name: "X", Telephone: "+31600000001"}}, Contested: true}, n.note(ref, to, by)
+}
+func (n *node) Restriction(_ context.Context, ref string) (schakel.Restriction, error) {
+	return schakel.Restriction{Case: "zaak"}, n.note(ref)
 }
 func (n *node) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
 	return schakel.AccessLog{Lines: []schakel.LogLine{{Number: 1, At: at()}}, Devices: []schakel.LogState{{Fault: "f"}}}, n.note(ref)
@@ -205,7 +211,7 @@ func situation() playbook.Situation {
 // calls makes every call of a Node that returns, with telling arguments.
 func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 	draft := schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{"c/d"}, Body: body(), Person: "p", PIN: "1", RestsOn: []string{"r"}}
-	by := schakel.By{Person: "p", PIN: "1"}
+	by := schakel.By{Person: "p", PIN: "1", Glass: "g"}
 	ack := schakel.Acknowledgement{Person: "p", PIN: "1", Status: "s", AnswerBy: at()}
 	return map[string]func() (any, error){
 		"send":        func() (any, error) { return n.Send(ctx, draft) },
@@ -219,17 +225,19 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"read as":    func() (any, error) { return n.ReadAs(ctx, "a/../b?c#d e", by) },
 		"assign":     func() (any, error) { return n.Assign(ctx, "a/b", "x", by) },
 		"note":       func() (any, error) { return n.AddNote(ctx, "a/b", "t", by) },
-		"worksheet":  func() (any, error) { return n.Worksheet(ctx, "a/b") },
-		"drafts":     func() (any, error) { return n.Drafts(ctx, "z&=") },
+		"worksheet":  func() (any, error) { return n.Worksheet(ctx, "a/b", by) },
+		"drafts":     func() (any, error) { return n.Drafts(ctx, "z&=", by) },
 		"save draft": func() (any, error) { return n.SaveDraft(ctx, "i", "v", draft, by) },
 		"drop draft": func() (any, error) { return nil, n.DropDraft(ctx, "i/j", "v", by) },
+		"restrict":   func() (any, error) { return n.Restrict(ctx, "a/b", []string{"x", "y"}, by) },
+		"restricted": func() (any, error) { return n.Restriction(ctx, "a/b") },
 		"log":        func() (any, error) { return n.Log(ctx, "z&=") },
 		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
 		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
 		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
 		"cases":      func() (any, error) { return n.Cases(ctx, 7) },
-		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e") },
-		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation()) },
+		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
+		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
 		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
 		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
 		"status":     func() (any, error) { return n.Status(ctx) },
@@ -242,7 +250,7 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
 		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
 		"export case": func() (any, error) {
-			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1"})
+			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1", Glass: "g"})
 		},
 		"deletions":  func() (any, error) { return n.Deletions(ctx) },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
@@ -276,7 +284,8 @@ func TestClientIsTheNode(t *testing.T) {
 func sentinels() []error {
 	return []error{schakel.ErrNotFound, schakel.ErrAmbiguous, schakel.ErrUnknownDesk, schakel.ErrLane, schakel.ErrNoEpoch, schakel.ErrNoKeys, schakel.ErrNoDevice,
 		schakel.ErrPersonNeeded, schakel.ErrUnknownPerson, schakel.ErrPIN, schakel.ErrNotEnrolled, schakel.ErrEnrolled, schakel.ErrFingerprint,
-		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNoRightDesk, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject, schakel.ErrLight, schakel.ErrRefused, vault.ErrPassphrase, desk.ErrLocked, desk.ErrNoLock,
+		schakel.ErrUnreachable, schakel.ErrRegister, schakel.ErrTooLarge, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNoRightDesk, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrUnknownSubject,
+		schakel.ErrLight, schakel.ErrRefused, vault.ErrPassphrase, desk.ErrLocked, desk.ErrNoLock,
 		message.ErrFormat, identity.ErrInvalid}
 }
 

@@ -30,6 +30,10 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	if a.Status == "" {
 		a.Status = protocol.StatusTaken
 	}
+	unread, err := n.mayAcknowledge(ctx, &row, a)
+	if err != nil {
+		return Sent{}, err
+	}
 	if err := n.redirect(ctx, row, &a); err != nil {
 		return Sent{}, err
 	}
@@ -42,7 +46,7 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	}
 	m, known, err := n.compose(ctx, Draft{
 		Class: protocol.ClassAcknowledgement, Urgency: row.Urgency, Answers: row.Hash.String(),
-		To: n.hearers(row), Body: body, Person: p.ID.String(),
+		To: n.hearers(row), Body: body, Person: p.ID.String(), PIN: a.PIN, unread: unread,
 	})
 	if err != nil {
 		return Sent{}, err
@@ -52,7 +56,7 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 		return Sent{}, err
 	}
 	m.Person = key.ID[:]
-	if err := n.keepsProtocol(m, known); err != nil {
+	if err := n.keepsProtocol(m, known); err != nil && !unread {
 		return Sent{}, err
 	}
 	sent, err := n.commit(ctx, m, key, func(tx *store.Tx, signed message.Signed) error {
@@ -65,6 +69,27 @@ func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (
 	return sent, err
 }
 
+// mayAcknowledge reads the message where the person may. Who may not read it can still say
+// that a person has it: an acute message of a restricted case comes to whoever is on call,
+// who must then find one of the persons named for it, or break the glass. That it came to
+// the wrong desk, or cannot be read, only a reader knows.
+func (n *Node) mayAcknowledge(ctx context.Context, row *store.Message, ack Acknowledgement) (unread bool, err error) {
+	if row.Raw != nil {
+		return false, nil
+	}
+	a, err := n.accessTo(ctx, row.Hash.String(), By{Person: ack.Person, PIN: ack.PIN})
+	if errors.Is(err, ErrRestricted) && (ack.Status == protocol.StatusTaken || ack.Status == protocol.StatusPassedOn) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, n.inside(ctx, a, false, func(tx *store.Tx) (err error) {
+		*row, err = tx.Message(row.Hash)
+		return err
+	})
+}
+
 // redirect fills in who should have had a message that came to the wrong desk.
 func (n *Node) redirect(ctx context.Context, row store.Message, a *Acknowledgement) error {
 	if a.Status != protocol.StatusWrongRecipient || a.RightRole != "" {
@@ -74,7 +99,11 @@ func (n *Node) redirect(ctx context.Context, row store.Message, a *Acknowledgeme
 	if err != nil {
 		return err
 	}
-	return n.store.View(ctx, func(tx *store.Tx) error {
+	at, err := n.accessTo(ctx, row.Hash.String(), By{Person: a.Person, PIN: a.PIN})
+	if err != nil {
+		return err
+	}
+	return n.inside(ctx, at, false, func(tx *store.Tx) error {
 		flags, err := n.flags(tx, signed)
 		for _, f := range flags {
 			if f.Right != "" {
@@ -90,13 +119,16 @@ func (n *Node) redirect(ctx context.Context, row store.Message, a *Acknowledgeme
 // awake; a desk that cannot be reached does not keep the others from hearing it.
 func (n *Node) hearers(row store.Message) []identity.DeskID {
 	to := []identity.DeskID{row.Peer}
-	signed, err := message.Parse(row.Raw)
-	if err != nil || row.Class != protocol.ClassReport {
+	addressed := row.Addressed
+	if signed, err := message.Parse(row.Raw); err == nil {
+		addressed = signed.Message.Addressed
+	}
+	if row.Class != protocol.ClassReport {
 		return to
 	}
 	class, _ := n.catalogue.Class(protocol.ClassAcknowledgement)
 	dir := n.directory()
-	for _, desk := range signed.Message.Addressed {
+	for _, desk := range addressed {
 		same := desk.Org() == n.dev.Desk.Org()
 		if desk != n.dev.Desk && (same || class.Carries(dir.role(n.dev.Desk), dir.role(desk))) && n.reachable([]identity.DeskID{desk}) == nil {
 			to = append(to, desk)

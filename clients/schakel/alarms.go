@@ -14,6 +14,9 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Alarms()
 		for _, a := range rows {
+			if AlarmKind(a.Kind) == AlarmGlass {
+				a.Code = n.nameOfText(tx, a.Code)
+			}
 			text, remedy := n.explain(AlarmKind(a.Kind), a)
 			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Since: a.At.UTC(), Text: text, Remedy: remedy})
 		}
@@ -84,6 +87,12 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht is bewaard, maar houdt zich niet aan regel " + a.Code + ".", n.breach(a)
 	case AlarmContested:
 		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
+	case AlarmGlass:
+		return a.Code + " heeft zaak " + a.Subject + " geopend met de noodzin, hoewel die beperkt is tot anderen.",
+			"Bent u een van hen: vraag waarom, en spreek af wie de zaak doet. `schakel log --case " + a.Subject + "` toont wat is geopend."
+	case AlarmLists:
+		return "Twee mensen legden tegelijk vast wie zaak " + a.Subject + " mag lezen. De eerste lijst geldt.",
+			"Bekijk de lijst met `schakel case restrict " + a.Subject + "`, spreek af wie erop hoort, en leg die opnieuw vast."
 	case AlarmLog:
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:

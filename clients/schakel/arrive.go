@@ -314,6 +314,9 @@ func (in *intake) message(a *arrival) error {
 	}
 	row := storedMessage(a.signed, store.In, m.Sender.Desk, in.now)
 	row.Envelope, row.Attended = a.header.ID, a.delivery.Attended
+	if a.unjudged {
+		row.Verdict = store.Unjudged
+	}
 	fresh, err := in.tx.SaveMessage(row)
 	if err != nil {
 		return err
@@ -377,6 +380,9 @@ func (in *intake) overheard(answered message.Hash, by identity.DeskID) (bool, er
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDestroyed) {
 		return false, nil
 	}
+	if errors.Is(err, store.ErrRestricted) {
+		err = nil // whose it was is not closed
+	}
 	return row.Direction == store.In && by != in.n.dev.Desk, err
 }
 
@@ -395,6 +401,15 @@ func (in *intake) returned(answered message.Hash, from identity.DeskID, status s
 	}
 	in.event(EventStatus, answered, from)
 	return in.raise(AlarmReturned, subject(answered, from), string(from))
+}
+
+// clear ends an alarm whose cause is gone.
+func (in *intake) clear(kind AlarmKind, subject string) error {
+	err := in.tx.ClearAlarm(string(kind), subject)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // calm ends alarms about a message at a desk.
@@ -446,7 +461,7 @@ func (in *intake) copy(a *arrival) error {
 			return err
 		}
 	}
-	if err := in.tx.SetSetting(settingSent+hash.String(), a.delivery.Content); err != nil {
+	if err := keepCopy(in.tx, hash, m.Sender.Device, a.copied.Sent); err != nil {
 		return err
 	}
 	in.event(EventStatus, hash, a.from)

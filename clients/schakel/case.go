@@ -19,27 +19,42 @@ const maxCase = 4000
 
 // Case returns the state of a case, given by its own identifier or by a message of it.
 // It returns ErrNotFound for a case of which no message is here. The access log says that
-// the case was opened before anybody sees its state.
-func (n *Node) Case(ctx context.Context, ref string) (k protocol.Case, err error) {
-	var subject string
-	err = n.store.View(ctx, func(tx *store.Tx) error {
-		id, err := caseRef(tx, ref)
-		if err != nil {
+// the case was opened before anybody sees its state: under the name of whoever by proves,
+// where one is given. A restricted case opens for the persons named for it only.
+func (n *Node) Case(ctx context.Context, ref string, by ...By) (protocol.Case, error) {
+	return n.lookAt(ctx, ref, one(by), nil)
+}
+
+// lookAt opens a case, and runs more in the same transaction.
+func (n *Node) lookAt(ctx context.Context, ref string, by By, more func(*store.Tx, protocol.Case) error) (k protocol.Case, err error) {
+	a, err := n.accessTo(ctx, ref, by)
+	if err != nil {
+		return k, err
+	}
+	err = n.inside(ctx, a, false, func(tx *store.Tx) error {
+		if k, err = n.caseOf(tx, a.kase); err == nil && len(k.History()) == 0 {
+			return fmt.Errorf("%w: no message of case %s", ErrNotFound, a.kase)
+		}
+		if err != nil || more == nil {
 			return err
 		}
-		subject = id.String()
-		if k, err = n.caseOf(tx, id); err == nil && len(k.History()) == 0 {
-			return fmt.Errorf("%w: no message of case %s", ErrNotFound, id)
-		}
-		return err
+		return more(tx, k)
 	})
 	if err == nil {
-		err = n.note(ctx, actionCase, subject, identity.PersonID{})
+		err = n.note(ctx, actionCase, a.kase.String(), a.person)
 	}
 	if err != nil {
 		return protocol.Case{}, err
 	}
 	return k, nil
+}
+
+// one is who looks: the person given, or nobody in particular.
+func one(by []By) (b By) {
+	if len(by) > 0 {
+		b = by[0]
+	}
+	return b
 }
 
 func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
@@ -55,7 +70,8 @@ func caseRef(tx *store.Tx, ref string) (message.CaseRef, error) {
 }
 
 // caseOf computes a case from the messages of it that are stored here. All of them
-// were verified when they came; what they enclose is verified again.
+// were verified when they came; what they enclose is verified again. It refuses with
+// ErrRestricted where the transaction was not given the key: half a case is none.
 func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) {
 	var known []protocol.Known
 	rejected, err := rejections(tx, ref)
@@ -72,7 +88,14 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 		}
 		after = rows[len(rows)-1].Seq
 		for _, row := range rows {
-			if k, ok := n.recall(tx, row.Hash); ok {
+			if row.Verdict != "" {
+				continue // not judged yet, or refused when it was
+			}
+			k, ok, err := n.recall(tx, row.Hash)
+			if err != nil {
+				return protocol.Case{}, err
+			}
+			if ok {
 				k.Rejected = rejected[row.Hash]
 				known = append(known, k)
 			}
@@ -96,16 +119,28 @@ func rejections(tx *store.Tx, ref message.CaseRef) (map[message.Hash][]identity.
 
 // recall reads one stored message. One that was destroyed or damaged since is missing
 // from the case, and named as that; it must not keep new messages out.
-func (n *Node) recall(tx *store.Tx, h message.Hash) (protocol.Known, bool) {
+func (n *Node) recall(tx *store.Tx, h message.Hash) (protocol.Known, bool, error) {
 	row, err := tx.Message(h)
+	if errors.Is(err, store.ErrRestricted) {
+		return protocol.Known{}, false, n.closedHere(tx, row.Case)
+	}
 	if err != nil {
-		return protocol.Known{}, false
+		return protocol.Known{}, false, nil
 	}
 	signed, err := message.Parse(row.Raw)
 	if err != nil {
-		return protocol.Known{}, false
+		return protocol.Known{}, false, nil
 	}
-	return protocol.KnownOf(signed, archive{n.directory()}), true
+	return protocol.KnownOf(signed, archive{n.directory()}), true, nil
+}
+
+// closedHere is the refusal of a case that cannot be read now.
+func (n *Node) closedHere(tx *store.Tx, kase message.CaseRef) error {
+	l, err := n.listOf(tx, kase)
+	if err != nil {
+		return err
+	}
+	return n.restrictedTo(tx, l)
 }
 
 // present is the register as it is: a desk that is no longer active has no role, and
@@ -171,6 +206,9 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // enclosed in another message itself; the rule says whether that is enough
 		}
+		if errors.Is(err, store.ErrRestricted) {
+			return known, n.closedHere(tx, row.Case)
+		}
 		if err != nil {
 			return known, err
 		}
@@ -184,6 +222,9 @@ func (n *Node) complete(tx *store.Tx, m *message.Message, enclose []message.Ref)
 func (n *Node) beside(tx *store.Tx, d protocol.Draft, known protocol.Case) (protocol.Case, error) {
 	if other, ok := d.Links(); ok {
 		there, err := n.caseOf(tx, other)
+		if errors.Is(err, ErrRestricted) {
+			return known, nil // closed here: nobody can ask the rules about it now
+		}
 		return known.Beside(there.History()), err
 	}
 	if !d.Anonymous() {
@@ -197,9 +238,16 @@ func (n *Node) beside(tx *store.Tx, d protocol.Draft, known protocol.Case) (prot
 		}
 		for _, row := range rows {
 			after = row.Seq
-			if k, ok := n.recall(tx, row.Hash); !ok {
+			k, ok, err := n.recall(tx, row.Hash)
+			switch {
+			case errors.Is(err, ErrRestricted):
+				continue // the same: what another case says in private stops nobody here
+			case err != nil:
+				return known, err
+			case !ok:
 				continue
-			} else if other, names := k.Links(); names && other == d.Case {
+			}
+			if other, names := k.Links(); names && other == d.Case {
 				links = append(links, k)
 			}
 		}
@@ -220,6 +268,11 @@ func (in *intake) protocol(a *arrival) error {
 	if has, err := in.tx.HasMessage(hash); err != nil || has {
 		return err
 	}
+	lock, err := in.tx.CaseLock(m.Case)
+	if err != nil || lock != nil {
+		a.unjudged = lock != nil // the rules need the rest of the case: see judgeWaiting
+		return err
+	}
 	draft := protocol.DraftOf(m, present{in.n.directory()})
 	known, err := in.n.caseOf(in.tx, m.Case)
 	if err == nil {
@@ -237,9 +290,14 @@ func (in *intake) protocol(a *arrival) error {
 		a.fault.quarantine = true
 		return in.raise(AlarmRefused, subject(hash, a.from), string(a.from))
 	}
+	return in.flag(findings, hash, a.from)
+}
+
+// flag alarms for a message that is kept though it breaks a rule.
+func (in *intake) flag(findings protocol.Findings, hash message.Hash, from identity.DeskID) error {
 	for _, f := range findings.Flags() {
 		if f.Certainty == protocol.Broken && f.Rule != ruleOvertaken {
-			if err := in.raise(AlarmRule, subject(hash, a.from), f.Rule); err != nil {
+			if err := in.raise(AlarmRule, subject(hash, from), f.Rule); err != nil {
 				return err
 			}
 		}

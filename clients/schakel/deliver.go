@@ -109,6 +109,9 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return n.deliverRecord(tx, r)
 	}
+	if errors.Is(err, store.ErrRestricted) {
+		row.Raw, err = tx.Unsent(row.Hash)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -236,27 +239,13 @@ func (n *Node) allSuperseded(tx *store.Tx, h message.Hash, desk identity.DeskID)
 	for _, d := range earlier {
 		out = append(out, delivery.Superseded{Envelope: d.Envelope, Sealer: d.Sealer, Counter: d.Counter})
 	}
-	content, err := tx.Setting(settingSent + h.String())
-	if errors.Is(err, store.ErrNotFound) {
-		return out, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := delivery.ParseCopy(content)
-	if err != nil {
-		return nil, err
-	}
-	m, err := message.Parse(c.Message)
-	if err != nil {
-		return nil, err
-	}
+	c, err := copyOf(tx, h)
 	for _, s := range c.Sent {
 		if s.Desk == desk {
-			out = append(out, delivery.Superseded{Envelope: s.Envelope, Sealer: m.Message.Sender.Device, Counter: s.Counter})
+			out = append(out, delivery.Superseded{Envelope: s.Envelope, Sealer: c.Sealer, Counter: s.Counter})
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // deliverCopy tells the other devices of this desk what was sent, once every

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -84,7 +85,11 @@ func (n *Node) writeDraft(ctx context.Context, id, version string, c draftConten
 	if err != nil {
 		return out, err
 	}
-	err = n.update(ctx, func(tx *store.Tx) error {
+	a, err := n.enterDraft(ctx, id, c.Draft.Case, key)
+	if err != nil {
+		return out, err
+	}
+	err = n.inside(ctx, a, true, func(tx *store.Tx) error {
 		r, err := n.draftRecord(tx, id, version, &c)
 		if err != nil {
 			return err
@@ -101,6 +106,22 @@ func (n *Node) writeDraft(ctx context.Context, id, version string, c draftConten
 	})
 	n.written(nil, err)
 	return out, err
+}
+
+// enterDraft gives access to the case of a draft.
+func (n *Node) enterDraft(ctx context.Context, id, ref string, key *seal.PersonKey) (a access, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		if u, bad := identity.ParseUUID(id); bad == nil {
+			a.kase, err = tx.CaseOfThread(delivery.RecordDraft, u)
+		} else if ref != "" {
+			a.kase, err = caseRef(tx, ref)
+		}
+		if err != nil || a.kase == (message.CaseRef{}) {
+			return err
+		}
+		return n.admit(tx, &a, key)
+	})
+	return a, err
 }
 
 // draftRecord is the record of a version: of a new draft, or following the version that
@@ -158,7 +179,7 @@ func (n *Node) newest(tx *store.Tx, kase message.CaseRef) (out []delivery.Signed
 	if err != nil {
 		return nil, err
 	}
-	signed, err := recordsOf(rows)
+	signed, err := n.openRecords(rows)
 	followed := map[message.Hash]bool{}
 	for _, s := range signed {
 		for _, f := range s.Record.Follows {
@@ -174,28 +195,55 @@ func (n *Node) newest(tx *store.Tx, kase message.CaseRef) (out []delivery.Signed
 	return out, err
 }
 
-// Drafts lists the drafts of a case, or with "" of this desk, newest first. The access
-// log says so.
-func (n *Node) Drafts(ctx context.Context, ref string) (out []SavedDraft, err error) {
-	subject := "all"
-	err = n.store.View(ctx, func(tx *store.Tx) error {
-		kase := message.CaseRef{}
-		if ref != "" {
-			if kase, err = caseRef(tx, ref); err != nil {
-				return err
-			}
-			subject = kase.String()
-		}
-		out, err = n.drafts(tx, kase)
+// Drafts lists the drafts of a case, or with "" of this desk, newest first; of restricted
+// cases those that by may read. The access log says so.
+func (n *Node) Drafts(ctx context.Context, ref string, by ...By) (out []SavedDraft, err error) {
+	subject, a := "all", access{}
+	if ref == "" {
+		a, err = n.enterAll(ctx, one(by))
+	} else if a, err = n.accessTo(ctx, ref, one(by)); err == nil {
+		subject = a.kase.String()
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = n.inside(ctx, a, false, func(tx *store.Tx) error {
+		out, err = n.drafts(tx, a.kase)
 		return err
 	})
 	if err == nil && len(out) > 0 {
-		err = n.note(ctx, actionDrafts, subject, identity.PersonID{})
+		err = n.note(ctx, actionDrafts, subject, a.person)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// enterAll finds the keys of every restricted case that somebody may read.
+func (n *Node) enterAll(ctx context.Context, by By) (a access, err error) {
+	key, err := n.unlock(ctx, by.Person, by.PIN)
+	if err != nil || key == nil {
+		return a, err
+	}
+	a.person = key.ID
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Records(delivery.RecordRestrict, message.CaseRef{})
+		seen := map[message.CaseRef]bool{}
+		for _, row := range rows {
+			if seen[row.Case] {
+				continue
+			}
+			seen[row.Case] = true
+			into := access{kase: row.Case}
+			if err := n.admit(tx, &into, key); err != nil && !errors.Is(err, ErrRestricted) {
+				return err
+			}
+			a.keys, a.restricted = append(a.keys, into.keys...), true
+		}
+		return err
+	})
+	return a, err
 }
 
 func (n *Node) drafts(tx *store.Tx, kase message.CaseRef) ([]SavedDraft, error) {
@@ -229,9 +277,14 @@ func sortNotes(notes []Note) {
 	slices.SortFunc(notes, func(a, b Note) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Hash, b.Hash)) })
 }
 
-// Worksheet returns what this desk keeps to itself about a case.
-func (n *Node) Worksheet(ctx context.Context, ref string) (w Worksheet, err error) {
-	err = n.store.View(ctx, func(tx *store.Tx) error {
+// Worksheet returns what this desk keeps to itself about a case. Of a restricted case only
+// who may read it sees notes and drafts.
+func (n *Node) Worksheet(ctx context.Context, ref string, by ...By) (w Worksheet, err error) {
+	a, err := n.accessTo(ctx, ref, one(by))
+	if err != nil {
+		return w, err
+	}
+	err = n.inside(ctx, a, false, func(tx *store.Tx) error {
 		kase, err := n.knownCase(tx, ref)
 		if err != nil {
 			return err
@@ -246,7 +299,7 @@ func (n *Node) Worksheet(ctx context.Context, ref string) (w Worksheet, err erro
 		return err
 	})
 	if err == nil && len(w.Notes)+len(w.Drafts) > 0 {
-		err = n.note(ctx, actionCase, w.Assignment.Case, identity.PersonID{})
+		err = n.note(ctx, actionCase, w.Assignment.Case, a.person)
 	}
 	if err != nil {
 		return Worksheet{}, err

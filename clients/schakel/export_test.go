@@ -1,8 +1,10 @@
 package schakel
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"slices"
 
 	"schakel/crypto/canon"
 	"schakel/crypto/delivery"
@@ -98,9 +100,13 @@ func LogForTest(line []byte) []byte {
 // ContentsForTest are the contents of records: each is parsed and given back as it
 // would have been written.
 var ContentsForTest = map[string]func([]byte) ([]byte, error){
-	"card":  func(b []byte) ([]byte, error) { return again[card](b, maxCard) },
-	"run":   func(b []byte) ([]byte, error) { return again[shownRun](b, delivery.MaxRecordContent) },
-	"shown": func(b []byte) ([]byte, error) { return again[shown](b, 64) },
+	"card":   func(b []byte) ([]byte, error) { return again[card](b, maxCard) },
+	"run":    func(b []byte) ([]byte, error) { return again[shownRun](b, delivery.MaxRecordContent) },
+	"list":   func(b []byte) ([]byte, error) { return again[listContent](b, delivery.MaxRecordContent) },
+	"shares": func(b []byte) ([]byte, error) { return again[sharesContent](b, delivery.MaxRecordContent) },
+	"closed": func(b []byte) ([]byte, error) { return again[closedContent](b, delivery.MaxRecord) },
+	"copy":   func(b []byte) ([]byte, error) { return again[sentElsewhere](b, maxCopy) },
+	"shown":  func(b []byte) ([]byte, error) { return again[shown](b, 64) },
 }
 
 func again[T any](b []byte, limit int) ([]byte, error) {
@@ -109,4 +115,27 @@ func again[T any](b []byte, limit int) ([]byte, error) {
 		return nil, err
 	}
 	return canon.Marshal(v)
+}
+
+// ListForTest is the content of a list after another one, and of shares that seem to be its.
+func ListForTest(after message.Hash, to ...Person) (list []byte, shares func(message.Hash) []byte) {
+	key, err := seal.NewReadKey()
+	if err != nil {
+		panic(err)
+	}
+	c := listContent{After: after, Lock: key.Lock().Bytes()}
+	for _, p := range to {
+		c.Names = append(c.Names, p.ID)
+	}
+	slices.SortFunc(c.Names, func(a, b identity.PersonID) int { return bytes.Compare(a[:], b[:]) })
+	if list, err = canon.Marshal(c); err != nil {
+		panic(err)
+	}
+	return list, func(of message.Hash) []byte {
+		b, err := canon.Marshal(sharesContent{List: of})
+		if err != nil {
+			panic(err)
+		}
+		return b
+	}
 }

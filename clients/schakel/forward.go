@@ -31,7 +31,7 @@ type Forwarding struct {
 // It refuses with ErrNotReturned where nobody returned the message and no desk is
 // given, and with ErrNoRightDesk where the answer points at none, or at several.
 func (n *Node) Forward(ctx context.Context, ref string, f Forwarding) (Sent, error) {
-	first, back, err := n.returnedMessage(ctx, ref)
+	first, back, err := n.returnedMessage(ctx, ref, By{Person: f.Person, PIN: f.PIN})
 	if err != nil {
 		return Sent{}, err
 	}
@@ -59,8 +59,8 @@ func (n *Node) Forward(ctx context.Context, ref string, f Forwarding) (Sent, err
 
 // returnedMessage finds a message that this desk sent, and the newest answer to it that
 // says verkeerde-ontvanger; the zero answer where there is none.
-func (n *Node) returnedMessage(ctx context.Context, ref string) (first, back protocol.Known, err error) {
-	known, err := n.Case(ctx, ref)
+func (n *Node) returnedMessage(ctx context.Context, ref string, by By) (first, back protocol.Known, err error) {
+	known, err := n.Case(ctx, ref, by)
 	if err != nil {
 		return first, back, err
 	}
@@ -133,7 +133,7 @@ func printable(unit string) string {
 // got the first one as well where a rule asks for them, as it does of an acute report.
 func (n *Node) again(ctx context.Context, first, back protocol.Known, f Forwarding) (message.Message, protocol.Case, error) {
 	d := Draft{Class: first.Class, Urgency: first.Urgency, Case: first.Case.String(), To: []identity.DeskID{f.To}, Outcome: first.Outcome,
-		Body: first.Body, Exercise: first.Exercise, Person: f.Person, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
+		Body: first.Body, Exercise: first.Exercise, Person: f.Person, PIN: f.PIN, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
 	for _, r := range first.RestsOn {
 		d.RestsOn = append(d.RestsOn, r.Hash.String())
 	}

@@ -34,6 +34,7 @@ type arrival struct {
 	statement delivery.Statement
 	copied    delivery.Copy
 	record    delivery.SignedRecord
+	unjudged  bool // of a restricted case: kept, and judged when somebody who may reads it
 	proven    bool // the sealing device sealed it, and may write here: its counter counts
 	fault     *fault
 }

@@ -179,8 +179,10 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 			return err
 		}
 	}
-	if err := in.tx.DeleteSetting(settingExported + ref.String()); err != nil {
-		return err
+	for _, beside := range []string{settingExported, settingClosing} {
+		if err := in.tx.DeleteSetting(beside + ref.String()); err != nil {
+			return err
+		}
 	}
 	if err := in.tx.DestroyCase(ref, in.now); err != nil {
 		return err

@@ -27,6 +27,9 @@ type CaseSummary struct {
 	Due      time.Time          `json:"due,omitzero"` // the first of it
 	Awaited  int                `json:"awaited"`      // what others still owe this desk
 	Missing  int                `json:"missing"`      // messages that others speak of and are not here
+	// Restricted: only these persons may read it, and what else is said of it here is what
+	// is known without reading.
+	Restricted []Reader `json:"restricted,omitempty"`
 }
 
 // Overview is a case as people look at it: its state, and its messages in their order
@@ -39,6 +42,8 @@ type Overview struct {
 	Messages []Moment              `json:"messages"`
 	Owed     []protocol.Obligation `json:"owed"`    // by this desk, the most pressing first
 	Awaited  []protocol.Obligation `json:"awaited"` // of others by this desk
+
+	Restricted []Reader `json:"restricted,omitempty"` // who alone may read it
 }
 
 // SafeContact is what a message says of safe contact, as its sender wrote it.
@@ -75,7 +80,9 @@ const (
 	maxJudged    = 100 // the newest messages are judged again, the older ones were when they came
 )
 
-// Cases returns the cases of which messages are here, the one that moved last first.
+// Cases returns the cases of which messages are here, the one that moved last first. The
+// access log does not say so: nothing of what was said is in it, and of a restricted case
+// no more than that it is there, and whose it is.
 func (n *Node) Cases(ctx context.Context, limit int) (out []CaseSummary, err error) {
 	limit = cmp.Or(min(max(limit, 0), maxCases), defaultCases)
 	err = n.store.View(ctx, func(tx *store.Tx) error {
@@ -84,15 +91,30 @@ func (n *Node) Cases(ctx context.Context, limit int) (out []CaseSummary, err err
 			return err
 		}
 		for _, row := range rows {
-			known, err := n.caseOf(tx, row.Ref)
+			s, err := n.caseRow(tx, row)
 			if err != nil {
 				return err
 			}
-			out = append(out, n.caseSummary(row, known))
+			out = append(out, s)
 		}
 		return nil
 	})
 	return out, err
+}
+
+func (n *Node) caseRow(tx *store.Tx, row store.CaseRow) (CaseSummary, error) {
+	l, err := n.listOf(tx, row.Ref)
+	if err != nil {
+		return CaseSummary{}, err
+	}
+	if l.current != nil {
+		return CaseSummary{Case: row.Ref.String(), Messages: row.Messages, Unread: row.Unread, Last: utc(row.Last), Restricted: n.readers(tx, l)}, nil
+	}
+	known, err := n.caseOf(tx, row.Ref)
+	if err != nil {
+		return CaseSummary{}, err
+	}
+	return n.caseSummary(row, known), nil
 }
 
 func (n *Node) caseSummary(row store.CaseRow, known protocol.Case) CaseSummary {
@@ -114,15 +136,11 @@ func (n *Node) caseSummary(row store.CaseRow, known protocol.Case) CaseSummary {
 
 // Overview returns a case, given by its own identifier or by a message of it. It
 // returns ErrNotFound for a case of which no message is here.
-func (n *Node) Overview(ctx context.Context, ref string) (Overview, error) {
-	known, err := n.Case(ctx, ref)
-	if err != nil {
-		return Overview{}, err
-	}
-	messages := known.History()
-	o := Overview{Case: whole(known), Exercise: isExercise(messages), Safe: safeContacts(messages), Messages: []Moment{},
-		Owed: full(known.Owes(n.dev.Desk)), Awaited: full(known.Awaits(n.dev.Desk))}
-	err = n.store.View(ctx, func(tx *store.Tx) error {
+func (n *Node) Overview(ctx context.Context, ref string, by ...By) (o Overview, err error) {
+	_, err = n.lookAt(ctx, ref, one(by), func(tx *store.Tx, known protocol.Case) error {
+		messages := known.History()
+		o = Overview{Case: whole(known), Exercise: isExercise(messages), Safe: safeContacts(messages), Messages: []Moment{},
+			Owed: full(known.Owes(n.dev.Desk)), Awaited: full(known.Awaits(n.dev.Desk))}
 		for i, k := range messages {
 			m := momentOf(k)
 			m.Unsaid = known.Unheard(k.Hash)
@@ -133,15 +151,20 @@ func (n *Node) Overview(ctx context.Context, ref string) (Overview, error) {
 			}
 			o.Messages = append(o.Messages, m)
 		}
-		return nil
+		l, err := n.listOf(tx, known.Ref)
+		o.Restricted = n.readers(tx, l)
+		return err
 	})
-	return o, err
+	if err != nil {
+		return Overview{}, err
+	}
+	return o, nil
 }
 
 // Progress says how far a case has come in a situation of a playbook. It is computed
 // here, because the messages of a case do not leave the program that holds them.
-func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation) ([]playbook.Taken, error) {
-	known, err := n.Case(ctx, ref)
+func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation, by ...By) ([]playbook.Taken, error) {
+	known, err := n.Case(ctx, ref, by...)
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,9 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 	if err != nil {
 		return Person{}, err
 	}
+	if err := n.keepReading(ctx, key); err != nil {
+		return Person{}, err
+	}
 	if err := n.post(ctx, entry); err != nil {
 		n.log.Info("person not in the register yet", "err", err)
 	}

@@ -50,7 +50,7 @@ func (n *Node) Prepare(ctx context.Context, d Draft) (Prepared, error) {
 	p := Prepared{Opens: d.Case == "" && d.Answers == "", Added: []identity.DeskID{}, Unreached: []identity.DeskID{},
 		NeedPerson: protocol.NeedsPerson(d.Class)}
 	if d.Person == "" && p.NeedPerson {
-		d.Person = "-" // composed as if somebody signs; Send asks who
+		d.Person = unknownSigner // composed as if somebody signs; Send asks who
 	}
 	m, known, err := n.compose(ctx, d)
 	if err != nil {

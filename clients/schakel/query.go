@@ -76,6 +76,18 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	if row.Answers != (message.Hash{}) {
 		s.Answers = row.Answers.String()
 	}
+	switch row.Verdict {
+	case "":
+	case store.Unjudged:
+		s.Unjudged = true
+	default:
+		s.Refused = row.Verdict
+	}
+	l, err := n.listOf(tx, row.Case)
+	if err != nil {
+		return s, err
+	}
+	s.Restricted = n.readers(tx, l)
 	has, err := n.assignment(tx, row.Case)
 	if s.Holder = has.Name; err != nil || s.Inbound {
 		return s, err
@@ -119,15 +131,16 @@ func (n *Node) Read(ctx context.Context, ref string) (Letter, error) {
 
 // ReadAs returns one message. That it was opened, on this device and by whom, is in the
 // access log before anybody sees the content. A person is only noted who proved it with
-// the PIN: nobody can put another's name there.
+// the PIN: nobody can put another's name there. A message of a restricted case opens for
+// the persons named for it only, and refuses with ErrRestricted.
 func (n *Node) ReadAs(ctx context.Context, ref string, by By) (Letter, error) {
-	key, err := n.unlock(ctx, by.Person, by.PIN)
+	a, err := n.accessTo(ctx, ref, by)
 	if err != nil {
 		return Letter{}, err
 	}
 	var row store.Message
 	var l Letter
-	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
+	err = n.inside(ctx, a, false, func(tx *store.Tx) (err error) {
 		if row, err = find(tx, ref); err != nil {
 			return err
 		}
@@ -137,7 +150,7 @@ func (n *Node) ReadAs(ctx context.Context, ref string, by By) (Letter, error) {
 	if err != nil {
 		return Letter{}, err
 	}
-	if err := n.opened(ctx, row, personOf(key)); err != nil {
+	if err := n.opened(ctx, row, a.person); err != nil {
 		return Letter{}, err
 	}
 	return l, nil

@@ -20,16 +20,7 @@ import (
 // write signs a record as a person of this desk, or as this device for nobody, stores
 // it and makes it due to the desk's other devices.
 func (n *Node) write(tx *store.Tx, r delivery.Record, by *seal.PersonKey) (delivery.SignedRecord, error) {
-	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, unix(n.now())
-	key := n.keys.Sign
-	if by != nil {
-		r.Person, key = by.ID[:], by.Key
-	}
-	payload, tbs, err := r.ToBeSigned()
-	if err != nil {
-		return delivery.SignedRecord{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	s, err := delivery.AssembleRecord(payload, ed25519.Sign(key, tbs))
+	s, err := n.sign(r, by)
 	if err != nil {
 		return s, err
 	}
@@ -43,6 +34,19 @@ func (n *Node) write(tx *store.Tx, r delivery.Record, by *seal.PersonKey) (deliv
 	return s, tx.AddRecipient(s.Hash(), n.dev.Desk, n.now(), time.Time{})
 }
 
+func (n *Node) sign(r delivery.Record, by *seal.PersonKey) (delivery.SignedRecord, error) {
+	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, unix(n.now())
+	key := n.keys.Sign
+	if by != nil {
+		r.Person, key = by.ID[:], by.Key
+	}
+	payload, tbs, err := r.ToBeSigned()
+	if err != nil {
+		return delivery.SignedRecord{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return delivery.AssembleRecord(payload, ed25519.Sign(key, tbs))
+}
+
 // deliverRecord seals a record of this device to the desk's other devices. One that a
 // person signed waits until the register knows that person: nobody could verify it.
 func (n *Node) deliverRecord(tx *store.Tx, r store.Recipient) (bool, error) {
@@ -50,7 +54,7 @@ func (n *Node) deliverRecord(tx *store.Tx, r store.Recipient) (bool, error) {
 	if err != nil || r.Desk != n.dev.Desk {
 		return false, err
 	}
-	s, err := delivery.ParseRecord(row.Raw)
+	s, err := n.toTell(row)
 	if err != nil {
 		return false, err
 	}
@@ -62,7 +66,15 @@ func (n *Node) deliverRecord(tx *store.Tx, r store.Recipient) (bool, error) {
 	if resting, err := n.resting(tx, r); err != nil || resting {
 		return false, err
 	}
-	return n.put(tx, r.Message, r.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: row.Raw})
+	return n.put(tx, r.Message, r.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: s.Raw})
+}
+
+// toTell is what the desk's other devices get of a record: itself, or closed as it is.
+func (n *Node) toTell(row store.Record) (delivery.SignedRecord, error) {
+	if row.Closed != nil {
+		return n.closedRecord(row)
+	}
+	return delivery.ParseRecord(row.Raw)
 }
 
 // tellNewcomers makes all records of this device due again when a device of this desk
@@ -157,25 +169,41 @@ func author(r delivery.Record, dir directory) (identity.Key, bool) {
 
 // record takes in what another device of this desk wrote down.
 func (in *intake) record(a *arrival) error {
-	if a.record.Record.Kind == delivery.RecordLog {
-		return in.witness(a.record.Record)
+	r := a.record.Record
+	if r.Kind == delivery.RecordLog {
+		return in.witness(r)
 	}
-	if in.stale(a.record.Record) {
+	if in.stale(r) {
 		return nil
 	}
-	fresh, err := in.tx.SaveRecord(a.record, false)
+	fresh, err := in.saveRecord(a.record)
 	if err != nil || !fresh {
 		return err
 	}
-	r := a.record.Record
 	in.event(EventDesk, a.record.Hash(), a.from)
 	switch r.Kind {
 	case delivery.RecordPerson:
 		return in.person(r)
 	case delivery.RecordAssign:
 		return in.contested(r.Case)
+	case delivery.RecordRestrict, delivery.RecordShares:
+		return in.settle(r.Case)
+	case delivery.RecordGlass:
+		return in.glassBroken(r)
 	}
 	return nil
+}
+
+func (in *intake) saveRecord(s delivery.SignedRecord) (bool, error) {
+	switch s.Record.Kind {
+	case delivery.RecordClosed:
+		return in.closed(s.Record)
+	case delivery.RecordRestrict, delivery.RecordShares, delivery.RecordReading:
+		// Every device tells a new one: it must know what is restricted before it gets
+		// messages, also when the device where that was done is gone.
+		return in.tx.SaveRecord(s, true)
+	}
+	return in.tx.SaveRecord(s, false)
 }
 
 // recordsOf parses stored records; they were verified when they came.
@@ -188,6 +216,32 @@ func recordsOf(rows []store.Record) (out []delivery.SignedRecord, err error) {
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// openRecords parses those of the stored records that this transaction can read. What
+// came closed could not be verified before: what it claims to be is checked here.
+func (n *Node) openRecords(rows []store.Record) (out []delivery.SignedRecord, err error) {
+	for _, row := range rows {
+		if row.Raw == nil {
+			continue
+		}
+		s, err := delivery.ParseRecord(row.Raw)
+		if err != nil && row.Closed == nil {
+			return nil, err
+		}
+		if row.Closed != nil && (err != nil || !n.genuine(row, s)) {
+			n.log.Warn("closed record is not what it claims", "record", row.Hash)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (n *Node) genuine(row store.Record, s delivery.SignedRecord) bool {
+	r := s.Record
+	key, ok := author(r, n.directory())
+	return ok && s.Hash() == row.Hash && r.Desk == n.dev.Desk && r.Kind == row.Kind && r.Case == row.Case && r.Thread == row.Thread && s.Verify(key) == nil
 }
 
 // follow is what a record written now follows: the heads that its author saw.

@@ -86,7 +86,7 @@ func (n *Node) retain(ctx context.Context, ref message.CaseRef) (stale bool, err
 	in := &intake{n: n, now: n.now()}
 	err = n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events, stale = tx, nil, false
-		known, err := n.caseOf(tx, ref)
+		known, err := n.closingOf(tx, ref)
 		if err != nil || known.Closing == nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,40 @@ func TestCaseIsDestroyedOnItsDate(t *testing.T) {
 	c.police.Reopen()
 	if len(c.deletions(t)) != 1 || c.readable(t) {
 		t.Error("after opening the store anew it is different")
+	}
+}
+
+// A restricted case is destroyed on its date too, once somebody who may has read that it
+// was closed; nobody has to be there on the day itself.
+func TestRestrictedCaseIsDestroyed(t *testing.T) {
+	c, ctx := newTaken(t), testContext(t)
+	ann, bob := c.police.AddPerson("A. Nnie"), c.police.AddPerson("B. Ob")
+	by := schakel.By{Person: ann.Name, PIN: schakeltest.PIN, Glass: "zes woorden in de kluis"}
+	if _, err := c.police.Node.Restrict(ctx, c.ref, []string{ann.Name, bob.Name}, by); err != nil {
+		t.Fatal(err)
+	}
+	c.Pass(time.Minute)
+	closing, err := c.vt.Node.Send(ctx, c.draft(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the closing is there", func() bool {
+		list, err := c.police.Node.List(ctx, schakel.Filter{})
+		return err == nil && slices.ContainsFunc(list, func(s schakel.Summary) bool { return s.Hash == closing.Hash && s.Unjudged })
+	})
+	k, err := c.police.Node.Case(ctx, c.ref, schakel.By{Person: bob.Name, PIN: schakeltest.PIN})
+	if err != nil || k.Closing == nil {
+		t.Fatalf("no closing: %v", err)
+	}
+	c.Pass(k.Closing.DestroyOn.Sub(c.Now()) - day)
+	c.check(t)
+	if len(c.deletions(t)) != 0 || len(alarms(t, c.police, schakel.AlarmDestruction)) != 1 {
+		t.Fatal("the day before")
+	}
+	c.Pass(32 * day)
+	eventually(t, "the case is destroyed", func() bool { c.check(t); return len(c.deletions(t)) == 1 })
+	if _, err := c.police.Node.Case(ctx, c.ref, by); !errors.Is(err, schakel.ErrNotFound) {
+		t.Errorf("the case: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -167,8 +168,12 @@ func (n *Node) composeIn(ctx context.Context, c *protocol.Catalogue, to []identi
 	}
 	m.ID = message.ID(id)
 	m.Heading.Expires = unix(n.lifeEnd(m))
-	err = n.store.View(ctx, func(tx *store.Tx) error {
-		if err := n.refer(tx, &m, d); err != nil {
+	a, err := n.accessFor(ctx, d)
+	if err != nil {
+		return m, known, err
+	}
+	err = n.inside(ctx, a, false, func(tx *store.Tx) error {
+		if err := n.refer(tx, &m, d); err != nil || d.unread {
 			return err
 		}
 		known, err = n.complete(tx, &m, d.encloses)
@@ -189,6 +194,35 @@ func (n *Node) moment() time.Time {
 	}
 	return n.lastSaid
 }
+
+// accessFor is what the person who signs a draft may read of its case. In a restricted
+// case that must be one of those named for it: nobody can keep the rules unread.
+func (n *Node) accessFor(ctx context.Context, d Draft) (a access, err error) {
+	ref := cmp.Or(d.Case, d.Answers)
+	if ref == "" || d.unread {
+		return a, nil
+	}
+	restricted := false
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		kase, err := caseRef(tx, ref)
+		if err != nil {
+			return nil //nolint:nilerr // refer says what is wrong with it
+		}
+		lock, err := tx.CaseLock(kase)
+		restricted = lock != nil
+		return err
+	})
+	if err != nil || !restricted {
+		return a, err
+	}
+	if d.Person == unknownSigner {
+		d.Person = ""
+	}
+	return n.accessTo(ctx, ref, By{Person: d.Person, PIN: d.PIN})
+}
+
+// unknownSigner stands for whoever will sign what is only prepared.
+const unknownSigner = "-"
 
 // reachable checks the addressed desks: known, allowed, and with a device that has
 // a key for now.
@@ -273,6 +307,8 @@ func find(tx *store.Tx, ref string) (store.Message, error) {
 		return row, fmt.Errorf("%w: %.80q", ErrNotFound, ref)
 	case errors.Is(err, store.ErrAmbiguous):
 		return row, fmt.Errorf("%w: %.80q", ErrAmbiguous, ref)
+	case errors.Is(err, store.ErrRestricted):
+		return row, nil // what it is may be known; Raw stays empty
 	}
 	return row, err
 }
@@ -294,7 +330,8 @@ func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, er
 	if err != nil {
 		return nil, err
 	}
-	return &seal.PersonKey{ID: p.ID, Key: key}, nil
+	person := &seal.PersonKey{ID: p.ID, Key: key}
+	return person, n.keepReading(ctx, person)
 }
 
 // SendTest sends an empty test delivery to a desk: it pages nobody, enters no case

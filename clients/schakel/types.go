@@ -29,6 +29,7 @@ type Draft struct {
 	Saved *SavedVersion `json:"saved,omitempty"`
 
 	encloses []message.Ref // that travel along although no rule asks for it
+	unread   bool          // an acknowledgement by somebody who may not read the case
 }
 
 // Sent names a message that is signed, sealed and on disk here.
@@ -85,6 +86,9 @@ type Summary struct {
 	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
 	Holder       string          `json:"holder,omitempty"`     // colleague who has the case: see Node.Take
+	Restricted   []Reader        `json:"restricted,omitempty"` // who alone may read its case: see Node.Restrict
+	Unjudged     bool            `json:"unjudged,omitempty"`   // the rules are asked when one of them opens it
+	Refused      string          `json:"refused,omitempty"`    // the rule that it was refused under when that was done
 }
 
 // Letter is one message in full. Body is exactly what the sender signed.
@@ -160,6 +164,8 @@ const (
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
+	AlarmGlass          AlarmKind = "noodslot-verbroken"    // somebody opened a restricted case with the passphrase for emergencies
+	AlarmLists          AlarmKind = "beperking-tegelijk"    // two lists of who may read a case were made at the same time
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 

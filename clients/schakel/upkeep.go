@@ -109,7 +109,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent} {
 			if err := watch(); err != nil {
 				return err
 			}
@@ -171,7 +171,7 @@ func (in *intake) watchDeliveries() error {
 		if errors.Is(err, store.ErrDestroyed) {
 			continue
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrRestricted) { // what it says is not asked
 			return err
 		}
 		terms, ok := in.n.terms(message.Message{Heading: message.Heading{Class: row.Class, Urgency: row.Urgency}})
@@ -183,6 +183,12 @@ func (in *intake) watchDeliveries() error {
 		}
 	}
 	return nil
+}
+
+// closeSent closes what was sent in restricted cases, once no desk waits for it any more.
+func (in *intake) closeSent() error {
+	_, err := in.tx.CloseSent()
+	return err
 }
 
 func (in *intake) watchGaps() error {

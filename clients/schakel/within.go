@@ -18,6 +18,8 @@ import (
 type By struct {
 	Person string `json:"person"` // identifier, or the person's name
 	PIN    string `json:"pin"`
+	// Glass is the passphrase for emergencies of a restricted case: see Restrict.
+	Glass string `json:"glass,omitempty"`
 }
 
 // Assignment says who of this desk has a case.
@@ -155,6 +157,15 @@ func (n *Node) assignment(tx *store.Tx, kase message.CaseRef) (Assignment, error
 	return out, nil
 }
 
+// nameOfText is the name of a person given by identifier.
+func (n *Node) nameOfText(tx *store.Tx, id string) string {
+	u, err := identity.ParseUUID(id)
+	if err != nil {
+		return id
+	}
+	return n.nameOf(tx, identity.PersonID(u))
+}
+
 // nameOf is the name of a person as a colleague reads it.
 func (n *Node) nameOf(tx *store.Tx, id identity.PersonID) string {
 	if p, err := tx.Person(id); err == nil && strings.TrimSpace(p.Name) != "" {
@@ -213,7 +224,7 @@ func (n *Node) notes(tx *store.Tx, kase message.CaseRef) ([]Note, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := recordsOf(rows)
+	signed, err := n.openRecords(rows)
 	out := make([]Note, 0, len(signed))
 	for _, s := range signed {
 		out = append(out, n.noteOf(tx, s))

@@ -12,11 +12,19 @@ import (
 	"schakel/crypto/message"
 )
 
+// caseSeal is what the rows of a case are sealed with and, where it is restricted, the
+// lock that they are closed to before. The lock stands in the sealed box of the key: who
+// can put back blocks cannot make a restricted case open again.
+type caseSeal struct {
+	key  cipher.AEAD
+	lock []byte // nil: open to the whole desk
+}
+
 // caseKey returns the key of a case; with create set it makes one where there is
 // none. It returns ErrDestroyed for a case without a key.
-func (tx *Tx) caseKey(ref message.CaseRef, create bool) (cipher.AEAD, error) {
-	if a := tx.cases[ref]; a != nil {
-		return a, nil
+func (tx *Tx) caseKey(ref message.CaseRef, create bool) (caseSeal, error) {
+	if c, ok := tx.cases[ref]; ok {
+		return c, nil
 	}
 	var key []byte
 	err := tx.one(`SELECT box FROM kase WHERE ref=?`, args{ref[:]}, func(r row1) (err error) {
@@ -25,32 +33,49 @@ func (tx *Tx) caseKey(ref message.CaseRef, create bool) (cipher.AEAD, error) {
 	})
 	if errors.Is(err, ErrNotFound) {
 		if err := tx.notRemoved(kindCase, ref[:]); !errors.Is(err, ErrNotFound) {
-			return nil, fmt.Errorf("failed to open a case key: %w", err)
+			return caseSeal{}, fmt.Errorf("failed to open a case key: %w", err)
 		}
 		if !create {
-			return nil, ErrDestroyed
+			return caseSeal{}, ErrDestroyed
 		}
-		key, err = tx.makeCaseKey(ref)
+		key, err = tx.makeCaseKey(ref, nil)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("failed to open a case key: %w", err)
+		return caseSeal{}, fmt.Errorf("failed to open a case key: %w", err)
 	}
-	a, err := chacha20poly1305.NewX(key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: case key", ErrTampered)
-	}
-	tx.cases[ref] = a
-	return a, nil
+	return tx.useCaseKey(ref, key)
 }
 
-func (tx *Tx) makeCaseKey(ref message.CaseRef) ([]byte, error) {
-	key := make([]byte, chacha20poly1305.KeySize)
+// useCaseKey reads the box of a case: its key, and its lock where there is one.
+func (tx *Tx) useCaseKey(ref message.CaseRef, box []byte) (c caseSeal, err error) {
+	const n = chacha20poly1305.KeySize
+	if len(box) < n {
+		return c, fmt.Errorf("%w: case key", ErrTampered)
+	}
+	if c.key, err = chacha20poly1305.NewX(box[:n]); err != nil {
+		return c, fmt.Errorf("%w: case key", ErrTampered)
+	}
+	if len(box) > n {
+		c.lock = box[n:]
+	}
+	tx.cases[ref] = c
+	return c, nil
+}
+
+// makeCaseKey makes a new key for a case, in the place of the one it may have.
+func (tx *Tx) makeCaseKey(ref message.CaseRef, lock []byte) ([]byte, error) {
+	key := make([]byte, chacha20poly1305.KeySize, chacha20poly1305.KeySize+len(lock))
 	rand.Read(key)
+	key = append(key, lock...)
+	return key, tx.putCaseKey(ref, key)
+}
+
+func (tx *Tx) putCaseKey(ref message.CaseRef, key []byte) error {
 	box, err := tx.put(tx.rows(), kindCase, ref[:], key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return key, tx.exec(`INSERT INTO kase(ref,box) VALUES(?,?)`, ref[:], box)
+	return tx.exec(`INSERT INTO kase(ref,box) VALUES(?,?) ON CONFLICT DO UPDATE SET box=excluded.box`, ref[:], box)
 }
 
 // DestroyCase destroys the key of a case and with it what was said in it: its
@@ -97,7 +122,7 @@ func (tx *Tx) hashesOf(ref message.CaseRef) (hs []message.Hash, err error) {
 }
 
 func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
-	if err := tx.drop(kindMessage, h[:]); err != nil {
+	if err := errors.Join(tx.drop(kindMessage, h[:]), tx.dropUnsent(h)); err != nil {
 		return err
 	}
 	if err := tx.dropProofs(h); err != nil {
@@ -120,5 +145,5 @@ func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
 		return err
 	}
 	return tx.exec(`UPDATE message SET destroyed=1, kase=zeroblob(16), id=zeroblob(16), class='', urgency='', peer='', answers=NULL,
-		attended=NULL, acked_by='', ack=NULL, opened_by=NULL, box=NULL WHERE hash=?`, h[:])
+		attended=NULL, acked_by='', ack=NULL, opened_by=NULL, lock=NULL, verdict='', addressed='', box=NULL WHERE hash=?`, h[:])
 }

@@ -22,6 +22,7 @@ var (
 	ErrBroken     = errors.New("an earlier commit failed and nobody knows whether it is on disk: open the store again")
 	ErrClosed     = errors.New("store is closed")
 	ErrDestroyed  = errors.New("content was destroyed with the key of its case")
+	ErrRestricted = errors.New("closed to the persons named for its case")
 	ErrGap        = errors.New("entries do not follow what is stored")
 	ErrOlder      = errors.New("older than what is stored")
 	ErrConflict   = errors.New("something else is stored under this name")

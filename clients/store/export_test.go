@@ -70,3 +70,14 @@ var Codecs = map[string]func([]byte) ([]byte, error){
 		return s.encode(), nil
 	},
 }
+
+// CaseKeyForTest returns the key of a case, as it is kept in the store.
+func (s *Store) CaseKeyForTest(ctx context.Context, ref [16]byte) (key []byte, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		return tx.one(`SELECT box FROM kase WHERE ref=?`, args{ref[:]}, func(r row1) (err error) {
+			key, err = tx.get(tx.rows(), kindCase, ref[:], r.blob(0))
+			return err
+		})
+	})
+	return key, err
+}

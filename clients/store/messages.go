@@ -45,7 +45,15 @@ type Message struct {
 	AcknowledgedBy string       // the person's name
 	AckMessage     message.Hash // the ontvangstbevestiging
 	Destroyed      bool         // only Seq, Hash and times are left
+
+	Lock      [32]byte          // of the restricted case that it is closed to; zero: open
+	Addressed []identity.DeskID // of a closed message; otherwise Raw says it
+	Verdict   string            // empty: the rules were kept; Unjudged; or the rule that was broken
 }
+
+// Unjudged is the verdict on a message of a restricted case that came while nobody who
+// may read the case was there: the rules need its other messages.
+const Unjudged = "?"
 
 func rank(u message.Urgency) int {
 	switch u {
@@ -65,38 +73,58 @@ func (tx *Tx) SaveMessage(m Message) (fresh bool, err error) {
 	if len(m.Raw) == 0 || len(m.Raw) > message.MaxSize {
 		return false, fmt.Errorf("%w: message of %d bytes", ErrTooLarge, len(m.Raw))
 	}
-	if err := tx.exec(`INSERT INTO message(hash,id,kase,direction,class,urgency,rank,peer,created,received,answers,exercise,envelope,attended)
-		VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(hash) DO NOTHING`,
+	if err := tx.exec(`INSERT INTO message(hash,id,kase,direction,class,urgency,rank,peer,created,received,answers,exercise,envelope,attended,verdict)
+		VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(hash) DO NOTHING`,
 		m.Hash[:], m.ID[:], m.Case[:], int(m.Direction), m.Class, string(m.Urgency), rank(m.Urgency), m.Peer, m.Created, m.Received,
-		orNil32(m.Answers), m.Exercise, orNil16(m.Envelope), m.Attended); err != nil {
+		orNil32(m.Answers), m.Exercise, orNil16(m.Envelope), m.Attended, m.Verdict); err != nil {
 		return false, err
 	}
 	if tx.changes() == 0 {
 		return false, nil
 	}
-	key, err := tx.caseKey(m.Case, true)
+	c, err := tx.caseKey(m.Case, true)
 	if err != nil {
 		return false, err
 	}
-	box, err := tx.put(key, kindMessage, m.Hash[:], m.Raw)
-	if err != nil {
-		return false, err
+	if c.lock != nil && m.Direction == Out {
+		if err := tx.keepUnsent(m.Hash, m.Raw); err != nil {
+			return false, err
+		}
 	}
-	return true, tx.exec(`UPDATE message SET box=? WHERE hash=?`, box, m.Hash[:])
+	return true, tx.putMessage(c, m)
+}
+
+// putMessage seals the content of a message, closed where its case is restricted.
+func (tx *Tx) putMessage(c caseSeal, m Message) error {
+	plain, lock, err := c.close(kindMessage, m.Hash, m.Raw)
+	if err != nil {
+		return err
+	}
+	box, err := tx.put(c.key, kindMessage, m.Hash[:], plain)
+	if err != nil {
+		return err
+	}
+	addressed := ""
+	if lock != nil {
+		addressed = addressedIn(m.Raw)
+	}
+	return tx.exec(`UPDATE message SET box=?, lock=?, addressed=? WHERE hash=?`, box, lock, addressed, m.Hash[:])
 }
 
 const selectMessage = `SELECT seq,hash,id,kase,direction,class,urgency,peer,created,received,answers,exercise,envelope,attended,
-	opened,opened_by,acked,acked_by,ack,destroyed FROM message`
+	opened,opened_by,acked,acked_by,ack,destroyed,lock,verdict,addressed FROM message`
 
 func readMessage(r row1) Message {
 	return Message{Seq: r.num(0), Hash: r.b32(1), ID: r.b16(2), Case: r.b16(3), Direction: Direction(r.int(4)), Class: r.text(5),
 		Urgency: message.Urgency(r.text(6)), Peer: r.desk(7), Created: r.time(8), Received: r.time(9), Answers: r.b32(10),
 		Exercise: r.bool(11), Envelope: r.b16(12), Attended: r.blob(13), Opened: r.time(14), OpenedBy: r.b16(15),
-		Acknowledged: r.time(16), AcknowledgedBy: r.text(17), AckMessage: r.b32(18), Destroyed: r.bool(19)}
+		Acknowledged: r.time(16), AcknowledgedBy: r.text(17), AckMessage: r.b32(18), Destroyed: r.bool(19),
+		Lock: r.b32(20), Verdict: r.text(21), Addressed: desksIn(r.text(22))}
 }
 
 // Message returns a message with its content. A destroyed one comes with
-// ErrDestroyed, a changed one with ErrTampered.
+// ErrDestroyed, a changed one with ErrTampered, one of a restricted case whose key this
+// transaction was not given with ErrRestricted.
 func (tx *Tx) Message(h message.Hash) (m Message, err error) {
 	err = tx.one(selectMessage+` WHERE hash=?`, args{h[:]}, func(r row1) error {
 		m = readMessage(r)
@@ -115,14 +143,19 @@ func (tx *Tx) openMessage(m *Message) error {
 	if m.Destroyed {
 		return ErrDestroyed
 	}
-	key, err := tx.caseKey(m.Case, false)
+	c, err := tx.caseKey(m.Case, false)
 	if err != nil {
 		return err
 	}
 	return tx.one(`SELECT box FROM message WHERE hash=?`, args{m.Hash[:]}, func(r row1) (err error) {
-		if m.Raw, err = tx.get(key, kindMessage, m.Hash[:], r.blob(0)); err != nil {
+		plain, err := tx.get(c.key, kindMessage, m.Hash[:], r.blob(0))
+		if err == nil {
+			plain, err = tx.unclose(m.Lock, kindMessage, m.Hash, plain)
+		}
+		if err != nil {
 			return fmt.Errorf("failed to open message %s: %w", m.Hash, err)
 		}
+		m.Raw = plain
 		return nil
 	})
 }
@@ -138,7 +171,7 @@ func (tx *Tx) HasMessage(h message.Hash) (has bool, err error) {
 
 // FindMessage returns the one message whose hash (hex) or identifier (UUID)
 // begins with prefix, of at least four characters. It refuses with ErrNotFound
-// and ErrAmbiguous.
+// and ErrAmbiguous, and otherwise as Message does.
 func (tx *Tx) FindMessage(prefix string) (Message, error) {
 	p := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(prefix), "-", ""))
 	if len(p) < 4 || len(p) > 64 || strings.Trim(p, "0123456789abcdef") != "" {

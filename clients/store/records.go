@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/cipher"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +17,10 @@ type Record struct {
 	Kind   delivery.RecordKind
 	Case   message.CaseRef
 	Thread [16]byte
-	Raw    []byte
+	Raw    []byte // nil where it is closed, and this transaction was not given the key
+
+	Lock   [32]byte // of the restricted case that it is closed to; zero: open
+	Closed []byte   // how it is closed; travels to the desk's other devices as it is
 }
 
 // SaveRecord stores a record once, and notes which ones it follows, also those that
@@ -30,30 +32,47 @@ func (tx *Tx) SaveRecord(s delivery.SignedRecord, own bool) (fresh bool, err err
 		hash[:], uint64(r.Kind), r.Case[:], r.Thread[:], own); err != nil || tx.changes() == 0 {
 		return false, err
 	}
-	key, err := tx.recordKey(r.Kind, r.Case)
+	c, err := tx.recordKey(r.Kind, r.Case)
 	if err != nil {
 		return false, err
 	}
-	box, err := tx.put(key, kindRecord, hash[:], s.Raw)
+	if err := tx.putRecord(c, hash, s.Raw); err != nil {
+		return false, err
+	}
+	return true, tx.follows(r.Follows)
+}
+
+// putRecord seals a record, closed where its case is restricted.
+func (tx *Tx) putRecord(c caseSeal, hash message.Hash, raw []byte) error {
+	plain, lock, err := c.close(kindRecord, hash, raw)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if err := tx.exec(`UPDATE record SET box=? WHERE hash=?`, box, hash[:]); err != nil {
-		return false, err
+	return tx.putSealedRecord(c, hash, plain, lock)
+}
+
+func (tx *Tx) putSealedRecord(c caseSeal, hash message.Hash, plain []byte, lock any) error {
+	box, err := tx.put(c.key, kindRecord, hash[:], plain)
+	if err != nil {
+		return err
 	}
-	for _, f := range r.Follows {
+	return tx.exec(`UPDATE record SET box=?, lock=? WHERE hash=?`, box, lock, hash[:])
+}
+
+func (tx *Tx) follows(hs []message.Hash) error {
+	for _, f := range hs {
 		if err := tx.exec(`INSERT INTO followed(hash) VALUES(?) ON CONFLICT DO NOTHING`, f[:]); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // recordKey is the key of the case for what says something about a victim, and the
 // store's key for what must be known without opening the case.
-func (tx *Tx) recordKey(k delivery.RecordKind, ref message.CaseRef) (cipher.AEAD, error) {
+func (tx *Tx) recordKey(k delivery.RecordKind, ref message.CaseRef) (caseSeal, error) {
 	if !speaksOfCase(k) || ref == (message.CaseRef{}) {
-		return tx.rows(), nil
+		return caseSeal{key: tx.rows()}, nil
 	}
 	return tx.caseKey(ref, true)
 }
@@ -62,7 +81,7 @@ func speaksOfCase(k delivery.RecordKind) bool {
 	return k == delivery.RecordNote || k == delivery.RecordDraft
 }
 
-const selectRecord = `SELECT seq, hash, kind, kase, thread, box FROM record`
+const selectRecord = `SELECT seq, hash, kind, kase, thread, box, lock FROM record`
 
 // Record returns one record, or ErrNotFound.
 func (tx *Tx) Record(h message.Hash) (Record, error) {
@@ -96,7 +115,7 @@ func (tx *Tx) RecordHeads(k delivery.RecordKind, ref message.CaseRef, thread [16
 func (tx *Tx) records(where string, a args) (rs []Record, err error) {
 	var boxes [][]byte
 	err = tx.each(selectRecord+where, a, func(r row1) error {
-		rs = append(rs, Record{Seq: r.num(0), Hash: r.b32(1), Kind: delivery.RecordKind(r.num(2)), Case: r.b16(3), Thread: r.b16(4)})
+		rs = append(rs, Record{Seq: r.num(0), Hash: r.b32(1), Kind: delivery.RecordKind(r.num(2)), Case: r.b16(3), Thread: r.b16(4), Lock: r.b32(6)})
 		boxes = append(boxes, r.blob(5))
 		return nil
 	})
@@ -110,14 +129,24 @@ func (tx *Tx) records(where string, a args) (rs []Record, err error) {
 }
 
 func (tx *Tx) openRecord(r *Record, box []byte) error {
-	key, err := tx.recordKey(r.Kind, r.Case)
+	c, err := tx.recordKey(r.Kind, r.Case)
 	if err != nil {
 		return err
 	}
-	if r.Raw, err = tx.get(key, kindRecord, r.Hash[:], box); err != nil {
+	plain, err := tx.get(c.key, kindRecord, r.Hash[:], box)
+	if err != nil {
 		return fmt.Errorf("failed to open record %s: %w", r.Hash, err)
 	}
-	return nil
+	if r.Lock == ([32]byte{}) {
+		r.Raw = plain
+		return nil
+	}
+	r.Closed = plain
+	r.Raw, err = tx.unclose(r.Lock, kindRecord, r.Hash, plain)
+	if errors.Is(err, ErrRestricted) {
+		return nil // it is there, and can be told to the other devices
+	}
+	return err
 }
 
 // HasRecord reports whether a hash is that of a record of this desk.
@@ -147,9 +176,6 @@ func (tx *Tx) dropRecords(ref message.CaseRef) error {
 		return err
 	}
 	for _, h := range hashes {
-		if err := tx.drop(kindRecord, h[:]); err != nil {
-			return err
-		}
 		waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})
 		if err != nil {
 			return err
@@ -159,9 +185,28 @@ func (tx *Tx) dropRecords(ref message.CaseRef) error {
 				return err
 			}
 		}
-		if err := errors.Join(tx.exec(`DELETE FROM recipient WHERE message=?`, h[:]), tx.exec(`DELETE FROM record WHERE hash=?`, h[:])); err != nil {
+		if err := tx.DeleteRecord(h); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// DeleteRecord destroys one record. Deliveries of it that wait still go, sealed as they
+// are: a counter that never comes would be a gap at the other device.
+func (tx *Tx) DeleteRecord(h message.Hash) error {
+	if err := tx.drop(kindRecord, h[:]); err != nil {
+		return err
+	}
+	tx.destroyed = true
+	return errors.Join(tx.exec(`DELETE FROM recipient WHERE message=?`, h[:]), tx.exec(`DELETE FROM record WHERE hash=?`, h[:]))
+}
+
+// CaseOfThread returns the case of a thread of records of a kind, or ErrNotFound.
+func (tx *Tx) CaseOfThread(k delivery.RecordKind, thread [16]byte) (ref message.CaseRef, err error) {
+	err = tx.one(`SELECT kase FROM record WHERE kind=? AND thread=? LIMIT 1`, args{uint64(k), thread[:]}, func(r row1) error {
+		ref = r.b16(0)
+		return nil
+	})
+	return ref, err
 }

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 3
+const schemaVersion = 4
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaV3}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -79,11 +79,24 @@ CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
 `
 
-// schemaV3 adds the signed proofs of delivery, each kept once, and what they prove.
-const schemaV3 = `
+// schemaProofs adds the signed proofs of delivery, each kept once, and what they prove.
+const schemaProofs = `
 CREATE TABLE proof(hash BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE proves(message BLOB, desk TEXT, state INTEGER, proof BLOB NOT NULL, PRIMARY KEY(message,desk,state)) WITHOUT ROWID;
 CREATE INDEX proves_proof ON proves(proof);
+`
+
+// schemaRestricted lets a case be restricted to named persons. lock names the public key that a
+// row is closed to, NULL: to none; verdict says whether the rules were asked (Message.Verdict);
+// addressed keeps the addressed desks of a closed message; unsent holds what must still be
+// sealed for some desk.
+const schemaRestricted = `
+ALTER TABLE message ADD COLUMN lock BLOB;
+ALTER TABLE message ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN addressed TEXT NOT NULL DEFAULT '';
+CREATE INDEX message_verdict ON message(verdict) WHERE verdict<>'';
+ALTER TABLE record ADD COLUMN lock BLOB;
+CREATE TABLE unsent(message BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

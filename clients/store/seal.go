@@ -32,6 +32,7 @@ const (
 	kindRecord     kind = 12
 	kindWitnessed  kind = 13
 	kindProof      kind = 14
+	kindUnsent     kind = 15
 )
 
 // secrets are the keys derived from the data key, one per purpose.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"schakel/crypto/message"
+	"schakel/crypto/seal"
 )
 
 // Tx is one transaction: all of it happens, or nothing. Use it only inside the
@@ -16,9 +17,10 @@ type Tx struct {
 	writes     bool
 	generation uint64 // of this transaction, when it writes
 	sum        sum
-	cases      map[message.CaseRef]cipher.AEAD
-	destroyed  bool  // something was deleted that should not linger in the log
-	over       error // why this transaction takes no more: it failed, or ended
+	cases      map[message.CaseRef]caseSeal
+	opens      map[[32]byte]*seal.ReadKey // keys of restricted cases that were given to this transaction
+	destroyed  bool                       // something was deleted that should not linger in the log
+	over       error                      // why this transaction takes no more: it failed, or ended
 }
 
 // errEnded is returned to who keeps a Tx beyond its function.
@@ -75,7 +77,7 @@ func (s *Store) begin(writes bool) (*Tx, error) {
 		return nil, fail("begin a transaction", err)
 	}
 	return &Tx{s: s, writes: writes, generation: s.last.generation + 1, sum: s.last.sum,
-		cases: map[message.CaseRef]cipher.AEAD{}}, nil
+		cases: map[message.CaseRef]caseSeal{}, opens: map[[32]byte]*seal.ReadKey{}}, nil
 }
 
 func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {

@@ -46,6 +46,7 @@ var sealedTables = [...]sealedTable{
 	{kindDelivery, `SELECT envelope, box, NULL FROM outbox`},
 	{kindProof, `SELECT hash, box, NULL FROM proof`},
 	{kindPerson, `SELECT id, box, NULL FROM person`},
+	{kindUnsent, `SELECT message, box, NULL FROM unsent`},
 	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
 	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }
@@ -62,7 +63,13 @@ func (tx *Tx) verifyTable(t sealedTable) (rows int, err error) {
 	return rows, errors.Join(append(bad, err)...)
 }
 
-func (tx *Tx) verifyRow(k kind, r row1) (err error) {
+func (tx *Tx) verifyRow(k kind, r row1) error {
+	_, err := tx.openRow(k, r)
+	return err
+}
+
+// openRow opens a box of a sealed table. What is closed beneath stays closed.
+func (tx *Tx) openRow(k kind, r row1) ([]byte, error) {
 	row := r.blob(0)
 	if k == kindEpoch || k == kindQuarantine {
 		row = number(r.num(0))
@@ -72,12 +79,48 @@ func (tx *Tx) verifyRow(k kind, r row1) (err error) {
 	}
 	var key cipher.AEAD = tx.rows()
 	if len(r.blob(2)) > 0 {
-		if key, err = tx.caseKey(message.CaseRef(r.b16(2)), false); err != nil {
-			return err
+		c, err := tx.caseKey(message.CaseRef(r.b16(2)), false)
+		if err != nil {
+			return nil, err
 		}
+		key = c.key
 	}
-	_, err = tx.get(key, k, row, r.blob(1))
-	return err
+	return tx.get(key, k, row, r.blob(1))
+}
+
+// Readable calls f with all that the keys of this store open, without the key of any
+// person: each column of each table, and each box. It shows what somebody reads who has
+// this machine: the tests of what must not be there look here.
+func (s *Store) Readable(ctx context.Context, f func([]byte)) error {
+	return s.View(ctx, func(tx *Tx) error {
+		for _, t := range sealedTables {
+			err := tx.each(t.sql, nil, func(r row1) error {
+				plain, err := tx.openRow(t.kind, r)
+				f(plain)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		var tables []string
+		err := tx.each(`SELECT name FROM sqlite_schema WHERE type='table'`, nil, func(r row1) error {
+			tables = append(tables, r.text(0))
+			return nil
+		})
+		for _, t := range tables {
+			if err != nil {
+				return err
+			}
+			err = tx.each(`SELECT * FROM `+t, nil, func(r row1) error {
+				for i := range r.s.ColumnCount() {
+					f(r.blob(i))
+				}
+				return nil
+			})
+		}
+		return err
+	})
 }
 
 func (tx *Tx) verifyCount(t sealedTable, rows int) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"schakel/crypto/canon"
 	"schakel/crypto/cose"
@@ -22,14 +23,38 @@ const (
 	RecordNote   RecordKind = 3 // an internal note on a case
 	RecordDraft  RecordKind = 4 // a version of a message that is still being written
 	RecordLog    RecordKind = 5 // lines of a device's access log
+
+	RecordReading  RecordKind = 6  // the public key that restricted cases are closed to for a person
+	RecordRestrict RecordKind = 7  // who may read a case
+	RecordShares   RecordKind = 9  // the key of a restricted case, wrapped for those who may read it
+	RecordClosed   RecordKind = 10 // a note or draft of a restricted case, closed
+	RecordGlass    RecordKind = 11 // somebody opened a restricted case with the emergency passphrase
 )
+
+// known are the kinds of this version; those between are kept free.
+var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog,
+	RecordReading, RecordRestrict, RecordShares, RecordClosed, RecordGlass}
+
+// ofDevice reports whether the device signs records of this kind, and no person.
+func (k RecordKind) ofDevice() bool {
+	return k == RecordPerson || k == RecordLog || k == RecordClosed
+}
 
 // Limits of a record: one always fits a delivery.
 const (
 	MaxRecord        = 256 << 10
 	MaxRecordContent = 192 << 10
 	MaxFollows       = 64
+	maxClosing       = 8 << 10
 )
+
+// room is how much content a record of this kind holds: a closed one holds another whole.
+func (k RecordKind) room() int {
+	if k == RecordClosed {
+		return MaxRecordContent + maxClosing
+	}
+	return MaxRecordContent
+}
 
 // Record is what a desk keeps to itself: it travels to the desk's own devices only
 // and is signed by the person who wrote it, or by the device where it names none.
@@ -112,17 +137,17 @@ func (r Record) check() error {
 		return err
 	}
 	switch {
-	case r.Kind < RecordPerson || r.Kind > RecordLog:
+	case !slices.Contains(known, r.Kind):
 		return fmt.Errorf("%w: record of kind %d", ErrFormat, r.Kind)
 	case r.Device.IsZero():
 		return fmt.Errorf("%w: record of no device", ErrFormat)
 	case len(r.Person) != 0 && len(r.Person) != len(identity.PersonID{}):
 		return fmt.Errorf("%w: record: person of %d bytes", ErrFormat, len(r.Person))
-	case len(r.Person) == 0 != (r.Kind == RecordPerson || r.Kind == RecordLog):
+	case len(r.Person) == 0 != r.Kind.ofDevice():
 		return fmt.Errorf("%w: record of kind %d signed by the wrong sort of key", ErrFormat, r.Kind)
 	case r.Created > envelope.MaxTime:
 		return fmt.Errorf("%w: record: time out of bounds", ErrFormat)
-	case len(r.Content) > MaxRecordContent || len(r.Follows) > MaxFollows:
+	case len(r.Content) > r.Kind.room() || len(r.Follows) > MaxFollows:
 		return fmt.Errorf("%w: record of %d bytes that follows %d", ErrFormat, len(r.Content), len(r.Follows))
 	case !increasing(r.Follows, func(a, b message.Hash) int { return bytes.Compare(a[:], b[:]) }):
 		return fmt.Errorf("%w: record: what it follows is not sorted or not unique", ErrFormat)

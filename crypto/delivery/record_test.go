@@ -56,7 +56,7 @@ func TestRecordRefuses(t *testing.T) {
 	for name, change := range map[string]func(*delivery.Record){
 		"version 2":         func(r *delivery.Record) { r.Version = 2 },
 		"kind 0":            func(r *delivery.Record) { r.Kind = 0 },
-		"kind 6":            func(r *delivery.Record) { r.Kind = 6 },
+		"kind 99":           func(r *delivery.Record) { r.Kind = 99 },
 		"no desk":           func(r *delivery.Record) { r.Desk = "vt20" },
 		"no device":         func(r *delivery.Record) { r.Device = identity.DeviceID{} },
 		"note of a device":  func(r *delivery.Record) { r.Person = nil },
