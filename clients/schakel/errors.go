@@ -31,7 +31,7 @@ var (
 	ErrRefused       = errors.New("the relay admits this device no more")
 	ErrRestricted    = errors.New("this case is restricted to named persons of this desk")
 	ErrReaders       = errors.New("a restricted case needs at least two persons who may read it")
-	ErrNoReadingKey  = errors.New("this person has not entered the PIN since restricted cases exist: let the person read one message with the PIN")
+	ErrNoReadingKey  = errors.New("nothing can be closed to this person yet: the register does not have the person, or the PIN was not entered since restricted cases exist")
 	ErrGlass         = errors.New("the passphrase for emergencies does not open this case")
 	ErrGlassNeeded   = errors.New("the passphrase for emergencies is needed")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
