@@ -171,9 +171,9 @@ func (w watch) outage(ctx context.Context, status schakel.Status) error {
 	return err
 }
 
-// show shows a message. One of a restricted case can be taken by an officer who may not
+// letter shows a message. One of a restricted case can be taken by an officer who may not
 // read it: somebody who may is telephoned then.
-func (w watch) show(ctx context.Context, m schakel.Summary) error {
+func (w watch) letter(ctx context.Context, m schakel.Summary) error {
 	l, err := w.Read(ctx, m.Hash)
 	if errors.Is(err, schakel.ErrRestricted) {
 		w.tell("\n%s", w.in(yellow, screen{w.app, w.say}.restrictedTo(m.Restricted)))
@@ -189,7 +189,7 @@ func (w watch) show(ctx context.Context, m schakel.Summary) error {
 
 // handle shows one message and takes it, if the officer says so.
 func (w watch) handle(ctx context.Context, m schakel.Summary) error {
-	if err := w.show(ctx, m); err != nil {
+	if err := w.letter(ctx, m); err != nil {
 		return err
 	}
 	p, err := w.who(ctx)
