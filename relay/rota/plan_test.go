@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"schakel/crypto/envelope"
+	"schakel/relay/ladder"
 	"schakel/relay/rota"
 )
 
@@ -37,9 +38,9 @@ func TestPlanOnCall(t *testing.T) {
 		"a level that is not":   {p.From, 2, p.Fallback},
 		"after the plan":        {p.Until, 0, p.Fallback},
 		"before the plan":       {p.From.Add(-time.Second), 0, p.Fallback},
-		"everyone":              {p.From, rota.Everyone, []rota.Contact{"a", "b", "fallback"}},
-		"everyone, in the gap":  {p.From.Add(time.Hour), rota.Everyone, []rota.Contact{"fallback", "b", "a"}},
-		"everyone, a year late": {p.Until.AddDate(1, 0, 0), rota.Everyone, []rota.Contact{"fallback", "a"}},
+		"everyone":              {p.From, ladder.Everyone, []rota.Contact{"a", "b", "fallback"}},
+		"everyone, in the gap":  {p.From.Add(time.Hour), ladder.Everyone, []rota.Contact{"fallback", "b", "a"}},
+		"everyone, a year late": {p.Until.AddDate(1, 0, 0), ladder.Everyone, []rota.Contact{"fallback", "a"}},
 	} {
 		if got := p.OnCall(c.at, c.level); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
@@ -78,10 +79,11 @@ func TestPlanRefuses(t *testing.T) {
 		"a target too long":  {func(p *rota.Plan) { p.Points[0].Target = strings.Repeat("a", 513) }, rota.ErrFormat},
 		"a ladder for tests": {func(p *rota.Plan) { p.Ladders[0].Tier = envelope.TierNone }, rota.ErrFormat},
 		"a ladder twice":     {func(p *rota.Plan) { p.Ladders = append(p.Ladders, p.Ladders[0]) }, rota.ErrFormat},
-		"steps backwards":    {func(p *rota.Plan) { slices.Reverse(p.Ladders[0].Steps) }, rota.ErrFormat},
-		"17 steps":           {func(p *rota.Plan) { p.Ladders[0].Steps = make([]rota.Step, 17) }, rota.ErrTooLarge},
-		"a wait of a year":   {func(p *rota.Plan) { p.Ladders[0].Alarm = 365 * 24 * time.Hour }, rota.ErrFormat},
-		"a negative wait":    {func(p *rota.Plan) { p.Ladders[0].Repeat = -time.Second }, rota.ErrFormat},
+		"steps backwards":    {func(p *rota.Plan) { slices.Reverse(p.Ladders[0].Ladder.Steps) }, rota.ErrFormat},
+		"17 steps":           {func(p *rota.Plan) { p.Ladders[0].Ladder.Steps = make([]ladder.Step, 17) }, ladder.ErrLadder},
+		"a wait of a year":   {func(p *rota.Plan) { p.Ladders[0].Ladder.Alarm = 365 * 24 * time.Hour }, rota.ErrFormat},
+		"half a second more": {func(p *rota.Plan) { p.Ladders[0].Ladder.Alarm += time.Second / 2 }, rota.ErrFormat},
+		"a negative wait":    {func(p *rota.Plan) { p.Ladders[0].Ladder.Repeat = -time.Second }, rota.ErrFormat},
 	} {
 		p := plan()
 		c.change(&p)
@@ -93,6 +95,21 @@ func TestPlanRefuses(t *testing.T) {
 		if _, err := rota.ParsePlan(raw); !errors.Is(err, rota.ErrFormat) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestPlanLadder: a plan can only make the floor tighter.
+func TestPlanLadder(t *testing.T) {
+	p := plan()
+	if l, err := p.Ladder(envelope.TierAcute); err != nil || l.Alarm != 10*time.Minute || l.Acknowledgers != 2 || l.Repeat != ladder.Floor(envelope.TierAcute).Repeat {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if l, err := p.Ladder(envelope.TierUrgent); err != nil || !reflect.DeepEqual(l, ladder.Floor(envelope.TierUrgent)) {
+		t.Errorf("%+v, %v", l, err)
+	}
+	p.Ladders[0].Ladder.Alarm = time.Hour
+	if l, err := p.Ladder(envelope.TierAcute); !errors.Is(err, ladder.ErrLooser) || !reflect.DeepEqual(l, ladder.Floor(envelope.TierAcute)) {
+		t.Errorf("a looser ladder: %+v, %v", l, err)
 	}
 }
 
@@ -118,7 +135,7 @@ func FuzzParsePlan(f *testing.F) {
 		if err != nil || !slices.Equal(again, raw) {
 			t.Fatalf("%x comes back as %x, %v", raw, again, err)
 		}
-		for level := rota.Everyone; level <= rota.MaxLevels; level++ {
+		for level := ladder.Everyone; level <= rota.MaxLevels; level++ {
 			if len(p.OnCall(p.From, level)) == 0 {
 				t.Fatalf("nobody to call at level %d", level)
 			}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"schakel/crypto/envelope"
+	"schakel/relay/ladder"
 	"schakel/relay/rota"
 )
 
@@ -134,12 +135,12 @@ func TestExactlyOneAnswer(t *testing.T) {
 	})
 }
 
-// TestEveryMinute asks each minute of the fortnight in which summer time ends.
+// TestEveryMinute asks each minute of the week in which summer time ends.
 func TestEveryMinute(t *testing.T) {
-	r := dayAndNight
+	r := of(rule("2026-10-10T08:00", "2026-10-10T20:00", "FREQ=DAILY", "day"), rule("2026-10-10T20:00", "2026-10-11T08:00", "FREQ=DAILY", "night"))
 	r.Changes = []rota.Change{{ID: "1", Kind: rota.Swap, From: moment(t, "2026-10-24T20:00Z"), To: moment(t, "2026-10-25T12:00Z"), Contact: "day", Other: "night"},
 		{ID: "2", Kind: rota.Leave, Level: rota.AllLevels, From: moment(t, "2026-10-28T12:00Z"), Contact: "night"}}
-	from, to := utc(t, "2026-10-18T22:00Z"), utc(t, "2026-11-01T23:00Z")
+	from, to := utc(t, "2026-10-22T22:00Z"), utc(t, "2026-10-29T23:00Z")
 	shifts, gaps := r.Shifts(from, to), r.Gaps(from, to)
 	for at := from; at.Before(to); at = at.Add(time.Minute) {
 		var said []rota.Contact
@@ -244,7 +245,8 @@ func TestWallsKeepTheirOrder(t *testing.T) {
 func plan() rota.Plan {
 	from := time.Date(2026, 10, 20, 6, 0, 0, 0, time.UTC)
 	return rota.Plan{Desk: "vt20/crisis", Serial: 7, From: from, Until: from.Add(14 * 24 * time.Hour), Fallback: []rota.Contact{"fallback"},
-		Shifts:  []rota.Shift{{From: from, To: from.Add(time.Hour), Level: 0, Contact: "a"}, {From: from, To: from.Add(2 * time.Hour), Level: 1, Contact: "b"}},
-		Ladders: []rota.Tightening{{Tier: envelope.TierAcute, Steps: []rota.Step{{After: 0, Level: 0}, {After: 3 * time.Minute, Level: rota.Everyone}}, Alarm: 10 * time.Minute, Acknowledgers: 2}},
-		Points:  []rota.Point{{Contact: "a", Channel: "ntfy", Target: "https://ntfy.example/piket"}, {Contact: "fallback", Channel: "webhook", Target: "https://desk.example/hook"}}}
+		Shifts: []rota.Shift{{From: from, To: from.Add(time.Hour), Level: 0, Contact: "a"}, {From: from, To: from.Add(2 * time.Hour), Level: 1, Contact: "b"}},
+		Ladders: []rota.Tightening{{Tier: envelope.TierAcute, Ladder: ladder.Ladder{
+			Steps: []ladder.Step{{After: 0, Level: 0}, {After: 3 * time.Minute, Level: ladder.Everyone}}, Alarm: 10 * time.Minute, Acknowledgers: 2}}},
+		Points: []rota.Point{{Contact: "a", Channel: "ntfy", Target: "https://ntfy.example/piket"}, {Contact: "fallback", Channel: "webhook", Target: "https://desk.example/hook"}}}
 }

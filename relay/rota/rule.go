@@ -132,6 +132,9 @@ func (r Rule) shifts(from, to time.Time, yield func(Shift)) {
 		if !ok || !wall.Before(stop) {
 			return
 		}
+		if wall.Add(length + 24*time.Hour).Before(from) {
+			continue // counted, and over by any clock
+		}
 		s := Shift{From: instant(wall), To: instant(wall.Add(length)), Contact: r.Contacts[n%len(r.Contacts)]}
 		if s.From.Before(to) && s.To.After(from) {
 			yield(s)
