@@ -273,7 +273,7 @@ func TestCheckRefuses(t *testing.T) {
 		"of no kind":            {func(r *rota.Rota) { o := override; o.Kind = "holiday"; r.Changes = []rota.Change{o} }, rota.ErrFormat},
 		"a swap with oneself":   {func(r *rota.Rota) { o := override; o.Kind, o.Other = rota.Swap, "a"; r.Changes = []rota.Change{o} }, rota.ErrFormat},
 		"the same change twice": {func(r *rota.Rota) { r.Changes = []rota.Change{override, override} }, rota.ErrFormat},
-		"257 changes":           {func(r *rota.Rota) { r.Changes = slices.Repeat([]rota.Change{override}, 257) }, rota.ErrTooLarge},
+		"1025 changes":          {func(r *rota.Rota) { r.Changes = slices.Repeat([]rota.Change{override}, 1025) }, rota.ErrTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := good()

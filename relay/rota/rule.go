@@ -16,7 +16,7 @@ const (
 	MaxRules     = 128 // temporary ones counted
 	MaxSchedules = 16  // temporary ones of a layer
 	MaxTurns     = 32  // contacts that take turns in a rule
-	MaxChanges   = 256
+	MaxChanges   = 1024
 	maxShift     = 35 * 24 * time.Hour
 )
 
