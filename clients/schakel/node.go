@@ -57,6 +57,7 @@ type Node struct {
 	parsed    *seal.Recipients // public keys of others, checked against the register
 	events    subscribers
 	channels  Channels      // nil: this device pages nobody
+	rounds    atomic.Int64  // that the pager made
 	work      chan struct{} // wakes upkeep
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 

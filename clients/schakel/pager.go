@@ -53,6 +53,7 @@ func (n *Node) pages(ctx context.Context) error {
 		}
 		if started {
 			err = p.round(ctx)
+			n.rounds.Add(1)
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -180,6 +180,9 @@ func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {
 		if err != nil {
 			continue // enclosed in another, or destroyed: shown in the case, and paged by nothing
 		}
+		if since.Direction == store.In && since.Acknowledged.IsZero() && !p.n.ackDue(since).IsZero() {
+			continue // nobody took it yet: it waits as a message does
+		}
 		tier, starts := p.n.remind(duty, since)
 		o.calls = append(o.calls, call{kind: callOwed, subject: since.Hash.String() + " " + string(duty.Duty), tier: tier, exercise: since.Exercise, starts: starts})
 	}
