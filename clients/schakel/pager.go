@@ -110,14 +110,23 @@ func (p *pager) round(ctx context.Context) error {
 		return err
 	}
 	var r round
+	ticked := p.clock.at(now)
 	err = p.n.store.View(ctx, func(tx *store.Tx) error {
-		r, err = p.look(tx, now, p.clock.at(now))
+		r, err = p.look(tx, now, ticked)
 		return err
 	})
 	if err != nil || r.nothing() {
 		return err
 	}
-	if err := p.n.update(ctx, func(tx *store.Tx) error { return r.begin(tx, p.n.dev.ID) }); err != nil {
+	// It is looked again in the transaction that writes: meanwhile another device may
+	// have said that it paged, or a person have acknowledged.
+	err = p.n.update(ctx, func(tx *store.Tx) error {
+		if r, err = p.look(tx, now, ticked); err != nil {
+			return err
+		}
+		return r.begin(tx, p.n.dev.ID)
+	})
+	if err != nil {
 		return err
 	}
 	r.call(ctx, p.n.channels)
