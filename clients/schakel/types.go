@@ -157,6 +157,7 @@ const (
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
+	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -181,6 +182,7 @@ type Status struct {
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
+	Rota            RotaStatus        `json:"rota"`
 }
 
 // Desk is a desk of the register, as a sender chooses it.
