@@ -105,6 +105,7 @@ type Node interface {
 	Authority
 	Archivist
 	Colleagues
+	Rotas
 }
 
 var (

@@ -33,7 +33,7 @@ const (
 // Readiness reports whether this desk would answer tonight. It judges what this device
 // knows; that a telephone is charged only a drill shows.
 func (n *Node) Readiness(ctx context.Context) (out []Readiness, err error) {
-	r, err := n.Roster(ctx)
+	r, err := n.rosterOrNone(ctx)
 	if err != nil {
 		return nil, err
 	}
