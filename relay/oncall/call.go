@@ -3,6 +3,7 @@ package oncall
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/relay/ladder"
 	"schakel/relay/page"
+	"schakel/relay/queue"
 	"schakel/relay/wire"
 )
 
@@ -60,18 +62,54 @@ func (l *Loop) nextCall() time.Duration {
 }
 
 // call sends the pages that may go out now.
-func (l *Loop) call(pages context.Context) {
+func (l *Loop) call(ctx, pages context.Context) error {
 	now := l.config.Elapsed()
+	var free []*contact
 	for key, c := range l.contacts {
 		first, ok := c.loudest(&l.schedule)
 		switch {
 		case ok && c.free(first.Tier) <= now:
-			c.last = now
-			l.send(pages, c, first)
+			free = append(free, c)
 		case !ok && c.free(envelope.TierRoutine) <= now:
 			delete(l.contacts, key)
 		}
 	}
+	err := l.still(ctx, free)
+	if errors.Is(err, queue.ErrIndeterminate) || !l.lease.Held {
+		return err
+	}
+	for _, c := range free {
+		if first, ok := c.loudest(&l.schedule); ok {
+			c.last = now
+			l.send(pages, c, first)
+		}
+	}
+	return err
+}
+
+// mayBeStale is how long after its rung began a page goes out without another look.
+const mayBeStale = time.Second
+
+// still asks the journal whether what was held back still waits: it may have been
+// attended at another node. One that does not answer holds up nothing.
+func (l *Loop) still(ctx context.Context, free []*contact) error {
+	var held []*entry
+	for _, c := range free {
+		for _, e := range c.pending {
+			if l.clock.now().Sub(e.timer.Last) > mayBeStale && e.stored != nil && len(held) < MaxChanges && !slices.Contains(held, e) {
+				held = append(held, e)
+			}
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	rows := make([][]byte, len(held))
+	for i, e := range held {
+		rows[i] = e.stored
+	}
+	_, err := l.write(ctx, held, rows)
+	return err
 }
 
 // send pages one contact for all that is pending for it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
 
@@ -61,6 +62,7 @@ func (l *Loop) wait(u queue.Unattended, row []byte, fresh bool) {
 		l.unnoted = append(l.unnoted, u.Ref)
 	}
 	l.schedule.byRef[u.Ref] = e
+	l.expectPlan(u.Desk)
 	l.reckon(e)
 }
 
@@ -150,8 +152,20 @@ func (l *Loop) look(ctx context.Context) error {
 	return nil
 }
 
-// sweep forgets what does not wait any more, and rows of nothing.
+// sweep forgets what does not wait any more, rows of nothing, and plans of desks for
+// which nothing waits.
 func (l *Loop) sweep(seen map[queue.Ref]struct{}, rows map[queue.Ref][]byte) {
+	defer func() {
+		waits := make(map[identity.DeskID]bool)
+		for ref := range l.schedule.byRef {
+			waits[ref.Desk] = true
+		}
+		for desk := range l.plans {
+			if !waits[desk] {
+				delete(l.plans, desk)
+			}
+		}
+	}()
 	for ref, e := range l.schedule.byRef {
 		if _, ok := seen[ref]; !ok {
 			l.forget(e)

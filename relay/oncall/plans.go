@@ -22,6 +22,7 @@ type deskPlan struct {
 	raw     []byte
 	plan    rota.Plan
 	has     bool
+	known   bool          // it was read, and not only expected
 	read    time.Duration // when, as Config.Elapsed counts
 	ladders [envelope.TierAcute + 1]ladder.Ladder
 }
@@ -45,67 +46,94 @@ func Ladders(p rota.Plan) (all [envelope.TierAcute + 1]ladder.Ladder, err error)
 	return all, nil
 }
 
-// planOf returns what is known of a desk's plan, reading it where nothing is.
+// planOf returns a desk's plan, read again when it is old. One that was never read and
+// cannot be now is as none: the floor, and the operator.
 func (l *Loop) planOf(ctx context.Context, desk identity.DeskID) *deskPlan {
 	p := l.plans[desk]
 	if p == nil || l.config.Elapsed()-p.read >= planAge {
-		if err := l.readPlan(ctx, desk); err != nil {
+		changed, err := l.readPlan(ctx, desk)
+		if err != nil {
 			l.log.Warn("a plan cannot be read", "error", err.Error())
 		}
+		if changed {
+			l.reckonDesks(map[identity.DeskID]bool{desk: true})
+		}
 		p = l.plans[desk]
-	}
-	if p == nil { // not read: the floor, the operator, and another attempt soon
-		p = &deskPlan{}
-		p.ladders, _ = Ladders(rota.Plan{})
 	}
 	return p
 }
 
-func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) error {
+// expectPlan has the plan of a desk read in this turn, where none is known.
+func (l *Loop) expectPlan(desk identity.DeskID) {
+	if l.plans[desk] == nil {
+		p := &deskPlan{read: -planAge}
+		p.ladders, _ = Ladders(rota.Plan{})
+		l.plans[desk] = p
+	}
+}
+
+// readPlan reports whether the plan is another than was known.
+func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) (changed bool, err error) {
+	l.expectPlan(desk)
 	raw, err := l.config.Journal.Plan(ctx, desk)
 	if err != nil {
-		return err
+		return false, err
 	}
 	old := l.plans[desk]
-	if old != nil && bytes.Equal(old.raw, raw) {
+	if old.known && bytes.Equal(old.raw, raw) {
 		old.read = l.config.Elapsed()
-		return nil
+		return false, nil
 	}
-	p := &deskPlan{raw: raw, read: l.config.Elapsed()}
+	p := &deskPlan{raw: raw, read: l.config.Elapsed(), known: true}
 	if len(raw) > 0 {
 		p.plan, err = rota.ParsePlan(raw)
-		p.has = err == nil && p.plan.Desk == desk
+		if err == nil && p.plan.Desk != desk {
+			err = ErrDesk
+		}
+		if err == nil {
+			p.ladders, err = Ladders(p.plan)
+		}
+		if p.has = err == nil; !p.has {
+			l.log.Error("a plan is damaged", "desk", string(desk), "error", err.Error())
+		}
 	}
-	if p.ladders, err = Ladders(p.plan); !p.has || err != nil {
-		p.has = p.has && err == nil
+	if !p.has {
 		p.ladders, _ = Ladders(rota.Plan{})
 	}
-	if len(raw) > 0 && !p.has {
-		l.log.Error("a plan is damaged", "desk", string(desk))
-	}
 	l.plans[desk] = p
-	if old != nil {
-		for _, e := range l.schedule.byRef {
-			if e.Desk == desk {
-				l.reckon(e)
-			}
+	return true, nil
+}
+
+// refreshPlans reads the plans of desks for which something came, and again those for
+// which something waits: a tightened ladder counts for that too.
+func (l *Loop) refreshPlans(ctx context.Context) error {
+	desks := make(map[identity.DeskID]bool)
+	defer func() { l.reckonDesks(desks) }()
+	for desk, p := range l.plans {
+		if l.config.Elapsed()-p.read < planAge {
+			continue
+		}
+		changed, err := l.readPlan(ctx, desk)
+		if err != nil {
+			return err
+		}
+		if changed {
+			desks[desk] = true
 		}
 	}
 	return nil
 }
 
-// refreshPlans reads again the plans of desks for which something waits: a tightened
-// ladder counts for that too.
-func (l *Loop) refreshPlans(ctx context.Context) error {
-	for desk, p := range l.plans {
-		if l.config.Elapsed()-p.read < planAge {
-			continue
-		}
-		if err := l.readPlan(ctx, desk); err != nil {
-			return err
+// reckonDesks reckons anew what waits for desks whose plans have changed.
+func (l *Loop) reckonDesks(desks map[identity.DeskID]bool) {
+	if len(desks) == 0 {
+		return
+	}
+	for _, e := range l.schedule.byRef {
+		if desks[e.Desk] && e.place >= 0 { // what is not in the order is being begun
+			l.reckon(e)
 		}
 	}
-	return nil
 }
 
 // ladderOf is the ladder that an entry climbs. The sender is told with the first rung
@@ -116,7 +144,7 @@ func (l *Loop) ladderOf(e *entry) ladder.Ladder {
 	climbs := ladder.Floor(tier)
 	if all != nil {
 		climbs = all.ladders[tier]
-		e.noPlan = !all.has
+		e.noPlan = all.known && !all.has
 	}
 	climbs.Acknowledgers = 1 // the relay knows one token, not who showed it
 	switch {

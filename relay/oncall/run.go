@@ -73,8 +73,7 @@ func (l *Loop) turn(ctx, pages context.Context) error {
 	if !l.lease.Held { // a look takes long
 		return err
 	}
-	err = errors.Join(err, l.climb(ctx, pages))
-	l.call(pages)
+	err = errors.Join(err, l.climb(ctx, pages), l.call(ctx, pages))
 	for _, step := range [...]func(context.Context) error{l.settle, l.note, l.writeLog} {
 		err = errors.Join(err, step(ctx))
 	}
@@ -93,6 +92,9 @@ func (l *Loop) ask(ctx context.Context) error {
 	defer cancel()
 	lease, err := l.config.Journal.Hold(ctx, Bid{Node: l.node, Span: l.config.Lease, Steady: l.clock.now(), Wall: l.config.Now()})
 	if err != nil {
+		if !l.lease.Held { // leave the timers to whoever has them: it asks again sooner
+			l.asked = asked + l.config.Lease - l.config.Beat
+		}
 		return err
 	}
 	l.beat.Store(int64(l.config.Elapsed()))
