@@ -105,7 +105,7 @@ func (l *Loop) begin(ctx, pages context.Context, rungs []rung, now time.Time) er
 	for i, r := range rungs {
 		list[i], rows[i] = r.entry, r.after.row(r.entry.Ref)
 	}
-	written, err := l.write(ctx, list, rows)
+	errs, err := l.write(ctx, list, rows)
 	switch {
 	case !l.lease.Held:
 		return nil
@@ -123,17 +123,22 @@ func (l *Loop) begin(ctx, pages context.Context, rungs []rung, now time.Time) er
 		return nil
 	}
 	for i, r := range rungs {
+		failed := err
+		if failed == nil {
+			failed = errs[i]
+		}
 		switch e := r.entry; {
-		case !l.schedule.has(e):
-		case err == nil && written[i]:
+		case !l.schedule.has(e), errors.Is(failed, ErrStale): // gone, or reckoned anew
+		case failed == nil:
 			l.start(pages, r)
-		case err == nil: // another node changed it, and it was reckoned anew
 		case now.Sub(e.due) < grace:
 			l.schedule.put(e)
+			err = failed
 		default:
 			l.config.Metrics.unjournaled.Inc()
 			l.start(pages, r)
 			l.changed[e] = struct{}{}
+			err = failed
 		}
 	}
 	return err

@@ -96,6 +96,6 @@ type Change struct {
 
 // Outcome is what became of a change.
 type Outcome struct {
-	Err error  // nil, ErrStale or ErrGone
+	Err error  // nil, ErrStale, ErrGone, or why this part of the journal is away
 	Now []byte // the row, where it was stale
 }

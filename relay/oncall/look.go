@@ -102,6 +102,10 @@ func (l *Loop) forget(e *entry) {
 
 // arrive takes what came by other nodes.
 func (l *Loop) arrive(ctx context.Context) error {
+	if now := l.config.Elapsed(); now-l.arrivals < l.config.Beat/4 && !l.lookAll {
+		return nil
+	}
+	l.arrivals = l.config.Elapsed()
 	list, err := l.config.Journal.Arrived(ctx, l.lease.Term)
 	switch {
 	case errors.Is(err, ErrLost):

@@ -87,6 +87,7 @@ type Loop struct {
 	lease    Lease
 	heard    time.Duration // when the journal last said that this node holds
 	asked    time.Duration // when it was last asked
+	arrivals time.Duration // when it was last asked what came by other nodes
 	scanned  time.Duration // when the last look at all that waits ended
 	lookAll  bool          // something may have been missed
 	schedule schedule

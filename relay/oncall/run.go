@@ -159,6 +159,7 @@ func (l *Loop) giveUp(ctx context.Context) {
 func (l *Loop) pause(ctx context.Context, failed bool) {
 	wait := l.config.Beat - (l.config.Elapsed() - l.asked)
 	if l.lease.Held {
+		wait = min(wait, l.config.Beat/4)
 		now := l.clock.now()
 		if due, ok := l.schedule.next(); ok {
 			wait = min(wait, due.Sub(now))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"schakel/relay/queue"
 )
@@ -11,9 +12,9 @@ import (
 // mostNotes bounds the rows that one turn writes for what has only begun to wait.
 const mostNotes = 500
 
-// write makes rows say what after says, nil to delete one, and reports which did.
-// It adopts rows that another node changed, and forgets what is gone.
-func (l *Loop) write(ctx context.Context, list []*entry, after [][]byte) ([]bool, error) {
+// write makes rows say what after says, nil to delete one, and reports of each whether
+// it did. It adopts rows that another node changed, and forgets what is gone.
+func (l *Loop) write(ctx context.Context, list []*entry, after [][]byte) ([]error, error) {
 	changes := make([]Change, len(list))
 	for i, e := range list {
 		changes[i] = Change{Ref: e.Ref, Before: e.stored, After: after[i]}
@@ -25,20 +26,20 @@ func (l *Loop) write(ctx context.Context, list []*entry, after [][]byte) ([]bool
 	if err != nil {
 		return nil, err
 	}
-	written := make([]bool, len(list))
+	errs := make([]error, len(list))
 	for i, e := range list {
-		switch {
-		case outcomes[i].Err == nil:
-			e.stored, written[i] = after[i], true
+		switch errs[i] = outcomes[i].Err; {
+		case errs[i] == nil:
+			e.stored = after[i]
 		case errors.Is(outcomes[i].Err, ErrGone):
 			e.stored = nil
 			l.schedule.remove(e)
 			delete(l.changed, e)
-		default:
+		case errors.Is(outcomes[i].Err, ErrStale):
 			l.adopt(e, outcomes[i].Now)
 		}
 	}
-	return written, nil
+	return errs, nil
 }
 
 // adopt goes by a row that another node wrote.
@@ -76,15 +77,27 @@ func (l *Loop) settle(ctx context.Context) error {
 		if len(list) == 0 {
 			return nil
 		}
-		if _, err := l.write(ctx, list, after); err != nil {
+		errs, err := l.write(ctx, list, after)
+		if err != nil {
 			return err
 		}
-		for _, e := range list {
-			delete(l.changed, e)
+		away := false
+		for i, e := range list {
+			if errs[i] == nil || errors.Is(errs[i], ErrStale) || errors.Is(errs[i], ErrGone) {
+				delete(l.changed, e)
+			} else {
+				away = true
+			}
+		}
+		if away {
+			return errPartly
 		}
 	}
 	return nil
 }
+
+// errPartly is a journal of which a part is away: the rest was written.
+var errPartly = fmt.Errorf("%w: a part of the journal is away", queue.ErrUnavailable)
 
 // note writes rows of what has begun to wait and is not due yet, so that its time
 // counts on after a restart.
