@@ -157,6 +157,7 @@ const (
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
+	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 

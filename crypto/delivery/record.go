@@ -22,6 +22,8 @@ const (
 	RecordNote   RecordKind = 3 // an internal note on a case
 	RecordDraft  RecordKind = 4 // a version of a message that is still being written
 	RecordLog    RecordKind = 5 // lines of a device's access log
+
+	RecordPaged RecordKind = 12 // a device paged somebody: the others need not
 )
 
 // Limits of a record: one always fits a delivery.
@@ -112,13 +114,13 @@ func (r Record) check() error {
 		return err
 	}
 	switch {
-	case r.Kind < RecordPerson || r.Kind > RecordLog:
+	case (r.Kind < RecordPerson || r.Kind > RecordLog) && r.Kind != RecordPaged:
 		return fmt.Errorf("%w: record of kind %d", ErrFormat, r.Kind)
 	case r.Device.IsZero():
 		return fmt.Errorf("%w: record of no device", ErrFormat)
 	case len(r.Person) != 0 && len(r.Person) != len(identity.PersonID{}):
 		return fmt.Errorf("%w: record: person of %d bytes", ErrFormat, len(r.Person))
-	case len(r.Person) == 0 != (r.Kind == RecordPerson || r.Kind == RecordLog):
+	case len(r.Person) == 0 != (r.Kind == RecordPerson || r.Kind == RecordLog || r.Kind == RecordPaged):
 		return fmt.Errorf("%w: record of kind %d signed by the wrong sort of key", ErrFormat, r.Kind)
 	case r.Created > envelope.MaxTime:
 		return fmt.Errorf("%w: record: time out of bounds", ErrFormat)

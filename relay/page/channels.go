@@ -79,6 +79,9 @@ func New(cfg Config) (*Channels, error) {
 	return &Channels{cfg: cfg, http: newPoster(cfg)}, nil
 }
 
+// HasHook reports whether a program of this machine is to hear of every page too.
+func (c *Channels) HasHook() bool { return c.cfg.Hook != "" }
+
 // For returns the way to a point, or ErrPoint. It dials nothing.
 func (c *Channels) For(p Point) (Notifier, error) {
 	n, err := c.notifier(p)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 )
 
@@ -100,5 +101,5 @@ func untrusted(err error) bool {
 		alert     tls.AlertError
 	)
 	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &roots) ||
-		errors.As(err, &verify) || errors.As(err, &plaintext) || errors.As(err, &alert)
+		errors.As(err, &verify) || errors.As(err, &plaintext) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch)
 }

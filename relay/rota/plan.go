@@ -8,6 +8,7 @@ import (
 	"schakel/crypto/canon"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
+	"schakel/relay/ladder"
 )
 
 // Bounds of a plan. The relay keeps one of each desk and reads it at every page.
@@ -18,15 +19,10 @@ const (
 	MaxFallback = 8
 	MaxPoints   = 64
 	MaxTarget   = 512
-	MaxSteps    = 16
 	MaxReach    = 15 * 24 * time.Hour // of a plan; desks publish 14 days
-	maxSeconds  = 30 * 24 * 3600      // of anything in a ladder
 	planVersion = 1
 	maxChannel  = 20
 )
-
-// Everyone stands where a level would: every contact of the plan, the fallback too.
-const Everyone = -1
 
 // Point is a way to reach a contact: a channel of the relay and what it needs.
 type Point struct {
@@ -35,20 +31,10 @@ type Point struct {
 	Target  string
 }
 
-// Step of a ladder: After the envelope began to wait, the contacts at Level are paged.
-type Step struct {
-	After time.Duration
-	Level int // or Everyone
-}
-
-// Tightening is what a desk asks beyond the floor of a tier: the reader takes of it
-// only what is earlier or louder.
+// Tightening is what a desk asks beyond the floor of a tier.
 type Tightening struct {
-	Tier          envelope.Tier
-	Steps         []Step
-	Repeat        time.Duration // 0: as the floor says
-	Alarm         time.Duration // 0: as the floor says
-	Acknowledgers int           // 0: as the floor says
+	Tier   envelope.Tier
+	Ladder ladder.Ladder // what it leaves out is as in the floor
 }
 
 // Plan is what a desk publishes to the relay. Of two the one with the higher Serial
@@ -64,9 +50,9 @@ type Plan struct {
 }
 
 // OnCall returns whom to call at a level. Where the plan names nobody, and outside of
-// its two weeks, that is the fallback; Everyone is all that the plan names then.
+// its two weeks, that is the fallback; ladder.Everyone is all that the plan names then.
 func (p Plan) OnCall(t time.Time, level int) []Contact {
-	if level == Everyone {
+	if level == ladder.Everyone {
 		return p.everyone(t)
 	}
 	if !t.Before(p.From) && t.Before(p.Until) {
@@ -107,14 +93,16 @@ func (p Plan) PointsOf(c Contact) (out []Point) {
 	return out
 }
 
-// Ladder returns what the desk asks for a tier, and whether it asks anything.
-func (p Plan) Ladder(t envelope.Tier) (Tightening, bool) {
+// Ladder returns how a tier is climbed: the floor, made tighter as the desk asks; and
+// the floor with ladder.ErrLooser where it asks for less.
+func (p Plan) Ladder(t envelope.Tier) (ladder.Ladder, error) {
+	floor := ladder.Floor(t)
 	for _, l := range p.Ladders {
 		if l.Tier == t {
-			return l, true
+			return floor.Tightened(l.Ladder)
 		}
 	}
-	return Tightening{}, false
+	return floor, nil
 }
 
 // The rows of a plan on the wire: times in seconds since 1970, lengths in seconds.
@@ -147,7 +135,7 @@ type (
 	stepRow struct {
 		_     struct{} `cbor:",toarray"`
 		After uint64
-		Level uint64 // less one, so that Everyone is 0
+		Level uint64 // less one, so that ladder.Everyone is 0
 	}
 	pointRow struct {
 		_       struct{} `cbor:",toarray"`
@@ -167,8 +155,8 @@ func (p Plan) Encode() ([]byte, error) {
 		row.Shifts = append(row.Shifts, shiftRow{From: uint64(s.From.Unix()), To: uint64(s.To.Unix()), Level: uint64(s.Level), Contact: s.Contact})
 	}
 	for _, l := range p.Ladders {
-		lr := ladderRow{Tier: uint64(l.Tier), Repeat: seconds(l.Repeat), Alarm: seconds(l.Alarm), Acknowledgers: uint64(l.Acknowledgers)}
-		for _, s := range l.Steps {
+		lr := ladderRow{Tier: uint64(l.Tier), Repeat: seconds(l.Ladder.Repeat), Alarm: seconds(l.Ladder.Alarm), Acknowledgers: uint64(l.Ladder.Acknowledgers)}
+		for _, s := range l.Ladder.Steps {
 			lr.Steps = append(lr.Steps, stepRow{After: seconds(s.After), Level: uint64(s.Level + 1)})
 		}
 		row.Ladders = append(row.Ladders, lr)
@@ -200,12 +188,11 @@ func ParsePlan(b []byte) (Plan, error) {
 		p.Shifts = append(p.Shifts, Shift{From: r.time(s.From), To: r.time(s.To), Level: r.number(s.Level, MaxLevels), Contact: s.Contact})
 	}
 	for _, l := range row.Ladders {
-		t := Tightening{Tier: envelope.Tier(r.number(l.Tier, uint64(envelope.TierAcute))), Repeat: r.length(l.Repeat), Alarm: r.length(l.Alarm),
-			Acknowledgers: r.number(l.Acknowledgers, MaxPoints)}
+		own := ladder.Ladder{Repeat: r.length(l.Repeat), Alarm: r.length(l.Alarm), Acknowledgers: r.number(l.Acknowledgers, ladder.MaxAcknowledgers)}
 		for _, s := range l.Steps {
-			t.Steps = append(t.Steps, Step{After: r.length(s.After), Level: r.number(s.Level, MaxLevels) - 1})
+			own.Steps = append(own.Steps, ladder.Step{After: r.length(s.After), Level: r.number(s.Level, ladder.MaxLevel+1) - 1})
 		}
-		p.Ladders = append(p.Ladders, t)
+		p.Ladders = append(p.Ladders, Tightening{envelope.Tier(r.number(l.Tier, uint64(envelope.TierAcute))), own})
 	}
 	for _, pt := range row.Points {
 		p.Points = append(p.Points, Point{Contact: pt.Contact, Channel: pt.Channel, Target: pt.Target})
@@ -232,5 +219,5 @@ func (r *reader) time(n uint64) time.Time {
 }
 
 func (r *reader) length(n uint64) time.Duration {
-	return time.Duration(r.number(n, maxSeconds)) * time.Second
+	return time.Duration(r.number(n, uint64(ladder.MaxAfter/time.Second))) * time.Second
 }

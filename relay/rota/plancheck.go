@@ -98,25 +98,17 @@ func (l Tightening) check() error {
 	if l.Tier < envelope.TierRoutine || l.Tier > envelope.TierAcute {
 		return fmt.Errorf("%w: a ladder for tier %d", ErrFormat, l.Tier)
 	}
-	if len(l.Steps) > MaxSteps || l.Acknowledgers < 0 || l.Acknowledgers > MaxPoints {
-		return fmt.Errorf("%w: a ladder of %d steps and %d acknowledgements", ErrTooLarge, len(l.Steps), l.Acknowledgers)
+	if err := l.Ladder.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	if !length(l.Repeat) || !length(l.Alarm) {
-		return fmt.Errorf("%w: a wait in a ladder is not of whole seconds, or longer than a month", ErrFormat)
+	waits := []time.Duration{l.Ladder.Repeat, l.Ladder.Alarm}
+	for _, s := range l.Ladder.Steps {
+		waits = append(waits, s.After)
 	}
-	for i, s := range l.Steps {
-		if !length(s.After) || s.Level < Everyone || s.Level >= MaxLevels {
-			return fmt.Errorf("%w: step %d of a ladder", ErrFormat, i+1)
-		}
-		if i > 0 && l.Steps[i-1].After > s.After {
-			return fmt.Errorf("%w: step %d of a ladder comes before step %d", ErrFormat, i+1, i)
-		}
+	if slices.ContainsFunc(waits, func(d time.Duration) bool { return d%time.Second != 0 }) {
+		return fmt.Errorf("%w: a wait in a ladder is not of whole seconds", ErrFormat)
 	}
 	return nil
-}
-
-func length(d time.Duration) bool {
-	return d >= 0 && d%time.Second == 0 && d <= maxSeconds*time.Second
 }
 
 func (p Plan) checkPoints() error {
