@@ -8,6 +8,7 @@ import (
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
+	"schakel/relay/ladder"
 	"schakel/relay/page"
 	"schakel/relay/rota"
 	"schakel/relay/wire"
@@ -62,7 +63,7 @@ func (l *Loop) Test(ctx context.Context, desk identity.DeskID, c rota.Contact) e
 	}
 	plan, _ := rota.ParsePlan(raw)
 	points := pointsOf(plan, c)
-	if len(points) == 0 && !slices.Contains(plan.OnCall(l.config.Now(), rota.Everyone), c) {
+	if len(points) == 0 && !slices.Contains(plan.OnCall(l.config.Now(), ladder.Everyone), c) {
 		return ErrContact
 	}
 	p := page.Page{Tier: envelope.TierNone, Test: true, Reference: page.Reference([]byte(l.node), []byte(c))}

@@ -85,9 +85,6 @@ func (r *rung) add(contacts ...contactKey) {
 // is what people go by.
 func (l *Loop) contactsOf(e *entry, plan *deskPlan, level int) (list []contactKey) {
 	if plan.has {
-		if level == ladder.Everyone {
-			level = rota.Everyone
-		}
 		for _, c := range plan.plan.OnCall(l.config.Now(), level) {
 			list = append(list, contactKey{e.Desk, c})
 		}

@@ -30,16 +30,7 @@ type deskPlan struct {
 // Ladders are the floors as tightened by a plan, or ladder.ErrLooser.
 func Ladders(p rota.Plan) (all [envelope.TierAcute + 1]ladder.Ladder, err error) {
 	for tier := range all {
-		all[tier] = ladder.Floor(envelope.Tier(tier))
-		own, ok := p.Ladder(envelope.Tier(tier))
-		if !ok || tier == int(envelope.TierNone) {
-			continue
-		}
-		by := ladder.Ladder{Repeat: own.Repeat, Alarm: own.Alarm, Acknowledgers: own.Acknowledgers}
-		for _, s := range own.Steps {
-			by.Steps = append(by.Steps, ladder.Step(s))
-		}
-		if all[tier], err = all[tier].Tightened(by); err != nil {
+		if all[tier], err = p.Ladder(envelope.Tier(tier)); err != nil {
 			return all, fmt.Errorf("tier %d: %w", tier, err)
 		}
 	}

@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	deadlines = flag.Int("deadlines", 300, "simulated deadlines")
+	deadlines = flag.Int("deadlines", 1000, "simulated deadlines")
 	seed      = flag.Uint64("seed", 0, "of the simulation; 0: another each time")
 )
 
@@ -53,6 +53,7 @@ type sim struct {
 	letters  []*letter
 	attempts map[identity.DeskID][]attempt
 	outages  [][2]time.Time // with no node at all
+	silences [][2]time.Time // of the store
 }
 
 // control is a defence that is left out, to see that the oracle notices.
@@ -323,13 +324,9 @@ func (s *sim) publish(d *desk, eager bool) {
 		p.Points = append(p.Points, rota.Point{Contact: c, Channel: page.NTFY, Target: string(d.id) + "!" + string(c)})
 	}
 	if eager {
-		steps := []ladder.Step{{After: 0, Level: 0}, {After: 2 * time.Minute, Level: 1}, {After: 4 * time.Minute, Level: rota.Everyone}}
-		t := rota.Tightening{Tier: envelope.TierUrgent, Alarm: 10 * time.Minute}
-		for _, st := range steps {
-			t.Steps = append(t.Steps, rota.Step(st))
-		}
-		p.Ladders = append(p.Ladders, t)
-		l, err := ladder.Floor(envelope.TierUrgent).Tightened(ladder.Ladder{Steps: steps, Alarm: t.Alarm})
+		own := ladder.Ladder{Alarm: 10 * time.Minute, Steps: []ladder.Step{{After: 0}, {After: 2 * time.Minute, Level: 1}, {After: 4 * time.Minute, Level: ladder.Everyone}}}
+		p.Ladders = append(p.Ladders, rota.Tightening{Tier: envelope.TierUrgent, Ladder: own})
+		l, err := ladder.Floor(envelope.TierUrgent).Tightened(own)
 		if err != nil {
 			panic(err)
 		}
@@ -432,9 +429,11 @@ func (s *sim) fault() {
 		<-time.After(short)
 		s.start(i)
 	case 3: // the store restarts
+		from := time.Now()
 		s.setDown(true)
 		<-time.After(short)
 		s.setDown(false)
+		s.silences = append(s.silences, [2]time.Time{from, time.Now()})
 	case 4, 5: // somebody sets the clock
 		step := 24 * time.Hour
 		s.mu.Lock()
@@ -456,6 +455,11 @@ func (s *sim) fault() {
 	}
 }
 
+// few pages more than one in a hundred may be sent twice in a simulation so short that
+// one killed node can make them: of ten thousand deadlines it is not a tenth of one in
+// a hundred.
+const few = 8
+
 // TestSimulation has two nodes page through everything that may go wrong.
 func TestSimulation(t *testing.T) {
 	n := *seed
@@ -471,7 +475,7 @@ func TestSimulation(t *testing.T) {
 		for _, w := range v.wrong[:min(10, len(v.wrong))] {
 			t.Error(w)
 		}
-		if v.twice*100 > v.pages {
+		if v.twice > v.pages/100+few {
 			t.Errorf("%d of %d pages were sent twice", v.twice, v.pages)
 		}
 		if v.deadlines < *deadlines || v.pages < v.deadlines/2 {
@@ -484,16 +488,17 @@ func TestSimulation(t *testing.T) {
 func TestSimulationNotices(t *testing.T) {
 	for name, c := range map[string]struct {
 		wrong control
+		run   int
 		seen  func(v verdict) bool
 	}{
-		"pager before journal": {control{pagerFirst: true}, func(v verdict) bool { return v.twice*100 > v.pages }},
-		"no lease":             {control{noLease: true}, func(v verdict) bool { return v.twice*100 > v.pages }},
-		"clock on the wall":    {control{wallClock: true}, func(v verdict) bool { return len(v.wrong) > 0 }},
+		"pager before journal": {control{pagerFirst: true}, 1500, func(v verdict) bool { return v.twice > v.pages/100+few }},
+		"no lease":             {control{noLease: true}, 200, func(v verdict) bool { return v.twice > v.pages/100+few }},
+		"clock on the wall":    {control{wallClock: true}, 300, func(v verdict) bool { return len(v.wrong) > 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(5, c.wrong)
-				s.run(600)
+				s.run(c.run)
 				if v := s.judge(); !c.seen(v) {
 					t.Errorf("nothing is wrong: %d pages, %d twice, %d faults", v.pages, v.twice, len(v.wrong))
 				}
