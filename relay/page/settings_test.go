@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"schakel/relay/page"
+	"schakel/relay/page/pagetest"
 )
 
 func TestSettings(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	authority := newAuthority(t)
-	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.cert.Raw}), 0o600))
+	authority := pagetest.NewAuthority(t)
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Cert.Raw}), 0o600))
 	read := func(s map[string]string) (page.Config, error) {
 		return page.Read(func(name string) string { return s[name] })
 	}
@@ -26,7 +27,7 @@ func TestSettings(t *testing.T) {
 	if _, err := page.New(c); err != nil {
 		t.Error(err)
 	}
-	if _, err := authority.cert.Verify(x509.VerifyOptions{Roots: c.Roots}); err != nil {
+	if _, err := authority.Cert.Verify(x509.VerifyOptions{Roots: c.Roots}); err != nil {
 		t.Error("the file's certificates are not believed")
 	}
 	if c, err := read(nil); err != nil || c.Mail != nil || c.Hook != "" || c.Allow != nil || c.Roots != nil {
