@@ -29,6 +29,9 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 		if err := tx.ClearAlarm(string(kind), subject); err != nil {
 			return err
 		}
+		if err := n.silence(tx, kind, subject); err != nil {
+			return err
+		}
 		return tx.Audit("alarm-cleared-"+string(kind), subject, identity.PersonID{}, n.now())
 	})
 	if isNotFound(err) {
@@ -86,6 +89,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
 	case AlarmRota:
 		return explainRota(a)
+	case AlarmPager:
+		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
 	case AlarmLog:
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:

@@ -110,3 +110,6 @@ func again[T any](b []byte, limit int) ([]byte, error) {
 	}
 	return canon.Marshal(v)
 }
+
+// RoundsForTest is how often the pager has looked.
+func (n *Node) RoundsForTest() int64 { return n.rounds.Load() }

@@ -33,6 +33,10 @@ type Config struct {
 	// statements, keys, alarms. Default one second.
 	Every time.Duration
 
+	// Channels are the ways in which this device pages who is on call. Default none:
+	// then the relay and the desk's other devices page, and this one does not.
+	Channels Channels
+
 	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
@@ -52,6 +56,8 @@ type Node struct {
 	keys      *seal.DeviceKeys
 	parsed    *seal.Recipients // public keys of others, checked against the register
 	events    subscribers
+	channels  Channels      // nil: this device pages nobody
+	rounds    atomic.Int64  // that the pager made
 	work      chan struct{} // wakes upkeep
 	replan    atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
@@ -68,6 +74,7 @@ type Node struct {
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside      map[string]time.Time              // deliveries that failed, and until when they rest
+	asked      map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -87,10 +94,11 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, channels: cfg.Channels,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
+		asked: map[uint64]chan wire.Frame{},
 	}
 	if n.catalogue == nil {
 		n.catalogue = protocol.V1()
@@ -147,6 +155,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.stayConnected(ctx) })
 	g.Go(func() error { return n.upkeep(ctx) })
+	g.Go(func() error { return n.pages(ctx) })
 	return g.Wait()
 }
 

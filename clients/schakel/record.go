@@ -172,6 +172,9 @@ func (in *intake) record(a *arrival) error {
 		return err
 	}
 	r := a.record.Record
+	if r.Kind == delivery.RecordPaged {
+		return in.paged(r)
+	}
 	in.event(EventDesk, a.record.Hash(), a.from)
 	switch r.Kind {
 	case delivery.RecordPerson:

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 2
+const schemaVersion = 3
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaPages}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -77,6 +77,16 @@ CREATE TABLE record(seq INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UN
 CREATE INDEX record_thread ON record(kind,kase,thread);
 CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
+`
+
+// schemaPages adds the timers of this device's own pager, and the log of its pages.
+const schemaPages = `
+CREATE TABLE watch(kind TEXT, subject TEXT, since INTEGER NOT NULL, rungs INTEGER NOT NULL, last INTEGER NOT NULL,
+  unreached INTEGER NOT NULL, silenced INTEGER NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;
+CREATE TABLE paged(number INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, reference TEXT NOT NULL,
+  tier INTEGER NOT NULL, rung INTEGER NOT NULL, level INTEGER NOT NULL, contact TEXT NOT NULL, channel TEXT NOT NULL, exercise INTEGER NOT NULL,
+  waiting INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL);
+CREATE INDEX paged_subject ON paged(subject);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -24,10 +24,12 @@ const (
 	RecordDraft  RecordKind = 4 // a version of a message that is still being written
 	RecordLog    RecordKind = 5 // lines of a device's access log
 	RecordRoster RecordKind = 8 // who of the desk is on call, and how they are reached
+
+	RecordPaged RecordKind = 12 // a device paged somebody: the others need not
 )
 
-// known are the kinds of this version; 6 and 7 are kept free.
-var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog, RecordRoster}
+// known are the kinds of this version; the numbers between are kept free.
+var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog, RecordRoster, RecordPaged}
 
 // Limits of a record: one always fits a delivery.
 const (
@@ -123,7 +125,7 @@ func (r Record) check() error {
 		return fmt.Errorf("%w: record of no device", ErrFormat)
 	case len(r.Person) != 0 && len(r.Person) != len(identity.PersonID{}):
 		return fmt.Errorf("%w: record: person of %d bytes", ErrFormat, len(r.Person))
-	case len(r.Person) == 0 != (r.Kind == RecordPerson || r.Kind == RecordLog):
+	case len(r.Person) == 0 != (r.Kind == RecordPerson || r.Kind == RecordLog || r.Kind == RecordPaged):
 		return fmt.Errorf("%w: record of kind %d signed by the wrong sort of key", ErrFormat, r.Kind)
 	case r.Created > envelope.MaxTime:
 		return fmt.Errorf("%w: record: time out of bounds", ErrFormat)

@@ -311,4 +311,7 @@ type Unattended struct {
 	Created  uint64
 	Expires  uint64
 	Position Position
+	// Who is told that nobody attends; zero where the store has lost it.
+	Sealer     identity.DeviceID
+	SealerDesk identity.DeskID
 }

@@ -313,6 +313,8 @@ func (f PagesAre) check() error {
 			return tooMany("characters of a channel", len(p.Channel), MaxChannel)
 		case len(p.Reference) > MaxReference:
 			return tooMany("characters of a reference", len(p.Reference), MaxReference)
+		case len(p.Outcome) > MaxOutcome:
+			return tooMany("characters of an outcome", len(p.Outcome), MaxOutcome)
 		}
 	}
 	return nil

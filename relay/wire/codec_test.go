@@ -55,8 +55,8 @@ func examples() []wire.Frame {
 		wire.AttendedIs{ID: id, Code: wire.CodeNotFound},
 		wire.PlanIs{Serial: 5, Code: wire.CodeOK},
 		wire.TestPageIs{Tag: 3, Code: wire.CodeOK},
-		wire.PagesAre{Tag: 4, Pages: []wire.Paged{{Number: 18, ID: id, Tier: envelope.TierAcute, Reference: "K7M2QD", Waiting: 1, Step: 1, Level: 1,
-			Contact: "piket-2", Channel: "ntfy", At: 1795521600, Outcome: wire.PageSent}}},
+		wire.PagesAre{Tag: 4, Pages: []wire.Paged{{Number: 18, ID: id, Tier: envelope.TierAcute, Reference: "K7M2-QD4A", Waiting: 1, Step: 1, Level: 1,
+			Contact: "piket-2", Channel: "ntfy", At: 1795521600, Outcome: "sent"}}},
 	}
 }
 
@@ -136,7 +136,7 @@ func TestLimits(t *testing.T) {
 	const most = math.MaxUint64
 	largest := wire.Paged{
 		Number: most, Tier: math.MaxUint8, Reference: strings.Repeat("x", wire.MaxReference), Waiting: most, Step: most, Level: most,
-		Contact: strings.Repeat("x", wire.MaxContact), Channel: strings.Repeat("x", wire.MaxChannel), At: most, Outcome: math.MaxUint8,
+		Contact: strings.Repeat("x", wire.MaxContact), Channel: strings.Repeat("x", wire.MaxChannel), At: most, Outcome: strings.Repeat("x", wire.MaxOutcome),
 	}
 	for _, c := range []struct {
 		what      string
@@ -153,6 +153,7 @@ func TestLimits(t *testing.T) {
 		{"pages", wire.PagesAre{Pages: slices.Repeat([]wire.Paged{largest}, wire.MaxPages)}, wire.PagesAre{Pages: make([]wire.Paged, wire.MaxPages+1)}},
 		{"paged contact", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Contact: largest.Contact + "x"}}}},
 		{"paged channel", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Channel: largest.Channel + "x"}}}},
+		{"paged outcome", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Outcome: largest.Outcome + "x"}}}},
 		{"paged reference", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Reference: largest.Reference + "x"}}}},
 		{"no entry", wire.Append{Entry: []byte{1}}, wire.Append{}},
 		{"recipients", wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients)}, wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients+1)}},

@@ -259,7 +259,7 @@ type (
 		Contact   string
 		Channel   string
 		At        uint64 // seconds since 1970
-		Outcome   PageOutcome
+		Outcome   string // sent, or why not: see relay/page
 	}
 
 	// PagesAre answers WantPages, oldest first. More says that there are further rows:
@@ -270,16 +270,6 @@ type (
 		Pages []Paged
 		More  bool
 	}
-)
-
-// PageOutcome is what became of a page on a channel.
-type PageOutcome uint8
-
-// The outcomes.
-const (
-	PageSent    PageOutcome = 1 // the channel took it
-	PageFailed  PageOutcome = 2 // the channel did not
-	PageNowhere PageOutcome = 3 // the contact has no channel that this relay can use
 )
 
 // NoticeKind is what became of an envelope.

@@ -59,7 +59,9 @@ const (
 	MaxContact      = 40
 	MaxChannel      = 20
 	MaxReference    = 32
-	pagedSize       = 1 + 9 + 17 + 2 + 2 + MaxReference + 3*9 + 2 + MaxContact + 1 + MaxChannel + 9 + 2
+	MaxOutcome      = 20
+	Everyone        = 255 // the level of everyone in a row of the log of pages
+	pagedSize       = 1 + 9 + 17 + 2 + 2 + MaxReference + 3*9 + 2 + MaxContact + 1 + MaxChannel + 9 + 1 + MaxOutcome
 	maxPath         = 16 // hashes in a leaf's path, as in custody
 	frameHeader     = 5
 	batchTarget     = 64 << 10 // Write begins a new WebSocket message beyond this
