@@ -15,7 +15,7 @@ func commands() []string {
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
 		"run|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
-		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take", "|")
+		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log", "|")
 }
 
 func TestHelp(t *testing.T) {
@@ -61,6 +61,7 @@ func reading() map[string][]string {
 		"progress": {"playbook", "acuut-thuis", "--case", "4f1c"}, "desks": {"desks"}, "persons": {"person", "list"}, "devices": {"device", "list"}, "card": {"card"}, "playbook": {"playbook"}, "wait": {"wait", "4f1c", "--for", "delivered"},
 		"worksheet": {"note", case1}, "drafts": {"draft", "list"}, "log": {"log"},
 		"oncall": {"oncall", "now"}, "oncall-desk": {"oncall", "now", "--desk", "knooppunt/piket"}, "rota": {"oncall", "rota", "show"},
+		"pages": {"oncall", "log"}, "drills": {"oncall", "drill"}, "readiness": {"oncall", "readiness"},
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 func (a *app) oncallCommand() *cobra.Command {
-	return noun("oncall", "See and change who is on call", a.oncallNowCommand(), a.oncallRotaCommand(), a.oncallSwapCommand(), a.oncallTakeCommand())
+	return noun("oncall", "See and change who is on call", a.oncallNowCommand(), a.oncallRotaCommand(), a.oncallSwapCommand(), a.oncallTakeCommand(),
+		a.oncallTestCommand(), a.oncallDrillCommand(), a.oncallReadinessCommand(), a.oncallLogCommand())
 }
 
 // How times are written to these commands, and which part of a day a date means.

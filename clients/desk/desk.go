@@ -106,6 +106,7 @@ type Node interface {
 	Archivist
 	Colleagues
 	Rotas
+	Pages
 }
 
 var (

@@ -25,6 +25,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
+	"schakel/relay/page"
 	"schakel/relay/rota"
 )
 
@@ -117,6 +118,24 @@ func (n *node) DropDraft(_ context.Context, id, version string, by schakel.By) e
 }
 func (n *node) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
 	return schakel.AccessLog{Lines: []schakel.LogLine{{Number: 1, At: at()}}, Devices: []schakel.LogState{{Fault: "f"}}}, n.note(ref)
+}
+func (n *node) TestPages(_ context.Context, t schakel.TestPage) ([]schakel.Tested, error) {
+	return []schakel.Tested{{By: "device", Contact: "p-1", Channel: "ntfy", Outcome: page.Sent}}, n.note(t)
+}
+func (n *node) PageLog(_ context.Context, limit int) ([]schakel.Page, error) {
+	return []schakel.Page{{At: at(), Rung: 1, Outcome: page.Late}}, n.note(limit)
+}
+func (n *node) RelayPages(context.Context) ([]schakel.Page, error) {
+	return []schakel.Page{{At: at(), Why: "relay"}}, n.note()
+}
+func (n *node) StartDrill(_ context.Context, to identity.DeskID, by schakel.By) (schakel.Sent, error) {
+	return schakel.Sent{Hash: "h", Exercise: true}, n.note(to, by)
+}
+func (n *node) Drills(context.Context) ([]schakel.Drill, error) {
+	return []schakel.Drill{{Message: "m", Sent: at(), ToPaged: time.Second}}, n.note()
+}
+func (n *node) Readiness(context.Context) ([]schakel.Readiness, error) {
+	return []schakel.Readiness{{Name: "rota", Evidence: "e", Remedy: "r"}}, n.note()
 }
 func (n *node) OnCall(_ context.Context, t time.Time) (schakel.OnCall, error) {
 	return schakel.OnCall{At: at(), Levels: []schakel.Duty{{Contact: "p-1", Name: "x", Until: at()}}, Fallback: []schakel.Duty{{Level: 1}}}, n.note(t)
@@ -250,6 +269,12 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"save draft":  func() (any, error) { return n.SaveDraft(ctx, "i", "v", draft, by) },
 		"drop draft":  func() (any, error) { return nil, n.DropDraft(ctx, "i/j", "v", by) },
 		"log":         func() (any, error) { return n.Log(ctx, "z&=") },
+		"test pages":  func() (any, error) { return n.TestPages(ctx, schakel.TestPage{Who: "p", Relay: true}) },
+		"page log":    func() (any, error) { return n.PageLog(ctx, 7) },
+		"relay pages": func() (any, error) { return n.RelayPages(ctx) },
+		"drill":       func() (any, error) { return n.StartDrill(ctx, "c/d", by) },
+		"drills":      func() (any, error) { return n.Drills(ctx) },
+		"readiness":   func() (any, error) { return n.Readiness(ctx) },
 		"on call":     func() (any, error) { return n.OnCall(ctx, at()) },
 		"on call now": func() (any, error) { return n.OnCall(ctx, time.Time{}) },
 		"rota":        func() (any, error) { return n.Rota(ctx) },

@@ -99,6 +99,8 @@ func refusals() []refusal {
 		{schakel.ErrNoRightDesk, "no-right-desk", http.StatusNotFound, "The answer does not point at one desk", "Het antwoord wijst niet één bureau aan", "telephone who answered, look in `schakel desks`, and name the desk with --to"},
 		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
 		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
+		{schakel.ErrNoChannels, "no-pager", http.StatusConflict, "This device pages nobody", "Dit apparaat roept niemand op", "start `schakel run` with pager = \"on\", then try again"},
+		{schakel.ErrNoDrill, "no-drill", http.StatusForbidden, "No drill may go there", "Daarheen kan geen oefening", "ask a desk that may send that desk an acute message"},
 		{schakel.ErrNoRota, "no-rota", http.StatusNotFound, "This desk has no rota yet", "Dit bureau heeft nog geen rooster", "make one with `schakel oncall rota import`; configs/rota.toml is an example"},
 		{schakel.ErrRotaChanged, "rota-changed", http.StatusConflict, "The rota was changed since", "Het rooster is intussen veranderd", "export it again with `schakel oncall rota export`, and make your changes in that"},
 		{roster.ErrUnknown, "not-in-rota", http.StatusNotFound, "Nobody of this name in the rota", "Deze naam staat niet in het rooster", "look in `schakel oncall rota show`, or add them with `schakel oncall rota edit`"},

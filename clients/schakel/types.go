@@ -157,8 +157,8 @@ const (
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
-	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
+	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
