@@ -140,8 +140,14 @@ func (n *Node) planIs(ctx context.Context, f wire.PlanIs) error {
 	} else {
 		n.plan.refused = f.Code.String()
 	}
-	again := n.plan.refused != "" && n.plan.tries < maxPlanTries
-	refused := n.plan.refused
+	if !f.Code.Final() {
+		n.plan.tries = 0 // it can do so later, or this relay calls nobody: asked again by the minute
+	}
+	again := f.Code.Final() && n.plan.tries < maxPlanTries
+	refused := ""
+	if f.Code.Final() {
+		refused = n.plan.refused
+	}
 	n.mu.Unlock()
 	if again {
 		n.replan.Store(true)
