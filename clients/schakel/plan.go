@@ -23,10 +23,19 @@ type published struct {
 	latest   uint64    // serial that the relay says it has
 	refused  string    // why it did not take ours; empty: it did, or has not answered
 	tries    int       // with one revision in one session
+	open     bool      // offered, and not answered
+	silent   int       // sessions in a row that ended so
 }
 
-// maxPlanTries bounds what a relay that always refuses can make this device say.
-const maxPlanTries = 3
+// maxPlanTries bounds what a relay that always refuses can make this device say. One
+// that ends sessions instead of answering, because it is older than plans, is left alone
+// for an hour after a few: no rota is worth the connection that messages travel by.
+const (
+	maxPlanTries  = 3
+	maxPlanSilent = 2
+	planRest      = time.Hour
+	planNoAnswer  = "no-answer"
+)
 
 // keepRota looks at the gaps of the coming 14 days, and publishes the plan when the rota
 // changed, after every new connection, and daily.
@@ -34,6 +43,14 @@ func (n *Node) keepRota(ctx context.Context) error {
 	in := &intake{n: n, now: n.now()}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
+		n.mu.Lock()
+		mute := n.plan.refused == planNoAnswer
+		n.mu.Unlock()
+		if mute {
+			if err := in.raise(AlarmRota, rotaPlan, planNoAnswer); err != nil {
+				return err
+			}
+		}
 		return in.watchRota()
 	})
 	if err != nil {
@@ -82,6 +99,15 @@ func (n *Node) nextSerial(s *session, now settled) (serial uint64, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := &n.plan
+	if p.session != s && p.open {
+		p.open, p.silent = false, p.silent+1
+	}
+	if p.silent >= maxPlanSilent {
+		p.refused = planNoAnswer
+		if n.now().Sub(p.at) < planRest {
+			return 0, false
+		}
+	}
 	same := p.session == s && p.revision == now.revision
 	if same && (p.refused == "" && n.now().Sub(p.at) < planLife || p.tries >= maxPlanTries && p.refused != "") {
 		return 0, false
@@ -99,6 +125,7 @@ func (n *Node) nextSerial(s *session, now settled) (serial uint64, due bool) {
 	}
 	p.session, p.revision, p.at, p.refused = s, now.revision, n.now(), ""
 	p.tries++
+	p.open = true
 	return serial, true
 }
 
@@ -107,14 +134,20 @@ func (n *Node) nextSerial(s *session, now settled) (serial uint64, due bool) {
 // goes on calling by an old rota.
 func (n *Node) planIs(ctx context.Context, f wire.PlanIs) error {
 	n.mu.Lock()
-	n.plan.latest = f.Serial
+	n.plan.latest, n.plan.open, n.plan.silent = f.Serial, false, 0
 	if f.Code == wire.CodeOK {
 		n.plan.taken, n.plan.refused = n.now(), ""
 	} else {
 		n.plan.refused = f.Code.String()
 	}
-	again := n.plan.refused != "" && n.plan.tries < maxPlanTries
-	refused := n.plan.refused
+	if !f.Code.Final() {
+		n.plan.tries = 0 // it can do so later, or this relay calls nobody: asked again by the minute
+	}
+	again := f.Code.Final() && n.plan.tries < maxPlanTries
+	refused := ""
+	if f.Code.Final() {
+		refused = n.plan.refused
+	}
 	n.mu.Unlock()
 	if again {
 		n.replan.Store(true)

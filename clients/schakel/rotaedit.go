@@ -10,6 +10,7 @@ import (
 	"schakel/clients/roster"
 	"schakel/clients/store"
 	"schakel/crypto/delivery"
+	"schakel/crypto/identity"
 	"schakel/relay/rota"
 )
 
@@ -46,7 +47,7 @@ const (
 // to all devices. Of a person leaving, Gaps are what that leaves open.
 func (n *Node) ChangeRota(ctx context.Context, c RotaChange, by By) (Rota, error) {
 	var opened []rota.Gap
-	out, err := n.editRota(ctx, by, func(s settled, d roster.Decision, self string) (r roster.Roster, err error) {
+	out, err := n.editRota(ctx, by, func(s settled, d roster.Decision, self identity.PersonID) (r roster.Roster, err error) {
 		if s.roster.IsZero() {
 			return r, ErrNoRota
 		}
@@ -59,9 +60,12 @@ func (n *Node) ChangeRota(ctx context.Context, c RotaChange, by By) (Rota, error
 	return out, err
 }
 
-func (c RotaChange) apply(r roster.Roster, d roster.Decision, self string) (out roster.Roster, opened []rota.Gap, err error) {
+func (c RotaChange) apply(r roster.Roster, d roster.Decision, self identity.PersonID) (out roster.Roster, opened []rota.Gap, err error) {
 	if c.Who == "" {
-		c.Who = self
+		c.Who = d.By // a sheet that was written by hand may name people only
+		if _, err := r.Find(self.String()); err == nil {
+			c.Who = self.String()
+		}
 	}
 	who, err := r.Find(c.Who)
 	if err != nil {
@@ -102,7 +106,7 @@ func (c RotaChange) apply(r roster.Roster, d roster.Decision, self string) (out 
 // somebody changed it since it is refused with ErrRotaChanged: a sheet that was begun
 // yesterday must not undo who took over tonight.
 func (n *Node) SetRota(ctx context.Context, sheet roster.Sheet, by By) (Rota, error) {
-	return n.editRota(ctx, by, func(s settled, _ roster.Decision, _ string) (roster.Roster, error) {
+	return n.editRota(ctx, by, func(s settled, _ roster.Decision, _ identity.PersonID) (roster.Roster, error) {
 		if sheet.Revision != s.revision {
 			return roster.Roster{}, fmt.Errorf("%w: it is of revision %.40q now", ErrRotaChanged, s.revision)
 		}
@@ -113,7 +117,7 @@ func (n *Node) SetRota(ctx context.Context, sheet roster.Sheet, by By) (Rota, er
 // ImportCalendar takes the shifts of an iCalendar file into the rota. The report names
 // every event that was not taken.
 func (n *Node) ImportCalendar(ctx context.Context, file []byte, by By) (out Rota, report roster.Import, err error) {
-	out, err = n.editRota(ctx, by, func(s settled, d roster.Decision, _ string) (r roster.Roster, err error) {
+	out, err = n.editRota(ctx, by, func(s settled, d roster.Decision, _ identity.PersonID) (r roster.Roster, err error) {
 		if s.roster.IsZero() {
 			return r, ErrNoRota
 		}
@@ -144,7 +148,7 @@ func (n *Node) Calendar(ctx context.Context, w CalendarWish) ([]byte, error) {
 	return r.Export(c)
 }
 
-type rotaEdit func(s settled, d roster.Decision, self string) (roster.Roster, error)
+type rotaEdit func(s settled, d roster.Decision, self identity.PersonID) (roster.Roster, error)
 
 // editRota signs what an edit makes of the rota as it stands, following all of it that
 // is known here, so that two who edited at once are settled by the next edit.
@@ -161,7 +165,7 @@ func (n *Node) editRota(ctx context.Context, by By, edit rotaEdit) (out Rota, er
 			return err
 		}
 		d := roster.Decision{ID: fmt.Sprintf("%x", random(8)), By: n.nameOf(tx, key.ID), At: n.now()}
-		r, err := edit(before, d, key.ID.String())
+		r, err := edit(before, d, key.ID)
 		if err != nil {
 			return err
 		}
