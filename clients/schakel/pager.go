@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"schakel/clients/roster"
 	"schakel/clients/store"
@@ -21,12 +24,17 @@ type Channels interface {
 
 // pager is this device's own: the relay's is another, and this one believes neither
 // it nor its silence. It goes by what is in the store, which only signatures change.
-// Its fields are its own goroutine's.
 type pager struct {
-	n      *Node
+	n       *Node
+	calling errgroup.Group // pages on their way
+
+	mu   sync.Mutex              // guards last
+	last map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+
+	// Owned by pages.
 	clock  steadyClock
-	owed   map[string]owedBy       // what a case asks of this desk, until the case moves
-	last   map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+	owed   map[string]owedBy // what a case asks of this desk, until the case moves
+	owedAt time.Time
 	roster roster.Roster
 }
 
@@ -43,6 +51,13 @@ func (n *Node) pages(ctx context.Context) error {
 		return nil
 	}
 	p := &pager{n: n, owed: map[string]owedBy{}, last: map[rota.Contact]called{}}
+	err := p.keep(ctx)
+	return errors.Join(err, p.calling.Wait())
+}
+
+// keep makes rounds until ctx ends.
+func (p *pager) keep(ctx context.Context) error {
+	n := p.n
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	for started := false; ; {
@@ -129,20 +144,37 @@ func (p *pager) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.calling.Go(func() error {
+		err := p.carryOut(ctx, &r, now)
+		if fatal := new(fatalError); err != nil && !errors.As(err, &fatal) {
+			p.n.log.Error("outcomes of pages not written down", "err", err) // at the next start they count as interrupted
+			return nil
+		}
+		return err
+	})
+	return nil
+}
+
+// carryOut pages, and writes down what became of it, beside the rounds that follow: a
+// channel that hangs must not make the next rung late.
+func (p *pager) carryOut(ctx context.Context, r *round, now time.Time) error {
 	r.call(ctx, p.n.channels)
 	in := &intake{n: p.n, now: now}
-	err = p.n.update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+	err := p.n.update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
 		return r.finish(in)
 	})
-	if err == nil {
-		p.remember(&r)
-		p.n.written(in.events, nil)
+	if err != nil {
+		return err
 	}
-	return err
+	p.remember(r)
+	p.n.written(in.events, nil)
+	return nil
 }
 
 func (p *pager) remember(r *round) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, e := range r.errands {
 		if e.reached() {
 			p.last[e.contact] = called{at: r.now, tier: uint8(e.page.Tier), exercise: e.page.Exercise}

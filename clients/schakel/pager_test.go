@@ -202,10 +202,12 @@ func TestUnattendedClimbs(t *testing.T) {
 			t.Errorf("paged %+v", r.page)
 		}
 	}
-	log, err := p.to.Node.PageLog(testContext(t), 100)
-	if err != nil || len(log) != 9 {
-		t.Fatalf("the log has %d pages (%v)", len(log), err)
-	}
+	var log []schakel.Page
+	eventually(t, "the log is whole", func() bool {
+		var err error
+		log, err = p.to.Node.PageLog(testContext(t), 100)
+		return err == nil && len(log) == 9 && !slices.ContainsFunc(log, func(l schakel.Page) bool { return l.Outcome == "" })
+	})
 	for _, l := range log {
 		if l.Subject != sent.Hash || l.Outcome != page.Sent || l.Tier != "acute" || l.Why != "waiting" || l.Name == "" {
 			t.Errorf("the log says %+v", l)
@@ -383,6 +385,7 @@ func TestCrashBetweenJournalAndPage(t *testing.T) {
 	again.until(t, "it is paged again", map[string]int{firstNTFY: 1, firstMail: 1})
 	settle(t, p.to)
 	again.until(t, "once", map[string]int{firstNTFY: 1, firstMail: 1})
+	p.to.Stop()
 	log, err = p.to.Node.PageLog(testContext(t), 10)
 	if err != nil || len(log) != 4 || log[3].Outcome != "interrupted" || log[0].Outcome != page.Sent {
 		t.Errorf("the journal says %+v, %v", log, err)

@@ -143,33 +143,48 @@ type owedBy struct {
 
 // owing is what this desk owes by the protocol. Only its own devices can know: the
 // relay sees no cases. A case is computed again only when it moved.
-func (p *pager) owing(tx *store.Tx, _ time.Time) (out []call, err error) {
-	rows, err := tx.Cases(maxList)
-	if err != nil {
-		return nil, err
-	}
-	fresh := make(map[string]owedBy, len(rows))
-	for _, row := range rows {
-		known, ok := p.owed[row.Ref.String()]
-		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
-			if known, err = p.owedIn(tx, row); err != nil {
-				return nil, err
-			}
+func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
+	if since := now.Sub(p.owedAt); since < 0 || since >= owedEvery {
+		if err := p.lookOwed(tx); err != nil {
+			return nil, err
 		}
-		fresh[row.Ref.String()] = known
+		p.owedAt = now
+	}
+	for _, known := range p.owed {
 		out = append(out, known.calls...)
 	}
-	p.owed = fresh
 	for i := range out {
 		out[i].ladder = p.pressing(out[i].tier) // the roster may have changed since
 	}
 	return out, nil
 }
 
+// owedEvery is how often all cases are looked through: duties are not of seconds.
+const owedEvery = 10 * time.Second
+
+func (p *pager) lookOwed(tx *store.Tx) error {
+	rows, err := tx.Cases(maxList)
+	if err != nil {
+		return err
+	}
+	fresh := make(map[string]owedBy, len(rows))
+	for _, row := range rows {
+		known, ok := p.owed[row.Ref.String()]
+		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
+			if known, err = p.owedIn(tx, row); err != nil {
+				return err
+			}
+		}
+		fresh[row.Ref.String()] = known
+	}
+	p.owed = fresh
+	return nil
+}
+
 func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {
 	o := owedBy{messages: row.Messages, last: row.Last}
 	known, err := p.n.caseOf(tx, row.Ref)
-	if err != nil {
+	if err != nil || known.Closing != nil {
 		return o, err
 	}
 	for _, duty := range known.Owes(p.n.dev.Desk) {

@@ -171,6 +171,8 @@ func (p *pager) rank() time.Duration {
 // page has the tier and the reference of the most pressing; it is marked as an exercise
 // only where all of it is one.
 func (p *pager) errands(r *round) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	slices.SortStableFunc(r.rungs, func(a, b rung) int { return int(b.tier) - int(a.tier) })
 	of := map[rota.Contact][]int{}
 	for i := range r.rungs {
@@ -302,9 +304,19 @@ func (in *intake) rungDone(g rung, reached bool) error {
 		}
 		return nil
 	}
-	g.watch.Unreached = true
-	if err := in.tx.SetWatch(g.watch); err != nil {
+	ws, err := in.tx.Watches()
+	if err != nil {
 		return err
+	}
+	i := slices.IndexFunc(ws, func(w store.Watch) bool { return w.Kind == g.watch.Kind && w.Subject == g.watch.Subject })
+	if i < 0 {
+		return nil // acknowledged meanwhile
+	}
+	if ws[i].Rungs == g.watch.Rungs { // no further rung was begun meanwhile
+		ws[i].Unreached = true
+		if err := in.tx.SetWatch(ws[i]); err != nil {
+			return err
+		}
 	}
 	return in.raise(AlarmPager, g.id(), "")
 }
