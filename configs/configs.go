@@ -66,3 +66,8 @@ var HAProxy []byte
 //
 //go:embed rota.toml
 var Rota []byte
+
+// Alerts is alerts.yml: rules for Prometheus about a relay that pages.
+//
+//go:embed alerts.yml
+var Alerts []byte

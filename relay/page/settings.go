@@ -10,14 +10,14 @@ import (
 
 // The settings of a pager, as both programs name them.
 const (
-	SettingHook         = "page-hook"
-	SettingAllow        = "page-allow"
-	SettingCA           = "page-ca"
-	SettingMailServer   = "page-mail-server"
-	SettingMailSecurity = "page-mail-security"
-	SettingMailFrom     = "page-mail-from"
-	SettingMailUser     = "page-mail-user"
-	SettingMailPassword = "page-mail-password-file"
+	SettingHook         = "oncall-hook"
+	SettingAllow        = "oncall-allow"
+	SettingCA           = "oncall-ca"
+	SettingMailServer   = "mail-server"
+	SettingMailSecurity = "mail-security"
+	SettingMailFrom     = "mail-from"
+	SettingMailUser     = "mail-user"
+	SettingMailPassword = "mail-password-file"
 )
 
 // Setting is one of them with what it is for.
@@ -32,7 +32,7 @@ func Settings() []Setting {
 		{SettingMailUser, "", "user at the mail server; empty: no login"},
 		{SettingMailPassword, "", "file with the user's password, read at each page"},
 		{SettingHook, "", "program of this machine that hears of every page, by its absolute path; empty: none"},
-		{SettingAllow, "", "private networks that contact points may lie in, such as 10.1.2.0/24, with commas; empty: none"},
+		{SettingAllow, "", "private networks that contact points may lie in, such as 10.1.2.0/24, with spaces between; empty: none"},
 		{SettingCA, "", "certificates in PEM that contact points and the mail server are believed by; empty: those of the system"},
 	}
 }
@@ -46,10 +46,7 @@ func Read(get func(name string) string) (Config, error) {
 	if server := get(SettingMailServer); server != "" {
 		c.Mail = &Mail{Server: server, Security: get(SettingMailSecurity), From: get(SettingMailFrom), User: get(SettingMailUser), PasswordFile: get(SettingMailPassword)}
 	}
-	for network := range strings.SplitSeq(get(SettingAllow), ",") {
-		if network = strings.TrimSpace(network); network == "" {
-			continue
-		}
+	for network := range strings.FieldsSeq(get(SettingAllow)) {
 		p, err := netip.ParsePrefix(network)
 		if err != nil || p != p.Masked() {
 			return c, fmt.Errorf("%w: %s: %.60q is no network such as 10.1.2.0/24", ErrPoint, SettingAllow, network)
@@ -59,7 +56,7 @@ func Read(get func(name string) string) (Config, error) {
 	if path := get(SettingCA); path != "" {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return c, fmt.Errorf("%s: %w", SettingCA, err)
+			return c, fmt.Errorf("%w: %s: %w", ErrPoint, SettingCA, err)
 		}
 		c.Roots = x509.NewCertPool()
 		if len(pem) > maxCA || !c.Roots.AppendCertsFromPEM(pem) {
@@ -69,13 +66,13 @@ func Read(get func(name string) string) (Config, error) {
 	return c, nil
 }
 
-// ParsePoint reads a point as an operator writes it: channel and target with a colon
-// between, such as ntfy:https://ntfy.example/topic.
+// ParsePoint reads a point as an operator writes it: channel and target with = between,
+// such as ntfy=https://ntfy.example/topic.
 func ParsePoint(s string) (Point, error) {
-	channel, target, ok := strings.Cut(s, ":")
+	channel, target, ok := strings.Cut(s, "=")
 	p := Point{Channel: channel, Target: target}
 	if !ok {
-		return p, fmt.Errorf("%w: write channel:target, such as smtp:piket@relay.example", ErrPoint)
+		return p, fmt.Errorf("%w: write channel=target, such as smtp=piket@relay.example", ErrPoint)
 	}
 	return p, p.Check()
 }

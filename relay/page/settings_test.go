@@ -9,14 +9,17 @@ import (
 	"testing"
 
 	"schakel/relay/page"
+	"schakel/relay/page/pagetest"
 )
 
 func TestSettings(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	authority := newAuthority(t)
-	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.cert.Raw}), 0o600))
-	read := func(s map[string]string) (page.Config, error) { return page.Read(func(name string) string { return s[name] }) }
-	c, err := read(map[string]string{page.SettingMailServer: "mail.example:587", page.SettingMailFrom: "a@b.example", page.SettingAllow: "10.1.2.0/24, fd00::/8",
+	authority := pagetest.NewAuthority(t)
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Cert.Raw}), 0o600))
+	read := func(s map[string]string) (page.Config, error) {
+		return page.Read(func(name string) string { return s[name] })
+	}
+	c, err := read(map[string]string{page.SettingMailServer: "mail.example:587", page.SettingMailFrom: "a@b.example", page.SettingAllow: "10.1.2.0/24 fd00::/8",
 		page.SettingCA: ca, page.SettingHook: "/bin/true"})
 	if err != nil || c.Mail.Server != "mail.example:587" || len(c.Allow) != 2 || c.Hook != "/bin/true" {
 		t.Fatalf("%+v, %v", c, err)
@@ -24,7 +27,7 @@ func TestSettings(t *testing.T) {
 	if _, err := page.New(c); err != nil {
 		t.Error(err)
 	}
-	if _, err := authority.cert.Verify(x509.VerifyOptions{Roots: c.Roots}); err != nil {
+	if _, err := authority.Cert.Verify(x509.VerifyOptions{Roots: c.Roots}); err != nil {
 		t.Error("the file's certificates are not believed")
 	}
 	if c, err := read(nil); err != nil || c.Mail != nil || c.Hook != "" || c.Allow != nil || c.Roots != nil {
@@ -38,11 +41,11 @@ func TestSettings(t *testing.T) {
 }
 
 func TestParsePoint(t *testing.T) {
-	p, err := page.ParsePoint("ntfy:https://ntfy.example/topic")
+	p, err := page.ParsePoint("ntfy=https://ntfy.example/topic")
 	if err != nil || p.Channel != page.NTFY || p.Target != "https://ntfy.example/topic" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, s := range []string{"", "ntfy", "ntfy:http://x/y", "fax:1"} {
+	for _, s := range []string{"", "ntfy", "ntfy=http://x/y", "fax=1"} {
 		if _, err := page.ParsePoint(s); !errors.Is(err, page.ErrPoint) {
 			t.Errorf("%q: %v", s, err)
 		}
