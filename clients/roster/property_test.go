@@ -72,7 +72,7 @@ func holds(t *rapid.T, r roster.Roster) {
 		t.Fatal(err)
 	}
 	gaps := r.GapsAhead(now)
-	for range 50 {
+	for range 20 {
 		at := now.Add(time.Duration(rapid.IntRange(0, 14*24*60-1).Draw(t, "minute")) * time.Minute)
 		for level, called := range r.OnCall(at) {
 			gap := false
