@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -9,7 +10,9 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/schakel"
+	"schakel/clients/shout"
 	"schakel/clients/store"
+	"schakel/relay/page"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -38,7 +41,11 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement})
+	channels, err := a.channels()
+	if err != nil {
+		return err
+	}
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Channels: channels})
 	if err != nil {
 		return err
 	}
@@ -77,4 +84,21 @@ func (a *app) logger() *slog.Logger {
 		return slog.New(slog.NewJSONHandler(a.Err, o))
 	}
 	return slog.New(slog.NewTextHandler(a.Err, o))
+}
+
+// channels are the ways in which this device pages; nil where its pager is off.
+func (a *app) channels() (schakel.Channels, error) {
+	if a.settings.get("pager") == "off" {
+		return nil, nil
+	}
+	config, err := page.Read(a.settings.get)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	config.Others = map[string]func(string) (page.Notifier, error){page.Shoutrrr: shout.Channel}
+	channels, err := page.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return channels, nil
 }

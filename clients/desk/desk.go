@@ -105,6 +105,8 @@ type Node interface {
 	Authority
 	Archivist
 	Colleagues
+	Rotas
+	Pages
 }
 
 var (

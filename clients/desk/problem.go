@@ -8,9 +8,11 @@ import (
 
 	"schakel/clients/casefile"
 	"schakel/clients/protocol"
+	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/relay/ladder"
 )
 
 // Refusals of the service itself, beside the sentinels of the SDK.
@@ -97,6 +99,15 @@ func refusals() []refusal {
 		{schakel.ErrNoRightDesk, "no-right-desk", http.StatusNotFound, "The answer does not point at one desk", "Het antwoord wijst niet één bureau aan", "telephone who answered, look in `schakel desks`, and name the desk with --to"},
 		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
 		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
+		{schakel.ErrNoChannels, "no-pager", http.StatusConflict, "This device pages nobody", "Dit apparaat roept niemand op", "start `schakel run` with pager = \"on\", then try again"},
+		{schakel.ErrNoDrill, "no-drill", http.StatusForbidden, "No drill may go there", "Daarheen kan geen oefening", "ask a desk that may send that desk an acute message"},
+		{schakel.ErrNoRota, "no-rota", http.StatusNotFound, "This desk has no rota yet", "Dit bureau heeft nog geen rooster", "make one with `schakel oncall rota import`; configs/rota.toml is an example"},
+		{schakel.ErrRotaChanged, "rota-changed", http.StatusConflict, "The rota was changed since", "Het rooster is intussen veranderd", "export it again with `schakel oncall rota export`, and make your changes in that"},
+		{roster.ErrUnknown, "not-in-rota", http.StatusNotFound, "Nobody of this name in the rota", "Deze naam staat niet in het rooster", "look in `schakel oncall rota show`, or add them with `schakel oncall rota edit`"},
+		{roster.ErrNoShift, "no-shift", http.StatusNotFound, "No shift to give away", "Geen dienst om te ruilen", "look in `schakel oncall rota show` for who has which shift"},
+		{roster.ErrTelling, "telling-contact", http.StatusForbidden, "The contact would tell the relay who it is", "De aanduiding verraadt aan de relay wie het is", "take a contact that says nothing, such as p-7k2"},
+		{ladder.ErrLooser, "looser", http.StatusForbidden, "Looser than what the partners agreed on", "Ruimer dan de partners hebben afgesproken", "page earlier or more people, never later or fewer"},
+		{roster.ErrFormat, "bad-rota", http.StatusUnprocessableEntity, "The rota cannot be used", "Het rooster is niet bruikbaar", "configs/rota.toml is an example with every key"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},

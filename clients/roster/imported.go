@@ -20,7 +20,7 @@ import (
 
 // Bounds of a calendar that comes in.
 const (
-	MaxCalendar    = 2 << 20
+	MaxCalendar    = 360 << 10 // one fits a request to the daemon
 	maxEvents      = 2000
 	maxCalendar    = 1 << 10 // bytes of a line that is looked at; a summary fits
 	maxCalendarTop = 4       // components within components

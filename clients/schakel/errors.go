@@ -27,5 +27,7 @@ var (
 	ErrNoRightDesk   = errors.New("the answer does not point at one desk")
 	ErrDraftVersions = errors.New("this draft has several versions: say which one")
 	ErrDraftCase     = errors.New("a draft stays in the case that it was begun in")
+	ErrNoRota        = errors.New("this desk has no rota yet")
+	ErrRotaChanged   = errors.New("the rota was changed since")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

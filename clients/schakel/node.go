@@ -59,6 +59,7 @@ type Node struct {
 	channels  Channels      // nil: this device pages nobody
 	rounds    atomic.Int64  // that the pager made
 	work      chan struct{} // wakes upkeep
+	replan    atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -69,6 +70,7 @@ type Node struct {
 	relayTime relayClock
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
+	plan       published                         // of the rota, to the relay
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside      map[string]time.Time              // deliveries that failed, and until when they rest

@@ -106,7 +106,7 @@ func (p *pager) recover(ctx context.Context) error {
 func (p *pager) round(ctx context.Context) error {
 	now := p.n.now()
 	var err error
-	if p.roster, err = p.n.Roster(ctx); err != nil {
+	if p.roster, err = p.n.rosterOrNone(ctx); err != nil {
 		return err
 	}
 	var r round
@@ -191,4 +191,13 @@ func (n *Node) silence(tx *store.Tx, kind AlarmKind, subject string) error {
 		}
 	}
 	return err
+}
+
+// rosterOrNone is the zero roster where this desk has none.
+func (n *Node) rosterOrNone(ctx context.Context) (roster.Roster, error) {
+	r, err := n.Roster(ctx)
+	if errors.Is(err, ErrNoRota) {
+		return roster.Roster{}, nil
+	}
+	return r, err
 }

@@ -134,10 +134,17 @@ func staff(t *testing.T, m *schakeltest.Member) *phones {
 	t.Helper()
 	p := &phones{}
 	m.Equip(p)
-	if err := m.Node.SetRosterTmp(staffed()); err != nil {
+	giveRota(t, m)
+	return p
+}
+
+// giveRota puts a roster on a device, signed by somebody of its desk.
+func giveRota(t *testing.T, m *schakeltest.Member) {
+	t.Helper()
+	planner := m.AddPerson("R. Ooster")
+	if _, err := m.Node.SetRota(testContext(t), roster.Sheet{Roster: staffed()}, schakel.By{Person: planner.ID.String(), PIN: schakeltest.PIN}); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 func (p *phones) until(t *testing.T, what string, want map[string]int) {
@@ -209,9 +216,7 @@ func TestUnattendedClimbs(t *testing.T) {
 // Without a pager nobody is paged: what rings in the other tests rings because of it.
 func TestNoPagerNoPages(t *testing.T) {
 	p := newAcutePair(t, nil)
-	if err := p.to.Node.SetRosterTmp(staffed()); err != nil {
-		t.Fatal(err)
-	}
+	giveRota(t, p.to)
 	p.delivered(t, p.report(t))
 	if log, err := p.to.Node.PageLog(testContext(t), 10); err != nil || len(log) != 0 {
 		t.Errorf("paged %v, %v", log, err)
@@ -351,9 +356,7 @@ func TestCrashBetweenJournalAndPage(t *testing.T) {
 	p := newAcutePair(t, nil)
 	rang := &phones{hang: make(chan struct{})}
 	p.to.Equip(rang)
-	if err := p.to.Node.SetRosterTmp(staffed()); err != nil {
-		t.Fatal(err)
-	}
+	giveRota(t, p.to)
 	p.reachable(t)
 	sent := p.report(t)
 	rang.until(t, "the page is on its way", map[string]int{firstNTFY: 1, firstMail: 1})
@@ -417,12 +420,8 @@ func TestOneDeviceOfADeskPages(t *testing.T) {
 	second := p.to.Sibling()
 	second.Start()
 	rang := staff(t, p.to)
-	for _, m := range []*schakeltest.Member{p.to, second} {
-		m.Equip(rang)
-		if err := m.Node.SetRosterTmp(staffed()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	second.Equip(rang)
+	eventually(t, "the rota is on both", func() bool { _, err := second.Node.Roster(testContext(t)); return err == nil })
 	eventually(t, "the sender knows both devices", func() bool {
 		desks, err := p.from.Node.Directory(testContext(t))
 		return err == nil && len(desks) == 1 && desks[0].Devices == 2 && desks[0].Reachable

@@ -142,7 +142,7 @@ var tierNames = [...]string{"none", "routine", "urgent", "acute"}
 
 // PageLog returns what the devices of this desk paged, the newest first.
 func (n *Node) PageLog(ctx context.Context, limit int) (out []Page, err error) {
-	r, err := n.Roster(ctx)
+	r, err := n.rosterOrNone(ctx)
 	if err != nil {
 		return nil, err
 	}

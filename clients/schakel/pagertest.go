@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"schakel/clients/store"
+	"schakel/crypto/envelope"
 	"schakel/relay/page"
 	"schakel/relay/rota"
 	"schakel/relay/wire"
@@ -96,11 +98,30 @@ func (n *Node) testThere(ctx context.Context, who rota.Contact) ([]Tested, error
 	return []Tested{{By: "relay", Contact: string(who), Outcome: outcome}}, nil
 }
 
-// RelayPages returns the pages that the relay says it sent for this desk, from after a
-// number on, oldest first. It is the relay's word.
-func (n *Node) RelayPages(ctx context.Context, since uint64) ([]wire.Paged, error) {
-	f, err := ask[wire.PagesAre](ctx, n, func(tag uint64) wire.Frame { return wire.WantPages{Tag: tag, Since: since} })
-	return f.Pages, err
+// RelayPages returns the pages that the relay says it sent for this desk, the newest
+// first. It is the relay's word, and its log is not longer than it likes.
+func (n *Node) RelayPages(ctx context.Context) (out []Page, err error) {
+	r, err := n.rosterOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for since := uint64(0); len(out) < maxList; {
+		f, err := ask[wire.PagesAre](ctx, n, func(tag uint64) wire.Frame { return wire.WantPages{Tag: tag, Since: since} })
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range f.Pages {
+			since = max(since, p.Number)
+			out = append(out, Page{At: time.Unix(int64(min(p.At, envelope.MaxTime)), 0).UTC(), Why: "relay", Subject: p.ID.String(), Waiting: int(min(p.Waiting, 1<<16)),
+				Tier: tierNames[min(p.Tier, envelope.TierAcute)], Rung: int(min(p.Step, 1<<16)) + 1, Contact: p.Contact, Name: nameIn(r, p.Contact),
+				Channel: p.Channel, Reference: p.Reference, Outcome: page.Outcome(p.Outcome)})
+		}
+		if !f.More || len(f.Pages) == 0 {
+			break
+		}
+	}
+	slices.Reverse(out)
+	return out, nil
 }
 
 // ask says a frame with a tag of its own, and waits for the frame that answers it.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"schakel/clients/roster"
 	"schakel/clients/store"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
@@ -20,7 +21,7 @@ import (
 // write signs a record as a person of this desk, or as this device for nobody, stores
 // it and makes it due to the desk's other devices.
 func (n *Node) write(tx *store.Tx, r delivery.Record, by *seal.PersonKey) (delivery.SignedRecord, error) {
-	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, unix(n.now())
+	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, max(r.Created, unix(n.now()))
 	key := n.keys.Sign
 	if by != nil {
 		r.Person, key = by.ID[:], by.Key
@@ -137,6 +138,12 @@ func (n *Node) judgeRecord(a *arrival, dir directory, now time.Time) *fault {
 	if !ok || r.Desk != n.dev.Desk || a.record.Verify(key) != nil {
 		return &fault{reason: "record-signature", alarm: AlarmForged, quarantine: true, err: identity.ErrBadSignature}
 	}
+	if r.Kind == delivery.RecordRoster {
+		// One that cannot be used must not take the place of one that can.
+		if _, err := roster.Parse(r.Content); err != nil {
+			return &fault{reason: "roster", alarm: AlarmRota, quarantine: true, err: err}
+		}
+	}
 	return nil
 }
 
@@ -174,6 +181,8 @@ func (in *intake) record(a *arrival) error {
 		return in.person(r)
 	case delivery.RecordAssign:
 		return in.contested(r.Case)
+	case delivery.RecordRoster:
+		return in.rotaMoved()
 	}
 	return nil
 }

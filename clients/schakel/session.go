@@ -190,6 +190,8 @@ func (s *session) handle(ctx context.Context, f wire.Frame) error {
 	case wire.PagesAre:
 		s.n.heard(f.Tag, f)
 		return nil
+	case wire.PlanIs:
+		return s.n.planIs(ctx, f)
 	case wire.GoAway:
 		return goAwayError{after: time.Duration(f.AfterMillis) * time.Millisecond}
 	default:

@@ -158,6 +158,7 @@ const (
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
+	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -182,6 +183,7 @@ type Status struct {
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
+	Rota            RotaStatus        `json:"rota"`
 }
 
 // Desk is a desk of the register, as a sender chooses it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"schakel/crypto/canon"
 	"schakel/crypto/cose"
@@ -17,14 +18,17 @@ type RecordKind uint64
 
 // The kinds of record.
 const (
-	RecordPerson RecordKind = 1 // a person's particulars and locked key
-	RecordAssign RecordKind = 2 // who has a case
-	RecordNote   RecordKind = 3 // an internal note on a case
-	RecordDraft  RecordKind = 4 // a version of a message that is still being written
-	RecordLog    RecordKind = 5 // lines of a device's access log
-
-	RecordPaged RecordKind = 12 // a device paged somebody: the others need not
+	RecordPerson RecordKind = 1  // a person's particulars and locked key
+	RecordAssign RecordKind = 2  // who has a case
+	RecordNote   RecordKind = 3  // an internal note on a case
+	RecordDraft  RecordKind = 4  // a version of a message that is still being written
+	RecordLog    RecordKind = 5  // lines of a device's access log
+	RecordRoster RecordKind = 8  // who of the desk is on call, and how they are reached
+	RecordPaged  RecordKind = 12 // a device paged somebody: the others need not
 )
+
+// known are the kinds of this version; those between are kept free.
+var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog, RecordRoster, RecordPaged}
 
 // Limits of a record: one always fits a delivery.
 const (
@@ -114,7 +118,7 @@ func (r Record) check() error {
 		return err
 	}
 	switch {
-	case (r.Kind < RecordPerson || r.Kind > RecordLog) && r.Kind != RecordPaged:
+	case !slices.Contains(known, r.Kind):
 		return fmt.Errorf("%w: record of kind %d", ErrFormat, r.Kind)
 	case r.Device.IsZero():
 		return fmt.Errorf("%w: record of no device", ErrFormat)

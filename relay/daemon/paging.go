@@ -1,11 +1,9 @@
 package daemon
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 
 	"schakel/relay"
@@ -45,19 +43,11 @@ func timersRemedy(err error) string {
 // channels are the ways by which this relay calls people.
 func (a *app) channels() (*page.Channels, error) {
 	s := a.settings
-	c := page.Config{Hook: s["oncall-hook"], Allow: networksOf(s["oncall-allow"]), Now: a.Now}
-	if s["mail-server"] != "" {
-		c.Mail = &page.Mail{
-			Server: s["mail-server"], Security: s["mail-security"], From: s["mail-from"], User: s["mail-user"], PasswordFile: s["mail-password-file"],
-		}
+	c, err := page.Read(func(name string) string { return s[name] })
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
 	}
-	if file := s["oncall-ca"]; file != "" {
-		pem, err := os.ReadFile(file)
-		c.Roots = x509.NewCertPool()
-		if err != nil || !c.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: oncall-ca: no certificates in %s", errConfig, file)
-		}
-	}
+	c.Now = a.Now
 	channels, err := page.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConfig, err)
@@ -87,11 +77,7 @@ func (a *app) checkPaging() finding {
 
 func points(v string) error {
 	for _, field := range strings.Fields(v) {
-		channel, target, ok := strings.Cut(field, "=")
-		if !ok {
-			return fmt.Errorf("%q is not a channel and a target such as ntfy=https://ntfy.example/topic", field)
-		}
-		if err := (page.Point{Channel: channel, Target: target}).Check(); err != nil {
+		if _, err := page.ParsePoint(field); err != nil {
 			return err
 		}
 	}
@@ -100,8 +86,8 @@ func points(v string) error {
 
 func pointsOf(v string) (list []page.Point) {
 	for _, field := range strings.Fields(v) {
-		channel, target, _ := strings.Cut(field, "=")
-		list = append(list, page.Point{Channel: channel, Target: target})
+		p, _ := page.ParsePoint(field) // its check let it through
+		list = append(list, p)
 	}
 	return list
 }
@@ -113,12 +99,4 @@ func networks(v string) error {
 		}
 	}
 	return nil
-}
-
-func networksOf(v string) (list []netip.Prefix) {
-	for _, field := range strings.Fields(v) {
-		p, _ := netip.ParsePrefix(field)
-		list = append(list, p)
-	}
-	return list
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"schakel/relay/page"
+	"schakel/relay/page/pagetest"
 )
 
 // walled is one address of each network that a partner must not make a relay speak to.
@@ -61,7 +62,7 @@ func TestOwnMachineIsNotDialled(t *testing.T) {
 
 // A point that was checked does not lead on to one that was not.
 func TestNoRedirect(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	var second atomic.Int32
 	target := web(t, ca, func(http.ResponseWriter, *http.Request) { second.Add(1) })
 	first := web(t, ca, func(w http.ResponseWriter, r *http.Request) {
@@ -80,9 +81,9 @@ func TestNoRedirect(t *testing.T) {
 }
 
 // web is an HTTPS server on 127.0.0.1 with a certificate of the authority.
-func web(t testing.TB, ca *authority, f http.HandlerFunc) *httptest.Server {
+func web(t testing.TB, ca *pagetest.Authority, f http.HandlerFunc) *httptest.Server {
 	s := httptest.NewUnstartedServer(f)
-	s.TLS = serverTLS(ca.issue("127.0.0.1"))
+	s.TLS = serverTLS(ca.Issue("127.0.0.1"))
 	s.Config.ErrorLog = quiet
 	s.StartTLS()
 	t.Cleanup(s.Close)

@@ -18,6 +18,7 @@ import (
 
 	"schakel/crypto/envelope"
 	"schakel/relay/page"
+	"schakel/relay/page/pagetest"
 )
 
 // recorder is an HTTPS server that keeps every byte, and says 200 to anything.
@@ -27,9 +28,9 @@ type recorder struct {
 	raw bytes.Buffer
 }
 
-func newRecorder(t testing.TB, ca *authority) *recorder {
+func newRecorder(t testing.TB, ca *pagetest.Authority) *recorder {
 	r := &recorder{}
-	cert := ca.issue("127.0.0.1")
+	cert := ca.Issue("127.0.0.1")
 	r.URL = "https://" + serve(t, func(c net.Conn) {
 		s := tls.Server(c, serverTLS(cert))
 		b := make([]byte, 64<<10)
@@ -122,7 +123,7 @@ func pages() (out []page.Page) {
 }
 
 func TestNTFYSaysNoMore(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	r := newRecorder(t, ca)
 	c := channels(t, page.Config{Allow: loopback, Roots: ca.Pool})
 	for _, p := range pages() {
@@ -141,7 +142,7 @@ func TestNTFYSaysNoMore(t *testing.T) {
 }
 
 func TestWebhookSaysNoMore(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	r := newRecorder(t, ca)
 	c := channels(t, page.Config{Allow: loopback, Roots: ca.Pool})
 	secret := []byte("a secret of twenty-four b")
@@ -183,7 +184,7 @@ func TestSignatureIsThatOfOthers(t *testing.T) {
 }
 
 func TestMailSaysNoMore(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	for _, p := range pages() {
 		m := newMailbox(t, ca, nil)
 		must(t, notify(t, mailing(t, ca, m.Address, "", 0), page.SMTP, "piket@desk.example", p))

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"schakel/relay/page"
+	"schakel/relay/page/pagetest"
 )
 
 const impatient = 400 * time.Millisecond
 
 // httpsFailures are servers that do not take a page, and what the log says of each.
-func httpsFailures(t *testing.T, ca *authority) map[page.Outcome][]string {
+func httpsFailures(t *testing.T, ca *pagetest.Authority) map[page.Outcome][]string {
 	status := func(code int) string {
 		return web(t, ca, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }).URL
 	}
@@ -31,7 +32,7 @@ func httpsFailures(t *testing.T, ca *authority) map[page.Outcome][]string {
 			}
 		})
 	}
-	right := ca.issue("127.0.0.1")
+	right := ca.Issue("127.0.0.1")
 	return map[page.Outcome][]string{
 		page.Unreachable: {"https://" + closedAddress(t), "https://nobody.invalid"},
 		page.Late: {
@@ -41,8 +42,8 @@ func httpsFailures(t *testing.T, ca *authority) map[page.Outcome][]string {
 			raw(right, func(c net.Conn) { drip(c, "HTTP/1.1 200 OK\r\n\r\n", "y"+spaces) }), // and in the body
 		},
 		page.Untrusted: {
-			raw(newAuthority(t).issue("127.0.0.1"), func(net.Conn) {}),                                      // of another authority
-			raw(ca.issue("other.example"), func(net.Conn) {}),                                               // for another host
+			raw(pagetest.NewAuthority(t).Issue("127.0.0.1"), func(net.Conn) {}),                             // of another authority
+			raw(ca.Issue("other.example"), func(net.Conn) {}),                                               // for another host
 			"https://" + serve(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") }), // no TLS at all
 		},
 		page.Refused:   {status(400), status(403), status(404), status(410)},
@@ -88,7 +89,7 @@ func drip(c net.Conn, parts ...string) {
 }
 
 func TestHTTPSOutcomes(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	c := channels(t, page.Config{Allow: loopback, Roots: ca.Pool, Limit: 20 * time.Second})
 	hasty := channels(t, page.Config{Allow: loopback, Roots: ca.Pool, Limit: impatient})
 	for want, urls := range httpsFailures(t, ca) {
@@ -109,7 +110,7 @@ func TestHTTPSOutcomes(t *testing.T) {
 }
 
 func TestMailOutcomes(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	for name, c := range map[string]struct {
 		answers map[string]string
 		want    page.Outcome
@@ -144,10 +145,10 @@ func TestMailOutcomes(t *testing.T) {
 		"silent":                  {serve(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), page.Late, impatient},
 		"drips":                   {serve(t, func(c net.Conn) { drip(c, "220-"+spaces) }), page.Late, impatient},
 		"hangs up":                {serve(t, func(net.Conn) {}), page.Broken, 20 * time.Second},
-		"another's certificate":   {newMailbox(t, newAuthority(t), nil).Address, page.Untrusted, 20 * time.Second},
+		"another's certificate":   {newMailbox(t, pagetest.NewAuthority(t), nil).Address, page.Untrusted, 20 * time.Second},
 		"nobody listens":          {closedAddress(t), page.Unreachable, 20 * time.Second},
 		"a greeting without end":  {serve(t, endless), page.Late, impatient},
-		"TLS from the first byte": {serve(t, func(c net.Conn) { _ = tls.Server(c, serverTLS(ca.issue("127.0.0.1"))).Handshake() }), page.Late, impatient},
+		"TLS from the first byte": {serve(t, func(c net.Conn) { _ = tls.Server(c, serverTLS(ca.Issue("127.0.0.1"))).Handshake() }), page.Late, impatient},
 	} {
 		err := notify(t, mailing(t, ca, c.address, "", c.limit), page.SMTP, "piket@desk.example", acute)
 		if got := page.OutcomeOf(err); got != c.want && (c.want != page.Late || got != page.Broken) {
@@ -171,13 +172,13 @@ func closedAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func mailing(t testing.TB, ca *authority, server, security string, limit time.Duration) *page.Channels {
+func mailing(t testing.TB, ca *pagetest.Authority, server, security string, limit time.Duration) *page.Channels {
 	return channels(t, page.Config{Roots: ca.Pool, Limit: limit, Mail: &page.Mail{Server: server, Security: security, From: "piket@relay.example"}})
 }
 
 // A login never goes out before TLS does, and no certificate is taken on faith.
 func TestMailLogin(t *testing.T) {
-	ca := newAuthority(t)
+	ca := pagetest.NewAuthority(t)
 	secret := filepath.Join(t.TempDir(), "password")
 	must(t, os.WriteFile(secret, []byte("fictional-password\n"), 0o600))
 	login := func(m *mailbox) *page.Channels {
@@ -221,8 +222,8 @@ func TestMailConfiguration(t *testing.T) {
 
 // Implicit TLS, and no TLS at all on the same machine.
 func TestMailOtherSecurity(t *testing.T) {
-	ca := newAuthority(t)
-	m := &mailbox{tls: serverTLS(ca.issue("127.0.0.1"))}
+	ca := pagetest.NewAuthority(t)
+	m := &mailbox{tls: serverTLS(ca.Issue("127.0.0.1"))}
 	m.Address = serve(t, func(c net.Conn) { m.talk(tls.Server(c, m.tls)) })
 	must(t, notify(t, mailing(t, ca, m.Address, page.TLS, 0), page.SMTP, "piket@desk.example", acute))
 	plain := newMailbox(t, ca, nil)

@@ -111,6 +111,9 @@ func (p Page) text() string {
 	return b.String()
 }
 
+// Words are the title and the text, for channels that are built elsewhere.
+func (p Page) Words() (title, text string) { return p.title(), p.text() }
+
 // document is a page for a program: a hook or a webhook.
 type document struct {
 	Tier      string `json:"tier"`

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"schakel/relay/page/pagetest"
 )
 
 var quiet = log.New(io.Discard, "", 0)
@@ -31,8 +33,8 @@ type mailbox struct {
 	mail int
 }
 
-func newMailbox(t testing.TB, ca *authority, answers map[string]string) *mailbox {
-	m := &mailbox{tls: serverTLS(ca.issue("127.0.0.1")), offer: true, answers: answers}
+func newMailbox(t testing.TB, ca *pagetest.Authority, answers map[string]string) *mailbox {
+	m := &mailbox{tls: serverTLS(ca.Issue("127.0.0.1")), offer: true, answers: answers}
 	m.Address = serve(t, m.talk)
 	return m
 }
