@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	deadlines = flag.Int("deadlines", 1000, "simulated deadlines")
+	deadlines = flag.Int("deadlines", 500, "simulated deadlines")
 	seed      = flag.Uint64("seed", 0, "of the simulation; 0: another each time")
 )
 
