@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -51,6 +51,14 @@ powercuts:
 # regiehouders in one term.
 histories:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Histor' ./clients/protocol -histories=10000
+
+# Ten thousand simulated deadlines of the ladder with killed nodes, silent stores, set clocks,
+# failing pagers and desks without a plan, and the controls that must fail; then real relays
+# killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
+DEADLINES ?= 10000
+pages:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.

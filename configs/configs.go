@@ -61,3 +61,13 @@ var Nginx []byte
 //
 //go:embed haproxy/schakel-relay.cfg
 var HAProxy []byte
+
+// Rota is rota.toml: the rota of a desk, with every key.
+//
+//go:embed rota.toml
+var Rota []byte
+
+// Alerts is alerts.yml: rules for Prometheus about a relay that pages.
+//
+//go:embed alerts.yml
+var Alerts []byte

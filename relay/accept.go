@@ -10,9 +10,12 @@ import (
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
+	"schakel/relay/ladder"
 	"schakel/relay/lanes"
+	"schakel/relay/oncall"
 	"schakel/relay/queue"
 	"schakel/relay/register"
+	"schakel/relay/rota"
 	"schakel/relay/wire"
 )
 
@@ -174,6 +177,14 @@ func codeOf(err error) wire.Code {
 		{queue.ErrInvalid, wire.CodeMalformed},
 		{register.ErrRecipients, wire.CodeRecipients},
 		{trust.ErrSkipped, wire.CodeEntry},
+		{rota.ErrFormat, wire.CodeMalformed},
+		{rota.ErrTooLarge, wire.CodeMalformed},
+		{rota.ErrNoFallback, wire.CodeMalformed},
+		{ladder.ErrLooser, wire.CodeLooser},
+		{ladder.ErrLadder, wire.CodeMalformed},
+		{oncall.ErrDesk, wire.CodeLane},
+		{oncall.ErrSerial, wire.CodeConflict},
+		{oncall.ErrContact, wire.CodeNotFound},
 	} {
 		if errors.Is(err, row.err) {
 			return row.code

@@ -3,6 +3,7 @@ package relay
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"schakel/relay/oncall"
 	"schakel/relay/queue"
 )
 
@@ -20,6 +21,7 @@ func Patient(l Limits) Limits {
 func Metrics() (descriptions []string) {
 	registry := prometheus.NewRegistry()
 	newMetrics(registry)
+	oncall.NewMetrics(registry)
 	measureStore(registry, nil, queue.State{})
 	all := make(chan *prometheus.Desc, 1000)
 	registry.Describe(all)

@@ -72,8 +72,12 @@ func (r *Relay) adminServer() *http.Server {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !r.ready.Load() {
+		switch {
+		case !r.ready.Load():
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		case r.pager.silent():
+			http.Error(w, "not ready: nobody is paged", http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))

@@ -23,6 +23,7 @@ type settlement struct {
 // promises all of it, and each sender gets the paths of its own envelopes.
 func (r *Relay) committed(batch []queue.Entry) {
 	r.metrics.batch.Observe(float64(len(batch)))
+	r.pager.heard(batch)
 	signed, paths, err := r.sign(batch)
 	if err != nil {
 		r.fail(fmt.Errorf("failed to sign custody receipts: %w", err))

@@ -51,6 +51,9 @@ type Config struct {
 	Register *register.Log // the caller closes it after Run
 	Receipts custody.Signer
 
+	// Paging, where set, has people called for what nobody attends; nil calls nobody.
+	Paging *Paging
+
 	Admin  net.Listener     // optional: health and metrics, on loopback; Run closes it
 	Limits Limits           // zero fields take the defaults
 	Log    *slog.Logger     // nil discards
@@ -83,6 +86,7 @@ type Relay struct {
 	registry  *prometheus.Registry
 	verifier  *auth.Verifier
 	committer *queue.Committer
+	pager     *pager // nil: calls nobody
 	state     queue.State
 	hub       *hub
 	gate      *gate
@@ -121,6 +125,9 @@ func New(c Config) (*Relay, error) {
 	measureStore(r.registry, c.Store, state)
 	r.hub = newHub(r)
 	r.gate = newGate(c.Listener, c.Limits, r.metrics)
+	if r.pager, err = newPager(r); err != nil {
+		return nil, err
+	}
 	r.verifier = auth.New(auth.Config{Relay: c.ID, Devices: (*loginDevices)(r), Now: c.Now})
 	r.committer = queue.NewCommitter(c.Store, queue.CommitterConfig{
 		Committed: r.committed, Ring: r.hub.ring,
@@ -157,6 +164,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	tasks.Go(func() { r.listen(work) })
 	tasks.Go(func() { r.follow(work) })
 	tasks.Go(func() { r.watch(work) })
+	paging, stopPaging := context.WithCancel(ctx) // another node takes over while this one drains
+	defer stopPaging()
+	tasks.Go(func() { r.page(paging) })
 	r.ready.Store(true)
 	r.log.Info("relay serves", "relay", r.config.ID, "address", r.config.Listener.Addr().String(), "register_size", r.config.Register.Size())
 
@@ -168,6 +178,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		r.drain(stopCommits, committed)
 	}
 	r.hub.endAll(wire.CloseInternal)
+	stopPaging()
 	stop()
 	_ = admin.Close()
 	tasks.Wait()

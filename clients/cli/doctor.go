@@ -97,7 +97,7 @@ func (a *app) checkDevice(ctx context.Context) []check {
 	}
 	now := a.Now()
 	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkKeys(st, now),
-		a.checkOutbox(ctx, s, now), a.checkAlarms(ctx, s), checkRefused(st)}
+		a.checkOutbox(ctx, s, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
 }
 
 // settled returns the status once the connection stands, or after a few seconds
@@ -220,6 +220,31 @@ func (a *app) checkAlarms(ctx context.Context, s *session) check {
 		return check{"alarms", warning, fmt.Sprintf("%d, the oldest since %s", len(alarms), a.when(alarms[0].Since)), "see `schakel alarms`"}
 	}
 	return check{"alarms", passed, "none", ""}
+}
+
+func checkRota(st schakel.Status) check {
+	switch {
+	case !st.Rota.Known:
+		return check{"rota", warning, "this desk has none: nobody is paged by it", "make one: see configs/rota.toml and `schakel oncall rota import`"}
+	case st.Rota.Gaps > 0:
+		return check{"rota", failed, fmt.Sprintf("nobody is on call %d times in the 14 days from now, first on %s", st.Rota.Gaps, onClock(st.Rota.Gap)),
+			"see `schakel oncall rota show`, and find somebody with `schakel oncall take` or `schakel oncall rota override`"}
+	case st.Rota.Contested:
+		return check{"rota", warning, "two people changed it at the same time", "look at it with `schakel oncall rota show`, and save it with `schakel oncall rota edit`"}
+	}
+	return check{"rota", passed, "somebody is on call at every level in the 14 days from now", ""}
+}
+
+func checkPlan(st schakel.Status) check {
+	switch {
+	case !st.Rota.Known:
+		return check{"plan", skipped, "no rota", ""}
+	case st.Rota.Refused != "":
+		return check{"plan", failed, "the relay refused it: " + st.Rota.Refused, "the relay pages by an older rota: telephone its operator"}
+	case st.Rota.AtRelay.IsZero():
+		return check{"plan", warning, "this program has not told the relay who is on call since it began", "let the daemon reach the relay"}
+	}
+	return check{"plan", passed, "the relay knows who is on call, since " + onClock(st.Rota.AtRelay), ""}
 }
 
 func checkRefused(st schakel.Status) check {

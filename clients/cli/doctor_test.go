@@ -54,6 +54,13 @@ func TestDoctorFindsEachIllness(t *testing.T) {
 		"outbox old":     {scripted{listed: []schakel.Summary{old}}, "outbox", "warn", cli.Done},
 		"alarm":          {scripted{alarms: fullNode().alarms}, "alarms", "warn", cli.Done},
 		"quarantine":     {scripted{status: func(s *schakel.Status) { s.Quarantined = 2 }}, "arrivals", "warn", cli.Done},
+		"no rota":        {scripted{}, "rota", "warn", cli.Done},
+		"a gap":          {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, Gaps: 2, Gap: now()} }}, "rota", "fail", cli.Failed},
+		"two at once":    {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, Contested: true} }}, "rota", "warn", cli.Done},
+		"a good rota":    {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, AtRelay: now()} }}, "rota", "ok", cli.Done},
+		"a plan refused": {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, Refused: "conflict"} }}, "plan", "fail", cli.Failed},
+		"a plan to come": {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true} }}, "plan", "warn", cli.Done},
+		"a plan there":   {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, AtRelay: now()} }}, "plan", "ok", cli.Done},
 		"daemon answers": {scripted{}, "daemon", "ok", cli.Done},
 	} {
 		t.Run(name, func(t *testing.T) {

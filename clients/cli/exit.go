@@ -12,10 +12,12 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
+	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
+	"schakel/relay/ladder"
 )
 
 // The exit codes. They are part of the interface: scripts of partners rest on them.
@@ -69,7 +71,9 @@ func Exit(err error) int {
 		return Interrupted
 	case is(errUsage):
 		return Usage
-	case is(errConfig, playbook.ErrPlaybook):
+	case is(roster.ErrTelling, ladder.ErrLooser):
+		return Refused
+	case is(errConfig, playbook.ErrPlaybook, roster.ErrFormat):
 		return BadConfig
 	case is(errQueued):
 		return Queued
@@ -77,12 +81,12 @@ func Exit(err error) int {
 		return Partly
 	case is(desk.ErrLocked, schakel.ErrRefused, store.ErrInUse, vault.ErrNoWay, vault.ErrAttended, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
-	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNoRightDesk, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
+	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
-	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, errExists, errNamesakes,
+	case is(schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
 	case is(schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):

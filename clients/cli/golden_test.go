@@ -14,7 +14,8 @@ func commands() []string {
 	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
 		"run|lock|unlock|piket|send|sent|status|version|wait|where|"+
-		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions", "|")
+		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
+		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log", "|")
 }
 
 func TestHelp(t *testing.T) {
@@ -33,7 +34,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 	}
 	p := newPlace(t)
 	line := regexp.MustCompile(`(?m)^  ([a-z]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "person", "register"} {
+	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "oncall", "oncall rota", "person", "register"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {
@@ -61,6 +62,8 @@ func reading() map[string][]string {
 		"timeline-english": {"case", "timeline", "4f1c", "--english"}, "obligations-english": {"case", "obligations", "4f1c", "--all", "--english"},
 		"progress": {"playbook", "acuut-thuis", "--case", "4f1c"}, "desks": {"desks"}, "persons": {"person", "list"}, "devices": {"device", "list"}, "card": {"card"}, "playbook": {"playbook"}, "wait": {"wait", "4f1c", "--for", "delivered"},
 		"worksheet": {"note", case1}, "drafts": {"draft", "list"}, "log": {"log"},
+		"oncall": {"oncall", "now"}, "oncall-desk": {"oncall", "now", "--desk", "knooppunt/piket"}, "rota": {"oncall", "rota", "show"},
+		"pages": {"oncall", "log"}, "drills": {"oncall", "drill"}, "readiness": {"oncall", "readiness"},
 	}
 }
 

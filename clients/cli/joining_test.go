@@ -37,7 +37,7 @@ func checkCommand(t *testing.T, line string) {
 	t.Helper()
 	var words []string
 	for _, w := range strings.Fields(line)[1:] {
-		if !regexp.MustCompile(`^[a-z]+$`).MatchString(w) || len(words) == 2 {
+		if !regexp.MustCompile(`^[a-z]+$`).MatchString(w) || len(words) == 3 {
 			break
 		}
 		words = append(words, w)

@@ -83,7 +83,7 @@ func (a *app) runLight(ctx context.Context, because string) error {
 	return a.StartOver(append(withoutBecause(a.args), "--"+flagBecause+"="+because))
 }
 
-// openLight opens store and node. The node takes no context of the request: it lives on.
+// openLight opens store and node. It pages nobody: who has it open is awake. The node takes no context of the request: it lives on.
 func (a *app) openLight(ctx context.Context, phrase string, log *slog.Logger) (o opened, err error) {
 	err = whileInUse(ctx, commandPatience, func() (err error) {
 		o.store, err = store.Open(ctx, a.storeFolder(), store.Unlock{Keys: []vault.Way{vault.Attended{Phrase: phrase}}})
@@ -92,7 +92,7 @@ func (a *app) openLight(ctx context.Context, phrase string, log *slog.Logger) (o
 	if err != nil {
 		return o, err
 	}
-	if o.node, err = a.newNode(ctx, o.store, log); err != nil {
+	if o.node, err = a.newNode(ctx, o.store, log, nil); err != nil {
 		return o, errors.Join(err, o.store.Close())
 	}
 	return o, nil

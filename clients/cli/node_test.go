@@ -17,6 +17,7 @@ import (
 // scripted is a node that answers what the test says.
 type scripted struct {
 	sendErr, waitErr, personErr error
+	rotaErr                     error
 	recipients                  []schakel.Recipient
 	body                        []byte
 	alarms                      []schakel.Alarm

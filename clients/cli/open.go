@@ -44,7 +44,7 @@ func (a *app) open(ctx context.Context, travel bool) (*session, error) {
 	if client != nil {
 		return &session{Node: client, daemon: true, close: func() { _ = client.Close() }}, nil
 	}
-	node, err := a.newNode(ctx, st, slog.New(slog.DiscardHandler))
+	node, err := a.newNode(ctx, st, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		_ = st.Close()
 		return nil, err
@@ -76,7 +76,7 @@ func (a *app) dial(ctx context.Context) (client *desk.Client, err error) {
 }
 
 // newNode makes the node over an open store, by this device's settings.
-func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger) (*schakel.Node, error) {
+func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger, channels schakel.Channels) (*schakel.Node, error) {
 	agreement, err := a.agreement()
 	if err != nil {
 		return nil, err
@@ -85,7 +85,8 @@ func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for")})
+	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
+		Channels: channels})
 	if err != nil {
 		return nil, err
 	}

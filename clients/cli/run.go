@@ -2,14 +2,18 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"schakel/clients/desk"
+	"schakel/clients/schakel"
+	"schakel/clients/shout"
 	"schakel/clients/store"
 	"schakel/clients/store/vault"
+	"schakel/relay/page"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -45,7 +49,11 @@ func (a *app) runDaemon(ctx context.Context) error {
 		return err
 	}
 	defer st.Close()
-	node, err := a.newNode(ctx, st, log)
+	channels, err := a.channels()
+	if err != nil {
+		return err
+	}
+	node, err := a.newNode(ctx, st, log, channels)
 	if err != nil {
 		return err
 	}
@@ -84,4 +92,21 @@ func (a *app) logger() *slog.Logger {
 		return slog.New(slog.NewJSONHandler(a.Err, o))
 	}
 	return slog.New(slog.NewTextHandler(a.Err, o))
+}
+
+// channels are the ways in which this device pages; nil where its pager is off.
+func (a *app) channels() (schakel.Channels, error) {
+	if a.settings.get("pager") == "off" {
+		return nil, nil
+	}
+	config, err := page.Read(a.settings.get)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	config.Others = map[string]func(string) (page.Notifier, error){page.Shoutrrr: shout.Channel}
+	channels, err := page.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	return channels, nil
 }

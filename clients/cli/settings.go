@@ -16,6 +16,8 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"schakel/relay/page"
 )
 
 // key is one setting: its name in the file, as a flag, and (in capitals with
@@ -28,6 +30,19 @@ type key struct {
 }
 
 func keys() []key {
+	return append(deviceKeys(), pageKeys()...)
+}
+
+// pageKeys are the settings of this device's own pager.
+func pageKeys() []key {
+	all := []key{{"pager", "whether the daemon pages who is on call: on or off", fixed("on"), oneOf("on", "off")}}
+	for _, s := range page.Settings() {
+		all = append(all, key{s.Name, s.Help, fixed(s.Fallback), anything})
+	}
+	return all
+}
+
+func deviceKeys() []key {
 	return []key{
 		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything},
 		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything},
@@ -72,6 +87,9 @@ func (a *app) settingFlags(f *pflag.FlagSet) {
 	}
 	for _, name := range ofLightDevices {
 		_ = f.MarkHidden(name) // it is there: it was made above
+	}
+	for _, k := range pageKeys() { // the daemon's: beside every other command they would be noise
+		_ = f.MarkHidden(k.name)
 	}
 }
 

@@ -48,12 +48,33 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow),
 		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
 		count("alarms", st.Alarms, red), count("skipped entries", st.RegisterSkipped, red),
+		{{"rota", dim}, rotaCell(st.Rota)},
 		count("quarantined", st.Quarantined, red), count("rejected", st.Rejected, yellow),
 	}
 	a.table(rows)
+	if st.Rota.Gaps > 0 {
+		a.sayf("nobody is on call %d times in the 14 days from now, first on %s: see `schakel oncall rota show`", st.Rota.Gaps, onClock(st.Rota.Gap))
+	}
 	if st.Alarms > 0 {
 		a.sayf("see `schakel alarms`: somebody must act")
 	}
+}
+
+// rotaCell says in a word how the rota stands.
+func rotaCell(st schakel.RotaStatus) cell {
+	switch {
+	case !st.Known:
+		return cell{"none yet", yellow}
+	case st.Gaps > 0:
+		return cell{"gaps in 14 days: " + strconv.Itoa(st.Gaps), red}
+	case st.Contested:
+		return cell{"changed by two at once", red}
+	case st.Refused != "":
+		return cell{"refused by the relay: " + inertLine(st.Refused), red}
+	case st.AtRelay.IsZero():
+		return cell{"not at the relay since this daemon began", yellow}
+	}
+	return cell{"at the relay since " + onClock(st.AtRelay), green}
 }
 
 // count colours what is not zero.

@@ -112,6 +112,8 @@ type Node interface {
 	Authority
 	Archivist
 	Colleagues
+	Rotas
+	Pages
 }
 
 var (

@@ -19,12 +19,15 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
+	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/store/vault"
 	"schakel/configs"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
+	"schakel/relay/page"
+	"schakel/relay/rota"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -123,6 +126,49 @@ func (n *node) Restriction(_ context.Context, ref string) (schakel.Restriction, 
 func (n *node) Log(_ context.Context, ref string) (schakel.AccessLog, error) {
 	return schakel.AccessLog{Lines: []schakel.LogLine{{Number: 1, At: at()}}, Devices: []schakel.LogState{{Fault: "f"}}}, n.note(ref)
 }
+func (n *node) TestPages(_ context.Context, t schakel.TestPage) ([]schakel.Tested, error) {
+	return []schakel.Tested{{By: "device", Contact: "p-1", Channel: "ntfy", Outcome: page.Sent}}, n.note(t)
+}
+func (n *node) PageLog(_ context.Context, limit int) ([]schakel.Page, error) {
+	return []schakel.Page{{At: at(), Rung: 1, Outcome: page.Late}}, n.note(limit)
+}
+func (n *node) RelayPages(context.Context) ([]schakel.Page, error) {
+	return []schakel.Page{{At: at(), Why: "relay"}}, n.note()
+}
+func (n *node) StartDrill(_ context.Context, to identity.DeskID, by schakel.By) (schakel.Sent, error) {
+	return schakel.Sent{Hash: "h", Exercise: true}, n.note(to, by)
+}
+func (n *node) Drills(context.Context) ([]schakel.Drill, error) {
+	return []schakel.Drill{{Message: "m", Sent: at(), ToPaged: time.Second}}, n.note()
+}
+func (n *node) Readiness(context.Context) ([]schakel.Readiness, error) {
+	return []schakel.Readiness{{Name: "rota", Evidence: "e", Remedy: "r"}}, n.note()
+}
+func (n *node) OnCall(_ context.Context, t time.Time) (schakel.OnCall, error) {
+	return schakel.OnCall{At: at(), Levels: []schakel.Duty{{Contact: "p-1", Name: "x", Until: at()}}, Fallback: []schakel.Duty{{Level: 1}}}, n.note(t)
+}
+func shownRota() schakel.Rota {
+	return schakel.Rota{Revision: "r", At: at(), Roster: sheet().Roster, Gaps: []schakel.RotaGap{{Level: 1, From: at(), To: at()}}, Contested: true,
+		Also: []string{"y"}, Warnings: []roster.Warning{{Kind: roster.WarnPersonal, Contact: "p-1"}}}
+}
+func sheet() roster.Sheet {
+	return roster.Sheet{Revision: "r", Roster: roster.Roster{Version: 1, Fallback: []rota.Contact{"f-1"}, People: []roster.Person{{Contact: "f-1", Name: "x"}},
+		Layers:  []rota.Layer{{Rules: []rota.Rule{{From: "2026-11-30T08:00", To: "2026-12-07T08:00", Contacts: []rota.Contact{"f-1"}}}}},
+		Ladders: []roster.Ladder{{Urgency: message.Acute, Alarm: 600}}, Changes: []rota.Change{{ID: "i", Kind: rota.Override, From: 1780000000, To: 1780000060, Contact: "f-1"}}}}
+}
+func (n *node) Rota(context.Context) (schakel.Rota, error) { return shownRota(), n.note() }
+func (n *node) SetRota(_ context.Context, s roster.Sheet, by schakel.By) (schakel.Rota, error) {
+	return shownRota(), n.note(s, by)
+}
+func (n *node) ChangeRota(_ context.Context, c schakel.RotaChange, by schakel.By) (schakel.Rota, error) {
+	return shownRota(), n.note(c, by)
+}
+func (n *node) ImportCalendar(_ context.Context, file []byte, by schakel.By) (schakel.Rota, roster.Import, error) {
+	return shownRota(), roster.Import{Shifts: 3, Skipped: []roster.Skipped{{Event: "e", Reason: "r"}}}, n.note(file, by)
+}
+func (n *node) Calendar(_ context.Context, w schakel.CalendarWish) ([]byte, error) {
+	return body(), n.note(w)
+}
 func (n *node) Read(_ context.Context, ref string) (schakel.Letter, error) {
 	return schakel.Letter{Summary: summary(), To: []identity.DeskID{"c/d"}, Body: body(), Late: true}, n.note(ref, schakel.By{})
 }
@@ -220,35 +266,53 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"list": func() (any, error) {
 			return n.List(ctx, schakel.Filter{Box: "sent", Case: "z&=", ToAck: true, Limit: 7})
 		},
-		"list all":   func() (any, error) { return n.List(ctx, schakel.Filter{}) },
-		"read":       func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
-		"read as":    func() (any, error) { return n.ReadAs(ctx, "a/../b?c#d e", by) },
-		"assign":     func() (any, error) { return n.Assign(ctx, "a/b", "x", by) },
-		"note":       func() (any, error) { return n.AddNote(ctx, "a/b", "t", by) },
-		"worksheet":  func() (any, error) { return n.Worksheet(ctx, "a/b", by) },
-		"drafts":     func() (any, error) { return n.Drafts(ctx, "z&=", by) },
-		"save draft": func() (any, error) { return n.SaveDraft(ctx, "i", "v", draft, by) },
-		"drop draft": func() (any, error) { return nil, n.DropDraft(ctx, "i/j", "v", by) },
-		"restrict":   func() (any, error) { return n.Restrict(ctx, "a/b", []string{"x", "y"}, by) },
-		"restricted": func() (any, error) { return n.Restriction(ctx, "a/b") },
-		"log":        func() (any, error) { return n.Log(ctx, "z&=") },
-		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
-		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
-		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
-		"cases":      func() (any, error) { return n.Cases(ctx, 7) },
-		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
-		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
-		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
-		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
-		"status":     func() (any, error) { return n.Status(ctx) },
-		"alarms":     func() (any, error) { return n.Alarms(ctx) },
-		"directory":  func() (any, error) { return n.Directory(ctx) },
-		"persons":    func() (any, error) { return n.Persons(ctx) },
-		"devices":    func() (any, error) { return n.Devices(ctx) },
-		"revoke":     func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
-		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
-		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
-		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"list all":    func() (any, error) { return n.List(ctx, schakel.Filter{}) },
+		"read":        func() (any, error) { return n.Read(ctx, "a/../b?c#d e") },
+		"read as":     func() (any, error) { return n.ReadAs(ctx, "a/../b?c#d e", by) },
+		"assign":      func() (any, error) { return n.Assign(ctx, "a/b", "x", by) },
+		"note":        func() (any, error) { return n.AddNote(ctx, "a/b", "t", by) },
+		"worksheet":   func() (any, error) { return n.Worksheet(ctx, "a/b", by) },
+		"drafts":      func() (any, error) { return n.Drafts(ctx, "z&=", by) },
+		"save draft":  func() (any, error) { return n.SaveDraft(ctx, "i", "v", draft, by) },
+		"drop draft":  func() (any, error) { return nil, n.DropDraft(ctx, "i/j", "v", by) },
+		"restrict":    func() (any, error) { return n.Restrict(ctx, "a/b", []string{"x", "y"}, by) },
+		"restricted":  func() (any, error) { return n.Restriction(ctx, "a/b") },
+		"log":         func() (any, error) { return n.Log(ctx, "z&=") },
+		"export":      func() (any, error) { return n.Export(ctx, "ab", "c/d") },
+		"forward":     func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
+		"prepare":     func() (any, error) { return n.Prepare(ctx, draft) },
+		"cases":       func() (any, error) { return n.Cases(ctx, 7) },
+		"overview":    func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
+		"progress":    func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
+		"trace":       func() (any, error) { return n.Trace(ctx, "ab") },
+		"wait":        func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
+		"status":      func() (any, error) { return n.Status(ctx) },
+		"alarms":      func() (any, error) { return n.Alarms(ctx) },
+		"directory":   func() (any, error) { return n.Directory(ctx) },
+		"persons":     func() (any, error) { return n.Persons(ctx) },
+		"devices":     func() (any, error) { return n.Devices(ctx) },
+		"revoke":      func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
+		"register":    func() (any, error) { return n.RegisterEntries(ctx) },
+		"vouch":       func() (any, error) { return nil, n.Vouch(ctx, body()) },
+		"clear":       func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
+		"test pages":  func() (any, error) { return n.TestPages(ctx, schakel.TestPage{Who: "p", Relay: true}) },
+		"page log":    func() (any, error) { return n.PageLog(ctx, 7) },
+		"relay pages": func() (any, error) { return n.RelayPages(ctx) },
+		"drill":       func() (any, error) { return n.StartDrill(ctx, "c/d", by) },
+		"drills":      func() (any, error) { return n.Drills(ctx) },
+		"readiness":   func() (any, error) { return n.Readiness(ctx) },
+		"on call":     func() (any, error) { return n.OnCall(ctx, at()) },
+		"on call now": func() (any, error) { return n.OnCall(ctx, time.Time{}) },
+		"rota":        func() (any, error) { return n.Rota(ctx) },
+		"set rota":    func() (any, error) { return n.SetRota(ctx, sheet(), by) },
+		"change rota": func() (any, error) {
+			return n.ChangeRota(ctx, schakel.RotaChange{Kind: schakel.RotaSwap, Who: "x", Other: "y", Level: 1, From: at(), To: at(), Back: at()}, by)
+		},
+		"import calendar": func() (any, error) {
+			r, report, err := n.ImportCalendar(ctx, body(), by)
+			return []any{r, report}, err
+		},
+		"calendar": func() (any, error) { return n.Calendar(ctx, schakel.CalendarWish{Who: "z&=", Names: true}) },
 		"export case": func() (any, error) {
 			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1", Glass: "g"})
 		},

@@ -8,10 +8,12 @@ import (
 
 	"schakel/clients/casefile"
 	"schakel/clients/protocol"
+	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/relay/ladder"
 )
 
 // Refusals of the service itself, beside the sentinels of the SDK.
@@ -103,6 +105,15 @@ func refusals() []refusal {
 		{schakel.ErrNoReadingKey, "no-reading-key", http.StatusConflict, "Nothing can be closed to this person yet", "Voor deze persoon kan nog niets worden afgesloten", "wait until the register has a new person; let one from before read a message with --person and the PIN"},
 		{schakel.ErrGlassNeeded, "emergency-passphrase-needed", http.StatusBadRequest, "The passphrase for emergencies is needed", "De wachtzin voor noodgevallen is nodig", "name its file with --emergency-file, and put it in the safe"},
 		{schakel.ErrGlass, "emergency-passphrase", http.StatusForbidden, "The passphrase for emergencies is not right", "De wachtzin voor noodgevallen klopt niet", "take the one that was put in the safe when the case was restricted"},
+		{schakel.ErrNoChannels, "no-pager", http.StatusConflict, "This device pages nobody", "Dit apparaat roept niemand op", "start `schakel run` with pager = \"on\", then try again"},
+		{schakel.ErrNoDrill, "no-drill", http.StatusForbidden, "No drill may go there", "Daarheen kan geen oefening", "ask a desk that may send that desk an acute message"},
+		{schakel.ErrNoRota, "no-rota", http.StatusNotFound, "This desk has no rota yet", "Dit bureau heeft nog geen rooster", "make one with `schakel oncall rota import`; configs/rota.toml is an example"},
+		{schakel.ErrRotaChanged, "rota-changed", http.StatusConflict, "The rota was changed since", "Het rooster is intussen veranderd", "export it again with `schakel oncall rota export`, and make your changes in that"},
+		{roster.ErrUnknown, "not-in-rota", http.StatusNotFound, "Nobody of this name in the rota", "Deze naam staat niet in het rooster", "look in `schakel oncall rota show`, or add them with `schakel oncall rota edit`"},
+		{roster.ErrNoShift, "no-shift", http.StatusNotFound, "No shift to give away", "Geen dienst om te ruilen", "look in `schakel oncall rota show` for who has which shift"},
+		{roster.ErrTelling, "telling-contact", http.StatusForbidden, "The contact would tell the relay who it is", "De aanduiding verraadt aan de relay wie het is", "take a contact that says nothing, such as p-7k2"},
+		{ladder.ErrLooser, "looser", http.StatusForbidden, "Looser than what the partners agreed on", "Ruimer dan de partners hebben afgesproken", "page earlier or more people, never later or fewer"},
+		{roster.ErrFormat, "bad-rota", http.StatusUnprocessableEntity, "The rota cannot be used", "Het rooster is niet bruikbaar", "configs/rota.toml is an example with every key"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
 		{ErrLocked, "locked", http.StatusLocked, "This device is locked", "Dit apparaat is vergrendeld", "open it with `schakel unlock`; what comes meanwhile waits at the relay, whose ladder goes on"},
 		{vault.ErrPassphrase, "wrong-passphrase", http.StatusForbidden, "Wrong passphrase", "Verkeerde wachtzin", "try again; a forgotten passphrase means a new light device: `schakel device request --light`"},

@@ -32,6 +32,9 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 		if err := tx.ClearAlarm(string(kind), subject); err != nil {
 			return err
 		}
+		if err := n.silence(tx, kind, subject); err != nil {
+			return err
+		}
 		return tx.Audit("alarm-cleared-"+string(kind), subject, identity.PersonID{}, n.now())
 	})
 	if isNotFound(err) {
@@ -93,6 +96,10 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmLists:
 		return "Twee mensen legden tegelijk vast wie zaak " + a.Subject + " mag lezen. De eerste lijst geldt.",
 			"Bekijk de lijst met `schakel case restrict " + a.Subject + "`, spreek af wie erop hoort, en leg die opnieuw vast."
+	case AlarmPager:
+		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
+	case AlarmRota:
+		return explainRota(a)
 	case AlarmLog:
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:

@@ -34,5 +34,7 @@ var (
 	ErrNoReadingKey  = errors.New("nothing can be closed to this person yet: the register does not have the person, or the PIN was not entered since restricted cases exist")
 	ErrGlass         = errors.New("the passphrase for emergencies does not open this case")
 	ErrGlassNeeded   = errors.New("the passphrase for emergencies is needed")
+	ErrNoRota        = errors.New("this desk has no rota yet")
+	ErrRotaChanged   = errors.New("the rota was changed since")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")
 )

@@ -139,3 +139,20 @@ func ListForTest(after message.Hash, to ...Person) (list []byte, shares func(mes
 		return b
 	}
 }
+
+// RoundsForTest is how often the pager has looked.
+func (n *Node) RoundsForTest() int64 { return n.rounds.Load() }
+
+// sessionsForTest stand for sessions by number.
+var sessionsForTest [32]session
+
+// SerialForTest asks for the serial of a plan in the numbered session, for a rota of some
+// revision that was decided at a second.
+func (n *Node) SerialForTest(revision string, decided uint64, session int) (uint64, bool) {
+	now := settled{revision: revision}
+	now.last.Record.Created = decided
+	return n.nextSerial(&sessionsForTest[session], now)
+}
+
+// PlanIsForTest is the relay's answer to a plan.
+func (n *Node) PlanIsForTest(ctx context.Context, f wire.PlanIs) error { return n.planIs(ctx, f) }

@@ -38,6 +38,10 @@ type Config struct {
 	// statements, keys, alarms. Default one second.
 	Every time.Duration
 
+	// Channels are the ways in which this device pages who is on call. Default none:
+	// then the relay and the desk's other devices page, and this one does not.
+	Channels Channels
+
 	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
@@ -63,8 +67,11 @@ type Node struct {
 	keys      *seal.DeviceKeys
 	parsed    *seal.Recipients // public keys of others, checked against the register
 	events    subscribers
+	channels  Channels      // nil: this device pages nobody
+	rounds    atomic.Int64  // that the pager made
 	work      chan struct{} // wakes upkeep
 	refused   chan struct{} // holds a token once the relay said that this device is admitted no more
+	replan    atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -76,9 +83,11 @@ type Node struct {
 	lastSaid  time.Time                     // the moment of the newest message of this device
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
+	plan       published                         // of the rota, to the relay
 	told       []identity.DeviceID               // devices of this desk that its records were sealed for
 	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside      map[string]time.Time              // deliveries that failed, and until when they rest
+	asked      map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -102,10 +111,11 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
+		asked: map[uint64]chan wire.Frame{},
 	}
 	if n.catalogue == nil {
 		n.catalogue = protocol.V1()
@@ -168,6 +178,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.stayConnected(ctx) })
 	g.Go(func() error { return n.upkeep(ctx) })
+	g.Go(func() error { return n.pages(ctx) })
 	return g.Wait()
 }
 

@@ -178,14 +178,17 @@ func (s *session) refused(ctx context.Context, f wire.Refused) error {
 }
 
 // noticed handles the relay's word on what became of an envelope. It is a hint: it
-// makes this device try again earlier, and changes no state by itself.
+// makes this device try again earlier, and changes no state by itself. An envelope
+// that nobody attended is where it should be: another one would call for nothing new.
 func (s *session) noticed(ctx context.Context, f wire.Notice) error {
 	s.n.log.Info("relay notice", "envelope", f.ID, "kind", f.Kind)
-	err := s.n.update(ctx, func(tx *store.Tx) error { return s.n.retire(tx, f.ID) })
-	if err != nil {
-		return err
+	if f.Kind != wire.NoticeUnattended {
+		err := s.n.update(ctx, func(tx *store.Tx) error { return s.n.retire(tx, f.ID) })
+		if err != nil {
+			return err
+		}
+		s.n.poke()
 	}
-	s.n.poke()
 	if f.Position == 0 {
 		return nil
 	}

@@ -249,6 +249,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 }
 
 func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
+	if st.Rota, err = n.rotaStatus(tx); err != nil {
+		return err
+	}
 	if st.Outbox, err = tx.OutboxSize(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"schakel/clients/roster"
 	"schakel/clients/store"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
@@ -35,7 +36,7 @@ func (n *Node) write(tx *store.Tx, r delivery.Record, by *seal.PersonKey) (deliv
 }
 
 func (n *Node) sign(r delivery.Record, by *seal.PersonKey) (delivery.SignedRecord, error) {
-	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, unix(n.now())
+	r.Version, r.Desk, r.Device, r.Created = delivery.Version, n.dev.Desk, n.dev.ID, max(r.Created, unix(n.now()))
 	key := n.keys.Sign
 	if by != nil {
 		r.Person, key = by.ID[:], by.Key
@@ -149,6 +150,12 @@ func (n *Node) judgeRecord(a *arrival, dir directory, now time.Time) *fault {
 	if !ok || r.Desk != n.dev.Desk || a.record.Verify(key) != nil {
 		return &fault{reason: "record-signature", alarm: AlarmForged, quarantine: true, err: identity.ErrBadSignature}
 	}
+	if r.Kind == delivery.RecordRoster {
+		// One that cannot be used must not take the place of one that can.
+		if _, err := roster.Parse(r.Content); err != nil {
+			return &fault{reason: "roster", alarm: AlarmRota, quarantine: true, err: err}
+		}
+	}
 	return nil
 }
 
@@ -180,6 +187,9 @@ func (in *intake) record(a *arrival) error {
 	if err != nil || !fresh {
 		return err
 	}
+	if r.Kind == delivery.RecordPaged {
+		return in.paged(r)
+	}
 	in.event(EventDesk, a.record.Hash(), a.from)
 	switch r.Kind {
 	case delivery.RecordPerson:
@@ -190,6 +200,8 @@ func (in *intake) record(a *arrival) error {
 		return in.settle(r.Case)
 	case delivery.RecordGlass:
 		return in.glassBroken(r)
+	case delivery.RecordRoster:
+		return in.rotaMoved()
 	}
 	return nil
 }

@@ -63,6 +63,9 @@ func (n *Node) restriction(tx *store.Tx, kase message.CaseRef, l lists) Restrict
 // of it. by.Glass becomes the passphrase that opens the case in an emergency; it is needed
 // for the first list, and whenever somebody is taken off.
 func (n *Node) Restrict(ctx context.Context, ref string, to []string, by By) (out Restriction, err error) {
+	if err := n.notLight(); err != nil {
+		return out, err
+	}
 	key, err := n.mustUnlock(ctx, by)
 	if err != nil {
 		return out, err

@@ -184,6 +184,14 @@ func (s *session) handle(ctx context.Context, f wire.Frame) error {
 		return s.fetchRegister(ctx)
 	case wire.AttendedIs:
 		return nil // a hint: the relay's ladder is its own affair, ours goes by signatures
+	case wire.TestPageIs:
+		s.n.heard(f.Tag, f)
+		return nil
+	case wire.PagesAre:
+		s.n.heard(f.Tag, f)
+		return nil
+	case wire.PlanIs:
+		return s.n.planIs(ctx, f)
 	case wire.GoAway:
 		return goAwayError{after: time.Duration(f.AfterMillis) * time.Millisecond}
 	default:

@@ -166,6 +166,8 @@ const (
 	AlarmContested      AlarmKind = "tegelijk-opgepakt"     // two persons here took one case without seeing each other
 	AlarmGlass          AlarmKind = "noodslot-verbroken"    // somebody opened a restricted case with the passphrase for emergencies
 	AlarmLists          AlarmKind = "beperking-tegelijk"    // two lists of who may read a case were made at the same time
+	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
+	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -191,6 +193,7 @@ type Status struct {
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
+	Rota            RotaStatus        `json:"rota"`
 }
 
 // Desk is a desk of the register, as a sender chooses it.

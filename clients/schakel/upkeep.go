@@ -15,6 +15,7 @@ const (
 	epochsEvery  = time.Minute
 	forgetEvery  = time.Hour
 	logEvery     = 5 * time.Second
+	rotaEvery    = time.Minute
 	gapAlarm     = 30 * time.Minute
 	alarmsAtOnce = 5000
 )
@@ -24,10 +25,10 @@ const (
 func (n *Node) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
-	var alarms, epochs, forget, shown time.Time
+	var alarms, epochs, forget, shown, rota time.Time
 	for {
 		if n.recheck.Swap(false) {
-			epochs = time.Time{}
+			epochs, rota = time.Time{}, time.Time{}
 		}
 		soon, err := n.upkeepOnce(ctx)
 		if err == nil && due(n.now(), &alarms, alarmsEvery) {
@@ -37,6 +38,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 			if err = n.keepEpochs(ctx); err == nil {
 				err = n.keepPersons(ctx)
 			}
+		}
+		if err == nil && (n.replan.Swap(false) || due(n.now(), &rota, rotaEvery)) {
+			err = n.keepRota(ctx)
 		}
 		if err == nil && due(n.now(), &shown, logEvery) {
 			err = n.showLog(ctx)

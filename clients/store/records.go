@@ -159,10 +159,12 @@ func (tx *Tx) HasRecord(h message.Hash) (has bool, err error) {
 }
 
 // TellAgain makes every record of this device due to its desk, also those that were
-// told before: a device that is new there has none of them.
+// told before: a device that is new there has none of them. The roster is told by all
+// devices: whoever wrote it may have left with the device.
 func (tx *Tx) TellAgain(desk identity.DeskID, at time.Time) error {
 	return tx.exec(`INSERT INTO recipient(message,desk,state,pending,deadline) SELECT hash,?,?,?,0 FROM record WHERE own=1
-		ON CONFLICT DO UPDATE SET state=excluded.state, delivered=0`, desk, int(Pending), at)
+		OR kind=? AND hash NOT IN (SELECT hash FROM followed)
+		ON CONFLICT DO UPDATE SET state=excluded.state, delivered=0`, desk, int(Pending), at, uint64(delivery.RecordRoster))
 }
 
 // dropRecords destroys what this desk wrote down about a case.

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 4
+const schemaVersion = 5
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -97,6 +97,16 @@ ALTER TABLE message ADD COLUMN addressed TEXT NOT NULL DEFAULT '';
 CREATE INDEX message_verdict ON message(verdict) WHERE verdict<>'';
 ALTER TABLE record ADD COLUMN lock BLOB;
 CREATE TABLE unsent(message BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
+`
+
+// schemaPages adds the timers of this device's own pager, and the log of its pages.
+const schemaPages = `
+CREATE TABLE watch(kind TEXT, subject TEXT, since INTEGER NOT NULL, rungs INTEGER NOT NULL, last INTEGER NOT NULL,
+  unreached INTEGER NOT NULL, silenced INTEGER NOT NULL, PRIMARY KEY(kind,subject)) WITHOUT ROWID;
+CREATE TABLE paged(number INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, reference TEXT NOT NULL,
+  tier INTEGER NOT NULL, rung INTEGER NOT NULL, level INTEGER NOT NULL, contact TEXT NOT NULL, channel TEXT NOT NULL, exercise INTEGER NOT NULL,
+  waiting INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL);
+CREATE INDEX paged_subject ON paged(subject);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -26,18 +26,20 @@ const (
 
 	RecordReading  RecordKind = 6  // the public key that restricted cases are closed to for a person
 	RecordRestrict RecordKind = 7  // who may read a case
+	RecordRoster   RecordKind = 8  // who of the desk is on call, and how they are reached
 	RecordShares   RecordKind = 9  // the key of a restricted case, wrapped for those who may read it
 	RecordClosed   RecordKind = 10 // a note or draft of a restricted case, closed
 	RecordGlass    RecordKind = 11 // somebody opened a restricted case with the emergency passphrase
+	RecordPaged    RecordKind = 12 // a device paged somebody: the others need not
 )
 
-// known are the kinds of this version; those between are kept free.
+// known are the kinds of this version.
 var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog,
-	RecordReading, RecordRestrict, RecordShares, RecordClosed, RecordGlass}
+	RecordReading, RecordRestrict, RecordRoster, RecordShares, RecordClosed, RecordGlass, RecordPaged}
 
 // ofDevice reports whether the device signs records of this kind, and no person.
 func (k RecordKind) ofDevice() bool {
-	return k == RecordPerson || k == RecordLog || k == RecordClosed
+	return k == RecordPerson || k == RecordLog || k == RecordClosed || k == RecordPaged
 }
 
 // Limits of a record: one always fits a delivery.

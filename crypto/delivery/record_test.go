@@ -57,6 +57,7 @@ func TestRecordRefuses(t *testing.T) {
 		"version 2":         func(r *delivery.Record) { r.Version = 2 },
 		"kind 0":            func(r *delivery.Record) { r.Kind = 0 },
 		"kind 99":           func(r *delivery.Record) { r.Kind = 99 },
+		"rota of a device":  func(r *delivery.Record) { r.Kind, r.Person = delivery.RecordRoster, nil },
 		"no desk":           func(r *delivery.Record) { r.Desk = "vt20" },
 		"no device":         func(r *delivery.Record) { r.Device = identity.DeviceID{} },
 		"note of a device":  func(r *delivery.Record) { r.Person = nil },

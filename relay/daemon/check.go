@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -82,6 +83,7 @@ func (a *app) findings(ctx context.Context) []finding {
 		list = append(list, a.checkShared(ctx))
 	}
 	list = append(list, a.checkDisk())
+	list = append(list, a.checkPaging())
 	running, serving := a.checkServing(ctx)
 	list = append(list, serving)
 	if !running {
@@ -162,7 +164,8 @@ func (a *app) checkServing(ctx context.Context) (running bool, f finding) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return true, finding{name: name, result: "running and not ready", remedy: "it is starting or draining; see its log"}
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		return true, finding{name: name, result: "running and " + strings.TrimSpace(string(said)), remedy: "it is starting or draining, or paging is silent; see its log"}
 	}
 	return true, finding{name: name, result: "ready", ok: true}
 }

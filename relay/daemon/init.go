@@ -27,6 +27,7 @@ const (
 	fileLog       = "log.key"
 	fileRegister  = "register.db"
 	fileQueue     = "queue.db"
+	fileTimers    = "oncall.db"
 	fileSuspended = "suspended"
 )
 

@@ -62,6 +62,12 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 		defer d.close()
 		config.Tap = d.tap
 	}
+	paging, closed, err := a.openPaging(store)
+	if err != nil {
+		return fmt.Errorf("failed to open the timers: %w", err)
+	}
+	defer closed()
+	config.Paging = paging
 	r, err := relay.New(config)
 	if err != nil {
 		return err

@@ -60,6 +60,15 @@ func keys() []key {
 		{"max-pending-per-host", "1024", "of those, from one address", count},
 		{"puts-per-second", "5000", "envelopes per device and second", count},
 		{"entries-per-minute", "600", "register entries posted without a login, from everybody", count},
+		{"oncall-operator", "", "who is called where a desk cannot be: points such as ntfy=https://ntfy.example/topic, with spaces between", points},
+		{"oncall-allow", "", "networks of our own that contact points may lie in, such as 10.1.2.0/24, with spaces between", networks},
+		{"oncall-ca", "", "certificates in PEM that contact points are believed by; empty: those of the system", anything},
+		{"oncall-hook", "", "program that points of the channel exec run; in oncall-operator only", anything},
+		{"mail-server", "", "host:port by which pages go as e-mail; empty: none do", anything},
+		{"mail-security", "starttls", "starttls, tls, or none for a server on this machine", oneOf("starttls", "tls", "none")},
+		{"mail-from", "", "sender of those e-mails", anything},
+		{"mail-user", "", "user at that server; empty: no login", anything},
+		{"mail-password-file", "", "file with that user's password, read at each page", anything},
 		{"drain", "30s", "longest drain after SIGTERM", duration},
 	}
 }

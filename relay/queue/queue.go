@@ -173,6 +173,9 @@ type NoticeKind uint8
 const (
 	NoticeExpired NoticeKind = 1 // the envelope expired before any device of its desk acknowledged it
 	NoticeDamaged NoticeKind = 2 // the store damaged the envelope: offer it again, as it was
+	// NoticeUnattended: nobody showed the attended token by the time that the ladder
+	// of the desk gives. The sender telephones.
+	NoticeUnattended NoticeKind = 3
 )
 
 // NoticeLife is how long an unread notice stays, in seconds. A device that has
@@ -308,4 +311,7 @@ type Unattended struct {
 	Created  uint64
 	Expires  uint64
 	Position Position
+	// Who is told that nobody attends; zero where the store has lost it.
+	Sealer     identity.DeviceID
+	SealerDesk identity.DeskID
 }

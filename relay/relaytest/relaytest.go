@@ -56,6 +56,8 @@ type Config struct {
 	Suspended func(identity.OrgID) bool
 	// Open, where set, opens the store in place of a file in the world's folder.
 	Open func() (queue.Store, error)
+	// Paging, where set, has the relay call people; its journal is closed by the test.
+	Paging func(store queue.Store) *relay.Paging
 	// Store, where set, wraps the store: a test lets it fail.
 	Store func(queue.Store) queue.Store
 }
@@ -128,8 +130,12 @@ func (w *World) Start() {
 	if w.config.NoTLS {
 		conf = nil
 	}
+	var paging *relay.Paging
+	if w.config.Paging != nil {
+		paging = w.config.Paging(w.Store)
+	}
 	r, err := relay.New(relay.Config{
-		ID: trusttest.RelayID, Listener: listener, Admin: admin, TLS: conf, Store: w.Store, Register: w.Register,
+		ID: trusttest.RelayID, Listener: listener, Admin: admin, Paging: paging, TLS: conf, Store: w.Store, Register: w.Register,
 		Receipts: custody.PrivateKey(w.Receipt.Private), Limits: w.config.Limits, Tap: w.config.Tap,
 		Now: w.config.Now, Log: w.config.Log, Suspended: w.config.Suspended,
 	})

@@ -28,9 +28,15 @@ func maxPayload(t Type) int {
 		return 8
 	case TypeLogin:
 		return MaxToken + 16
-	case TypeCredit, TypeFetch, TypeAdvanced, TypeGoAway:
+	case TypeCredit, TypeFetch, TypeAdvanced, TypeGoAway, TypePlanIs, TypeTestPageIs:
 		return 16
-	case TypeAttended, TypeChallenge, TypeReady, TypeRefused, TypeNotice, TypeAppended, TypeAttendedIs:
+	case TypePlan:
+		return MaxPlan
+	case TypeWantPages:
+		return 32
+	case TypePagesAre:
+		return MaxPages*pagedSize + 32
+	case TypeAttended, TypeChallenge, TypeReady, TypeRefused, TypeNotice, TypeAppended, TypeAttendedIs, TypeTestPage:
 		return 128
 	case TypeAppend:
 		return MaxEntry + MaxRecipients*(MaxRecipient+8) + 32
@@ -107,6 +113,8 @@ func parsePayload(t Type, p []byte) (Frame, error) {
 	switch t {
 	case TypePut:
 		return Put{Envelope: p}, nil
+	case TypePlan:
+		return Plan{Plan: p}, nil
 	case TypeAck:
 		if len(p) != 8 {
 			return nil, fmt.Errorf("%w: ack of %d bytes", ErrFrame, len(p))
@@ -140,6 +148,10 @@ func parseFromDevice(t Type, p []byte) (Frame, error) {
 		return parseCBOR[Append](p)
 	case TypeWantKeys:
 		return parseCBOR[WantKeys](p)
+	case TypeTestPage:
+		return parseCBOR[TestPage](p)
+	case TypeWantPages:
+		return parseCBOR[WantPages](p)
 	}
 	return nil, fmt.Errorf("%w: unknown type %#02x", ErrFrame, t)
 }
@@ -166,6 +178,12 @@ func parseFromRelay(t Type, p []byte) (Frame, error) {
 		return parseCBOR[GoAway](p)
 	case TypeAttendedIs:
 		return parseCBOR[AttendedIs](p)
+	case TypePlanIs:
+		return parseCBOR[PlanIs](p)
+	case TypeTestPageIs:
+		return parseCBOR[TestPageIs](p)
+	case TypePagesAre:
+		return parseCBOR[PagesAre](p)
 	}
 	return nil, fmt.Errorf("%w: unknown type %#02x", ErrFrame, t)
 }
@@ -199,7 +217,8 @@ func appendCBOR(b []byte, f Frame) ([]byte, error) {
 	return append(b, p...), nil
 }
 
-func (f Put) appendPayload(b []byte) ([]byte, error) { return append(b, f.Envelope...), nil }
+func (f Put) appendPayload(b []byte) ([]byte, error)  { return append(b, f.Envelope...), nil }
+func (f Plan) appendPayload(b []byte) ([]byte, error) { return append(b, f.Plan...), nil }
 func (f Ack) appendPayload(b []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(b, f.Position), nil
 }
@@ -223,6 +242,11 @@ func (f KeysAre) appendPayload(b []byte) ([]byte, error)    { return appendCBOR(
 func (f Advanced) appendPayload(b []byte) ([]byte, error)   { return appendCBOR(b, f) }
 func (f GoAway) appendPayload(b []byte) ([]byte, error)     { return appendCBOR(b, f) }
 func (f AttendedIs) appendPayload(b []byte) ([]byte, error) { return appendCBOR(b, f) }
+func (f TestPage) appendPayload(b []byte) ([]byte, error)   { return appendCBOR(b, f) }
+func (f WantPages) appendPayload(b []byte) ([]byte, error)  { return appendCBOR(b, f) }
+func (f PlanIs) appendPayload(b []byte) ([]byte, error)     { return appendCBOR(b, f) }
+func (f TestPageIs) appendPayload(b []byte) ([]byte, error) { return appendCBOR(b, f) }
+func (f PagesAre) appendPayload(b []byte) ([]byte, error)   { return appendCBOR(b, f) }
 
 func (f Login) check() error {
 	if len(f.Token) == 0 || len(f.Token) > MaxToken {
@@ -264,6 +288,33 @@ func (f Register) check() error {
 	for _, e := range f.Entries {
 		if len(e) == 0 || len(e) > MaxEntry {
 			return tooMany("entry bytes", len(e), MaxEntry)
+		}
+	}
+	return nil
+}
+
+func (f TestPage) check() error {
+	if len(f.Contact) == 0 || len(f.Contact) > MaxContact {
+		return tooMany("characters of a contact", len(f.Contact), MaxContact)
+	}
+	return nil
+}
+
+func (f PagesAre) check() error {
+	if len(f.Pages) > MaxPages {
+		return tooMany("pages", len(f.Pages), MaxPages)
+	}
+	for i := range f.Pages {
+		p := &f.Pages[i]
+		switch {
+		case len(p.Contact) > MaxContact:
+			return tooMany("characters of a contact", len(p.Contact), MaxContact)
+		case len(p.Channel) > MaxChannel:
+			return tooMany("characters of a channel", len(p.Channel), MaxChannel)
+		case len(p.Reference) > MaxReference:
+			return tooMany("characters of a reference", len(p.Reference), MaxReference)
+		case len(p.Outcome) > MaxOutcome:
+			return tooMany("characters of an outcome", len(p.Outcome), MaxOutcome)
 		}
 	}
 	return nil

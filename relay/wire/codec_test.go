@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +34,9 @@ func examples() []wire.Frame {
 		wire.Fetch{From: 17},
 		wire.Append{Tag: 1, Entry: []byte("entry\n"), Recipients: []string{"age1pq1x"}},
 		wire.WantKeys{Tag: 2, Keys: []wire.KeyWanted{{Device: device, Epoch: 5}}},
+		wire.Plan{Plan: []byte("plan")},
+		wire.TestPage{Tag: 3, Contact: "piket-1"},
+		wire.WantPages{Tag: 4, Since: 17},
 		wire.Challenge{Nonce: [32]byte{1, 31: 2}, Relay: "relay-1", Version: wire.Version},
 		wire.Ready{StoreEpoch: [16]byte{7, 15: 8}, Ends: 1795564800, Now: 1795521600, RegisterSize: 17},
 		wire.Stored{
@@ -48,6 +53,10 @@ func examples() []wire.Frame {
 		wire.Advanced{RegisterSize: 18},
 		wire.GoAway{AfterMillis: 2500},
 		wire.AttendedIs{ID: id, Code: wire.CodeNotFound},
+		wire.PlanIs{Serial: 5, Code: wire.CodeOK},
+		wire.TestPageIs{Tag: 3, Code: wire.CodeOK},
+		wire.PagesAre{Tag: 4, Pages: []wire.Paged{{Number: 18, ID: id, Tier: envelope.TierAcute, Reference: "K7M2-QD4A", Waiting: 1, Step: 1, Level: 1,
+			Contact: "piket-2", Channel: "ntfy", At: 1795521600, Outcome: "sent"}}},
 	}
 }
 
@@ -110,10 +119,8 @@ func TestTruncatedAndExtended(t *testing.T) {
 		if _, err := wire.ParseFrames(append(b, 0), sideOf(f)); !errors.Is(err, wire.ErrFrame) {
 			t.Errorf("%s with a byte behind: %v", name(f), err)
 		}
-		if _, ok := f.(wire.Put); ok { // its payload is opaque: longer is another envelope
-			continue
-		}
-		if _, ok := f.(wire.Deliver); ok {
+		switch f.(type) {
+		case wire.Put, wire.Deliver, wire.Plan: // their payload is opaque: longer is another one
 			continue
 		}
 		longer := append(bytes.Clone(b), 0)
@@ -126,6 +133,11 @@ func TestTruncatedAndExtended(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	long := strings.Repeat("x", wire.MaxRecipient)
+	const most = math.MaxUint64
+	largest := wire.Paged{
+		Number: most, Tier: math.MaxUint8, Reference: strings.Repeat("x", wire.MaxReference), Waiting: most, Step: most, Level: most,
+		Contact: strings.Repeat("x", wire.MaxContact), Channel: strings.Repeat("x", wire.MaxChannel), At: most, Outcome: strings.Repeat("x", wire.MaxOutcome),
+	}
 	for _, c := range []struct {
 		what      string
 		good, bad wire.Frame
@@ -135,6 +147,14 @@ func TestLimits(t *testing.T) {
 		{"envelope", wire.Put{Envelope: make([]byte, envelope.MaxSize)}, wire.Put{Envelope: make([]byte, envelope.MaxSize+1)}},
 		{"delivered envelope", wire.Deliver{Envelope: make([]byte, envelope.MaxSize)}, wire.Deliver{Envelope: make([]byte, envelope.MaxSize+1)}},
 		{"entry", wire.Append{Entry: make([]byte, wire.MaxEntry)}, wire.Append{Entry: make([]byte, wire.MaxEntry+1)}},
+		{"contact", wire.TestPage{Contact: strings.Repeat("x", wire.MaxContact)}, wire.TestPage{Contact: strings.Repeat("x", wire.MaxContact+1)}},
+		{"no contact", wire.TestPage{Contact: "x"}, wire.TestPage{}},
+		{"plan", wire.Plan{Plan: make([]byte, wire.MaxPlan)}, wire.Plan{Plan: make([]byte, wire.MaxPlan+1)}},
+		{"pages", wire.PagesAre{Pages: slices.Repeat([]wire.Paged{largest}, wire.MaxPages)}, wire.PagesAre{Pages: make([]wire.Paged, wire.MaxPages+1)}},
+		{"paged contact", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Contact: largest.Contact + "x"}}}},
+		{"paged channel", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Channel: largest.Channel + "x"}}}},
+		{"paged outcome", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Outcome: largest.Outcome + "x"}}}},
+		{"paged reference", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Reference: largest.Reference + "x"}}}},
 		{"no entry", wire.Append{Entry: []byte{1}}, wire.Append{}},
 		{"recipients", wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients)}, wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients+1)}},
 		{"recipient", wire.Append{Entry: []byte{1}, Recipients: []string{long}}, wire.Append{Entry: []byte{1}, Recipients: []string{long + "x"}}},
@@ -266,7 +286,7 @@ func TestCodes(t *testing.T) {
 	if wire.CodeOK.Final() || !wire.CodeLane.Final() || wire.CodeRate.Final() {
 		t.Error("which codes are final")
 	}
-	for _, c := range []wire.Code{13, 99, 104, 65535} {
+	for _, c := range []wire.Code{14, 99, 104, 65535} {
 		if c.Known() || c.String() != fmt.Sprintf("code-%d", c) {
 			t.Errorf("%d is known as %v", uint16(c), c)
 		}

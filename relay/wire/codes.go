@@ -20,8 +20,9 @@ const (
 	CodeConflict   Code = 8  // other bytes under an identifier already used
 	CodeEntry      Code = 9  // the register does not take the entry
 	CodeRecipients Code = 10 // the recipients are not those the entry hashes
-	CodeNotFound   Code = 11 // no such envelope for this device, or another token
+	CodeNotFound   Code = 11 // no such envelope for this device, or another token, or no such contact
 	CodeTier       Code = 12 // louder than the lane allows
+	CodeLooser     Code = 13 // a ladder that calls later than the floor
 
 	CodeQuota       Code = 100 // the desk's mailbox or the sender's share is full
 	CodeRate        Code = 101 // too fast
@@ -33,7 +34,7 @@ const (
 func (c Code) Final() bool { return c != CodeOK && c < 100 }
 
 // Known reports whether the code stands in the table.
-func (c Code) Known() bool { return c <= CodeTier || c >= CodeQuota && c <= CodeUnavailable }
+func (c Code) Known() bool { return c <= CodeLooser || c >= CodeQuota && c <= CodeUnavailable }
 
 func (c Code) String() string {
 	if s, ok := codeNames(c); ok {
@@ -44,7 +45,7 @@ func (c Code) String() string {
 
 func codeNames(c Code) (string, bool) {
 	final := [...]string{"ok", "malformed", "not-your-seal", "expired", "lane", "no-such-desk", "device",
-		"epoch", "conflict", "entry", "recipients", "not-found", "tier"}
+		"epoch", "conflict", "entry", "recipients", "not-found", "tier", "looser"}
 	later := [...]string{"quota", "rate", "full", "unavailable"}
 	switch {
 	case int(c) < len(final):

@@ -16,14 +16,17 @@ type Type uint8
 
 // The frames.
 const (
-	TypeLogin    Type = 0x01
-	TypePut      Type = 0x02
-	TypeAck      Type = 0x03
-	TypeCredit   Type = 0x04
-	TypeAttended Type = 0x05
-	TypeFetch    Type = 0x06
-	TypeAppend   Type = 0x07
-	TypeWantKeys Type = 0x08
+	TypeLogin     Type = 0x01
+	TypePut       Type = 0x02
+	TypeAck       Type = 0x03
+	TypeCredit    Type = 0x04
+	TypeAttended  Type = 0x05
+	TypeFetch     Type = 0x06
+	TypeAppend    Type = 0x07
+	TypeWantKeys  Type = 0x08
+	TypePlan      Type = 0x09
+	TypeTestPage  Type = 0x0a
+	TypeWantPages Type = 0x0b
 
 	TypeChallenge  Type = 0x81
 	TypeReady      Type = 0x82
@@ -37,6 +40,9 @@ const (
 	TypeAdvanced   Type = 0x8a
 	TypeGoAway     Type = 0x8b
 	TypeAttendedIs Type = 0x8c
+	TypePlanIs     Type = 0x8d
+	TypeTestPageIs Type = 0x8e
+	TypePagesAre   Type = 0x8f
 )
 
 // FromRelay reports whether only a relay may send the frame.
@@ -106,6 +112,25 @@ type (
 		_    struct{} `cbor:",toarray"`
 		Tag  uint64
 		Keys []KeyWanted
+	}
+
+	// Plan publishes who is on call at the device's own desk: the encoding of a
+	// rota plan. It takes the place of the one before, if its serial is higher.
+	Plan struct{ Plan []byte }
+
+	// TestPage asks for a page that says it is a test, to a contact in the plan of
+	// the device's own desk.
+	TestPage struct {
+		_       struct{} `cbor:",toarray"`
+		Tag     uint64
+		Contact string
+	}
+
+	// WantPages asks for the log of pages of the device's own desk, beyond number Since.
+	WantPages struct {
+		_     struct{} `cbor:",toarray"`
+		Tag   uint64
+		Since uint64
 	}
 )
 
@@ -205,6 +230,46 @@ type (
 		ID   envelope.ID
 		Code Code
 	}
+
+	// PlanIs answers Plan, with the serial of the plan that counts now.
+	PlanIs struct {
+		_      struct{} `cbor:",toarray"`
+		Serial uint64
+		Code   Code
+	}
+
+	// TestPageIs answers TestPage once the channels have answered: CodeOK when at
+	// least one took it. What each did stands in the log of pages.
+	TestPageIs struct {
+		_    struct{} `cbor:",toarray"`
+		Tag  uint64
+		Code Code
+	}
+
+	// Paged is one row of a desk's log of pages: one page on one channel.
+	Paged struct {
+		_         struct{} `cbor:",toarray"`
+		Number    uint64
+		ID        envelope.ID // zero for a test; one of several when Waiting is above 1
+		Tier      envelope.Tier
+		Reference string // as the page had it
+		Waiting   uint64 // how many envelopes it was for
+		Step      uint64 // of the ladder, from 0
+		Level     uint64 // of the rota; 255 everyone
+		Contact   string
+		Channel   string
+		At        uint64 // seconds since 1970
+		Outcome   string // sent, or why not: see relay/page
+	}
+
+	// PagesAre answers WantPages, oldest first. More says that there are further rows:
+	// ask again from the last Number. Old rows are gone without a word.
+	PagesAre struct {
+		_     struct{} `cbor:",toarray"`
+		Tag   uint64
+		Pages []Paged
+		More  bool
+	}
 )
 
 // NoticeKind is what became of an envelope.
@@ -215,6 +280,8 @@ type NoticeKind uint8
 const (
 	NoticeExpired NoticeKind = 1 // nobody fetched it in time (niet-afgeleverd)
 	NoticeDamaged NoticeKind = 2 // the store no longer has it intact; offer it again
+	// NoticeUnattended: nobody has shown the attended token in time. Telephone.
+	NoticeUnattended NoticeKind = 3
 )
 
 // Type gives the first byte of the frame.
@@ -238,3 +305,9 @@ func (KeysAre) Type() Type    { return TypeKeysAre }
 func (Advanced) Type() Type   { return TypeAdvanced }
 func (GoAway) Type() Type     { return TypeGoAway }
 func (AttendedIs) Type() Type { return TypeAttendedIs }
+func (Plan) Type() Type       { return TypePlan }
+func (TestPage) Type() Type   { return TypeTestPage }
+func (WantPages) Type() Type  { return TypeWantPages }
+func (PlanIs) Type() Type     { return TypePlanIs }
+func (TestPageIs) Type() Type { return TypeTestPageIs }
+func (PagesAre) Type() Type   { return TypePagesAre }

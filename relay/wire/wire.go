@@ -54,6 +54,14 @@ const (
 	MaxLeaves       = 1024    // leaves in one Stored frame
 	MaxCheckpoint   = 4096    // a signed checkpoint with its cosignatures
 	MaxRelayID      = 63
+	MaxPlan         = 64 << 10 // who is on call at a desk
+	MaxPages        = 256      // rows in one PagesAre frame
+	MaxContact      = 40
+	MaxChannel      = 20
+	MaxReference    = 32
+	MaxOutcome      = 20
+	Everyone        = 255 // the level of everyone in a row of the log of pages
+	pagedSize       = 1 + 9 + 17 + 2 + 2 + MaxReference + 3*9 + 2 + MaxContact + 1 + MaxChannel + 9 + 1 + MaxOutcome
 	maxPath         = 16 // hashes in a leaf's path, as in custody
 	frameHeader     = 5
 	batchTarget     = 64 << 10 // Write begins a new WebSocket message beyond this

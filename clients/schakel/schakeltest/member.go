@@ -32,6 +32,8 @@ type Member struct {
 	also       []*protocol.Catalogue
 	stop       func()
 
+	channels schakel.Channels // nil: it pages nobody
+
 	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
 }
 
@@ -136,7 +138,7 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also, Channels: m.channels})
 	ok(m.chain.t, err)
 }
 
@@ -146,6 +148,18 @@ func (m *Member) Speaks(also ...*protocol.Catalogue) {
 	m.chain.t.Helper()
 	m.also = also
 	m.open()
+}
+
+// Equip gives the device a pager. It takes effect at once: the device does not run yet,
+// or is started again.
+func (m *Member) Equip(channels schakel.Channels) {
+	running := m.stop != nil
+	m.Stop()
+	m.channels = channels
+	m.open()
+	if running {
+		m.Start()
+	}
 }
 
 // MoveClock makes this device's own clock wrong: ahead of everybody else's by d.

@@ -55,6 +55,8 @@ type chain struct {
 	relays []*relayNode      // one, or several behind a line
 	redis  *redistest.Server // where the mailboxes are, nil when in a file of the relay
 	desks  map[identity.DeskID]*device
+
+	relayFlags, deskFlags []string // beyond the usual ones
 }
 
 // device is one desk's only device.
@@ -117,7 +119,7 @@ func (c *chain) startDesk(id identity.DeskID) *device {
 	c.t.Helper()
 	d := c.desks[id]
 	log := c.file(string(id.Org()) + ".log")
-	d.daemon = start(c.t, log, c.schakel, "--home", d.home, "--log-level", "debug", "run")
+	d.daemon = start(c.t, log, c.schakel, append([]string{"--home", d.home, "--log-level", "debug", "run"}, c.deskFlags...)...)
 	eventually(c.t, "the daemon of "+string(id)+" answers", patience, func() bool {
 		client, err := desk.Dial(context.Background(), filepath.Join(d.home, "desk.sock"))
 		if err == nil && d.client == nil {

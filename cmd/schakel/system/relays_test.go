@@ -84,7 +84,7 @@ func (c *chain) stopRelays() {
 // was free for anybody's connection to somewhere else: then it is started again.
 func (c *chain) startRelay(r *relayNode) {
 	c.t.Helper()
-	args := append([]string{"serve", "--data", r.home, "--listen", r.listen, "--admin", r.admin, "--log-level", "debug"}, c.storeFlags()...)
+	args := append([]string{"serve", "--data", r.home, "--listen", r.listen, "--admin", r.admin, "--log-level", "debug"}, append(c.storeFlags(), c.relayFlags...)...)
 	var err error
 	for range 50 {
 		r.process = start(c.t, r.logged, c.programs.relay, args...)

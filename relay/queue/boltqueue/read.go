@@ -116,7 +116,7 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 			k, v = cursor.Next()
 		}
 		for ; k != nil && len(list) < limit; k, v = cursor.Next() {
-			if u, ok := readWaiting(tx, k, v); ok {
+			if u, ok := s.readWaiting(tx, k, v); ok {
 				list = append(list, u)
 			}
 		}
@@ -125,7 +125,7 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 	return list, err
 }
 
-func readWaiting(tx *bolt.Tx, k, v []byte) (queue.Unattended, bool) {
+func (s *Store) readWaiting(tx *bolt.Tx, k, v []byte) (queue.Unattended, bool) {
 	id, n, ok := parseIDKey(k)
 	if !ok {
 		return queue.Unattended{}, false
@@ -136,13 +136,26 @@ func readWaiting(tx *bolt.Tx, k, v []byte) (queue.Unattended, bool) {
 		return queue.Unattended{}, false
 	}
 	u := queue.Unattended{Ref: queue.Ref{Desk: identity.DeskID(name[8:]), ID: id}}
+	said := tx.Bucket(bucketIDs).Get(k)
+	if first, err := parseKnown(k, said); err == nil {
+		u.Sealer, u.SealerDesk = first.sealer, s.nameOf(first.sealerDesk)
+	}
 	row, err := parseUnattended(k, v)
 	if err != nil {
 		u.Tier = envelope.TierAcute
-		return u, tx.Bucket(bucketIDs).Get(k) != nil
+		return u, said != nil
 	}
 	u.Tier, u.Created, u.Expires, u.Position = row.tier, row.created, row.expires, row.position
 	return u, true
+}
+
+func (s *Store) nameOf(n deskNumber) identity.DeskID {
+	s.index.RLock()
+	defer s.index.RUnlock()
+	if d := s.byNumber[n]; d != nil {
+		return d.name
+	}
+	return ""
 }
 
 func (s *Store) numberOf(name identity.DeskID) (deskNumber, bool) {

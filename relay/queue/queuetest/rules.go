@@ -185,7 +185,8 @@ func checkWaiting(w *world) {
 	seen := make(map[queue.Ref]bool)
 	for _, u := range w.waiting() {
 		p := waits[u.Ref]
-		if p == nil || seen[u.Ref] || u.Tier != p.Tier || u.Created != p.Created || u.Expires != p.Expires || u.Position == 0 {
+		if p == nil || seen[u.Ref] || u.Tier != p.Tier || u.Created != p.Created || u.Expires != p.Expires || u.Position == 0 ||
+			u.Sealer != p.Sealer || u.SealerDesk != p.SealerDesk {
 			w.fail("waiting lists %+v", u)
 		}
 		seen[u.Ref] = true

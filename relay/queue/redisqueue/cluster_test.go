@@ -57,6 +57,7 @@ func TestCluster(t *testing.T) {
 	t.Run("promises", func(t *testing.T) { checkFew(t, func(string) redisqueue.Config { return c }) })
 	t.Run("doorbells", func(t *testing.T) { checkDoorbells(t, c) })
 	t.Run("nodes", func(t *testing.T) { checkNodes(t, c) })
+	t.Run("timers", func(t *testing.T) { checkJournal(t, c) })
 	t.Run("moved", func(t *testing.T) { checkMoved(t, cluster, c) })
 	t.Run("undeclared", func(t *testing.T) { checkUndeclared(t, cluster) })
 	t.Run("one part", func(t *testing.T) { checkOnePart(t, cluster, c) })

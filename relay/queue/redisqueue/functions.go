@@ -11,8 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The library is one text in four files: what mailboxes are, what changes them, what
-// reads them and names the functions, and what relays agree on beside mailboxes.
+// The library is one text in five files: what mailboxes are, what changes them, what
+// reads them and names the functions, what relays agree on beside mailboxes, and what
+// pages.
 var (
 	//go:embed mailbox.lua
 	mailboxLua string
@@ -22,9 +23,11 @@ var (
 	readsLua string
 	//go:embed nodes.lua
 	nodesLua string
+	//go:embed pager.lua
+	pagerLua string
 )
 
-var source = mailboxLua + "\n" + operationsLua + "\n" + readsLua + "\n" + nodesLua
+var source = mailboxLua + "\n" + operationsLua + "\n" + readsLua + "\n" + nodesLua + "\n" + pagerLua
 
 // version names the library and each of its functions after their text, so that
 // two versions of the relay can work on one Redis while they are exchanged.

@@ -9,6 +9,7 @@
 --   ids       hash    desk 0 id -> position, attended; twice; what the put said, sealed
 --   ends      zset    expiry, lines of one call: position desk 0 id
 --   waiting   zset    0, desk 0 id: has a tier, nobody attended
+--   arrived   list    of those, what whoever pages has not heard of: see pager.lua
 --   orgs      hash    organisation -> records bytes, of its envelopes in this bucket
 --   behind    set     desks whose deletions one call could not finish
 --   aside     list    damaged records, for the operator
@@ -22,6 +23,7 @@
 local MAX_DEVICES = 1024
 local SWEEP = 4096
 local ASIDE = 127
+local ARRIVED = 100000 -- more is found by a look at all that waits
 local CHUNK = 1000
 local SLICE = 64
 local SWEEP_BYTES = 64 * 1024 * 1024
@@ -40,7 +42,7 @@ local function names(meta)
   local p = sub(meta, 1, -5)
   return {
     meta = meta, desks = p .. 'desks', ids = p .. 'ids', ends = p .. 'ends',
-    waiting = p .. 'waiting', orgs = p .. 'orgs', behind = p .. 'behind', aside = p .. 'aside', mail = p .. 'mail:',
+    waiting = p .. 'waiting', orgs = p .. 'orgs', behind = p .. 'behind', aside = p .. 'aside', arrived = p .. 'arrived', mail = p .. 'mail:',
   }
 end
 

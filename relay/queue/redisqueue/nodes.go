@@ -53,7 +53,7 @@ func (s *Store) callOnce(ctx context.Context, bucket int, name string, keys []st
 		command = append(command, s.key(bucket, k))
 	}
 	command = append(append(command, s.marker), args...)
-	if s.config.Replicas == 0 || name != "register_append" {
+	if s.config.Replicas == 0 || !waitsForReplicas(name) {
 		return client.Do(ctx, command...).Result()
 	}
 	wait := []any{"wait", s.config.Replicas, (s.config.Patience / 3).Milliseconds()}
@@ -65,6 +65,11 @@ func (s *Store) callOnce(ctx context.Context, bucket int, name string, keys []st
 		return nil, fmt.Errorf("%w: %d of %d replicas have the entry", queue.ErrUnconfirmed, confirmed, s.config.Replicas)
 	}
 	return answers[0].reply, nil
+}
+
+// waitsForReplicas reports that what a function writes is promised to somebody.
+func waitsForReplicas(name string) bool {
+	return name == "register_append" || name == "timers_write" || name == "plan_publish"
 }
 
 // Housekeep reports whether this relay is the one that looks for what expired, from

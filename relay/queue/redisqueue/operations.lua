@@ -202,6 +202,12 @@ local function flush(c)
   each('ZADD', c.k.ends, ends)
   each('ZADD', c.k.waiting, c.waiting)
   each('ZREM', c.k.waiting, c.unwaiting)
+  if #c.waiting > 0 then
+    local arrived = {}
+    for i = 2, #c.waiting, 2 do arrived[#arrived + 1] = c.waiting[i] end
+    each('LPUSH', c.k.arrived, arrived)
+    redis.call('LTRIM', c.k.arrived, 0, ARRIVED - 1)
+  end
 end
 
 local function flushCounts(c)

@@ -198,6 +198,7 @@ func parseUnattended(field, row any) (queue.Unattended, bool) {
 	u := queue.Unattended{Ref: queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))}, Tier: envelope.TierAcute}
 	if known, ok := parseKnown(said); ok {
 		u.Tier, u.Created, u.Expires, u.Position = known.tier, known.created, known.expires, known.position
+		u.Sealer, u.SealerDesk = known.sealer, known.sealerDesk
 	}
 	return u, true
 }

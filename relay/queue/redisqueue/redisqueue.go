@@ -200,7 +200,7 @@ type keys struct {
 func keysOf(prefix string, bucket int) keys {
 	in := fmt.Sprintf("%s{q%02d}:", prefix, bucket)
 	k := keys{meta: in + "meta", mail: in + "mail:"}
-	for _, name := range []string{"meta", "desks", "ids", "ends", "waiting", "orgs", "behind", "aside"} {
+	for _, name := range []string{"meta", "desks", "ids", "ends", "waiting", "orgs", "behind", "aside", "arrived"} {
 		k.fixed = append(k.fixed, in+name)
 	}
 	return k

@@ -1,0 +1,232 @@
+package schakel
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/protocol/calendar"
+	"schakel/clients/store"
+	"schakel/crypto/envelope"
+	"schakel/crypto/message"
+	"schakel/relay/ladder"
+)
+
+// callKind is why somebody of this desk is called.
+type callKind string
+
+const (
+	callWaiting callKind = "waiting" // a message that no person here has acknowledged
+	callUnheard callKind = "unheard" // one of ours, that no person there has acknowledged in time
+	callOwed    callKind = "owed"    // acknowledged, and then nothing: what the protocol asks next
+	callAlarm   callKind = "alarm"   // an acute message that was not taken, here or there
+	callTest    callKind = "test"    // nothing waits: somebody tries the channels
+)
+
+// call is something that a person of this desk must be called about.
+type call struct {
+	kind     callKind
+	subject  string
+	tier     envelope.Tier
+	exercise bool
+	starts   time.Time // when the ladder begins, by the wall clock; zero: now
+	ladder   ladder.Ladder
+}
+
+func (c call) id() string { return string(c.kind) + " " + c.subject }
+
+// overdue is the ladder of what is late already and not acute.
+var overdue = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}, {After: 4 * time.Hour, Level: 1}}, Repeat: 24 * time.Hour, Acknowledgers: 1}
+
+// calls finds everything that waits for a person of this desk.
+func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, err error) {
+	for _, find := range []func(*store.Tx, time.Time) ([]call, error){p.waiting, p.unheard, p.owing, p.alarming} {
+		found, err := find(tx, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// waiting is what a named person here must acknowledge. Only that ends it: that the
+// relay was shown a token is not known here, and would mean nothing.
+func (p *pager) waiting(tx *store.Tx, now time.Time) (out []call, err error) {
+	rows, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
+	for _, row := range rows {
+		tier := protocol.TierOf(row.Urgency, row.Class)
+		if tier == envelope.TierNone || p.n.ackDue(row).IsZero() {
+			continue
+		}
+		starts := row.Received
+		if starts.After(now) { // the clock was set back since
+			starts = now
+		}
+		out = append(out, call{kind: callWaiting, subject: row.Hash.String(), tier: tier, exercise: row.Exercise, starts: starts, ladder: p.roster.Ladder(tier)})
+	}
+	return out, err
+}
+
+// unheard is this desk's own timer for what it sent: somebody must telephone when no
+// person there has acknowledged by the end of the term.
+func (p *pager) unheard(tx *store.Tx, now time.Time) (out []call, err error) {
+	rs, err := tx.Unconfirmed(now.AddDate(1, 0, 0))
+	for _, r := range rs {
+		if r.State == store.Rejected || r.State == store.Failed || r.Desk == p.n.dev.Desk {
+			continue
+		}
+		row, err := tx.Message(r.Message)
+		if errors.Is(err, store.ErrDestroyed) || errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil && !errors.Is(err, store.ErrRestricted) { // what it says is not asked
+			return nil, err
+		}
+		tier := protocol.TierOf(row.Urgency, row.Class)
+		if tier < envelope.TierUrgent { // a routine one is in the list of alarms in the morning
+			continue
+		}
+		out = append(out, call{kind: callUnheard, subject: subject(r.Message, r.Desk), tier: tier, exercise: row.Exercise, starts: r.Deadline, ladder: p.pressing(tier)})
+	}
+	return out, err
+}
+
+// pressing is the ladder of what is late already.
+func (p *pager) pressing(tier envelope.Tier) ladder.Ladder {
+	if tier == envelope.TierAcute {
+		return p.roster.Ladder(tier)
+	}
+	return overdue
+}
+
+// alarming is what no timer finds: an acute message that broke a rule and was refused
+// here, or that a desk did not take. It ends when a person has dealt with the alarm.
+func (p *pager) alarming(tx *store.Tx, _ time.Time) (out []call, err error) {
+	alarms, err := tx.Alarms()
+	for _, a := range alarms {
+		kind := AlarmKind(a.Kind)
+		if kind != AlarmRefused && kind != AlarmReturned {
+			continue
+		}
+		row := about(tx, a) // none of an inbound message that was refused
+		if kind == AlarmReturned && row.Urgency != message.Acute {
+			continue
+		}
+		out = append(out, call{kind: callAlarm, subject: a.Kind + " " + a.Subject, tier: envelope.TierAcute, exercise: row.Exercise,
+			starts: a.At, ladder: p.roster.Ladder(envelope.TierAcute)})
+	}
+	return out, err
+}
+
+// about is the message that an alarm names first, where it is here.
+func about(tx *store.Tx, a store.Alarm) store.Message {
+	var h message.Hash
+	hash, _, _ := strings.Cut(a.Subject, " ")
+	if h.UnmarshalText([]byte(hash)) != nil {
+		return store.Message{}
+	}
+	row, err := tx.Message(h)
+	if err != nil && !errors.Is(err, store.ErrRestricted) {
+		return store.Message{}
+	}
+	return row
+}
+
+// owedBy is what a case asks of this desk, as of so many messages.
+type owedBy struct {
+	messages int
+	last     time.Time
+	calls    []call
+}
+
+// owing is what this desk owes by the protocol. Only its own devices can know: the
+// relay sees no cases. A case is computed again only when it moved.
+func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
+	if since := now.Sub(p.owedAt); since < 0 || since >= owedEvery {
+		if err := p.lookOwed(tx); err != nil {
+			return nil, err
+		}
+		p.owedAt = now
+	}
+	for _, known := range p.owed {
+		out = append(out, known.calls...)
+	}
+	for i := range out {
+		out[i].ladder = p.pressing(out[i].tier) // the roster may have changed since
+	}
+	return out, nil
+}
+
+// owedEvery is how often all cases are looked through: duties are not of seconds.
+const owedEvery = 10 * time.Second
+
+func (p *pager) lookOwed(tx *store.Tx) error {
+	rows, err := tx.Cases(maxList)
+	if err != nil {
+		return err
+	}
+	fresh := make(map[string]owedBy, len(rows))
+	for _, row := range rows {
+		known, ok := p.owed[row.Ref.String()]
+		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
+			before := known
+			known, err = p.owedIn(tx, row)
+			switch {
+			case errors.Is(err, ErrRestricted): // nobody here may know what it asks: what was known before still holds
+				known.calls = before.calls
+			case err != nil:
+				return err
+			}
+		}
+		fresh[row.Ref.String()] = known
+	}
+	p.owed = fresh
+	return nil
+}
+
+func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {
+	o := owedBy{messages: row.Messages, last: row.Last}
+	known, err := p.n.caseOf(tx, row.Ref)
+	if err != nil || known.Closing != nil {
+		return o, err
+	}
+	for _, duty := range known.Owes(p.n.dev.Desk) {
+		if duty.Duty == protocol.DutyAcknowledge {
+			continue // waits as a message does
+		}
+		since, err := tx.Message(duty.Since.Hash)
+		if err != nil {
+			continue // enclosed in another, or destroyed: shown in the case, and paged by nothing
+		}
+		if since.Direction == store.In && since.Acknowledged.IsZero() && !p.n.ackDue(since).IsZero() {
+			continue // nobody took it yet: it waits as a message does
+		}
+		tier, starts := p.n.remind(duty, since)
+		o.calls = append(o.calls, call{kind: callOwed, subject: since.Hash.String() + " " + string(duty.Duty), tier: tier, exercise: since.Exercise, starts: starts})
+	}
+	return o, nil
+}
+
+// A duty of hours is paged before it is late, while there is time to do it.
+const (
+	remindMost = 15 * time.Minute
+	ofHours    = 24 * time.Hour
+	openAt     = 9 // o'clock, in Amsterdam
+)
+
+// remind says when somebody is called about a duty, and how loudly. A duty of hours
+// keeps the tier of its message, and is paged a quarter of its time, at most 15 minutes,
+// before its end. One of days ends at midnight: it is paged as routine on the first
+// working morning after, since nobody is woken for what may wait for the office.
+func (n *Node) remind(o protocol.Obligation, since store.Message) (envelope.Tier, time.Time) {
+	if term := o.Due.Sub(since.Created); term <= ofHours {
+		return protocol.TierOf(since.Urgency, since.Class), o.Due.Add(-min(term/4, remindMost))
+	}
+	days, day := n.catalogue.Calendar(), calendar.DateOf(o.Due)
+	for !days.IsWorkingDay(day) {
+		day = day.Add(1)
+	}
+	return envelope.TierRoutine, time.Date(day.Year, day.Month, day.Day, openAt, 0, 0, 0, calendar.Zone())
+}

@@ -1,0 +1,183 @@
+package oncall
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"schakel/crypto/identity"
+	"schakel/relay/queue"
+)
+
+// lookPage is how much of what waits is looked at before the lease is kept again.
+const lookPage = 20_000
+
+// take takes over what others left.
+func (l *Loop) take(i inbox) {
+	for _, a := range i.answers {
+		l.answered(a)
+	}
+	for _, t := range i.told {
+		l.toldSender(t)
+	}
+	if i.missed {
+		l.lookAll = true
+	}
+	if !l.lease.Held {
+		return // whoever takes over looks at all that waits
+	}
+	for _, desk := range i.republished {
+		if p := l.plans[desk]; p != nil {
+			p.read = -planAge
+		}
+	}
+	for _, item := range i.news {
+		switch item := item.(type) {
+		case queue.Unattended:
+			l.wait(item, nil, true)
+		case queue.Ref:
+			if e := l.schedule.byRef[item]; e != nil {
+				l.forget(e)
+			}
+		}
+	}
+}
+
+// wait enters an envelope that nobody has attended, with its row where there is one.
+func (l *Loop) wait(u queue.Unattended, row []byte, fresh bool) {
+	if l.schedule.byRef[u.Ref] != nil {
+		return
+	}
+	e := &entry{Unattended: u, stored: row, place: -1}
+	t, err := parseRow(u.Ref, row)
+	switch {
+	case err == nil:
+		e.timer = t.reopened()
+	default:
+		if row != nil {
+			l.log.Error("a timer is damaged and begins again", "id", u.ID.String())
+		}
+		e.timer = timer{}
+		e.timer.Since = l.since(u, fresh)
+		l.unnoted = append(l.unnoted, u.Ref)
+	}
+	l.schedule.byRef[u.Ref] = e
+	l.expectPlan(u.Desk)
+	l.reckon(e)
+}
+
+// since is the first moment that an envelope without a row waits: now when it has just
+// come, and else when its sender made it, which may be earlier and is not later.
+func (l *Loop) since(u queue.Unattended, fresh bool) time.Time {
+	now := l.clock.now()
+	if fresh {
+		return now
+	}
+	return now.Add(-max(0, l.config.Now().Sub(time.Unix(int64(u.Created), 0))))
+}
+
+// reckon puts an entry where its next action is due.
+func (l *Loop) reckon(e *entry) {
+	_, due, ok := l.ladderOf(e).Next(l.stateOf(e))
+	if !ok {
+		l.forget(e)
+		return
+	}
+	if e.tell.After(l.clock.now()) && e.tell.Before(due) {
+		due = e.tell
+	}
+	e.due = due
+	l.schedule.put(e)
+}
+
+// forget ends an entry, and its row with the next writes.
+func (l *Loop) forget(e *entry) {
+	l.schedule.remove(e)
+	if e.stored != nil {
+		l.changed[e] = struct{}{}
+	} else {
+		delete(l.changed, e)
+	}
+}
+
+// arrive takes what came by other nodes.
+func (l *Loop) arrive(ctx context.Context) error {
+	if now := l.config.Elapsed(); now-l.arrivals < l.config.Beat/4 && !l.lookAll {
+		return nil
+	}
+	l.arrivals = l.config.Elapsed()
+	list, err := l.config.Journal.Arrived(ctx, l.lease.Term)
+	switch {
+	case errors.Is(err, ErrLost):
+		l.lose()
+		return nil
+	case err != nil:
+		l.lookAll = true
+		return err
+	}
+	for _, u := range list {
+		l.wait(u, nil, true)
+	}
+	return nil
+}
+
+// look goes through all that waits: when this node has taken over, when it may have
+// missed something, and once per Config.Rescan.
+func (l *Loop) look(ctx context.Context) error {
+	if !l.lease.Held || !l.lookAll && l.config.Elapsed()-l.scanned < l.config.Rescan {
+		return nil
+	}
+	rows := make(map[queue.Ref][]byte)
+	err := l.config.Journal.Rows(ctx, func(ref queue.Ref, row []byte) { rows[ref] = append([]byte(nil), row...) })
+	if err != nil {
+		return err
+	}
+	seen := make(map[queue.Ref]struct{})
+	var after queue.Ref
+	for {
+		list, err := l.config.Waiting.Waiting(ctx, after, lookPage)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, u := range list {
+			seen[u.Ref] = struct{}{}
+			l.wait(u, rows[u.Ref], false)
+		}
+		after = list[len(list)-1].Ref
+		if err := l.ask(ctx); err != nil || !l.lease.Held {
+			return err
+		}
+	}
+	l.sweep(seen, rows)
+	l.lookAll, l.scanned = false, l.config.Elapsed()
+	return nil
+}
+
+// sweep forgets what does not wait any more, rows of nothing, and plans of desks for
+// which nothing waits.
+func (l *Loop) sweep(seen map[queue.Ref]struct{}, rows map[queue.Ref][]byte) {
+	defer func() {
+		waits := make(map[identity.DeskID]bool)
+		for ref := range l.schedule.byRef {
+			waits[ref.Desk] = true
+		}
+		for desk := range l.plans {
+			if !waits[desk] {
+				delete(l.plans, desk)
+			}
+		}
+	}()
+	for ref, e := range l.schedule.byRef {
+		if _, ok := seen[ref]; !ok {
+			l.forget(e)
+		}
+	}
+	for ref, row := range rows {
+		if _, ok := seen[ref]; !ok {
+			l.changed[&entry{Unattended: queue.Unattended{Ref: ref}, stored: row, place: -1}] = struct{}{}
+		}
+	}
+}

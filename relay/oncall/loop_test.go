@@ -1,0 +1,410 @@
+package oncall_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/relay/ladder"
+	"schakel/relay/oncall"
+	"schakel/relay/oncall/oncalltest"
+	"schakel/relay/page"
+	"schakel/relay/queue"
+	"schakel/relay/rota"
+)
+
+const (
+	police  = identity.DeskID("pol-mn/zeden")
+	shelter = identity.DeskID("opvang/nacht") // has no plan
+)
+
+// office is a loop on a journal in memory, and who was called.
+type office struct {
+	*oncalltest.Memory
+	t    *testing.T
+	loop *oncall.Loop
+	ends func() error
+
+	mu        sync.Mutex // guards what follows
+	calls     []string   // targets
+	told      []queue.Ref
+	waits     []queue.Unattended
+	looks     int
+	freeze    chan struct{} // not nil: the journal hangs until it is closed
+	away      bool
+	elsewhere queue.Ref // attended at another node: only the journal knows
+	dead      []string  // targets that take no page
+}
+
+func (o *office) For(p page.Point) (page.Notifier, error) { return bell{o, p.Target}, nil }
+
+type bell struct {
+	o      *office
+	target string
+}
+
+func (b bell) Notify(context.Context, page.Page) error {
+	b.o.mu.Lock()
+	defer b.o.mu.Unlock()
+	b.o.calls = append(b.o.calls, b.target)
+	if slices.Contains(b.o.dead, b.target) {
+		return page.ErrUnreachable
+	}
+	return nil
+}
+
+func (o *office) Waiting(_ context.Context, after queue.Ref, limit int) ([]queue.Unattended, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looks++
+	i := slices.IndexFunc(o.waits, func(u queue.Unattended) bool { return u.Ref == after }) + 1
+	return o.waits[i:min(len(o.waits), i+limit)], nil
+}
+
+func (o *office) Hold(ctx context.Context, b oncall.Bid) (oncall.Lease, error) {
+	o.mu.Lock()
+	freeze, away := o.freeze, o.away
+	o.mu.Unlock()
+	if freeze != nil {
+		<-freeze
+	}
+	if away {
+		return oncall.Lease{}, queue.ErrUnavailable
+	}
+	return o.Memory.Hold(ctx, b)
+}
+
+// open starts a loop in the bubble of a test.
+func open(t *testing.T) *office {
+	o := &office{Memory: oncalltest.NewMemory(time.Now), t: t}
+	o.Memory.Waits = func(r queue.Ref) bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return r != o.elsewhere
+	}
+	now := time.Now().Truncate(time.Second)
+	p := rota.Plan{Desk: police, Serial: 3, From: now.Add(-time.Hour), Until: now.Add(14 * 24 * time.Hour), Fallback: []rota.Contact{"third"}}
+	for level, c := range []rota.Contact{"first", "second"} {
+		p.Shifts = append(p.Shifts, rota.Shift{From: p.From, To: p.Until, Level: level, Contact: c})
+		p.Points = append(p.Points, rota.Point{Contact: c, Channel: page.NTFY, Target: "https://" + string(c) + ".example/x"})
+	}
+	raw, err := p.Encode()
+	if err == nil {
+		err = o.Publish(t.Context(), police, p.Serial, raw)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.loop, err = oncall.New(oncall.Config{
+		Journal: o, Waiting: o, Points: o, Operator: []page.Point{{Channel: page.NTFY, Target: "operator"}},
+		Tell: func(_ context.Context, u queue.Unattended) error {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.told = append(o.told, u.Ref)
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.loop.Run(ctx) }()
+	o.ends = func() error { cancel(); return <-ended }
+	<-time.After(2 * time.Second) // it has the timers
+	return o
+}
+
+// put lets an envelope wait.
+func (o *office) put(n byte, desk identity.DeskID, tier envelope.Tier) queue.Ref {
+	u := queue.Unattended{Ref: queue.Ref{Desk: desk, ID: envelope.ID{n, 1}}, Tier: tier, Created: uint64(time.Now().Unix()), SealerDesk: "vt20/crisis"}
+	o.mu.Lock()
+	o.waits = append(o.waits, u)
+	o.mu.Unlock()
+	o.loop.Put(u)
+	return u.Ref
+}
+
+// attend has an envelope attended.
+func (o *office) attend(ref queue.Ref) {
+	o.mu.Lock()
+	o.waits = slices.DeleteFunc(o.waits, func(u queue.Unattended) bool { return u.Ref == ref })
+	o.mu.Unlock()
+	o.loop.Done(ref)
+}
+
+// after says who was called in the time to come.
+func (o *office) after(d time.Duration) []string {
+	<-time.After(d)
+	synctest.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	calls := o.calls
+	o.calls = nil
+	return calls
+}
+
+func (o *office) expect(what string, d time.Duration, want ...string) {
+	o.t.Helper()
+	got := o.after(d)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		o.t.Errorf("%s: called %q, want %q", what, got, want)
+	}
+}
+
+func (o *office) end() {
+	o.t.Helper()
+	if err := o.ends(); err != nil {
+		o.t.Error(err)
+	}
+}
+
+const (
+	first  = "https://first.example/x"
+	second = "https://second.example/x"
+)
+
+func TestAcuteClimbs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		ref := o.put(1, police, envelope.TierAcute)
+		o.expect("at once", time.Second, first)
+		o.expect("nobody more", 4*time.Minute)
+		o.expect("the backup", time.Minute, second)
+		o.expect("nobody more", 9*time.Minute)
+		o.expect("the sender", time.Minute)
+		if len(o.told) != 1 || o.told[0] != ref {
+			t.Errorf("told %v", o.told)
+		}
+		o.expect("everyone who has a point", 5*time.Minute, first, second)
+		o.attend(ref)
+		o.expect("attended", time.Hour)
+		o.end()
+	})
+}
+
+// TestManyAtOnce: one page at once, one for all others when the gap is over, and each
+// envelope has climbed.
+func TestManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.put(0, police, envelope.TierAcute)
+		o.expect("the first", time.Second, first)
+		for n := range byte(50) {
+			o.put(n+1, police, envelope.TierAcute)
+		}
+		o.expect("all others, within the gap", oncall.Gap(envelope.TierAcute), first)
+		o.expect("nobody more", time.Minute)
+		pages, _, err := o.loop.Pages(t.Context(), police, 0)
+		if err != nil || len(pages) != 2 || pages[1].Waiting != 50 {
+			t.Errorf("the log: %+v, %v", pages, err)
+		}
+		o.end()
+	})
+}
+
+// TestHeldBackAndAttended: what is attended while its page is held back calls nobody.
+func TestHeldBackAndAttended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.put(0, police, envelope.TierAcute)
+		o.expect("the first", time.Second, first)
+		ref := o.put(1, police, envelope.TierAcute)
+		o.expect("held back", time.Second)
+		o.mu.Lock()
+		o.elsewhere = ref
+		o.mu.Unlock()
+		o.expect("nobody for it", time.Minute)
+		o.end()
+	})
+}
+
+// TestNoPlan: the operator is called, and the sender told at once.
+func TestNoPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.put(1, shelter, envelope.TierAcute)
+		o.expect("no plan", time.Second, "operator")
+		if len(o.told) != 1 {
+			t.Errorf("told %v", o.told)
+		}
+		o.end()
+	})
+}
+
+// TestNobodyReached: the next is called at once, then everyone, and then the operator
+// as well, again and again.
+func TestNobodyReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.dead = []string{first, second}
+		o.put(1, police, envelope.TierAcute)
+		o.expect("one after the other", 5*time.Second, first, second)
+		o.expect("everyone", ladder.Retry, first, second)
+		if len(o.told) != 1 {
+			t.Errorf("told %v", o.told)
+		}
+		o.expect("and the operator", ladder.Retry, first, second, "operator")
+		o.end()
+	})
+}
+
+// TestOneLook: with much that waits the loop looks once, and never every second.
+func TestOneLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.mu.Lock()
+		o.waits = nil
+		for n := range 50_000 {
+			o.waits = append(o.waits, queue.Unattended{
+				Ref: queue.Ref{Desk: police, ID: envelope.ID{byte(n), byte(n >> 8), byte(n >> 16), 1}}, Tier: envelope.TierRoutine, Created: uint64(time.Now().Unix()),
+			})
+		}
+		o.looks = 0
+		o.mu.Unlock()
+		<-time.After(11 * time.Minute)
+		synctest.Wait()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.looks < 3 || o.looks > 8 { // three pages and the end, once or twice
+			t.Errorf("looked %d times in eleven minutes", o.looks)
+		}
+		o.mu.Unlock()
+		o.end()
+		o.mu.Lock()
+	})
+}
+
+// TestDeadMan freezes the loop: the operator is called after 30 s, and the process has
+// to end after 60.
+func TestDeadMan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		freeze := make(chan struct{})
+		o.mu.Lock()
+		o.freeze = freeze
+		o.mu.Unlock()
+		o.expect("not yet", 28*time.Second)
+		if o.loop.Silent() {
+			t.Error("silent too early")
+		}
+		o.expect("the operator", 5*time.Second, "operator")
+		if !o.loop.Silent() {
+			t.Error("not silent")
+		}
+		o.expect("once", 20*time.Second)
+		<-time.After(20 * time.Second)
+		synctest.Wait()
+		err := o.ends()
+		if !errors.Is(err, oncall.ErrSilent) {
+			t.Errorf("ended with %v", err)
+		}
+		close(freeze)
+	})
+}
+
+// TestJournalAway: a journal that does not answer is silence too, and its return is the
+// end of it.
+func TestJournalAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		set := func(away bool) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.away = away
+		}
+		set(true)
+		o.expect("the operator", 40*time.Second, "operator")
+		set(false)
+		o.expect("it is back", 5*time.Second)
+		if o.loop.Silent() {
+			t.Error("still silent")
+		}
+		o.expect("nothing hung", 5*time.Minute)
+		o.end()
+	})
+}
+
+func TestPublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		now := time.Now().Truncate(time.Second)
+		plan := func(change func(*rota.Plan)) []byte {
+			p := rota.Plan{Desk: police, Serial: 4, From: now, Until: now.Add(time.Hour), Fallback: []rota.Contact{"third"}}
+			change(&p)
+			raw, err := p.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}
+		loose := ladder.Ladder{Steps: []ladder.Step{{After: time.Hour}}}
+		for what, c := range map[string]struct {
+			raw  []byte
+			want error
+		}{
+			"no plan":        {[]byte("plan"), rota.ErrFormat},
+			"another desk's": {plan(func(p *rota.Plan) { p.Desk = shelter }), oncall.ErrDesk},
+			"an old one":     {plan(func(p *rota.Plan) { p.Serial = 3 }), oncall.ErrSerial},
+			"a looser one": {plan(func(p *rota.Plan) {
+				p.Ladders = []rota.Tightening{{Tier: envelope.TierAcute, Ladder: loose}}
+			}), ladder.ErrLooser},
+		} {
+			if serial, err := o.loop.Publish(t.Context(), police, c.raw); !errors.Is(err, c.want) || serial != 3 {
+				t.Errorf("%s: %d, %v", what, serial, err)
+			}
+		}
+		if serial, err := o.loop.Publish(t.Context(), police, plan(func(*rota.Plan) {})); err != nil || serial != 4 {
+			t.Errorf("the next: %d, %v", serial, err)
+		}
+		if err := o.loop.Test(t.Context(), police, "fourth"); !errors.Is(err, oncall.ErrContact) {
+			t.Errorf("a test of a stranger: %v", err)
+		}
+		if err := o.loop.Test(t.Context(), police, "third"); !errors.Is(err, oncall.ErrUnreached) {
+			t.Errorf("a test of who has no point: %v", err)
+		}
+		o.end()
+	})
+}
+
+// FuzzRow: a row has one encoding, and belongs to one envelope.
+func FuzzRow(f *testing.F) {
+	ref := queue.Ref{Desk: police, ID: envelope.ID{7}}
+	f.Add(oncall.NewRow(ref, 3))
+	f.Add([]byte{})
+	f.Add(make([]byte, 30))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		again, err := oncall.Row(ref, b)
+		if err == nil && !bytes.Equal(again, b) {
+			t.Errorf("%x became %x", b, again)
+		}
+		if _, stray := oncall.Row(queue.Ref{Desk: shelter, ID: ref.ID}, b); err == nil && stray == nil {
+			t.Error("a row of one envelope is taken for another's")
+		}
+	})
+}
+
+// TestDamagedRows: every flipped bit is noticed.
+func TestDamagedRows(t *testing.T) {
+	ref := queue.Ref{Desk: police, ID: envelope.ID{7}}
+	sound := oncall.NewRow(ref, 3)
+	if _, err := oncall.Row(ref, sound); err != nil {
+		t.Fatal(err)
+	}
+	for bit := range 8 * len(sound) {
+		b := bytes.Clone(sound)
+		b[bit/8] ^= 1 << (bit % 8)
+		if _, err := oncall.Row(ref, b); !errors.Is(err, oncall.ErrRow) {
+			t.Errorf("bit %d: %v", bit, err)
+		}
+	}
+}
