@@ -90,12 +90,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht is bewaard, maar houdt zich niet aan regel " + a.Code + ".", n.breach(a)
 	case AlarmContested:
 		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
-	case AlarmGlass:
-		return a.Code + " heeft zaak " + a.Subject + " geopend met de noodzin, hoewel die beperkt is tot anderen.",
-			"Bent u een van hen: vraag waarom, en spreek af wie de zaak doet. `schakel log --case " + a.Subject + "` toont wat is geopend."
-	case AlarmLists:
-		return "Twee mensen legden tegelijk vast wie zaak " + a.Subject + " mag lezen. De eerste lijst geldt.",
-			"Bekijk de lijst met `schakel case restrict " + a.Subject + "`, spreek af wie erop hoort, en leg die opnieuw vast."
+	case AlarmGlass, AlarmLists:
+		return explainRestriction(kind, a)
 	case AlarmPager:
 		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
 	case AlarmRota:
@@ -106,6 +102,16 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// explainRestriction says what happened to a case that only named persons may read.
+func explainRestriction(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	if kind == AlarmGlass {
+		return a.Code + " heeft zaak " + a.Subject + " geopend met de noodzin, hoewel die beperkt is tot anderen.",
+			"Bent u een van hen: vraag waarom, en spreek af wie de zaak doet. `schakel log --case " + a.Subject + "` toont wat is geopend."
+	}
+	return "Twee mensen legden tegelijk vast wie zaak " + a.Subject + " mag lezen. De eerste lijst geldt.",
+		"Bekijk de lijst met `schakel case restrict " + a.Subject + "`, spreek af wie erop hoort, en leg die opnieuw vast."
 }
 
 // breach says what to do about a message that was kept though it breaks a rule.
