@@ -163,7 +163,7 @@ func TestHistoriesWithoutTheUnsaid(t *testing.T) {
 			mattered++
 		}
 	})
-	if unsaid == 0 || mattered == 0 {
+	if unsaid == 0 || mattered == 0 && !raceEnabled { // a hundred histories may well hold no such offer
 		t.Errorf("control: %d messages unsaid, and it made a difference to the offers of %d cases", unsaid, mattered)
 	}
 }
