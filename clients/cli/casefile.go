@@ -228,6 +228,12 @@ func oneSigner(what string, s casefile.Signer) string {
 }
 
 func rules(m casefile.Original) cell {
+	switch {
+	case m.Unsaid:
+		return cell{"said to nobody: every desk rejected it, it counts nowhere", red}
+	case m.ClaimedUnsaid:
+		return cell{"rejected by every desk, says only the maker: it counts", yellow}
+	}
 	if !m.Judged {
 		return cell{"not judged, written under " + inertLine(m.Protocol), yellow}
 	}
