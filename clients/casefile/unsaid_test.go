@@ -78,9 +78,8 @@ func TestSaidToNobody(t *testing.T) {
 	}
 }
 
-// A message of the rejecting desk that names what it rejected belies the rejection, and
-// no desk rejects what was not its own to reject.
-func TestRejectionsThatDoNotCount(t *testing.T) {
+// A message of the rejecting desk that names what it rejected belies the rejection.
+func TestBeliedRejection(t *testing.T) {
 	w, asked := rejects(t, "R09", []identity.DeskID{"politie-mn/oc", "arts/praktijk"}, nil)
 	w.say(t, w.police, protocol.ClassAcknowledgement, message.Routine, body(t, protocol.ClassAcknowledgement), func(m *message.Message) {
 		m.Heading.Answers = []message.Ref{asked.Ref()}

@@ -35,11 +35,10 @@ func (a *app) caseExport(ctx context.Context, ref, out string, by looker) error 
 	if out == "" {
 		return usage(errors.New("--out is missing"))
 	}
-	who, err := a.looks(by)
+	as, err := a.looks(by)
 	if err != nil {
 		return err
 	}
-	as := schakel.CaseSigner(who)
 	return a.with(ctx, false, func(s *session) error {
 		raw, err := s.ExportCase(ctx, ref, as)
 		if err != nil {
