@@ -57,7 +57,7 @@ func Write(w io.Writer, d Dossier, device, person trust.Signer) (Report, error) 
 	}
 	m := d.manifest()
 	r := read(contentsOf(files), m, Options{})
-	m.Protocol, m.Agreement = r.spoken().Protocol(), hashOf(d.Agreement)
+	m.Protocol, m.Agreement = r.agreed().Protocol(), hashOf(d.Agreement)
 	if r.register != nil {
 		m.RegisterSize, m.RegisterRoot = r.register.Size(), r.register.Root()
 	}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"time"
 
 	"schakel/clients/harmless"
@@ -17,7 +18,7 @@ import (
 // pageVersion is the version of the pages' layout. The pages of a file with this
 // version are made again by whoever verifies it and must be the same bytes: change
 // anything about them and this number goes up.
-const pageVersion = 2
+const pageVersion = 3
 
 // language of a page.
 type language string
@@ -75,6 +76,7 @@ type letter struct {
 	Exercise bool
 	Enclosed bool
 	Replaced string
+	Unsaid   string
 	Answers  string
 	Safe     []node
 	Body     []node
@@ -106,7 +108,7 @@ func (r *reading) model(l language) page {
 		p.Person = m.Person.String()
 	}
 	numbers := map[message.Hash]int{}
-	for i, k := range r.inOrder() {
+	for i, k := range r.known.History() {
 		numbers[k.Hash] = i + 1
 		letter := r.letter(k, numbers, l)
 		p.Messages = append(p.Messages, letter)
@@ -116,7 +118,7 @@ func (r *reading) model(l language) page {
 		}
 	}
 	p.State = r.state(numbers, l)
-	for _, miss := range r.known.Missing {
+	for _, miss := range r.missing() {
 		p.Missing = append(p.Missing, miss.Message.ID.String()+", "+miss.Message.Hash.String())
 	}
 	for _, o := range r.known.Obligations {
@@ -131,7 +133,7 @@ func (r *reading) model(l language) page {
 
 func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l language) letter {
 	m := r.signed[k.Hash].Message
-	form, _ := r.spoken().Form(k.Class) // of a class that the agreement lacks the names alone
+	form, _ := r.by(k).Form(k.Class) // of a class that the agreement lacks the names alone
 	out := letter{Number: numbers[k.Hash], Name: k.Class, Urgency: string(k.Urgency), From: string(k.From.Desk), Hash: k.Hash.String(), ID: k.ID.String(),
 		Created: when(time.Unix(int64(k.Created), 0)), Exercise: k.Exercise, Enclosed: r.enclosed[k.Hash], To: desks(k.To), Went: r.went(r.signed[k.Hash], l)}
 	if form.Label != (protocol.Text{}) {
@@ -148,11 +150,24 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 			out.Replaced = l.of(replacedWords[by.Withdrawn]) + " " + by.By.ID.String()
 		}
 	}
+	switch {
+	case r.known.Unheard(k.Hash):
+		out.Unsaid = l.of(unsaidWords)
+	case slices.Contains(r.claimed, k.Ref()):
+		out.Unsaid = l.of(claimedWords)
+	}
 	out.Safe, out.Body = outline(k.Body, form, l)
 	return out
 }
 
 var replacedWords = map[bool]protocol.Text{true: {NL: "ingetrokken door", EN: "withdrawn by"}, false: {NL: "gecorrigeerd door", EN: "corrected by"}}
+
+var (
+	unsaidWords = protocol.Text{NL: "Geweigerd door elk bureau waaraan dit gericht was: aan niemand gezegd, telt nergens",
+		EN: "Rejected by every desk that this was addressed to: said to nobody, counts nowhere"}
+	claimedWords = protocol.Text{NL: "Volgens dit bureau geweigerd door elk bureau waaraan dit gericht was. Niet van elk staat daarvan hier een handtekening: het telt hier mee",
+		EN: "Rejected by every desk that this was addressed to, says this desk. Not all of them signed that here: it counts here"}
+)
 
 // numbered names a message by its number on the page, or by its identifier where it is not here.
 func numbered(numbers map[message.Hash]int, ref message.Ref) string {

@@ -29,6 +29,9 @@ func (r *reading) state(numbers map[message.Hash]int, l language) (out []row) {
 	for _, v := range r.known.Voids {
 		say(protocol.Text{NL: "Zonder gevolg (" + v.Rule + ")", EN: "Without effect (" + v.Rule + ")"}, both("%s", numbered(numbers, v.Message)))
 	}
+	for _, ref := range r.known.Unsaid {
+		say(protocol.Text{NL: "Aan niemand gezegd", EN: "Said to nobody"}, both("%s", numbered(numbers, ref)))
+	}
 	if c := r.known.Closing; c != nil {
 		say(protocol.Text{NL: "Afgesloten", EN: "Closed"}, both("%s, %s", c.By, when(c.At)))
 		say(protocol.Text{NL: "Bewaren tot", EN: "Keep until"}, both("%s", c.RetainUntil.Format(time.DateOnly)))

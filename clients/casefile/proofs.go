@@ -172,7 +172,7 @@ func (r *reading) stated(st delivery.Statement, name string, by Signer) error {
 			if step.when == 0 {
 				continue
 			}
-			if first(step.at, Proof{instant(step.when), by, name}) && s.Rejected != 0 {
+			if first(step.at, Proof{instant(step.when), by, name}) && step.at == &way.Rejected {
 				way.Rule = s.Rule
 			}
 		}

@@ -32,6 +32,7 @@ type reading struct {
 	compared    bool // with one that was told by telephone
 	register    *trust.Register
 	catalogue   *protocol.Catalogue // nil where the agreement cannot be read
+	spoken      protocol.Versions   // that, and what else this program knows
 	record      Record
 	noted       notes
 	signed      map[message.Hash]message.Signed // verified: originals, and what they enclose
@@ -39,7 +40,8 @@ type reading struct {
 	relays      []trust.RelayState              // whose receipts count
 	ways        ways                            // of the messages to the desks they were addressed to
 	known       protocol.Case
-	pages       bool // say what the originals say
+	claimed     []message.Ref // said to nobody, says the maker, and not every rejection is proved: they count
+	pages       bool          // say what the originals say
 	faults      []Fault
 }
 
@@ -49,14 +51,16 @@ func read(c contents, m Manifest, o Options) *reading {
 	r := &reading{contents: c, manifest: m, signed: map[message.Hash]message.Signed{}, enclosed: map[message.Hash]bool{}, ways: ways{}}
 	r.readRegister(o)
 	r.readAgreement()
+	r.spoken = spokenBeside(r.agreed())
 	var err error
 	if r.record, err = parseRecord(c[nameRecord]); err != nil {
 		r.fault(FaultContent, nameRecord, err)
 	}
 	r.noted = r.record.index()
 	if r.register != nil {
-		r.readMessages()
+		known := r.readMessages()
 		r.readProofs()
+		r.compute(known)
 	}
 	return r
 }
@@ -98,16 +102,36 @@ func agreement(raw []byte) (*protocol.Catalogue, error) {
 	return protocol.ParseAgreement(raw)
 }
 
-// spoken is the catalogue to judge by.
-func (r *reading) spoken() *protocol.Catalogue {
+// agreed is the catalogue of the file, or this program's own where that cannot be read.
+func (r *reading) agreed() *protocol.Catalogue {
 	if r.catalogue == nil {
 		return protocol.V1()
 	}
 	return r.catalogue
 }
 
-func (r *reading) readMessages() {
-	var known []protocol.Known
+// spokenBeside is an agreement and, where that is of another version, this program's own
+// protocol: while a chain moves from one to the next, a case has messages of both. An
+// agreement that is of no version at all, in a file that somebody made up, is left out.
+func spokenBeside(c *protocol.Catalogue) (v protocol.Versions) {
+	var err error
+	for _, side := range [][]*protocol.Catalogue{{c, protocol.V1()}, {c}, {protocol.V1()}} {
+		if v, err = protocol.NewVersions(side...); err == nil {
+			break
+		}
+	}
+	return v
+}
+
+// by is the catalogue of the version that a message names, or that of the file.
+func (r *reading) by(k protocol.Known) *protocol.Catalogue {
+	if c, ok := r.spoken.For(k.Protocol); ok {
+		return c
+	}
+	return r.agreed()
+}
+
+func (r *reading) readMessages() (known []protocol.Known) {
 	names := r.names(folderMessages)
 	if len(names) > MaxMessages {
 		r.fault(FaultArchive, "", fmt.Errorf("%w: %d messages, at most %d", ErrTooLarge, len(names), MaxMessages))
@@ -132,7 +156,49 @@ func (r *reading) readMessages() {
 			r.enclose(raw)
 		}
 	}
-	r.known = r.spoken().CaseOf(r.manifest.Desk, r.manifest.Case, known)
+	return known
+}
+
+// compute makes the case of its messages. A desk that rejected a message counts as not
+// having it where its own signature says so. Rejections that only the maker noted move
+// nothing: it could note away what it said. What they would make unsaid is named.
+func (r *reading) compute(known []protocol.Known) {
+	believed, noted := slices.Clone(known), false
+	for i, k := range known {
+		known[i].Rejected = r.rejected(k.Hash)
+		believed[i].Rejected = append(r.notedRejected(k), known[i].Rejected...)
+		noted = noted || len(believed[i].Rejected) > len(known[i].Rejected)
+	}
+	r.known = r.spoken.CaseOf(r.manifest.Desk, r.manifest.Case, known)
+	if !noted {
+		return
+	}
+	for _, ref := range r.spoken.CaseOf(r.manifest.Desk, r.manifest.Case, believed).Unsaid {
+		if !r.known.Unheard(ref.Hash) {
+			r.claimed = append(r.claimed, ref)
+		}
+	}
+}
+
+// rejected is the desks whose signature in the file says that they rejected a message.
+func (r *reading) rejected(h message.Hash) (by []identity.DeskID) {
+	for desk, way := range r.ways[h] {
+		if way.Rejected != nil && protocol.IsRejection(way.Rule) {
+			by = append(by, desk)
+		}
+	}
+	return by
+}
+
+// notedRejected is the desks that rejected a message by the maker's word alone.
+func (r *reading) notedRejected(k protocol.Known) (by []identity.DeskID) {
+	for _, x := range r.noted.sent[k.Hash] {
+		way := r.ways[k.Hash][x.Desk]
+		if !x.Rejected.IsZero() && protocol.IsRejection(x.Rule) && (way == nil || way.Rejected == nil) {
+			by = append(by, x.Desk)
+		}
+	}
+	return by
 }
 
 // enclose notes an original that travelled inside another. It counts where it proves
@@ -173,24 +239,23 @@ func (c contents) names(folder string) (out []string) {
 	return out
 }
 
-// inOrder are the messages of the case that are here, in the order of the case.
-func (r *reading) inOrder() []protocol.Known {
-	if r.known.KnownAt == (message.Ref{}) {
-		return nil
-	}
-	return r.known.Before(r.known.KnownAt.Hash)
+// missing is what messages speak of and the file does not hold. The maker's own message
+// that nobody else has is missing to the others, and not here.
+func (r *reading) missing() []protocol.Missing {
+	return slices.DeleteFunc(slices.Clone(r.known.Missing), func(m protocol.Missing) bool { return r.known.Unheard(m.Message.Hash) })
 }
 
 // judge runs the rules over the whole history: each message against the case as it was
-// known at it, in one walk. One written under another version is not judged.
+// known at it, in one walk, by the version that its heading names. One of a version
+// that neither the file nor this program has, and one said to nobody, is not judged.
 func (r *reading) judge() map[message.Hash]protocol.Findings {
 	judged := map[message.Hash]protocol.Findings{}
 	if r.catalogue == nil {
 		return judged
 	}
-	for k, known := range r.catalogue.Along(r.known) {
-		if m := r.signed[k.Hash].Message; m.Heading.Protocol == r.catalogue.Protocol() {
-			judged[k.Hash] = r.catalogue.Check(protocol.DraftOf(m, Past{r.register}), known)
+	for k, known := range r.spoken.Along(r.known) {
+		if c, ok := r.spoken.For(k.Protocol); ok {
+			judged[k.Hash] = c.Check(protocol.DraftOf(r.signed[k.Hash].Message, Past{r.register}), known)
 		}
 	}
 	return judged

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"schakel/clients/protocol"
@@ -63,7 +64,12 @@ type Original struct {
 	Exercise bool            `json:"exercise,omitempty"`
 	Enclosed bool            `json:"enclosed,omitempty"` // not a file of its own: another message carries it
 	Judged   bool            `json:"judged"`             // by the rules of its own version
-	Findings []Breach        `json:"findings"`
+	// Unsaid: every addressed desk signed that it rejected the message, so it was said to
+	// nobody and counts nowhere. ClaimedUnsaid: the desk that made the file says so, not
+	// every signature is here, and the message counts.
+	Unsaid        bool     `json:"unsaid,omitempty"`
+	ClaimedUnsaid bool     `json:"claimedUnsaid,omitempty"`
+	Findings      []Breach `json:"findings"`
 
 	Deliveries []Delivery `json:"deliveries"` // to each desk that it was addressed to
 }
@@ -181,7 +187,7 @@ func (r *reading) compareRegister() {
 	if m.RegisterSize != r.register.Size() || m.RegisterRoot != r.register.Root() {
 		r.fault(FaultManifest, nameManifest, fmt.Errorf("register of %d entries, here are %d, or others", m.RegisterSize, r.register.Size()))
 	}
-	if m.Agreement != hashOf(r.contents[nameAgreement]) || m.Protocol != r.spoken().Protocol() {
+	if m.Agreement != hashOf(r.contents[nameAgreement]) || m.Protocol != r.agreed().Protocol() {
 		r.fault(FaultManifest, nameManifest, errors.New("another agreement or protocol version"))
 	}
 }
@@ -240,10 +246,10 @@ func report(r *reading, faults []Fault) Report {
 		out.Person = &p
 	}
 	judged := r.judge()
-	for _, k := range r.inOrder() {
+	for _, k := range r.known.History() {
 		out.Messages = append(out.Messages, r.report(k, judged))
 	}
-	out.Missing = append(out.Missing, r.known.Missing...)
+	out.Missing = append(out.Missing, r.missing()...)
 	out.Unreadable = append(out.Unreadable, r.record.Unreadable...)
 	out.Complete = len(out.Missing)+len(out.Unreadable) == 0 && len(out.Messages) > 0
 	return out
@@ -253,7 +259,8 @@ func (r *reading) report(k protocol.Known, judged map[message.Hash]protocol.Find
 	m := r.signed[k.Hash].Message
 	o := Original{Hash: k.Hash.String(), ID: k.ID.String(), Class: k.Class, Urgency: k.Urgency, Created: time.Unix(int64(k.Created), 0).UTC(),
 		Protocol: m.Heading.Protocol, Desk: k.From.Desk, Org: r.org(k.From.Desk), Device: r.device(m.Sender.Device), Exercise: k.Exercise,
-		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}, Deliveries: r.deliveries(r.signed[k.Hash])}
+		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}, Unsaid: r.known.Unheard(k.Hash), ClaimedUnsaid: slices.Contains(r.claimed, k.Ref()),
+		Deliveries: r.deliveries(r.signed[k.Hash])}
 	if len(m.Person) > 0 {
 		p := r.person(identity.PersonID(m.Person))
 		o.Person = &p

@@ -35,11 +35,10 @@ func (a *app) caseExport(ctx context.Context, ref, out string, by looker) error 
 	if out == "" {
 		return usage(errors.New("--out is missing"))
 	}
-	who, err := a.looks(by)
+	as, err := a.looks(by)
 	if err != nil {
 		return err
 	}
-	as := schakel.CaseSigner(who)
 	return a.with(ctx, false, func(s *session) error {
 		raw, err := s.ExportCase(ctx, ref, as)
 		if err != nil {
@@ -228,6 +227,12 @@ func oneSigner(what string, s casefile.Signer) string {
 }
 
 func rules(m casefile.Original) cell {
+	switch {
+	case m.Unsaid:
+		return cell{"said to nobody: every desk rejected it, it counts nowhere", red}
+	case m.ClaimedUnsaid:
+		return cell{"rejected by every desk, says only the maker: it counts", yellow}
+	}
 	if !m.Judged {
 		return cell{"not judged, written under " + inertLine(m.Protocol), yellow}
 	}

@@ -193,7 +193,7 @@ func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject
 	return nil
 }
 
-func (n *scripted) ExportCase(context.Context, string, schakel.CaseSigner) ([]byte, error) {
+func (n *scripted) ExportCase(context.Context, string, schakel.By) ([]byte, error) {
 	return []byte("no case file"), n.personErr
 }
 

@@ -14,7 +14,7 @@ import (
 // exportCase answers with the archive itself: it can be larger than any JSON answer.
 func (s *Service) exportCase(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
-	by, err := decode[schakel.CaseSigner](r)
+	by, err := decode[schakel.By](r)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -35,7 +35,7 @@ func (s *Service) deletions(r *http.Request) ([]schakel.Deletion, error) {
 }
 
 // ExportCase implements Archivist.
-func (c *Client) ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error) {
+func (c *Client) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
 	resp, err := c.request(ctx, http.MethodPost, casePath(ref)+"/file", by)
 	if err != nil {
 		return nil, err

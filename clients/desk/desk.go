@@ -84,7 +84,7 @@ type Authority interface {
 
 // Archivist hands out the file of a case, and the statements of what was destroyed.
 type Archivist interface {
-	ExportCase(ctx context.Context, ref string, by schakel.CaseSigner) ([]byte, error)
+	ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error)
 	Deletions(ctx context.Context) ([]schakel.Deletion, error)
 }
 

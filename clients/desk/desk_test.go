@@ -210,7 +210,7 @@ func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error 
 func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
 	return [][]byte{body(), {1}}, n.note()
 }
-func (n *node) ExportCase(_ context.Context, ref string, by schakel.CaseSigner) ([]byte, error) {
+func (n *node) ExportCase(_ context.Context, ref string, by schakel.By) ([]byte, error) {
 	return body(), n.note(ref, by)
 }
 func (n *node) Deletions(context.Context) ([]schakel.Deletion, error) {
@@ -314,7 +314,7 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		},
 		"calendar": func() (any, error) { return n.Calendar(ctx, schakel.CalendarWish{Who: "z&=", Names: true}) },
 		"export case": func() (any, error) {
-			return n.ExportCase(ctx, "a/../b?c#d e", schakel.CaseSigner{Person: "p", PIN: "1", Glass: "g"})
+			return n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"})
 		},
 		"deletions":  func() (any, error) { return n.Deletions(ctx) },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },

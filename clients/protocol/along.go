@@ -9,12 +9,13 @@ import (
 
 // Along returns the messages of a case in order, each with the case as it was known at
 // that message, as far as the rules ask about it: what was said and replaced, who takes
-// part, and who leads. Obligations and what is missing are those of CaseOf. It takes one
-// walk for the whole case where CaseOf for each message would take one for each. A case
-// that it hands out holds until the next one.
-func (c *Catalogue) Along(k Case) iter.Seq2[Known, Case] {
+// part, and who leads. Obligations and what is missing are those of CaseOf. What was said
+// to nobody is not among them: no message was judged by it, and it was judged by nobody.
+// It takes one walk for the whole case where CaseOf for each message would take one for
+// each. A case that it hands out holds until the next one.
+func (v Versions) Along(k Case) iter.Seq2[Known, Case] {
 	return func(yield func(Known, Case) bool) {
-		w := &walk{Case: Case{Ref: k.Ref, Desk: k.Desk, known: map[message.Hash]Known{}}, spoken: Versions{[]*Catalogue{c}},
+		w := &walk{Case: Case{Ref: k.Ref, Desk: k.Desk, known: map[message.Hash]Known{}}, spoken: v,
 			takes: map[identity.DeskID]bool{}, position: map[message.Hash]int{}}
 		for i, m := range k.messages {
 			w.messages, w.known[m.Hash], w.position[m.Hash] = k.messages[:i+1], m, i

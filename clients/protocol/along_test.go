@@ -23,12 +23,12 @@ func seen(t *rapid.T, k protocol.Case) string {
 // Whatever was said and whatever of it is here: a walk along a case knows at each message
 // what the case of the messages up to it knows, and the rules say the same.
 func TestAlong(t *testing.T) {
-	found := 0
+	spoken, found, unsaid := versions(t, protocol.V1()), 0, 0
 	checkHistories(t, func(t *rapid.T) {
 		h := drawHistory(t)
 		whole := h.state(partners[0], h.some(t))
 		walked := 0
-		for m, k := range protocol.V1().Along(whole) {
+		for m, k := range spoken.Along(whole) {
 			walked++
 			upTo := h.state(partners[0], whole.Before(m.Hash))
 			if seen(t, k) != seen(t, upTo) {
@@ -39,11 +39,12 @@ func TestAlong(t *testing.T) {
 			}
 			found += len(k.Terms) + len(k.Offers)
 		}
+		unsaid += len(whole.Unsaid)
 		if walked != len(whole.Before(whole.KnownAt.Hash)) {
 			t.Fatalf("%d messages walked of %d", walked, len(whole.Before(whole.KnownAt.Hash)))
 		}
 	})
-	if found == 0 {
-		t.Error("control: nobody ever led")
+	if found == 0 || unsaid == 0 {
+		t.Errorf("control: %d leads and offers, %d messages that nobody heard", found, unsaid)
 	}
 }

@@ -52,6 +52,11 @@ func once(desk identity.DeskID, messages []Known) map[message.Hash]Known {
 	return own
 }
 
+// IsRejection reports whether what a desk answered, by the rule that it stated, says that
+// it does not have the message. A person who signs that it came to the wrong desk, or
+// cannot be read, does have it.
+func IsRejection(rule string) bool { return rule != StatusWrongRecipient && rule != StatusUnreadable }
+
 // Unheard reports whether a message of the case was said to nobody.
 func (k Case) Unheard(h message.Hash) bool {
 	return slices.ContainsFunc(k.Unsaid, func(r message.Ref) bool { return r.Hash == h })

@@ -104,13 +104,12 @@ func (n *Node) caseOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, error) 
 	return n.spoken.CaseOf(n.dev.Desk, ref, known), nil
 }
 
-// rejections is which desks rejected messages of a case, by the message. A person who
-// answers that it was sent to the wrong desk does have it: that is no rejection.
+// rejections is which desks rejected messages of a case, by the message.
 func rejections(tx *store.Tx, ref message.CaseRef) (map[message.Hash][]identity.DeskID, error) {
 	rows, err := tx.RejectedIn(ref)
 	out := map[message.Hash][]identity.DeskID{}
 	for _, r := range rows {
-		if r.Rule != protocol.StatusWrongRecipient && r.Rule != protocol.StatusUnreadable {
+		if protocol.IsRejection(r.Rule) {
 			out[r.Message] = append(out[r.Message], r.Desk)
 		}
 	}

@@ -19,21 +19,15 @@ import (
 // settingExported begins the name under which it is noted that a case left as a file.
 const settingExported = "exported/"
 
-// CaseSigner is the person who signs a case file beside the device. Empty: nobody.
-type CaseSigner struct {
-	Person string `json:"person,omitempty"`
-	PIN    string `json:"pin,omitempty"`
-	Glass  string `json:"glass,omitempty"` // of a restricted case, in an emergency
-}
-
 // ExportCase returns the file of a case, given by its own identifier or by a message
 // of it. See package casefile. A restricted case leaves only by a person named for it, who
-// then signs. It notes in the audit log that the case left.
-func (n *Node) ExportCase(ctx context.Context, ref string, by CaseSigner) ([]byte, error) {
+// then signs; any other by one who signs beside the device, or by nobody: an empty By.
+// It notes in the audit log that the case left.
+func (n *Node) ExportCase(ctx context.Context, ref string, by By) ([]byte, error) {
 	if err := n.notLight(); err != nil {
 		return nil, err
 	}
-	a, err := n.accessTo(ctx, ref, By{Person: by.Person, PIN: by.PIN, Glass: by.Glass})
+	a, err := n.accessTo(ctx, ref, by)
 	if err != nil {
 		return nil, err
 	}

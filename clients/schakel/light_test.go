@@ -46,7 +46,7 @@ func newHomework(t *testing.T) *homework {
 func governing(ctx context.Context, n *schakel.Node, device trust.Subject, sent schakel.Sent, to *schakeltest.Member) map[string]func() error {
 	return map[string]func() error{
 		"export":          func() error { _, err := n.Export(ctx, sent.Hash, to.Desk); return err },
-		"export a case":   func() error { _, err := n.ExportCase(ctx, sent.Case, schakel.CaseSigner{}); return err },
+		"export a case":   func() error { _, err := n.ExportCase(ctx, sent.Case, schakel.By{}); return err },
 		"export register": func() error { _, err := n.RegisterEntries(ctx); return err },
 		"add a person": func() error {
 			_, err := n.AddPerson(ctx, schakel.Person{Name: "N. Ieuw", Telephone: "+31600000008"}, schakeltest.PIN)

@@ -302,7 +302,7 @@ func TestCaseThatGoesOnIsKept(t *testing.T) {
 func TestExportOfARealCase(t *testing.T) {
 	c := newClosed(t)
 	ctx := testContext(t)
-	raw, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.CaseSigner{Person: "V. Thuis", PIN: schakeltest.PIN})
+	raw, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.By{Person: "V. Thuis", PIN: schakeltest.PIN})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,13 +310,13 @@ func TestExportOfARealCase(t *testing.T) {
 	if !r.Sound || !r.Complete || !r.Compared || r.Person == nil || len(r.Messages) < 3 || r.Case != c.ref {
 		t.Errorf("sound %v, complete %v, compared %v, %d messages: %+v", r.Sound, r.Complete, r.Compared, len(r.Messages), r.Faults)
 	}
-	if _, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.CaseSigner{Person: "V. Thuis", PIN: "000000"}); !errors.Is(err, schakel.ErrPIN) {
+	if _, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.By{Person: "V. Thuis", PIN: "000000"}); !errors.Is(err, schakel.ErrPIN) {
 		t.Errorf("another PIN: %v", err)
 	}
-	if _, err := c.vt.Node.ExportCase(ctx, "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c99", schakel.CaseSigner{}); !errors.Is(err, schakel.ErrNotFound) {
+	if _, err := c.vt.Node.ExportCase(ctx, "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c99", schakel.By{}); !errors.Is(err, schakel.ErrNotFound) {
 		t.Errorf("no such case: %v", err)
 	}
-	if _, err := c.police.Node.ExportCase(ctx, c.ref, schakel.CaseSigner{}); err != nil {
+	if _, err := c.police.Node.ExportCase(ctx, c.ref, schakel.By{}); err != nil {
 		t.Fatal(err)
 	}
 	c.Pass(c.due(t).Sub(c.Now()) - day)

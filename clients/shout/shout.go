@@ -55,7 +55,7 @@ func (s service) Notify(ctx context.Context, p page.Page) error {
 
 // send keeps what the library says to itself: it quotes URLs, which are secrets.
 func (s service) send(title, text string) error {
-	sender, err := shoutrrr.NewSender(log.New(io.Discard, "", 0), string(s))
+	sender, err := shoutrrr.NewSenderWithOptions(log.New(io.Discard, "", 0), types.SenderOptions{}, string(s))
 	if err != nil {
 		return fmt.Errorf("%w: not a URL of shoutrrr", page.ErrPoint)
 	}
