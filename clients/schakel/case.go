@@ -268,9 +268,16 @@ func (in *intake) protocol(a *arrival) error {
 		return err
 	}
 	lock, err := in.tx.CaseLock(m.Case)
-	if err != nil || lock != nil {
-		a.unjudged = lock != nil // the rules need the rest of the case: see judgeWaiting
+	if err != nil {
 		return err
+	}
+	if lock != nil {
+		a.unjudged = true // the rules need the rest of the case: see judgeWaiting
+		if protocol.NeedsPerson(m.Heading.Class) && len(m.Person) == 0 {
+			// This one does not; and what a machine acknowledges would end timers here.
+			a.fault = &fault{reason: "protocol", rule: protocol.RulePerson, err: message.ErrFormat}
+		}
+		return nil
 	}
 	draft := protocol.DraftOf(m, present{in.n.directory()})
 	known, err := in.n.caseOf(in.tx, m.Case)

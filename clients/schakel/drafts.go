@@ -63,11 +63,14 @@ func (n *Node) dropSent(d Draft, by *seal.PersonKey) func(*store.Tx, message.Sig
 	if d.Saved == nil {
 		return nil
 	}
-	return func(tx *store.Tx, _ message.Signed) error {
+	return func(tx *store.Tx, signed message.Signed) error {
 		if by == nil {
 			return ErrPersonNeeded // colleagues must see who sent it
 		}
 		c := draftContent{Dropped: true}
+		if err := n.openFor(tx, signed.Message.Case, by); err != nil {
+			return err
+		}
 		r, err := n.draftRecord(tx, d.Saved.ID, d.Saved.Version, &c)
 		if err != nil {
 			return err
@@ -85,7 +88,7 @@ func (n *Node) writeDraft(ctx context.Context, id, version string, c draftConten
 	if err != nil {
 		return out, err
 	}
-	a, err := n.enterDraft(ctx, id, c.Draft.Case, key)
+	a, err := n.enterDraft(ctx, id, c.Draft, key)
 	if err != nil {
 		return out, err
 	}
@@ -109,12 +112,12 @@ func (n *Node) writeDraft(ctx context.Context, id, version string, c draftConten
 }
 
 // enterDraft gives access to the case of a draft.
-func (n *Node) enterDraft(ctx context.Context, id, ref string, key *seal.PersonKey) (a access, err error) {
+func (n *Node) enterDraft(ctx context.Context, id string, d Draft, key *seal.PersonKey) (a access, err error) {
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		if u, bad := identity.ParseUUID(id); bad == nil {
 			a.kase, err = tx.CaseOfThread(delivery.RecordDraft, u)
-		} else if ref != "" {
-			a.kase, err = caseRef(tx, ref)
+		} else {
+			a.kase, err = draftCase(tx, d)
 		}
 		if err != nil || a.kase == (message.CaseRef{}) {
 			return err
@@ -131,8 +134,8 @@ func (n *Node) draftRecord(tx *store.Tx, id, version string, c *draftContent) (d
 	if id == "" && !c.Dropped {
 		u, err := identity.NewUUIDv7(n.now(), rand.Reader)
 		r.Thread = u
-		if err == nil && c.Draft.Case != "" {
-			r.Case, err = caseRef(tx, c.Draft.Case)
+		if err == nil {
+			r.Case, err = draftCase(tx, c.Draft)
 		}
 		return r, err
 	}
@@ -155,7 +158,40 @@ func (n *Node) draftRecord(tx *store.Tx, id, version string, c *draftContent) (d
 	if !c.Dropped && c.Draft.Case != "" && c.Draft.Case != r.Case.String() {
 		return r, fmt.Errorf("%w: %s", ErrDraftCase, r.Case)
 	}
+	if r.Case != (message.CaseRef{}) {
+		return r, nil
+	}
+	speaksOf, err := draftCase(tx, c.Draft)
+	if err != nil {
+		return r, err
+	}
+	if lock, err := tx.CaseLock(speaksOf); err != nil || lock != nil {
+		return r, cmp.Or(err, fmt.Errorf("%w: begin a new draft for the restricted case %s", ErrDraftCase, speaksOf))
+	}
 	return r, nil
+}
+
+// draftCase is the case that a draft belongs to, and with which it is closed: the one that
+// it names, else that of the message it answers, else the restricted one of a message that
+// it rests on. The zero case is that of what opens one.
+func draftCase(tx *store.Tx, d Draft) (message.CaseRef, error) {
+	if d.Case != "" {
+		return caseRef(tx, d.Case)
+	}
+	for _, ref := range append([]string{d.Answers}, d.RestsOn...) {
+		row, err := find(tx, ref)
+		if isNotFound(err) || errors.Is(err, store.ErrDestroyed) {
+			continue // a draft need not be right yet
+		}
+		if err != nil {
+			return message.CaseRef{}, err
+		}
+		lock, err := tx.CaseLock(row.Case)
+		if err != nil || lock != nil || ref == d.Answers {
+			return row.Case, err
+		}
+	}
+	return message.CaseRef{}, nil
 }
 
 // versions are the newest versions of a draft, dropped ones left out.

@@ -78,8 +78,12 @@ func (n *Node) keeps() bool {
 func (n *Node) silent(desk identity.DeskID) bool { return desk != n.dev.Desk && !n.keeps() }
 
 // stale reports whether a record is about a case that this light device would let go of
-// again: a desk tells a new device of everything it ever noted.
+// again: a desk tells a new device of everything it ever noted. Who may read a case is
+// never old: what comes in it tomorrow would be open to everybody here.
 func (in *intake) stale(r delivery.Record) bool {
+	if r.Kind == delivery.RecordRestrict || r.Kind == delivery.RecordShares {
+		return false
+	}
 	written := time.Unix(int64(r.Created), 0)
 	return in.n.light && r.Case != message.CaseRef{} && in.now.Sub(written) > in.n.keepFor && !in.n.keeps()
 }
@@ -148,21 +152,25 @@ func (in *intake) underWay(h message.Hash) (bool, error) {
 }
 
 // noted reports whether a colleague wrote something about a case after t, or this device
-// something that the desk's other devices do not have yet.
+// something that the desk's other devices do not have yet. When a note of a restricted
+// case was written cannot be read here: its messages alone say how long that stays.
 func (in *intake) noted(ref message.CaseRef, t time.Time) (bool, error) {
 	for _, kind := range []delivery.RecordKind{delivery.RecordAssign, delivery.RecordNote, delivery.RecordDraft} {
 		rows, err := in.tx.Records(kind, ref)
 		if err != nil {
 			return true, err
 		}
-		signed, err := recordsOf(rows)
+		for _, row := range rows {
+			if under, err := in.underWay(row.Hash); err != nil || under {
+				return true, err
+			}
+		}
+		signed, err := in.n.openRecords(rows)
 		if err != nil {
 			return true, err
 		}
-		for _, s := range signed {
-			if under, err := in.underWay(s.Hash()); err != nil || under || time.Unix(int64(s.Record.Created), 0).After(t) {
-				return true, err
-			}
+		if slices.ContainsFunc(signed, func(s delivery.SignedRecord) bool { return time.Unix(int64(s.Record.Created), 0).After(t) }) {
+			return true, nil
 		}
 	}
 	return false, nil
@@ -179,7 +187,7 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 			return err
 		}
 	}
-	for _, beside := range []string{settingExported, settingClosing} {
+	for _, beside := range []string{settingExported, settingClosing, settingOwed} {
 		if err := in.tx.DeleteSetting(beside + ref.String()); err != nil {
 			return err
 		}

@@ -279,3 +279,77 @@ func TestOrganisationKeyOnALightDevice(t *testing.T) {
 		t.Errorf("a first device that is light: %v", err)
 	}
 }
+
+// A light device that let go of a restricted case, or that comes later, keeps what comes in
+// it closed; and a closed note does not keep it from letting go.
+func TestLightDeviceKeepsRestriction(t *testing.T) {
+	h, ctx := newHomework(t), testContext(t)
+	second := h.office.AddPerson("B. Ob")
+	sent := h.send(t)
+	by := schakel.By{Person: h.officer.Name, PIN: schakeltest.PIN, Glass: safe}
+	eventually(t, "both devices have it, and both persons", func() bool {
+		persons, err := h.home.Node.Persons(ctx)
+		return err == nil && len(persons) == 2 && inbox(t, h.home, sent.Hash) != nil && inbox(t, h.office, sent.Hash) != nil
+	})
+	if _, err := h.office.Node.Restrict(ctx, sent.Case, []string{h.officer.Name, second.Name}, by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.office.Node.AddNote(ctx, sent.Case, "besloten", by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.office.Node.Acknowledge(ctx, sent.Hash, schakel.Acknowledgement{Person: h.officer.Name, PIN: schakeltest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the laptop knows", func() bool {
+		r, err := h.home.Node.Restriction(ctx, sent.Case)
+		return err == nil && len(r.Readers) == 2 && summaryOf(t, h.home, sent.Hash).AckBy != ""
+	})
+	h.Pass(8 * day)
+	eventually(t, "the handled case is gone", func() bool { h.letGo(t); return summaryOf(t, h.home, sent.Hash).Hash == "" })
+	third := h.to.Light()
+	third.Start()
+	eventually(t, "the sender knows three devices", func() bool {
+		desks, err := h.from.Node.Directory(ctx)
+		return err == nil && desks[0].Devices == 3
+	})
+	eventually(t, "the new laptop is told", func() bool { return restricts(t, third, sent.Case) == 1 })
+	again := h.sendIn(t, sent.Case)
+	for _, m := range []*schakeltest.Member{h.home, third} {
+		eventually(t, "the case goes on", func() bool { return summaryOf(t, m, again.Hash).Hash != "" })
+		if _, err := m.Node.Read(ctx, again.Hash); !errors.Is(err, schakel.ErrRestricted) {
+			t.Errorf("it is open to everybody: %v", err)
+		}
+		eventually(t, "control: it opens for who is named", func() bool {
+			_, err := m.Node.ReadAs(ctx, again.Hash, schakel.By{Person: h.officer.Name, PIN: schakeltest.PIN})
+			return err == nil
+		})
+	}
+}
+
+func restricts(t *testing.T, m *schakeltest.Member, kase string) (n int) {
+	t.Helper()
+	err := m.Store().View(testContext(t), func(tx *store.Tx) error {
+		all, err := tx.Records(delivery.RecordRestrict, caseRefOf(t, kase))
+		n = len(all)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// summaryOf is a message as the list shows it, without opening it.
+func summaryOf(t *testing.T, m *schakeltest.Member, hash string) schakel.Summary {
+	t.Helper()
+	all, err := m.Node.List(testContext(t), schakel.Filter{Box: "all"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Hash == hash {
+			return s
+		}
+	}
+	return schakel.Summary{}
+}

@@ -171,12 +171,7 @@ func (p *pager) lookOwed(tx *store.Tx) error {
 	for _, row := range rows {
 		known, ok := p.owed[row.Ref.String()]
 		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
-			before := known
-			known, err = p.owedIn(tx, row)
-			switch {
-			case errors.Is(err, ErrRestricted): // nobody here may know what it asks: what was known before still holds
-				known.calls = before.calls
-			case err != nil:
+			if known, err = p.owedIn(tx, row); err != nil {
 				return err
 			}
 		}
@@ -189,21 +184,23 @@ func (p *pager) lookOwed(tx *store.Tx) error {
 func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {
 	o := owedBy{messages: row.Messages, last: row.Last}
 	known, err := p.n.caseOf(tx, row.Ref)
-	if err != nil || known.Closing != nil {
+	duties := p.n.openDuties(known)
+	if errors.Is(err, ErrRestricted) {
+		o.messages = -1 // looked at every time: who opens the case changes what is kept
+		duties, err = p.n.keptOwed(tx, row.Ref)
+	}
+	if err != nil {
 		return o, err
 	}
-	for _, duty := range known.Owes(p.n.dev.Desk) {
-		if duty.Duty == protocol.DutyAcknowledge {
-			continue // waits as a message does
-		}
-		since, err := tx.Message(duty.Since.Hash)
-		if err != nil {
+	for _, duty := range duties {
+		since, err := tx.Message(duty.Since)
+		if err != nil && !errors.Is(err, store.ErrRestricted) {
 			continue // enclosed in another, or destroyed: shown in the case, and paged by nothing
 		}
 		if since.Direction == store.In && since.Acknowledged.IsZero() && !p.n.ackDue(since).IsZero() {
 			continue // nobody took it yet: it waits as a message does
 		}
-		tier, starts := p.n.remind(duty, since)
+		tier, starts := p.n.remind(duty.Due, since)
 		o.calls = append(o.calls, call{kind: callOwed, subject: since.Hash.String() + " " + string(duty.Duty), tier: tier, exercise: since.Exercise, starts: starts})
 	}
 	return o, nil
@@ -220,11 +217,11 @@ const (
 // keeps the tier of its message, and is paged a quarter of its time, at most 15 minutes,
 // before its end. One of days ends at midnight: it is paged as routine on the first
 // working morning after, since nobody is woken for what may wait for the office.
-func (n *Node) remind(o protocol.Obligation, since store.Message) (envelope.Tier, time.Time) {
-	if term := o.Due.Sub(since.Created); term <= ofHours {
-		return protocol.TierOf(since.Urgency, since.Class), o.Due.Add(-min(term/4, remindMost))
+func (n *Node) remind(due time.Time, since store.Message) (envelope.Tier, time.Time) {
+	if term := due.Sub(since.Created); term <= ofHours {
+		return protocol.TierOf(since.Urgency, since.Class), due.Add(-min(term/4, remindMost))
 	}
-	days, day := n.catalogue.Calendar(), calendar.DateOf(o.Due)
+	days, day := n.catalogue.Calendar(), calendar.DateOf(due)
 	for !days.IsWorkingDay(day) {
 		day = day.Add(1)
 	}

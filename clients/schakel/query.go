@@ -144,6 +144,9 @@ func (n *Node) ReadAs(ctx context.Context, ref string, by By) (Letter, error) {
 		if row, err = find(tx, ref); err != nil {
 			return err
 		}
+		if row.Raw == nil { // closed to a list that lost
+			return n.closedHere(tx, row.Case)
+		}
 		l, err = n.letter(tx, row)
 		return err
 	})
@@ -313,7 +316,8 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 
 // Export returns the newest delivery of an outbound message to a desk as its bare
 // age file: what a device of that desk can open with the stock age program. It is
-// gone once the desk has confirmed it.
+// gone once the desk has confirmed it. Nothing of a restricted case is given out so: the
+// copy for this desk's own devices opens with the keys of those.
 func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
 	if err := n.notLight(); err != nil {
 		return nil, err
@@ -324,6 +328,9 @@ func (n *Node) Export(ctx context.Context, ref string, to identity.DeskID) ([]by
 		row, err := find(tx, ref)
 		if err != nil {
 			return err
+		}
+		if lock, err := tx.CaseLock(row.Case); err != nil || lock != nil {
+			return cmp.Or(err, n.closedHere(tx, row.Case))
 		}
 		ds, err := tx.DeliveriesOf(row.Hash, to)
 		if err != nil {

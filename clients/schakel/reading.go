@@ -30,6 +30,7 @@ type access struct {
 	person     identity.PersonID
 	signs      *seal.PersonKey // of that person; nil for nobody
 	restricted bool
+	shut       bool // something may be closed to a list that lost, and to none of keys
 	keys       []*seal.ReadKey
 }
 
@@ -48,7 +49,7 @@ func (n *Node) accessTo(ctx context.Context, ref string, by By) (a access, err e
 		}
 		return n.admit(tx, &a, key)
 	})
-	if errors.Is(err, ErrRestricted) && by.Glass != "" {
+	if by.Glass != "" && (errors.Is(err, ErrRestricted) || err == nil && a.shut) {
 		return a, n.breakGlass(ctx, &a, by)
 	}
 	return a, err
@@ -72,7 +73,19 @@ func (n *Node) admit(tx *store.Tx, a *access, key *seal.PersonKey) error {
 	if !opens(a.keys, l.current.lock) {
 		return fmt.Errorf("%w: the key of this case is not on this device yet, or does not open", ErrRestricted)
 	}
+	a.shut = slices.ContainsFunc(l.shares, func(s sharesOf) bool { return !opens(a.keys, s.of.lock) })
 	return nil
+}
+
+// openFor lets the rest of a transaction read a case with what a person may open; it
+// refuses with ErrRestricted.
+func (n *Node) openFor(tx *store.Tx, kase message.CaseRef, key *seal.PersonKey) error {
+	a := access{kase: kase}
+	err := n.admit(tx, &a, key)
+	for _, k := range a.keys {
+		tx.OpenWith(k)
+	}
+	return err
 }
 
 func opens(keys []*seal.ReadKey, l seal.ReadLock) bool {
@@ -124,8 +137,10 @@ func (n *Node) inside(ctx context.Context, a access, write bool, f func(*store.T
 		for _, k := range a.keys {
 			tx.OpenWith(k)
 		}
-		if err := in.judgeWaiting(a.kase); err != nil {
-			return err
+		if a.kase != (message.CaseRef{}) { // not of all cases at once, of which others may read some
+			if err := errors.Join(in.judgeWaiting(a.kase), n.keepOwed(tx, a.kase)); err != nil {
+				return err
+			}
 		}
 		return f(tx)
 	})
@@ -147,7 +162,8 @@ const (
 	actionGlassRefused = "glass-refused" // subject: the case; the passphrase was wrong
 )
 
-// breakGlass opens a restricted case with the passphrase for emergencies. It gives that
+// breakGlass opens a restricted case with the passphrase for emergencies; for who is named
+// for it, what is closed to a list that lost, with the passphrase of that. It gives that
 // person nothing to keep: the next time takes the passphrase again.
 func (n *Node) breakGlass(ctx context.Context, a *access, by By) error {
 	if a.signs == nil {
@@ -157,8 +173,9 @@ func (n *Node) breakGlass(ctx context.Context, a *access, by By) error {
 	if err := n.store.View(ctx, func(tx *store.Tx) (err error) { l, err = n.listOf(tx, a.kase); return err }); err != nil {
 		return err
 	}
-	a.keys = l.keys(func(s *sharesOf) *seal.ReadKey { return s.openGlass(by.Glass) })
-	if l.current == nil || !opens(a.keys, l.current.lock) {
+	found := l.keys(func(s *sharesOf) *seal.ReadKey { return s.openGlass(by.Glass) })
+	a.keys = append(a.keys, found...)
+	if l.current == nil || len(found) == 0 || !opens(a.keys, l.current.lock) {
 		return errors.Join(fmt.Errorf("%w: case %s", ErrGlass, a.kase), n.note(ctx, actionGlassRefused, a.kase.String(), a.person))
 	}
 	in := &intake{n: n, now: n.now()}

@@ -78,6 +78,9 @@ func (n *Node) Restrict(ctx context.Context, ref string, to []string, by By) (ou
 		if err := r.freshKey(by.Glass); err != nil {
 			return out, err
 		}
+		if r.lost, err = n.lostTo(ctx, ref, by.Glass); err != nil {
+			return out, err
+		}
 	}
 	in := &intake{n: n, now: n.now()}
 	err = n.update(ctx, func(tx *store.Tx) error {
@@ -108,8 +111,31 @@ type restricting struct {
 	n     *Node
 	key   *seal.PersonKey
 	names []identity.PersonID
-	fresh *seal.ReadKey // for a first list, and where somebody is taken off
-	glass []byte        // that key, under the passphrase for emergencies
+	fresh *seal.ReadKey   // for a first list, and where somebody is taken off
+	glass []byte          // that key, under the passphrase for emergencies
+	lost  []*seal.ReadKey // of lists that lost, where the same passphrase opens them
+}
+
+// lostTo finds the keys of lists that lost, where nobody may be on both: whoever gives the
+// list again with the passphrase of the other brings together what was closed to either.
+func (n *Node) lostTo(ctx context.Context, ref, passphrase string) (out []*seal.ReadKey, err error) {
+	var l lists
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		kase, err := n.knownCase(tx, ref)
+		if err == nil {
+			l, err = n.listOf(tx, kase)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.keys(func(s *sharesOf) *seal.ReadKey {
+		if s.of == l.current {
+			return nil
+		}
+		return s.openGlass(passphrase)
+	}), nil
 }
 
 func (r *restricting) name(ctx context.Context, to []string) error {
@@ -151,6 +177,7 @@ func (r *restricting) write(tx *store.Tx, kase message.CaseRef) error {
 	if err := r.n.admit(tx, &a, r.key); err != nil {
 		return err
 	}
+	a.keys = append(a.keys, r.lost...)
 	use, glass := r.fresh, r.glass
 	if l.current != nil && !r.takesOff(l.current) {
 		use, glass = r.current(l, a)
@@ -242,7 +269,7 @@ func (n *Node) beforeClosing(tx *store.Tx, kase message.CaseRef) error {
 	if err != nil {
 		return err
 	}
-	if err := n.keepClosing(tx, known); err != nil {
+	if err := errors.Join(n.keepClosing(tx, known), n.keepOwed(tx, kase)); err != nil {
 		return err
 	}
 	rows, err := rowsOf(tx, kase)
@@ -321,11 +348,15 @@ func (in *intake) judgeLate(row store.Message) error {
 	if err != nil {
 		return err
 	}
+	draft := protocol.DraftOf(s.Message, archive{in.n.directory()})
 	known, err := in.n.caseOf(in.tx, row.Case)
+	if err == nil {
+		known, err = in.n.beside(in.tx, draft, known)
+	}
 	if err != nil {
 		return err
 	}
-	findings := in.n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{in.n.directory()}), known)
+	findings := in.n.judgedBy(s.Message).Check(draft, known)
 	refusal := findings.Rejection()
 	if refusal == nil {
 		return errors.Join(in.flag(findings, row.Hash, row.Peer), in.tx.SetVerdict(row.Hash, ""))

@@ -62,10 +62,12 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 		if err := n.record(tx, signed); err != nil {
 			return err
 		}
-		if also == nil {
-			return nil
+		if also != nil {
+			if err := also(tx, signed); err != nil {
+				return err
+			}
 		}
-		return also(tx, signed)
+		return n.keepOwedAs(tx, m.Case, person)
 	})
 	if err != nil {
 		return Sent{}, err

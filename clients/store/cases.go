@@ -38,7 +38,10 @@ func (tx *Tx) caseKey(ref message.CaseRef, create bool) (caseSeal, error) {
 		if !create {
 			return caseSeal{}, ErrDestroyed
 		}
-		key, err = tx.makeCaseKey(ref, nil)
+		var lock []byte
+		if lock, err = tx.lockLeft(ref); err == nil {
+			key, err = tx.makeCaseKey(ref, lock)
+		}
 	}
 	if err != nil {
 		return caseSeal{}, fmt.Errorf("failed to open a case key: %w", err)
@@ -81,12 +84,16 @@ func (tx *Tx) putCaseKey(ref message.CaseRef, key []byte) error {
 // DestroyCase destroys the key of a case and with it what was said in it: its
 // messages stay as empty rows, known by their hashes only, so that a repeated
 // delivery does not bring them back. Its assignments, notes and drafts go, and the
-// proofs of their delivery. Deliveries of it that still wait are dropped and their
+// proofs of their delivery; the lists of who may read it stay, and its lock, since what
+// comes in it later is for them only. Deliveries of it that still wait are dropped and their
 // recipients Failed under the rule "destroyed".
 // What the disk, its snapshots and earlier backups still hold is out of reach;
 // whoever has one of those and the data key can read it. It returns ErrNotFound
 // for a case without a key.
 func (tx *Tx) DestroyCase(ref message.CaseRef, at time.Time) error {
+	if err := tx.leaveLock(ref); err != nil {
+		return err
+	}
 	if err := tx.exec(`DELETE FROM kase WHERE ref=?`, ref[:]); err != nil {
 		return err
 	}

@@ -101,14 +101,7 @@ func TestMeddledProofs(t *testing.T) {
 func TestOpensSchema2(t *testing.T) {
 	p := filled(t, 3)
 	s := p.open(t)
-	if _, err := s.Meddle(`DROP TABLE proof`); err != nil {
-		t.Fatal(err)
-	}
-	for _, sql := range []string{`DROP TABLE proves`, `PRAGMA user_version=2`} {
-		if _, err := s.Meddle(sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	toSchema2(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -167,10 +167,10 @@ func (tx *Tx) TellAgain(desk identity.DeskID, at time.Time) error {
 		ON CONFLICT DO UPDATE SET state=excluded.state, delivered=0`, desk, int(Pending), at, uint64(delivery.RecordRoster))
 }
 
-// dropRecords destroys what this desk wrote down about a case.
+// dropRecords destroys what this desk wrote down about a case, but for who may read it.
 func (tx *Tx) dropRecords(ref message.CaseRef) error {
 	var hashes []message.Hash
-	err := tx.each(`SELECT hash FROM record WHERE kase=?`, args{ref[:]}, func(r row1) error {
+	err := tx.each(`SELECT hash FROM record WHERE kase=? AND kind NOT IN (?,?)`, args{ref[:], uint64(delivery.RecordRestrict), uint64(delivery.RecordShares)}, func(r row1) error {
 		hashes = append(hashes, r.b32(0))
 		return nil
 	})

@@ -62,9 +62,35 @@ func (tx *Tx) OpenWith(key *seal.ReadKey) { tx.opens[key.Lock().ID()] = key }
 func (tx *Tx) CaseLock(ref message.CaseRef) ([]byte, error) {
 	c, err := tx.caseKey(ref, false)
 	if errors.Is(err, ErrDestroyed) {
-		return nil, nil
+		return tx.lockLeft(ref)
 	}
 	return c.lock, err
+}
+
+// settingLock begins the names of the locks of restricted cases that were destroyed here.
+const settingLock = "\x00lock/"
+
+// leaveLock keeps the lock of a case that is about to be destroyed. A case goes on where
+// somebody still speaks in it, and a light device lets go of one after a week: it must not
+// come back open to everybody.
+func (tx *Tx) leaveLock(ref message.CaseRef) error {
+	c, err := tx.caseKey(ref, false)
+	if errors.Is(err, ErrDestroyed) || err == nil && c.lock == nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.setSetting(settingLock+ref.String(), c.lock)
+}
+
+// lockLeft is the lock of a case that was destroyed here; nil where it had none.
+func (tx *Tx) lockLeft(ref message.CaseRef) ([]byte, error) {
+	lock, err := tx.setting(settingLock + ref.String())
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return lock, err
 }
 
 // RestrictCase closes a case to a lock: all that is here of it, and what will come. The

@@ -265,12 +265,7 @@ func TestOlderStoreCanRestrict(t *testing.T) {
 	p := newPlace(t)
 	s, key := p.create(t), readKey(t)
 	update(t, s, func(tx *store.Tx) error { return fillCase(tx, t, 1) })
-	for _, sql := range []string{`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
-		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`, `PRAGMA user_version=2`} {
-		if _, err := s.Meddle(sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	toSchema2(t, s)
 	s.Close()
 	s = p.open(t)
 	update(t, s, func(tx *store.Tx) error { return tx.RestrictCase(caseOf(1), key.Lock()) })
@@ -278,4 +273,49 @@ func TestOlderStoreCanRestrict(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 	opensWith(t, s, key, 2, 2)
+}
+
+// toSchema2 takes away what the versions after 2 added.
+func toSchema2(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, sql := range []string{`DROP TABLE watch`, `DROP TABLE paged`,
+		`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
+		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`,
+		`DROP TABLE proof`, `DROP TABLE proves`, `PRAGMA user_version=2`} {
+		if _, err := s.Meddle(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What comes in a restricted case after it was destroyed is for the same persons only.
+func TestRestrictedCaseComesBackClosed(t *testing.T) {
+	for _, restrict := range []bool{true, false} {
+		s, key := newPlace(t).create(t), readKey(t)
+		update(t, s, func(tx *store.Tx) error {
+			if err := fillCase(tx, t, 1); err != nil || !restrict {
+				return err
+			}
+			return tx.RestrictCase(caseOf(1), key.Lock())
+		})
+		update(t, s, func(tx *store.Tx) error { return tx.DestroyCase(caseOf(1), now) })
+		update(t, s, func(tx *store.Tx) error {
+			m := storedMessage(8*3+1, store.In)
+			m.Raw = []byte(trace("inbound message"))
+			_, err := tx.SaveMessage(m)
+			return err
+		})
+		if found := seen(t, s); (len(found) == 0) != restrict {
+			t.Errorf("restricted %v: found %v", restrict, found)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if lock, err := tx.CaseLock(caseOf(1)); err != nil || restrict != bytes.Equal(lock, key.Lock().Bytes()) {
+				t.Errorf("restricted %v: lock of %d bytes, %v", restrict, len(lock), err)
+			}
+			return nil
+		})
+		if err := s.Verify(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }
