@@ -54,7 +54,6 @@ type errand struct {
 	point    page.Point
 	page     page.Page
 	row      store.Paged
-	waiting  int
 	outcome  page.Outcome
 	numbered uint64
 }
@@ -187,7 +186,7 @@ func (p *pager) errands(r *round) {
 			}
 			g.errands = append(g.errands, of[c]...)
 			for _, e := range of[c] {
-				r.errands[e].waiting++
+				r.errands[e].page.Waiting++
 				r.errands[e].page.Exercise = r.errands[e].page.Exercise && g.exercise
 			}
 		}
@@ -253,7 +252,7 @@ func (r *round) begin(tx *store.Tx, device identity.DeviceID) (err error) {
 	}
 	for i := range r.errands {
 		e := &r.errands[i]
-		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.waiting
+		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.page.Waiting
 		if e.numbered, err = tx.AddPaged(e.row); err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ func (l *Loop) send(pages context.Context, c *contact, first *entry) {
 	} else {
 		points = pointsOf(l.planOf(pages, c.key.desk).plan, c.key.contact)
 	}
-	p := page.Page{Tier: first.Tier, Reference: a.row.Reference}
+	p := page.Page{Tier: first.Tier, Reference: a.row.Reference, Waiting: len(a.entries)}
 	l.workers.Go(func() {
 		a.sent = notify(pages, l.config.Points, l.config.Patience, p, points)
 		l.leave(func(i *inbox) { i.answers = append(i.answers, a) })

@@ -34,6 +34,7 @@ type office struct {
 
 	mu        sync.Mutex // guards what follows
 	calls     []string   // targets
+	waiting   []int      // what each page said
 	told      []queue.Ref
 	waits     []queue.Unattended
 	looks     int
@@ -50,10 +51,10 @@ type bell struct {
 	target string
 }
 
-func (b bell) Notify(context.Context, page.Page) error {
+func (b bell) Notify(_ context.Context, p page.Page) error {
 	b.o.mu.Lock()
 	defer b.o.mu.Unlock()
-	b.o.calls = append(b.o.calls, b.target)
+	b.o.calls, b.o.waiting = append(b.o.calls, b.target), append(b.o.waiting, p.Waiting)
 	if slices.Contains(b.o.dead, b.target) {
 		return page.ErrUnreachable
 	}
@@ -207,6 +208,9 @@ func TestManyAtOnce(t *testing.T) {
 		pages, _, err := o.loop.Pages(t.Context(), police, 0)
 		if err != nil || len(pages) != 2 || pages[1].Waiting != 50 {
 			t.Errorf("the log: %+v, %v", pages, err)
+		}
+		if !slices.Equal(o.waiting, []int{1, 50}) {
+			t.Errorf("the pages say that %v wait", o.waiting)
 		}
 		o.end()
 	})
