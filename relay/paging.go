@@ -23,6 +23,8 @@ type Paging struct {
 	Journal  oncall.Journal // the caller closes it after Run
 	Points   oncall.Points
 	Operator []page.Point // called where nobody else can be
+	// DeadMan is the silence after which nobody may count on pages; zero: that of oncall.
+	DeadMan time.Duration
 }
 
 // pager has people called for what nobody attends, and answers devices about it. A
@@ -44,7 +46,7 @@ func newPager(r *Relay) (*pager, error) {
 	}
 	loop, err := oncall.New(oncall.Config{
 		Journal: p.Journal, Waiting: store, Points: p.Points, Operator: p.Operator, Tell: r.tellUnattended,
-		Log: r.log, Now: r.config.Now, Metrics: oncall.NewMetrics(r.registry),
+		Log: r.log, Now: r.config.Now, Metrics: oncall.NewMetrics(r.registry), DeadMan: p.DeadMan,
 	})
 	if err != nil {
 		return nil, err
