@@ -17,8 +17,9 @@ import (
 // takes over the shift is called soon after.
 const planAge = 5 * time.Second
 
-// plansRest is how long no plan is asked for after one could not be read: a journal that
-// keeps each question waiting would hold up every page by one wait per desk.
+// plansRest is how long at most no plan is asked for after one could not be read, and no
+// longer than that question took: a journal that keeps each question waiting would hold
+// up every page by one wait per desk.
 const plansRest = 2 * time.Second
 
 // deskPlan is the plan of a desk as it was last read.
@@ -75,11 +76,12 @@ func (l *Loop) expectPlan(desk identity.DeskID) {
 // readPlan reports whether the plan is another than was known.
 func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) (changed bool, err error) {
 	l.expectPlan(desk)
+	asked := l.config.Elapsed()
 	raw, err := l.config.Journal.Plan(ctx, desk)
 	old := l.plans[desk]
 	if err != nil {
-		old.read = l.config.Elapsed()
-		l.planless = old.read + plansRest
+		failed := l.config.Elapsed()
+		l.planless = failed + min(failed-asked, plansRest)
 		return false, err
 	}
 	if old.known && bytes.Equal(old.raw, raw) {
