@@ -183,6 +183,7 @@ func codeOf(err error) wire.Code {
 		{ladder.ErrLooser, wire.CodeLooser},
 		{ladder.ErrLadder, wire.CodeMalformed},
 		{oncall.ErrDesk, wire.CodeLane},
+		{oncall.ErrAhead, wire.CodeAhead},
 		{oncall.ErrSerial, wire.CodeConflict},
 		{oncall.ErrContact, wire.CodeNotFound},
 	} {

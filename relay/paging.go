@@ -23,6 +23,8 @@ type Paging struct {
 	Journal  oncall.Journal // the caller closes it after Run
 	Points   oncall.Points
 	Operator []page.Point // called where nobody else can be
+	// DeadMan is the silence after which nobody may count on pages; zero: that of oncall.
+	DeadMan time.Duration
 }
 
 // pager has people called for what nobody attends, and answers devices about it. A
@@ -44,7 +46,7 @@ func newPager(r *Relay) (*pager, error) {
 	}
 	loop, err := oncall.New(oncall.Config{
 		Journal: p.Journal, Waiting: store, Points: p.Points, Operator: p.Operator, Tell: r.tellUnattended,
-		Log: r.log, Now: r.config.Now, Metrics: oncall.NewMetrics(r.registry),
+		Log: r.log, Now: r.config.Now, Metrics: oncall.NewMetrics(r.registry), DeadMan: p.DeadMan,
 	})
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (r *Relay) page(ctx context.Context) {
 	if err := r.pager.loop.Run(ctx); err != nil {
 		r.fail(fmt.Errorf("paging failed: %w", err))
 	}
-	r.pager.tests.running.Wait()
+	r.pager.tests.end()
 }
 
 // silent reports that nobody may count on pages.
@@ -108,9 +110,13 @@ func (r *Relay) tellUnattended(ctx context.Context, u queue.Unattended) error {
 	return errors.Join(err, result.Err)
 }
 
+// pagerAsks is how many questions a plan or a look into the log of pages counts for: a
+// plan is written to the disk that timers are on, and the log is read as a whole.
+const pagerAsks = 8
+
 // askPager takes the frames about pages. What waits for channels answers later.
 func (s *session) askPager(ctx context.Context, f wire.Frame) error {
-	allowed := s.meter.asks.AllowN(s.relay.config.Now(), 1)
+	allowed := s.meter.asks.AllowN(s.relay.config.Now(), min(pagerAsks, s.relay.config.Limits.AsksPerSecond))
 	p := s.relay.pager
 	switch f := f.(type) {
 	case wire.Plan:
@@ -162,13 +168,22 @@ func (s *session) testPage(ctx context.Context, f wire.TestPage) {
 type tests struct {
 	running sync.WaitGroup
 
-	mu     sync.Mutex // guards byDesk
+	mu     sync.Mutex // guards what follows
 	byDesk map[identity.DeskID]*test
+	ended  bool // none begins any more: the journal will be closed
 }
 
 type test struct {
 	rate    *rate.Limiter
 	running bool
+}
+
+// end waits for what runs. Sessions that drain may ask for more, and get none.
+func (t *tests) end() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.running.Wait()
 }
 
 // testsPerMinute is what a desk may send; as many at once.
@@ -183,7 +198,7 @@ func (t *tests) begin(desk identity.DeskID, now time.Time, do func()) bool {
 		is = &test{rate: rate.NewLimiter(rate.Limit(testsPerMinute)/60, testsPerMinute)}
 		t.byDesk[desk] = is
 	}
-	if is.running || !is.rate.AllowN(now, 1) {
+	if t.ended || is.running || !is.rate.AllowN(now, 1) {
 		return false
 	}
 	is.running = true

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"slices"
 
+	"schakel/clients/store"
 	"schakel/crypto/canon"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
@@ -103,6 +104,7 @@ var ContentsForTest = map[string]func([]byte) ([]byte, error){
 	"card":   func(b []byte) ([]byte, error) { return again[card](b, maxCard) },
 	"run":    func(b []byte) ([]byte, error) { return again[shownRun](b, delivery.MaxRecordContent) },
 	"list":   func(b []byte) ([]byte, error) { return again[listContent](b, delivery.MaxRecordContent) },
+	"paged":  func(b []byte) ([]byte, error) { return again[pagedRecord](b, delivery.MaxRecordContent) },
 	"shares": func(b []byte) ([]byte, error) { return again[sharesContent](b, delivery.MaxRecordContent) },
 	"closed": func(b []byte) ([]byte, error) { return again[closedContent](b, delivery.MaxRecord) },
 	"copy":   func(b []byte) ([]byte, error) { return again[sentElsewhere](b, maxCopy) },
@@ -156,3 +158,27 @@ func (n *Node) SerialForTest(revision string, decided uint64, session int) (uint
 
 // PlanIsForTest is the relay's answer to a plan.
 func (n *Node) PlanIsForTest(ctx context.Context, f wire.PlanIs) error { return n.planIs(ctx, f) }
+
+// PagedForTest is the content of a record of one page.
+func PagedForTest() []byte {
+	b, err := canon.Marshal(pagedRecord{
+		Rows:  []pagedRow{{Kind: string(callWaiting), Subject: "s", Reference: "ABCD-EFGH", Tier: 3, Level: 1, Contact: "c-1", Channel: "ntfy", Waiting: 2, At: 1790000000, Outcome: "sent"}},
+		Rungs: []rungRow{{Kind: string(callWaiting), Subject: "s", Rungs: 1}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// RowsForTest are the rows of a record of pages as they would be stored.
+func RowsForTest(b []byte) (rows []store.Paged, err error) {
+	var content pagedRecord
+	if err := canon.Unmarshal(b, delivery.MaxRecordContent, &content); err != nil {
+		return nil, err
+	}
+	for _, row := range content.Rows {
+		rows = append(rows, row.stored(identity.DeviceID{}))
+	}
+	return rows, nil
+}

@@ -104,11 +104,29 @@ func otherLine(t *testing.T) (line []byte) {
 
 func FuzzRecordContents(f *testing.F) {
 	f.Add(schakel.LogForTest([]byte("line")))
+	f.Add(schakel.PagedForTest())
 	f.Add([]byte{0x84, 0x61, 'a', 0x60, 0x60, 0x41, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for name, codec := range schakel.ContentsForTest {
 			if got, err := codec(b); err == nil && !bytes.Equal(got, b) {
 				t.Errorf("%s: %x comes back as %x", name, b, got)
+			}
+		}
+	})
+}
+
+// FuzzPaged: whatever another device says that it paged, what is stored of it is in bounds
+// and counts nothing down.
+func FuzzPaged(f *testing.F) {
+	f.Add(schakel.PagedForTest())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rows, err := schakel.RowsForTest(b)
+		if err != nil {
+			return
+		}
+		for _, r := range rows {
+			if r.Tier > 3 || r.Rung < 0 || r.Level < -1 || r.Level > 255 || r.Waiting < 0 || r.At.Unix() < 0 || r.At.Unix() > 1<<40 {
+				t.Errorf("stored %+v", r)
 			}
 		}
 	})

@@ -32,10 +32,11 @@ type pager struct {
 	last map[rota.Contact]called // when a contact was last reached, so that a storm is one page
 
 	// Owned by pages.
-	clock  steadyClock
-	owed   map[string]owedBy // what a case asks of this desk, until the case moves
-	owedAt time.Time
-	roster roster.Roster
+	clock   steadyClock
+	owed    map[string]owedBy // what a case asks of this desk, until the case moves
+	owedAt  time.Time
+	owedErr error // of the latest look
+	roster  roster.Roster
 }
 
 type called struct {
@@ -120,9 +121,11 @@ func (p *pager) recover(ctx context.Context) error {
 // writes down what became of it.
 func (p *pager) round(ctx context.Context) error {
 	now := p.n.now()
-	var err error
-	if p.roster, err = p.n.rosterOrNone(ctx); err != nil {
-		return err
+	known, err := p.n.rosterOrNone(ctx)
+	if err == nil {
+		p.roster = known
+	} else { // the one from before is better than nobody
+		p.n.log.Error("rota not read, pages go by the one from before", "err", err)
 	}
 	var r round
 	ticked := p.clock.at(now)
@@ -131,7 +134,7 @@ func (p *pager) round(ctx context.Context) error {
 		return err
 	})
 	if err != nil || r.nothing() {
-		return err
+		return errors.Join(err, r.blindness())
 	}
 	// It is looked again in the transaction that writes: meanwhile another device may
 	// have said that it paged, or a person have acknowledged.
@@ -152,7 +155,7 @@ func (p *pager) round(ctx context.Context) error {
 		}
 		return err
 	})
-	return nil
+	return r.blindness()
 }
 
 // carryOut pages, and writes down what became of it, beside the rounds that follow: a

@@ -251,6 +251,26 @@ func TestChannelsFail(t *testing.T) {
 	eventually(t, "the alarm is over", func() bool { return !hasAlarm(t, p.to, schakel.AlarmPager) })
 }
 
+// What comes just after somebody was paged for another message rings too, a moment later:
+// who answered the first may be asleep again before the backup's time.
+func TestNextIsHeldBackAndNotDropped(t *testing.T) {
+	p := newAcutePair(t, nil)
+	rang := staff(t, p.to)
+	p.reachable(t)
+	p.report(t)
+	rang.until(t, "the first", map[string]int{firstNTFY: 1, firstMail: 1})
+	p.delivered(t, p.report(t))
+	settle(t, p.to)
+	p.Pass(5 * time.Second)
+	rang.until(t, "the second, before the backup's time", map[string]int{firstNTFY: 2, firstMail: 2})
+	settle(t, p.to)
+	rang.until(t, "once", map[string]int{firstNTFY: 2, firstMail: 2})
+	pages := rang.pages()
+	if pages[0].page.Waiting != 1 || pages[0].page.Reference == pages[3].page.Reference {
+		t.Errorf("paged %+v and %+v", pages[0].page, pages[3].page)
+	}
+}
+
 func hasAlarm(t *testing.T, m *schakeltest.Member, kind schakel.AlarmKind) bool {
 	t.Helper()
 	alarms, err := m.Node.Alarms(testContext(t))

@@ -39,16 +39,21 @@ func (c call) id() string { return string(c.kind) + " " + c.subject }
 // overdue is the ladder of what is late already and not acute.
 var overdue = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}, {After: 4 * time.Hour, Level: 1}}, Repeat: 24 * time.Hour, Acknowledgers: 1}
 
-// calls finds everything that waits for a person of this desk.
-func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, err error) {
-	for _, find := range []func(*store.Tx, time.Time) ([]call, error){p.waiting, p.unheard, p.owing, p.alarming} {
-		found, err := find(tx, now)
+// calls finds everything that waits for a person of this desk. Of a kind in blind not all
+// could be found: one row that cannot be read keeps nobody from being paged for the rest.
+func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, blind map[callKind]error) {
+	blind = map[callKind]error{}
+	for _, look := range []struct {
+		kind callKind
+		find func(*store.Tx, time.Time) ([]call, error)
+	}{{callWaiting, p.waiting}, {callUnheard, p.unheard}, {callOwed, p.owing}, {callAlarm, p.alarming}} {
+		found, err := look.find(tx, now)
 		if err != nil {
-			return nil, err
+			blind[look.kind] = err
 		}
 		out = append(out, found...)
 	}
-	return out, nil
+	return out, blind
 }
 
 // waiting is what a named person here must acknowledge. Only that ends it: that the
@@ -72,7 +77,7 @@ func (p *pager) waiting(tx *store.Tx, now time.Time) (out []call, err error) {
 // unheard is this desk's own timer for what it sent: somebody must telephone when no
 // person there has acknowledged by the end of the term.
 func (p *pager) unheard(tx *store.Tx, now time.Time) (out []call, err error) {
-	rs, err := tx.Unconfirmed(now.AddDate(1, 0, 0))
+	rs, broken := tx.Unconfirmed(now.AddDate(1, 0, 0))
 	for _, r := range rs {
 		if r.State == store.Rejected || r.State == store.Failed || r.Desk == p.n.dev.Desk {
 			continue
@@ -82,7 +87,8 @@ func (p *pager) unheard(tx *store.Tx, now time.Time) (out []call, err error) {
 			continue
 		}
 		if err != nil && !errors.Is(err, store.ErrRestricted) { // what it says is not asked
-			return nil, err
+			broken = errors.Join(broken, err)
+			continue
 		}
 		tier := protocol.TierOf(row.Urgency, row.Class)
 		if tier < envelope.TierUrgent { // a routine one is in the list of alarms in the morning
@@ -90,7 +96,7 @@ func (p *pager) unheard(tx *store.Tx, now time.Time) (out []call, err error) {
 		}
 		out = append(out, call{kind: callUnheard, subject: subject(r.Message, r.Desk), tier: tier, exercise: row.Exercise, starts: r.Deadline, ladder: p.pressing(tier)})
 	}
-	return out, err
+	return out, broken
 }
 
 // pressing is the ladder of what is late already.
@@ -145,9 +151,7 @@ type owedBy struct {
 // relay sees no cases. A case is computed again only when it moved.
 func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
 	if since := now.Sub(p.owedAt); since < 0 || since >= owedEvery {
-		if err := p.lookOwed(tx); err != nil {
-			return nil, err
-		}
+		p.owedErr = p.lookOwed(tx)
 		p.owedAt = now
 	}
 	for _, known := range p.owed {
@@ -156,7 +160,7 @@ func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
 	for i := range out {
 		out[i].ladder = p.pressing(out[i].tier) // the roster may have changed since
 	}
-	return out, nil
+	return out, p.owedErr
 }
 
 // owedEvery is how often all cases are looked through: duties are not of seconds.
@@ -167,18 +171,20 @@ func (p *pager) lookOwed(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
+	var broken error
 	fresh := make(map[string]owedBy, len(rows))
 	for _, row := range rows {
 		known, ok := p.owed[row.Ref.String()]
 		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
-			if known, err = p.owedIn(tx, row); err != nil {
-				return err
+			before := known
+			if known, err = p.owedIn(tx, row); err != nil { // what was known before holds, and it is looked at again
+				known, broken = before, errors.Join(broken, err)
 			}
 		}
 		fresh[row.Ref.String()] = known
 	}
 	p.owed = fresh
-	return nil
+	return broken
 }
 
 func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {

@@ -54,7 +54,7 @@ func (r *round) tell(in *intake) error {
 	for _, e := range r.errands {
 		content.Rows = append(content.Rows, pagedRow{Kind: e.row.Kind, Subject: e.row.Subject, Reference: e.row.Reference, Tier: uint64(e.row.Tier),
 			Rung: uint64(e.row.Rung), Level: uint64(e.row.Level + 1), Contact: e.row.Contact, Channel: e.row.Channel, Exercise: e.page.Exercise,
-			Waiting: uint64(e.waiting), At: unix(in.now), Outcome: string(e.outcome)})
+			Waiting: uint64(e.page.Waiting), At: unix(in.now), Outcome: string(e.outcome)})
 	}
 	for _, g := range r.rungs {
 		if g.spared || slices.ContainsFunc(g.errands, func(i int) bool { return r.errands[i].reached() }) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,9 +35,11 @@ const (
 )
 
 // spares is how long a contact who was reached is spared another page of no higher
-// tier: all that it would say is what the first one said.
+// tier. What is due meanwhile is not dropped: who answered the first page may be asleep
+// again. It goes out after that, as one for all that still waits. Each is shorter than
+// handover, or another device of the desk would take it for silence.
 var spares = map[envelope.Tier]time.Duration{
-	envelope.TierRoutine: 30 * time.Minute, envelope.TierUrgent: 5 * time.Minute, envelope.TierAcute: 30 * time.Second,
+	envelope.TierRoutine: 15 * time.Second, envelope.TierUrgent: 15 * time.Second, envelope.TierAcute: 4 * time.Second,
 }
 
 // rung is one step for one call that is due now.
@@ -54,7 +58,6 @@ type errand struct {
 	point    page.Point
 	page     page.Page
 	row      store.Paged
-	waiting  int
 	outcome  page.Outcome
 	numbered uint64
 }
@@ -70,9 +73,15 @@ type round struct {
 	drop    []store.Watch
 	rungs   []rung
 	errands []errand
+	blind   map[callKind]error // of which not all could be found
 }
 
 func (r *round) nothing() bool { return len(r.watches)+len(r.drop)+len(r.rungs) == 0 }
+
+// blindness is what kept the look from finding all that waits.
+func (r *round) blindness() error {
+	return errors.Join(slices.Collect(maps.Values(r.blind))...)
+}
 
 // look compares what waits with how far its ladders were climbed.
 func (p *pager) look(tx *store.Tx, wall, now time.Time) (r round, err error) {
@@ -84,10 +93,8 @@ func (p *pager) look(tx *store.Tx, wall, now time.Time) (r round, err error) {
 		r.key, r.fresh = make([]byte, 32), true
 		rand.Read(r.key)
 	}
-	calls, err := p.calls(tx, wall)
-	if err != nil {
-		return r, err
-	}
+	var calls []call
+	calls, r.blind = p.calls(tx, wall)
 	stored, err := tx.Watches()
 	if err != nil {
 		return r, err
@@ -101,8 +108,10 @@ func (p *pager) look(tx *store.Tx, wall, now time.Time) (r round, err error) {
 		delete(watches, c.id())
 		p.judge(&r, c, w, known, wall)
 	}
-	for _, w := range watches { // acknowledged, answered or dealt with
-		r.drop = append(r.drop, w)
+	for _, w := range watches { // acknowledged, answered or dealt with; or not seen now
+		if r.blind[callKind(w.Kind)] == nil {
+			r.drop = append(r.drop, w)
+		}
 	}
 	p.errands(&r)
 	return r, nil
@@ -174,11 +183,18 @@ func (p *pager) errands(r *round) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slices.SortStableFunc(r.rungs, func(a, b rung) int { return int(b.tier) - int(a.tier) })
+	spared := func(g *rung, c rota.Contact) bool {
+		last, ok := p.last[c]
+		return ok && last.spares(*g, r.now)
+	}
+	r.rungs = slices.DeleteFunc(r.rungs, func(g rung) bool { // held back: it stays due, and is not begun
+		return len(g.contacts) > 0 && !slices.ContainsFunc(g.contacts, func(c rota.Contact) bool { return !spared(&g, c) })
+	})
 	of := map[rota.Contact][]int{}
 	for i := range r.rungs {
 		g := &r.rungs[i]
 		for _, c := range g.contacts {
-			if last, ok := p.last[c]; ok && last.spares(*g, r.now) {
+			if spared(g, c) {
 				g.spared = true
 				continue
 			}
@@ -187,7 +203,7 @@ func (p *pager) errands(r *round) {
 			}
 			g.errands = append(g.errands, of[c]...)
 			for _, e := range of[c] {
-				r.errands[e].waiting++
+				r.errands[e].page.Waiting++
 				r.errands[e].page.Exercise = r.errands[e].page.Exercise && g.exercise
 			}
 		}
@@ -253,7 +269,7 @@ func (r *round) begin(tx *store.Tx, device identity.DeviceID) (err error) {
 	}
 	for i := range r.errands {
 		e := &r.errands[i]
-		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.waiting
+		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.page.Waiting
 		if e.numbered, err = tx.AddPaged(e.row); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func (n *Node) testHere(ctx context.Context, points []rota.Point, who rota.Conta
 	subject := now.UTC().Format(time.RFC3339)
 	pg := page.Page{Test: true, Reference: page.Reference(r.key, []byte(subject))}
 	for _, pt := range n.points(points, who) {
-		r.errands = append(r.errands, errand{contact: who, point: pt, page: pg, waiting: 0, row: store.Paged{
+		r.errands = append(r.errands, errand{contact: who, point: pt, page: pg, row: store.Paged{
 			Kind: string(callTest), Subject: subject, Reference: pg.Reference, Contact: string(who), Channel: pt.Channel, At: now}})
 	}
 	if err := n.update(ctx, func(tx *store.Tx) error { return r.begin(tx, n.dev.ID) }); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -18,18 +19,27 @@ import (
 var (
 	// ErrDesk is a plan of another desk.
 	ErrDesk = errors.New("a plan of another desk")
+	// ErrAhead is a plan whose serial no device of the desk could pass for long.
+	ErrAhead = errors.New("a plan numbered too far in the future")
 	// ErrContact is a contact that the desk's plan does not have.
 	ErrContact = errors.New("no such contact in the plan")
 	// ErrUnreached is a test page that no channel took.
 	ErrUnreached = errors.New("no channel took the page")
 )
 
+// mostAhead is how far a serial may be ahead of the relay's clock. Its upper half is when
+// the rota was decided, in seconds (decision 0133), which devices hold each other to.
+const mostAhead = 24 * time.Hour
+
 // Publish takes the plan of a desk, and returns the serial of the one that counts.
-// Refusals: rota's, ladder.ErrLooser, ErrDesk, ErrSerial.
+// Refusals: rota's, ladder.ErrLooser, ErrDesk, ErrAhead, ErrSerial.
 func (l *Loop) Publish(ctx context.Context, desk identity.DeskID, raw []byte) (uint64, error) {
 	plan, err := rota.ParsePlan(raw)
 	if err == nil && plan.Desk != desk {
 		err = ErrDesk
+	}
+	if err == nil && plan.Serial>>32 > uint64(max(0, l.config.Now().Add(mostAhead).Unix())) {
+		err = ErrAhead
 	}
 	if err == nil {
 		_, err = Ladders(plan)

@@ -130,7 +130,7 @@ func (l *Loop) send(pages context.Context, c *contact, first *entry) {
 	} else {
 		points = pointsOf(l.planOf(pages, c.key.desk).plan, c.key.contact)
 	}
-	p := page.Page{Tier: first.Tier, Reference: a.row.Reference}
+	p := page.Page{Tier: first.Tier, Reference: a.row.Reference, Waiting: len(a.entries)}
 	l.workers.Go(func() {
 		a.sent = notify(pages, l.config.Points, l.config.Patience, p, points)
 		l.leave(func(i *inbox) { i.answers = append(i.answers, a) })
@@ -163,8 +163,8 @@ type sent struct {
 }
 
 // notify sends a page to the points of one contact: an acute one, and a test, to all
-// at once, so that a channel that hangs holds up nothing; another to one after the
-// other until one takes it. No points are one that is unusable.
+// at once, so that a channel that hangs holds up nothing; another to the first, and to
+// all others at once where that does not take it. No points are one that is unusable.
 func notify(ctx context.Context, points Points, patience time.Duration, p page.Page, list []page.Point) []sent {
 	if len(list) == 0 {
 		return []sent{{outcome: page.Unusable}}
@@ -172,19 +172,18 @@ func notify(ctx context.Context, points Points, patience time.Duration, p page.P
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	results := make([]sent, len(list))
-	if p.Tier == envelope.TierAcute || p.Test {
-		var all sync.WaitGroup
-		for i, point := range list {
-			all.Go(func() { results[i] = notifyOne(ctx, points, p, point) })
-		}
-		all.Wait()
-		return results
-	}
-	for i, point := range list {
-		if results[i] = notifyOne(ctx, points, p, point); results[i].outcome == page.Sent {
-			return results[:i+1]
+	tried := 0
+	if p.Tier != envelope.TierAcute && !p.Test {
+		tried = 1
+		if results[0] = notifyOne(ctx, points, p, list[0]); results[0].outcome == page.Sent {
+			return results[:1]
 		}
 	}
+	var all sync.WaitGroup
+	for i := tried; i < len(list); i++ {
+		all.Go(func() { results[i] = notifyOne(ctx, points, p, list[i]) })
+	}
+	all.Wait()
 	return results
 }
 

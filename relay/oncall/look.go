@@ -147,6 +147,7 @@ func (l *Loop) look(ctx context.Context) error {
 			l.wait(u, rows[u.Ref], false)
 		}
 		after = list[len(list)-1].Ref
+		l.turned.Store(int64(l.config.Elapsed())) // a long look is none that hangs
 		if err := l.ask(ctx); err != nil || !l.lease.Held {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -34,11 +35,13 @@ type office struct {
 
 	mu        sync.Mutex // guards what follows
 	calls     []string   // targets
+	waiting   []int      // what each page said
 	told      []queue.Ref
 	waits     []queue.Unattended
 	looks     int
 	freeze    chan struct{} // not nil: the journal hangs until it is closed
 	away      bool
+	plansAway bool
 	elsewhere queue.Ref // attended at another node: only the journal knows
 	dead      []string  // targets that take no page
 }
@@ -50,10 +53,10 @@ type bell struct {
 	target string
 }
 
-func (b bell) Notify(context.Context, page.Page) error {
+func (b bell) Notify(_ context.Context, p page.Page) error {
 	b.o.mu.Lock()
 	defer b.o.mu.Unlock()
-	b.o.calls = append(b.o.calls, b.target)
+	b.o.calls, b.o.waiting = append(b.o.calls, b.target), append(b.o.waiting, p.Waiting)
 	if slices.Contains(b.o.dead, b.target) {
 		return page.ErrUnreachable
 	}
@@ -208,6 +211,9 @@ func TestManyAtOnce(t *testing.T) {
 		if err != nil || len(pages) != 2 || pages[1].Waiting != 50 {
 			t.Errorf("the log: %+v, %v", pages, err)
 		}
+		if !slices.Equal(o.waiting, []int{1, 50}) {
+			t.Errorf("the pages say that %v wait", o.waiting)
+		}
 		o.end()
 	})
 }
@@ -334,6 +340,41 @@ func TestJournalAway(t *testing.T) {
 	})
 }
 
+// Plan implements oncall.Journal: a part that is away keeps each question waiting.
+func (o *office) Plan(ctx context.Context, desk identity.DeskID) ([]byte, error) {
+	o.mu.Lock()
+	away := o.plansAway
+	o.mu.Unlock()
+	if away {
+		<-time.After(3 * time.Second)
+		return nil, queue.ErrUnavailable
+	}
+	return o.Memory.Plan(ctx, desk)
+}
+
+// TestPlansAway: a hundred desks whose plans cannot be read hold up nobody's page by a
+// wait each.
+func TestPlansAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.mu.Lock()
+		o.plansAway = true
+		o.mu.Unlock()
+		for n := range byte(100) {
+			o.put(n+1, identity.DeskID(fmt.Sprintf("vt%d/crisis", n)), envelope.TierAcute)
+		}
+		o.expect("the operator, whom desks without plans share", 15*time.Second, "operator")
+		o.mu.Lock()
+		most := slices.Max(append(o.waiting, 0))
+		o.mu.Unlock()
+		if most != 100 {
+			t.Errorf("called for %d of them", most)
+		}
+		<-time.After(5 * time.Minute)
+		o.end() // nothing hung for so long that the process had to end
+	})
+}
+
 func TestPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t)
@@ -352,9 +393,11 @@ func TestPublish(t *testing.T) {
 			raw  []byte
 			want error
 		}{
-			"no plan":        {[]byte("plan"), rota.ErrFormat},
-			"another desk's": {plan(func(p *rota.Plan) { p.Desk = shelter }), oncall.ErrDesk},
-			"an old one":     {plan(func(p *rota.Plan) { p.Serial = 3 }), oncall.ErrSerial},
+			"no plan":                    {[]byte("plan"), rota.ErrFormat},
+			"another desk's":             {plan(func(p *rota.Plan) { p.Desk = shelter }), oncall.ErrDesk},
+			"an old one":                 {plan(func(p *rota.Plan) { p.Serial = 3 }), oncall.ErrSerial},
+			"one that blocks all others": {plan(func(p *rota.Plan) { p.Serial = 1<<64 - 1 }), oncall.ErrAhead},
+			"one of a month ahead":       {plan(func(p *rota.Plan) { p.Serial = uint64(now.AddDate(0, 1, 0).Unix()) << 32 }), oncall.ErrAhead},
 			"a looser one": {plan(func(p *rota.Plan) {
 				p.Ladders = []rota.Tightening{{Tier: envelope.TierAcute, Ladder: loose}}
 			}), ladder.ErrLooser},
@@ -365,6 +408,10 @@ func TestPublish(t *testing.T) {
 		}
 		if serial, err := o.loop.Publish(t.Context(), police, plan(func(*rota.Plan) {})); err != nil || serial != 4 {
 			t.Errorf("the next: %d, %v", serial, err)
+		}
+		tonight := uint64(now.Add(10*time.Minute).Unix()) << 32 // by a clock that is fast
+		if serial, err := o.loop.Publish(t.Context(), police, plan(func(p *rota.Plan) { p.Serial = tonight })); err != nil || serial != tonight {
+			t.Errorf("one of a fast clock: %d, %v", serial, err)
 		}
 		if err := o.loop.Test(t.Context(), police, "fourth"); !errors.Is(err, oncall.ErrContact) {
 			t.Errorf("a test of a stranger: %v", err)

@@ -94,6 +94,7 @@ type Loop struct {
 	unnoted  []queue.Ref         // without a row
 	changed  map[*entry]struct{} // whose rows are behind
 	plans    map[identity.DeskID]*deskPlan
+	planless time.Duration // no plan is asked for before: one could not be read
 	contacts map[contactKey]*contact
 	unlogged map[identity.DeskID][]wire.Paged
 

@@ -17,6 +17,11 @@ import (
 // takes over the shift is called soon after.
 const planAge = 5 * time.Second
 
+// plansRest is how long at most no plan is asked for after one could not be read, and no
+// longer than that question took: a journal that keeps each question waiting would hold
+// up every page by one wait per desk.
+const plansRest = 2 * time.Second
+
 // deskPlan is the plan of a desk as it was last read.
 type deskPlan struct {
 	raw     []byte
@@ -40,8 +45,8 @@ func Ladders(p rota.Plan) (all [envelope.TierAcute + 1]ladder.Ladder, err error)
 // planOf returns a desk's plan, read again when it is old. One that was never read and
 // cannot be now is as none: the floor, and the operator.
 func (l *Loop) planOf(ctx context.Context, desk identity.DeskID) *deskPlan {
-	p := l.plans[desk]
-	if p == nil || l.config.Elapsed()-p.read >= planAge {
+	l.expectPlan(desk)
+	if l.oldPlan(l.plans[desk]) {
 		changed, err := l.readPlan(ctx, desk)
 		if err != nil {
 			l.log.Warn("a plan cannot be read", "error", err.Error())
@@ -49,9 +54,14 @@ func (l *Loop) planOf(ctx context.Context, desk identity.DeskID) *deskPlan {
 		if changed {
 			l.reckonDesks(map[identity.DeskID]bool{desk: true})
 		}
-		p = l.plans[desk]
 	}
-	return p
+	return l.plans[desk]
+}
+
+// oldPlan reports that a plan is to be read again, unless reading is at rest.
+func (l *Loop) oldPlan(p *deskPlan) bool {
+	now := l.config.Elapsed()
+	return now-p.read >= planAge && now >= l.planless
 }
 
 // expectPlan has the plan of a desk read in this turn, where none is known.
@@ -66,11 +76,14 @@ func (l *Loop) expectPlan(desk identity.DeskID) {
 // readPlan reports whether the plan is another than was known.
 func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) (changed bool, err error) {
 	l.expectPlan(desk)
+	asked := l.config.Elapsed()
 	raw, err := l.config.Journal.Plan(ctx, desk)
+	old := l.plans[desk]
 	if err != nil {
+		failed := l.config.Elapsed()
+		l.planless = failed + min(failed-asked, plansRest)
 		return false, err
 	}
-	old := l.plans[desk]
 	if old.known && bytes.Equal(old.raw, raw) {
 		old.read = l.config.Elapsed()
 		return false, nil
@@ -101,7 +114,7 @@ func (l *Loop) refreshPlans(ctx context.Context) error {
 	desks := make(map[identity.DeskID]bool)
 	defer func() { l.reckonDesks(desks) }()
 	for desk, p := range l.plans {
-		if l.config.Elapsed()-p.read < planAge {
+		if !l.oldPlan(p) {
 			continue
 		}
 		changed, err := l.readPlan(ctx, desk)

@@ -56,7 +56,8 @@ func (h hook) Notify(ctx context.Context, p Page) error {
 	cmd := exec.CommandContext(ctx, h.path)
 	cmd.Dir, cmd.Stdin, cmd.WaitDelay = "/", bytes.NewReader(append(in, '\n')), hookGrace
 	cmd.Env = []string{hookPath, "SCHAKEL_PAGE_TIER=" + tierWords[p.Tier][1], "SCHAKEL_PAGE_REFERENCE=" + p.Reference,
-		"SCHAKEL_PAGE_CONTACT=" + h.contact, fmt.Sprintf("SCHAKEL_PAGE_EXERCISE=%t", p.Exercise), fmt.Sprintf("SCHAKEL_PAGE_TEST=%t", p.Test)}
+		"SCHAKEL_PAGE_CONTACT=" + h.contact, fmt.Sprintf("SCHAKEL_PAGE_EXERCISE=%t", p.Exercise), fmt.Sprintf("SCHAKEL_PAGE_TEST=%t", p.Test),
+		fmt.Sprintf("SCHAKEL_PAGE_WAITING=%d", p.waiting())}
 	inGroup(cmd)
 	err = cmd.Run()
 	exited := new(exec.ExitError)

@@ -27,7 +27,7 @@ func TestHookIsToldWhatAPageSays(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	c := channels(t, page.Config{Hook: script(t, `{ echo "$#"; env; echo ---; cat; } > `+out)})
 	p := acute
-	p.Exercise = true
+	p.Exercise, p.Waiting = true, 3
 	must(t, notify(t, c, page.Exec, "c-1", p))
 	got, err := os.ReadFile(out)
 	must(t, err)
@@ -38,14 +38,14 @@ func TestHookIsToldWhatAPageSays(t *testing.T) {
 	for line := range strings.Lines(head[2:]) {
 		name, _, _ := strings.Cut(line, "=")
 		switch name {
-		case "PATH", "PWD", "SHLVL", "_", "SCHAKEL_PAGE_TIER", "SCHAKEL_PAGE_REFERENCE", "SCHAKEL_PAGE_CONTACT", "SCHAKEL_PAGE_EXERCISE", "SCHAKEL_PAGE_TEST":
+		case "PATH", "PWD", "SHLVL", "_", "SCHAKEL_PAGE_TIER", "SCHAKEL_PAGE_REFERENCE", "SCHAKEL_PAGE_CONTACT", "SCHAKEL_PAGE_EXERCISE", "SCHAKEL_PAGE_TEST", "SCHAKEL_PAGE_WAITING":
 		default:
 			t.Errorf("the hook's environment has %s", line)
 		}
 	}
 	var doc map[string]any
 	must(t, json.Unmarshal([]byte(body), &doc))
-	want := map[string]any{"tier": "acute", "reference": p.Reference, "exercise": true, "test": false, "contact": "c-1", "text": p.Text()}
+	want := map[string]any{"tier": "acute", "reference": p.Reference, "exercise": true, "test": false, "waiting": 3.0, "contact": "c-1", "text": p.Text()}
 	if len(doc) != len(want) {
 		t.Errorf("the hook reads %v", doc)
 	}

@@ -114,9 +114,14 @@ func exactly(t *testing.T, channel string, got map[string]string, want map[strin
 func pages() (out []page.Page) {
 	for tier := envelope.TierNone; tier <= envelope.TierAcute; tier++ {
 		for _, exercise := range []bool{false, true} {
-			p := acute
-			p.Tier, p.Exercise, p.Test = tier, exercise, tier == envelope.TierNone
-			out = append(out, p)
+			for _, waiting := range []int{0, 3, 1 << 20} {
+				p := acute
+				p.Tier, p.Exercise, p.Test = tier, exercise, tier == envelope.TierNone
+				if p.Waiting = waiting; p.Test {
+					p.Waiting = 0
+				}
+				out = append(out, p)
+			}
 		}
 	}
 	return out
@@ -168,7 +173,7 @@ func TestWebhookSaysNoMore(t *testing.T) {
 		d := json.NewDecoder(strings.NewReader(body))
 		d.DisallowUnknownFields()
 		must(t, d.Decode(&said))
-		if keys := slices.Sorted(maps.Keys(said.Data)); !slices.Equal(keys, []string{"exercise", "reference", "test", "text", "tier"}) {
+		if keys := slices.Sorted(maps.Keys(said.Data)); !slices.Equal(keys, []string{"exercise", "reference", "test", "text", "tier", "waiting"}) {
 			t.Errorf("the webhook says %v", keys)
 		}
 	}

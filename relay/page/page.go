@@ -1,5 +1,6 @@
 // Package page calls the person who is on call, through channels that may fail
-// separately, and tells them a tier, an opaque reference and to open Schakel.
+// separately, and tells them a tier, an opaque reference, how many wait and to open
+// Schakel.
 //
 // A [Page] has nothing else to say, so no channel can say more: not who wrote, about
 // whom, in which case, nor of what kind. [Channels] makes a [Notifier] of a contact
@@ -32,7 +33,12 @@ type Page struct {
 	Reference string // see Reference; anything else is refused
 	Exercise  bool   // of a drill: only a daemon knows, the relay cannot
 	Test      bool   // of the channel itself: nothing waits
+	Waiting   int    // how much it stands for; shown from 2 up to MostWaiting
 }
+
+// MostWaiting bounds the number in a page: that and more are one, so that a page does
+// not tell the operator of a channel how busy a desk is.
+const MostWaiting = 20
 
 // Notifier is one way to reach one person.
 type Notifier interface {
@@ -68,6 +74,9 @@ func (p Page) check() error {
 	}
 	if p.Tier > envelope.TierAcute || p.Tier == envelope.TierNone && !p.Test {
 		return fmt.Errorf("%w: tier %d", ErrPage, p.Tier)
+	}
+	if p.Waiting < 0 || p.Waiting > 0 && p.Test {
+		return fmt.Errorf("%w: %d wait", ErrPage, p.Waiting)
 	}
 	return nil
 }
@@ -108,8 +117,16 @@ func (p Page) text() string {
 	words := tierWords[p.Tier]
 	fmt.Fprintf(&b, "Open Schakel. Aandacht: %s. Kenmerk: %s.\n", words[0], p.Reference)
 	fmt.Fprintf(&b, "Open Schakel. Attention: %s. Reference: %s.\n", words[1], p.Reference)
+	switch n := p.waiting(); {
+	case n == MostWaiting:
+		fmt.Fprintf(&b, "%d of meer wachten. %d or more waiting.\n", n, n)
+	case n > 1:
+		fmt.Fprintf(&b, "%d wachten. %d waiting.\n", n, n)
+	}
 	return b.String()
 }
+
+func (p Page) waiting() int { return min(p.Waiting, MostWaiting) }
 
 // Words are the title and the text, for channels that are built elsewhere.
 func (p Page) Words() (title, text string) { return p.title(), p.text() }
@@ -120,9 +137,10 @@ type document struct {
 	Reference string `json:"reference"`
 	Exercise  bool   `json:"exercise"`
 	Test      bool   `json:"test"`
+	Waiting   int    `json:"waiting"` // MostWaiting: or more
 	Text      string `json:"text"`
 }
 
 func (p Page) document() document {
-	return document{Tier: tierWords[p.Tier][1], Reference: p.Reference, Exercise: p.Exercise, Test: p.Test, Text: p.text()}
+	return document{Tier: tierWords[p.Tier][1], Reference: p.Reference, Exercise: p.Exercise, Test: p.Test, Waiting: p.waiting(), Text: p.text()}
 }

@@ -22,6 +22,9 @@ func TestPageText(t *testing.T) {
 			"OEFENING, geen echte melding. EXERCISE, not a real report.\nOpen Schakel. Aandacht: spoed. Kenmerk: REF.\nOpen Schakel. Attention: urgent. Reference: REF.\n"},
 		"test": {page.Page{Reference: reference, Test: true}, "TEST - Schakel: proef",
 			"TEST: er wacht niets. Nothing is waiting.\nOpen Schakel. Aandacht: proef. Kenmerk: REF.\nOpen Schakel. Attention: test. Reference: REF.\n"},
+		"one of one":     {waiting(1), "Schakel: acuut", "Open Schakel. Aandacht: acuut. Kenmerk: REF.\nOpen Schakel. Attention: acute. Reference: REF.\n"},
+		"one of several": {waiting(3), "Schakel: acuut", "Open Schakel. Aandacht: acuut. Kenmerk: REF.\nOpen Schakel. Attention: acute. Reference: REF.\n3 wachten. 3 waiting.\n"},
+		"one of a flood": {waiting(4711), "Schakel: acuut", "Open Schakel. Aandacht: acuut. Kenmerk: REF.\nOpen Schakel. Attention: acute. Reference: REF.\n20 of meer wachten. 20 or more waiting.\n"},
 	} {
 		if got := c.p.Title(); got != c.title {
 			t.Errorf("%s: title %q, want %q", name, got, c.title)
@@ -30,6 +33,12 @@ func TestPageText(t *testing.T) {
 			t.Errorf("%s: text %q, want %q", name, got, c.text)
 		}
 	}
+}
+
+func waiting(n int) page.Page {
+	p := acute
+	p.Waiting = n
+	return p
 }
 
 // nowhere counts what reaches a channel.
@@ -49,9 +58,9 @@ func TestOnlyAReferenceGoesOut(t *testing.T) {
 			t.Errorf("reference %q went out", reference)
 		}
 	}
-	for _, p := range []page.Page{{Reference: acute.Reference}, {Tier: 4, Reference: acute.Reference}} {
+	for _, p := range []page.Page{{Reference: acute.Reference}, {Tier: 4, Reference: acute.Reference}, {Test: true, Waiting: 1, Reference: acute.Reference}, waiting(-1)} {
 		if !errors.Is(notify(t, c, page.Shoutrrr, "x://y", p), page.ErrPage) {
-			t.Errorf("tier %d went out", p.Tier)
+			t.Errorf("%+v went out", p)
 		}
 	}
 	if out.pages != 0 {

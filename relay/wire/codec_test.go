@@ -286,7 +286,7 @@ func TestCodes(t *testing.T) {
 	if wire.CodeOK.Final() || !wire.CodeLane.Final() || wire.CodeRate.Final() {
 		t.Error("which codes are final")
 	}
-	for _, c := range []wire.Code{14, 99, 104, 65535} {
+	for _, c := range []wire.Code{15, 99, 104, 65535} {
 		if c.Known() || c.String() != fmt.Sprintf("code-%d", c) {
 			t.Errorf("%d is known as %v", uint16(c), c)
 		}

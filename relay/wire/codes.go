@@ -23,6 +23,7 @@ const (
 	CodeNotFound   Code = 11 // no such envelope for this device, or another token, or no such contact
 	CodeTier       Code = 12 // louder than the lane allows
 	CodeLooser     Code = 13 // a ladder that calls later than the floor
+	CodeAhead      Code = 14 // a plan that is numbered too far in the future
 
 	CodeQuota       Code = 100 // the desk's mailbox or the sender's share is full
 	CodeRate        Code = 101 // too fast
@@ -34,7 +35,7 @@ const (
 func (c Code) Final() bool { return c != CodeOK && c < 100 }
 
 // Known reports whether the code stands in the table.
-func (c Code) Known() bool { return c <= CodeLooser || c >= CodeQuota && c <= CodeUnavailable }
+func (c Code) Known() bool { return c <= CodeAhead || c >= CodeQuota && c <= CodeUnavailable }
 
 func (c Code) String() string {
 	if s, ok := codeNames(c); ok {
@@ -45,7 +46,7 @@ func (c Code) String() string {
 
 func codeNames(c Code) (string, bool) {
 	final := [...]string{"ok", "malformed", "not-your-seal", "expired", "lane", "no-such-desk", "device",
-		"epoch", "conflict", "entry", "recipients", "not-found", "tier", "looser"}
+		"epoch", "conflict", "entry", "recipients", "not-found", "tier", "looser", "ahead"}
 	later := [...]string{"quota", "rate", "full", "unavailable"}
 	switch {
 	case int(c) < len(final):
