@@ -14,7 +14,7 @@ func commands() []string {
 	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
 		"run|send|sent|status|version|wait|where|"+
-		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions", "|")
+		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|web|web link|web remove|web users", "|")
 }
 
 func TestHelp(t *testing.T) {
@@ -33,7 +33,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 	}
 	p := newPlace(t)
 	line := regexp.MustCompile(`(?m)^  ([a-z]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "person", "register"} {
+	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "person", "register", "web"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {

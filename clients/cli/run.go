@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -13,14 +14,16 @@ import (
 )
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "run", Short: "Run the daemon of this device",
 		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
-			"with everything on disk.",
+			"with everything on disk. With the setting `web` it also serves the web desk.",
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error { return a.runDaemon(c.Context()) },
 	}
+	keyFlags(c.Flags(), true)
+	return c
 }
 
 func (a *app) runDaemon(ctx context.Context) error {
@@ -51,10 +54,20 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	site, err := a.openWeb(node, st, agreement, log)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	log.Info("ready", "desk", status.Desk, "device", status.Device, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return unlessEnded(ctx, node.Run(ctx)) })
-	tasks.Go(func() error { return desk.New(desk.Config{Node: node, Log: log}).Serve(ctx, ln) })
+	service := desk.Config{Node: node, Log: log}
+	if site != nil {
+		service.Door = site.door
+		tasks.Go(func() error { return site.site.Serve(ctx, site.ln) })
+		tasks.Go(func() error { return unlessEnded(ctx, a.greet(ctx, site, log)) })
+	}
+	tasks.Go(func() error { return desk.New(service).Serve(ctx, ln) })
 	err = tasks.Wait()
 	log.Info("ended")
 	return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,19 +26,26 @@ type key struct {
 	help     string
 	fallback func(*app) string
 	check    func(string) error
+	running  bool // only the daemon reads it: a flag of `schakel run` alone
 }
 
 func keys() []key {
 	return []key{
-		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything},
-		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything},
-		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
-		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
-		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
-		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
-		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
-		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},
-		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json")},
+		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything, false},
+		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything, false},
+		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything, false},
+		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything, false},
+		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything, false},
+		{"web", "address of the web desk, such as 127.0.0.1:8477, or off", fixed(webOff), address, true},
+		{"web-names", "names under which browsers ask for the web desk, beside localhost", fixed(""), anything, true},
+		{"web-cert", "certificate of the web desk (PEM); needed when other machines can reach it", fixed(""), anything, true},
+		{"web-key", "key of that certificate (PEM)", fixed(""), anything, true},
+		{"web-theme", "style sheet of the organisation's own for the web desk", fixed(""), anything, true},
+		{"auto-lock", "how long the web desk stays open when nobody is there", fixed("10m"), atLeastAMinute, true},
+		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never"), false},
+		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration, false},
+		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error"), false},
+		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json"), false},
 	}
 }
 
@@ -61,8 +69,15 @@ func (s settings) duration(name string) time.Duration {
 func (a *app) settingFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file (default client.toml in the XDG and /etc/schakel folders)")
 	f.BoolVar(&a.json, "json", false, "print one JSON document")
+	keyFlags(f, false)
+}
+
+// keyFlags are the flags of the settings: of all commands, or of the daemon alone.
+func keyFlags(f *pflag.FlagSet, running bool) {
 	for _, k := range keys() {
-		f.String(k.name, "", k.help)
+		if k.running == running {
+			f.String(k.name, "", k.help)
+		}
 	}
 }
 
@@ -218,6 +233,24 @@ func oneOf(values ...string) func(string) error {
 		}
 		return fmt.Errorf("%q is not one of %s%s", v, strings.Join(values, ", "), didYouMean(v, values))
 	}
+}
+
+// address is where the web desk listens, or off.
+func address(v string) error {
+	if v == webOff {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		return fmt.Errorf("%q is no address such as 127.0.0.1:8477, and not off", v)
+	}
+	return nil
+}
+
+func atLeastAMinute(v string) error {
+	if d, err := time.ParseDuration(v); err != nil || d < time.Minute || d > 12*time.Hour {
+		return fmt.Errorf("%q is no duration between 1m and 12h", v)
+	}
+	return nil
 }
 
 func duration(v string) error {

@@ -98,6 +98,11 @@ func refusals() []refusal {
 		{schakel.ErrDraftVersions, "draft-versions", http.StatusConflict, "The draft has several versions", "Het concept heeft meer versies", "look in `schakel draft list`, and name one with --version"},
 		{schakel.ErrDraftCase, "draft-case", http.StatusConflict, "A draft stays in its case", "Een concept blijft in zijn zaak", "save it as a new draft"},
 		{schakel.ErrNothingToAck, "nothing-to-acknowledge", http.StatusConflict, "This message asks for no acknowledgement", "Dit bericht vraagt geen ontvangstbevestiging", ""},
+		{ErrNoWeb, "web-off", http.StatusServiceUnavailable, "The web desk is off", "Het webbureau staat uit", "set `web` to an address such as 127.0.0.1:8477, and start the daemon again"},
+		{ErrUnknownUser, "unknown-user", http.StatusNotFound, "No such user of the web desk", "Deze gebruiker kent het webbureau niet", "look in `schakel web users`"},
+		{ErrRole, "unknown-role", http.StatusBadRequest, "No such role", "Deze rol bestaat niet", "the roles are behandelaar, piket, beheerder and functionaris"},
+		{ErrOwnPerson, "own-person", http.StatusForbidden, "You sign as yourself only", "U tekent alleen als uzelf", "sign with your own name and PIN"},
+		{ErrRight, "no-right", http.StatusForbidden, "Your role may not do this", "Uw rol mag dit niet", "ask a colleague with the right role"},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
 		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},
@@ -105,6 +110,14 @@ func refusals() []refusal {
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
 	}
+}
+
+// Codes are the codes of all problems, in the order of the table.
+func Codes() (codes []string) {
+	for _, r := range refusals() {
+		codes = append(codes, r.code)
+	}
+	return append(codes, "protocol", "internal")
 }
 
 // ProblemOf says what err means to a caller. An error with no code of its own is

@@ -29,12 +29,14 @@ const APIVersion = "1.0.0"
 // Config is what a Service needs. Node is required.
 type Config struct {
 	Node Node
+	Door Door         // nil: the web desk is off
 	Log  *slog.Logger // default discards
 }
 
 // Service serves a Node over HTTP.
 type Service struct {
 	node Node
+	door Door
 	log  *slog.Logger
 }
 
@@ -43,7 +45,7 @@ func New(cfg Config) *Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{node: cfg.Node, log: cfg.Log}
+	return &Service{node: cfg.Node, door: cfg.Door, log: cfg.Log}
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a few
@@ -111,6 +113,9 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/revocations", answer(s.revoke))
 	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
 	mux.HandleFunc("POST /v1/alarms/clearance", answer(s.clearAlarm))
+	mux.HandleFunc("GET /v1/users", answer(s.users))
+	mux.HandleFunc("POST /v1/users/link", answer(s.links))
+	mux.HandleFunc("POST /v1/users/removal", answer(s.removeUser))
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("/", answer(func(r *http.Request) (struct{}, error) {
 		return struct{}{}, fmt.Errorf("%w: no such path %q", ErrRequest, r.URL.Path)

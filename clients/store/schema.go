@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 2
+const schemaVersion = 3
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaUsers}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -78,6 +78,9 @@ CREATE INDEX record_thread ON record(kind,kase,thread);
 CREATE TABLE followed(hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE witnessed(device BLOB, number INTEGER, box BLOB NOT NULL, PRIMARY KEY(device,number)) WITHOUT ROWID;
 `
+
+// schemaUsers adds who may open the web desk of this device.
+const schemaUsers = `CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;`
 
 // migrate brings the schema up to this program's version, in one transaction with
 // the caller's: a crash leaves the old schema, whole.

@@ -31,6 +31,7 @@ const (
 	kindSide       kind = 11
 	kindRecord     kind = 12
 	kindWitnessed  kind = 13
+	kindUser       kind = 20
 )
 
 // secrets are the keys derived from the data key, one per purpose.
