@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"schakel/clients/desk/rights"
 	"schakel/clients/schakel"
 )
 
@@ -78,7 +79,7 @@ func (s *Site) follow(v *visit) (answer, error) {
 			if e.Kind == schakel.EventRegister {
 				s.look(v) // somebody may have been revoked
 			}
-			ok = open && say("event: news\ndata: "+kind(e)+"\n\n")
+			ok = open && (!concerns(v, e.Kind) || say("event: news\ndata: "+string(e.Kind)+"\n\n"))
 		case <-wait.C:
 			s.look(v)
 			ok = say(":\n\n")
@@ -92,13 +93,15 @@ func (s *Site) follow(v *visit) (answer, error) {
 // which the next turn of the loop sees.
 func (s *Site) look(v *visit) { _, _ = s.Door.Visitor(v.Context(), v.token, false) }
 
-// kind is the class of an event, which is one of a fixed list.
-func kind(e schakel.Event) string {
-	for _, k := range []schakel.EventKind{schakel.EventReceived, schakel.EventStatus, schakel.EventAcknowledged, schakel.EventAlarm,
-		schakel.EventConnection, schakel.EventRegister, schakel.EventRejected, schakel.EventDesk} {
-		if e.Kind == k {
-			return string(k)
-		}
+// concerns are the kinds of events that are news on the pages of who reads cases; those
+// of others show no more than alarms and the connection. That the register grew is news
+// on none.
+func concerns(v *visit, k schakel.EventKind) bool {
+	switch k {
+	case schakel.EventAlarm, schakel.EventConnection:
+		return true
+	case schakel.EventReceived, schakel.EventStatus, schakel.EventAcknowledged, schakel.EventRejected, schakel.EventDesk:
+		return rights.May(v.user, "List")
 	}
-	return "other"
+	return false
 }
