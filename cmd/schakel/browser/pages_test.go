@@ -60,7 +60,7 @@ func (p *pages) look(visits ...visit) {
 		}
 	}
 	p.picture += len(visits)
-	report(p.t, run(p.t, job{Base: p.Base, Visits: visits}, nil))
+	p.t.Run(visits[0].Name+" and others", func(t *testing.T) { report(t, run(t, job{Base: p.Base, Visits: visits}, nil)) })
 }
 
 // link is a fresh link for a user, as a path.
@@ -102,7 +102,7 @@ func TestPages(t *testing.T) {
 	)
 	p.taken(hash)
 	p.StopRelay()
-	p.Chain.Pass(3 * time.Hour)
+	p.Chain.Pass(5 * time.Hour)
 	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
 	p.Until("it is late, and there is no connection", func() bool {
 		s, err := p.Member.Node.Status(t.Context())
