@@ -62,7 +62,8 @@ async function reached(page) {
   const seen = new Set();
   for (let i = 0; i < n * 4 + 12; i++) { // a field for a date and time has stops inside
     await page.keyboard.press("Tab");
-    const at = await page.evaluate((all) => {
+    const at = await page.evaluate(async (all) => {
+      await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))); // scrolled into view by then
       const e = document.activeElement;
       if (!e || e === document.body) return null;
       const r = e.getBoundingClientRect();
