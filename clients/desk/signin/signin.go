@@ -25,6 +25,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"schakel/clients/desk"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
@@ -77,10 +79,13 @@ type Door struct {
 	idle   time.Duration
 	now    func() time.Time
 	log    *slog.Logger
+	keys   *webauthn.WebAuthn // nil where this desk can have no passkeys
 
 	mu       sync.Mutex // guards what follows
 	links    map[hash]link
 	sessions map[hash]*session
+
+	ceremonies map[string]ceremony // by challenge
 }
 
 var _ desk.Door = (*Door)(nil)
@@ -105,7 +110,7 @@ type session struct {
 // New returns a Door. It starts nothing.
 func New(cfg Config) *Door {
 	d := &Door{store: cfg.Store, people: cfg.People, base: cfg.Base, idle: cfg.Idle, now: cfg.Now, log: cfg.Log,
-		links: map[hash]link{}, sessions: map[hash]*session{}}
+		links: map[hash]link{}, sessions: map[hash]*session{}, ceremonies: map[string]ceremony{}, keys: passkeysAt(cfg.Base)}
 	if d.idle <= 0 {
 		d.idle = DefaultIdle
 	}

@@ -37,6 +37,7 @@ func own() []struct {
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
 		{errStreams, "streams", http.StatusTooManyRequests},
 		{signin.ErrLink, "link", http.StatusGone},
+		{signin.ErrPasskey, "passkey", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},
 		{signin.ErrLocked, "locked", http.StatusForbidden},
 		{signin.ErrNoSession, "no-session", http.StatusForbidden},

@@ -59,16 +59,17 @@ func functions(l language, styles []string) template.FuncMap {
 
 // view is what the layout shows, with the page inside it.
 type view struct {
-	Lang   language
-	Title  string
-	Here   string // path of this page
-	User   string // name; empty where nobody is signed in
-	Nav    []place
-	Status schakel.Status
-	Known  bool // Status could be read
-	Idle   int  // seconds until the session locks
-	Page   any
-	may    func(rights.Operation) bool
+	Lang     language
+	Title    string
+	Here     string // path of this page
+	User     string // name; empty where nobody is signed in
+	Nav      []place
+	Status   schakel.Status
+	Known    bool // Status could be read
+	Idle     int  // seconds until the session locks
+	Passkeys bool // this desk can have them
+	Page     any
+	may      func(rights.Operation) bool
 }
 
 // May reports whether the user may do an operation: a page offers nobody what would be
@@ -125,7 +126,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("no such template")
 	}
-	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows,
+	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(),
 		may: func(op rights.Operation) bool { return rights.May(v.user, op) }}
 	if v.Method != http.MethodGet {
 		m.Here = ""

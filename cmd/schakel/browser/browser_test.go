@@ -31,6 +31,8 @@ type job struct {
 	Hand     string         `json:"hand,omitempty"` // mouse or keyboard
 	Options  map[string]any `json:"options,omitempty"`
 	Cookies  []cookie       `json:"cookies,omitempty"`
+
+	Authenticator bool `json:"authenticator,omitempty"` // the browser has one for passkeys
 }
 
 // visit is a page in one state, looked at in every way.
@@ -51,6 +53,7 @@ type step struct {
 	Go      string   `json:"go,omitempty"`
 	Use     string   `json:"use,omitempty"`  // a link or a button that leads to a page
 	Type    []string `json:"type,omitempty"` // where, and what
+	Click   string   `json:"click,omitempty"` // what leads nowhere
 	Press   string   `json:"press,omitempty"`
 	Focus   string   `json:"focus,omitempty"`
 	Say     string   `json:"say,omitempty"` // tells the test that it is here

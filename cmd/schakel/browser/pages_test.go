@@ -83,6 +83,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "nothing to read", Path: "/welcome", Cookies: p.keeper, Shows: []string{"Welkom, Beheer"}},
 		visit{Name: "no right", Path: "/inbox", Status: http.StatusForbidden, Cookies: p.keeper, Shows: []string{"Uw rol mag dit niet"}},
 		visit{Name: "front", Path: "/", route: "/{$}", Cookies: p.worker},
+		visit{Name: "passkeys", Path: "/passkeys", Cookies: p.worker, Shows: []string{"U heeft 0 passkeys"}},
 		visit{Name: "empty inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Er wacht niets op dit bureau"}},
 		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
 		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},

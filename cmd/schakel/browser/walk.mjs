@@ -29,7 +29,7 @@ async function watched(options) {
   });
   const page = await context.newPage();
   page.on("console", (m) => {
-    const own = now.status >= 400 && m.text().startsWith("Failed to load resource") && m.location().url === page.url();
+    const own = now.status >= 400 && m.text().startsWith("Failed to load resource") && m.text().includes(` ${now.status} `) && m.location().url.startsWith(job.base + "/");
     if (m.type() === "error" && !own) found.push({ name: now.name, what: "console", detail: m.text() });
   });
   page.on("pageerror", (e) => found.push({ name: now.name, what: "script", detail: String(e) }));
@@ -147,6 +147,7 @@ async function step(page, hand, s) {
   } else if (s.type) {
     await page.locator(s.type[0]).fill(s.type[1]);
   }
+  if (s.click) await page.locator(s.click).first().click();
   if (s.press) await page.keyboard.press(s.press);
   if (s.focus) await page.locator(s.focus).first().focus();
   if (s.say) console.log(JSON.stringify({ said: s.say }));
@@ -161,6 +162,12 @@ async function step(page, hand, s) {
 async function walk() {
   const { context, page } = await watched(job.options ?? {});
   await signedIn(context, job.cookies);
+  if (job.authenticator) { // a key in software that touches itself (WebAuthn, 11.2)
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true,
+      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+  }
   for (const [i, s] of job.steps.entries()) {
     try {
       await step(page, job.hand, s);

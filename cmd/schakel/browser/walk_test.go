@@ -87,6 +87,25 @@ func TestNewsLeavesTheFocus(t *testing.T) {
 	}))
 }
 
+// TestPasskey: made while signed in, it opens the desk again after signing out, and not
+// after it was forgotten.
+func TestPasskey(t *testing.T) {
+	chromium(t)
+	o := webtest.Open(t, webtest.Options{})
+	b := o.User("P. Iket", desk.RoleCaseWorker)
+	add, enter := "[data-passkey=add]", "[data-passkey=enter]"
+	report(t, run(t, job{Name: "passkey", Base: o.Base, Hand: "mouse", Authenticator: true, Cookies: cookies(t, b, o.Base), Steps: []step{
+		{Go: "/passkeys", Shows: "U heeft 0 passkeys"}, {Use: add}, {Shows: "U heeft 1 passkey"},
+		{Use: `form[action="/sign-out"] button`, Path: "/sign-in"},
+		{Use: enter, Path: "/inbox"},
+		{Use: `form[action="/lock"] button`, Path: "/locked"},
+		{Use: enter, Path: "/inbox"},
+		{Go: "/passkeys"}, {Use: `form[action="/passkeys/removal"] button`}, {Shows: "U heeft 0 passkeys"},
+		{Use: `form[action="/sign-out"] button`, Path: "/sign-in", Status: 403},
+		{Click: enter}, {Shows: "Dat lukte niet"},
+	}}, nil))
+}
+
 // TestWalkingFindsWhatIsWrong is the control: steps that cannot be done are found.
 func TestWalkingFindsWhatIsWrong(t *testing.T) {
 	chromium(t)
