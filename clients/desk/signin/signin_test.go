@@ -92,9 +92,9 @@ func TestFirstUserIsWhoeverSetUpTheDevice(t *testing.T) {
 		t.Errorf("a second link makes another user: %+v, %v", again, err)
 	}
 	for name, r := range map[string]desk.LinkRequest{
-		"nobody we know":   {Name: "N. Ieuw"},
-		"no such role":     {Name: "N. Ieuw", Roles: []desk.Role{"baas"}},
-		"no such person":   {Person: "N. Iemand", Roles: []desk.Role{desk.RoleOnCall}},
+		"nobody we know": {Name: "N. Ieuw"},
+		"no such role":   {Name: "N. Ieuw", Roles: []desk.Role{"baas"}},
+		"no such person": {Person: "N. Iemand", Roles: []desk.Role{desk.RoleOnCall}},
 	} {
 		if l, err := h.Link(t.Context(), r); err == nil {
 			t.Errorf("%s: %+v", name, l.User)

@@ -15,7 +15,7 @@ const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa",
 const browser = await chromium.launch({
   executablePath: job.chromium,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
+    "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"],
 });
 
 // now is what the browser is busy with: what it complains of belongs to that.
@@ -63,19 +63,25 @@ async function reached(page) {
   for (let i = 0; i < n * 4 + 12; i++) { // a field for a date and time has stops inside
     await page.keyboard.press("Tab");
     const at = await page.evaluate(async (all) => {
-      await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))); // scrolled into view by then
       const e = document.activeElement;
       if (!e || e === document.body) return null;
-      const r = e.getBoundingClientRect();
+      let r = e.getBoundingClientRect();
+      for (let still = 0, frames = 0; still < 3 && frames < 120; frames++) { // it is still being scrolled into view
+        await new Promise((drawn) => requestAnimationFrame(drawn));
+        const next = e.getBoundingClientRect();
+        still = next.top === r.top ? still + 1 : 0;
+        r = next;
+      }
       const top = document.elementFromPoint(Math.min(Math.max(r.x + Math.min(r.width, 12) / 2, 0), innerWidth - 1), Math.min(Math.max(r.y + r.height / 2, 0), innerHeight - 1));
       const style = getComputedStyle(e);
       return { n: [...document.querySelectorAll(all)].indexOf(e), html: e.outerHTML.slice(0, 80), inView: r.bottom > 0 && r.top < innerHeight,
+        where: `${Math.round(r.top)} to ${Math.round(r.bottom)} of ${innerHeight}, under ${top?.outerHTML.slice(0, 40)}`,
         covered: !(top && (e === top || e.contains(top) || top.contains(e))), ring: style.outlineStyle !== "none" || style.boxShadow !== "none" };
     }, all);
     if (!at) break;
     if (at.n < 0 || seen.has(at.n)) continue;
     seen.add(at.n);
-    if (!at.inView || at.covered) found.push({ name: now.name, what: "focus obscured", detail: at.html });
+    if (!at.inView || at.covered) found.push({ name: now.name, what: "focus obscured", detail: at.html + " at " + at.where });
     if (!at.ring) found.push({ name: now.name, what: "focus not shown", detail: at.html });
   }
   if (seen.size < n) found.push({ name: now.name, what: "not reached by keyboard", detail: `${seen.size} of ${n}` });
