@@ -76,8 +76,8 @@ type letter struct {
 	Enclosed bool
 	Replaced string
 	Answers  string
-	Safe     []node
-	Body     []node
+	Safe     []Said
+	Body     []Said
 	Went     []row
 }
 

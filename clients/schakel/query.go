@@ -22,7 +22,8 @@ const (
 
 // List returns the messages that f selects: urgent first, then newest first.
 func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
-	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Limit: cmp.Or(min(f.Limit, maxList), defaultList)}
+	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Unread: f.Unread,
+		Limit: cmp.Or(min(f.Limit, maxList), defaultList), Offset: f.Offset}
 	switch f.Box {
 	case "sent":
 		q.Direction = store.Out

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 5
+const schemaVersion = 6
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -108,6 +108,9 @@ CREATE TABLE paged(number INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NUL
   waiting INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX paged_subject ON paged(subject);
 `
+
+// schemaUsers adds who may open the web desk of this device.
+const schemaUsers = `CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;`
 
 // migrate brings the schema up to this program's version, in one transaction with
 // the caller's: a crash leaves the old schema, whole.
