@@ -51,8 +51,8 @@ type visit struct {
 // step is one thing that somebody does, or sees.
 type step struct {
 	Go      string   `json:"go,omitempty"`
-	Use     string   `json:"use,omitempty"`  // a link or a button that leads to a page
-	Type    []string `json:"type,omitempty"` // where, and what
+	Use     string   `json:"use,omitempty"`   // a link or a button that leads to a page
+	Type    []string `json:"type,omitempty"`  // where, and what
 	Click   string   `json:"click,omitempty"` // what leads nowhere
 	Press   string   `json:"press,omitempty"`
 	Focus   string   `json:"focus,omitempty"`

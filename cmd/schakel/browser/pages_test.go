@@ -146,7 +146,9 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 			t.Errorf("looking does not find: %s", want)
 		}
 	}
-	policy := slices.ContainsFunc(found, func(f finding) bool { return f.What == "console" && strings.Contains(f.Detail, "Content Security Policy") })
+	policy := slices.ContainsFunc(found, func(f finding) bool {
+		return f.What == "console" && strings.Contains(f.Detail, "Content Security Policy")
+	})
 	if !policy {
 		t.Error("looking does not find a breach of the content security policy")
 	}
