@@ -264,10 +264,10 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 		return err
 	}
 	st.Outbox, st.NotAtRelay = st.Outbox+len(unsealed), st.NotAtRelay+len(unsealed)
-	if st.Unread, err = tx.CountMessages(store.Query{Unread: true}); err != nil {
+	if st.Unread, err = tx.CountMessages(store.Query{Direction: store.In, Unread: true}); err != nil {
 		return err
 	}
-	waiting, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Limit: maxList})
+	waiting, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
 	for _, row := range waiting {
 		if !n.ackDue(row).IsZero() {
 			st.ToAcknowledge++

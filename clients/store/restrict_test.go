@@ -265,12 +265,7 @@ func TestOlderStoreCanRestrict(t *testing.T) {
 	p := newPlace(t)
 	s, key := p.create(t), readKey(t)
 	update(t, s, func(tx *store.Tx) error { return fillCase(tx, t, 1) })
-	for _, sql := range []string{`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
-		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`, `PRAGMA user_version=2`} {
-		if _, err := s.Meddle(sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	toSchema2(t, s)
 	s.Close()
 	s = p.open(t)
 	update(t, s, func(tx *store.Tx) error { return tx.RestrictCase(caseOf(1), key.Lock()) })

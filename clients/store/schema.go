@@ -109,8 +109,14 @@ CREATE TABLE paged(number INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NUL
 CREATE INDEX paged_subject ON paged(subject);
 `
 
-// schemaUsers adds who may open the web desk of this device.
-const schemaUsers = `CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;`
+// schemaUsers adds who may open the web desk of this device, and what its inbox is read
+// by: without these, a list of fifty sorts every message that there is.
+const schemaUsers = `
+CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX message_list ON message(direction,rank,seq);
+CREATE INDEX message_unread ON message(direction,rank,seq) WHERE direction=1 AND opened=0 AND destroyed=0;
+CREATE INDEX message_unacked ON message(direction,rank,seq) WHERE direction=1 AND acked=0 AND destroyed=0;
+`
 
 // migrate brings the schema up to this program's version, in one transaction with
 // the caller's: a crash leaves the old schema, whole.

@@ -52,7 +52,7 @@ func (p *pages) look(visits ...visit) {
 			route = v.Path
 		}
 		p.seen[route] = true
-		if folder := os.Getenv("SCHAKEL_PICTURES"); folder != "" {
+		if folder := os.Getenv("SCHAKEL_PICTURES"); folder != "" { // for who wants to see them
 			visits[i].Picture = map[string]string{}
 			for _, how := range []string{"wide", "narrow", "english, dark"} {
 				visits[i].Picture[how] = fmt.Sprintf("%s/%02d-%s-%s.png", folder, p.picture+i, strings.ReplaceAll(v.Name, " ", "-"), strings.Fields(strings.ReplaceAll(how, ",", ""))[0])

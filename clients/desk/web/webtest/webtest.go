@@ -38,7 +38,7 @@ type Office struct {
 	Site   *web.Site
 	Base   string // http://localhost:port
 
-	t *testing.T
+	t testing.TB
 }
 
 // Options are what an office can have otherwise.
@@ -49,7 +49,7 @@ type Options struct {
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
-func Open(t *testing.T, opt Options) *Office {
+func Open(t testing.TB, opt Options) *Office {
 	t.Helper()
 	chain := schakeltest.New(t)
 	o := &Office{t: t, Chain: chain, Doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), Member: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
@@ -128,12 +128,12 @@ func (o *Office) Until(what string, yes func() bool) {
 // Browser is a client with cookies that follows no redirect.
 type Browser struct {
 	*http.Client
-	t    *testing.T
+	t    testing.TB
 	base string
 }
 
 // NewBrowser is a browser that nobody signed in with.
-func NewBrowser(t *testing.T, base string) *Browser {
+func NewBrowser(t testing.TB, base string) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	ok(t, err)
