@@ -49,11 +49,11 @@ func (s *Site) taking(v *visit) (taking, error) {
 	if v.user.Person == "" {
 		return taking{}, schakel.ErrPersonNeeded
 	}
-	a, err := s.message(v)
+	m, err := s.read(v, schakel.By{})
 	if err != nil {
 		return taking{}, err
 	}
-	t := taking{letter: a.shows.(letter), Name: v.user.Name, FirstAction: v.PostFormValue("first-action"), AnswerBy: v.PostFormValue("answer-by")}
+	t := taking{letter: m, Name: v.user.Name, FirstAction: v.PostFormValue("first-action"), AnswerBy: v.PostFormValue("answer-by")}
 	chosen := v.PostFormValue("status")
 	if chosen == "" {
 		chosen = protocol.StatusTaken
@@ -93,7 +93,7 @@ func (s *Site) acknowledge(v *visit) (answer, error) {
 		return answer{goTo: "/messages/" + v.PathValue("ref") + "/acknowledged"}, nil
 	case errors.Is(err, schakel.ErrPIN):
 		return s.again(v, func(t *taking) { t.WrongPIN = true }, http.StatusForbidden)
-	case errors.As(err, &rule):
+	case errors.As(err, &rule), errors.Is(err, schakel.ErrRestricted): // only who reads it can say that it is not for this desk
 		refused, status := troubleOf(err, v.lang)
 		return s.again(v, func(t *taking) { t.Trouble = &refused }, status)
 	}
@@ -109,11 +109,10 @@ func (s *Site) again(v *visit, wrong func(*taking), status int) (answer, error) 
 
 // acknowledged shows that it was done, to whom, and what to do beside it.
 func (s *Site) acknowledged(v *visit) (answer, error) {
-	a, err := s.message(v)
+	m, err := s.read(v, schakel.By{})
 	if err != nil {
-		return a, err
+		return answer{}, err
 	}
-	m := a.shows.(letter)
 	if m.Taken.IsZero() {
 		return answer{}, fmt.Errorf("%w: it is not acknowledged", desk.ErrRequest)
 	}
