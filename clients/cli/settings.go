@@ -51,7 +51,7 @@ func deviceKeys() []key {
 		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything, false},
 		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything, false},
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything, false},
-		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour), true},
+		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour), false},
 		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour), true},
 		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything, false},
 		{"web", "address of the web desk, such as 127.0.0.1:8477, or off", fixed(webOff), address, true},
@@ -96,6 +96,9 @@ func keyFlags(f *pflag.FlagSet, running bool) {
 		if k.running == running {
 			f.String(k.name, "", k.help)
 		}
+	}
+	if !running {
+		_ = f.MarkHidden("lock-after") // `piket` goes by it, too; beside the other commands it would be noise
 	}
 }
 
