@@ -20,6 +20,7 @@ STORE ?= bolt
 
 # Both programs, without cgo: one file each, for any Linux of this architecture.
 build:
+	@.ci/look || true
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
 # A relay and eight desks on this machine, and one fictional case. Leaves nothing behind.

@@ -84,6 +84,22 @@ func packageComments(all []pkg) (wrong []string) {
 	return wrong
 }
 
+// deskRights is rule 5: pages reach what is stored through the rights of their user, and
+// never past them.
+func deskRights(all []pkg) (wrong []string) {
+	for _, p := range all {
+		if !within(p.room(), "clients/desk/web", "clients/desk/rights") || within(p.room(), "clients/desk/web/webtest") {
+			continue
+		}
+		for _, i := range p.Imports {
+			if within(i, "schakel/clients/store") {
+				wrong = append(wrong, p.room()+" imports "+i)
+			}
+		}
+	}
+	return wrong
+}
+
 func TestImportRules(t *testing.T) {
 	all := list(t, "..", "./...")
 	relay := list(t, "..", "-deps", "./cmd/schakel-relay")
@@ -91,17 +107,19 @@ func TestImportRules(t *testing.T) {
 	t.Run("2 pure rooms", func(t *testing.T) { report(t, pureRooms(all)) })
 	t.Run("3 clients and the relay", func(t *testing.T) { report(t, clientImports(all)) })
 	t.Run("4 package comments", func(t *testing.T) { report(t, packageComments(all)) })
+	t.Run("5 pages and rights", func(t *testing.T) { report(t, deskRights(all)) })
 }
 
 // Controls: the same functions find each rule broken in a module that breaks it.
 func TestImportRulesFindTheCrooked(t *testing.T) {
 	const crooked = "testdata/crooked"
 	all := list(t, crooked, "./...")
-	found := slices.Concat(relayDeps(list(t, crooked, "-deps", "./cmd/schakel-relay")), pureRooms(all), clientImports(all), packageComments(all))
+	found := slices.Concat(relayDeps(list(t, crooked, "-deps", "./cmd/schakel-relay")), pureRooms(all), clientImports(all), packageComments(all), deskRights(all))
 	slices.Sort(found)
 	want := []string{
 		"clients/cli has no package comment that says what it is",
 		"clients/cli imports schakel/relay/queue",
+		"clients/desk/web imports schakel/clients/store",
 		"clients/protocol imports context",
 		"crypto/seal imports net/http",
 		"relay/lanes imports os",

@@ -15,11 +15,11 @@ import (
 // safeContact is what stands before any telephone number (R06).
 const safeContact = "veiligContact"
 
-// node is one thing that a body says, as a person reads it. Its texts are inert.
-type node struct {
+// Said is one thing that a body says, as a person reads it. Its texts are inert.
+type Said struct {
 	Label string
 	Text  string
-	Items []node
+	Items []Said
 }
 
 // maxDepth of a body that is shown as an outline; a deeper one is shown as text.
@@ -27,19 +27,28 @@ const maxDepth = 32
 
 var errDeep = errors.New("nested too deeply")
 
-// outliner turns a body into nodes, in the sender's order, with the words of the form.
+// outliner turns a body into what it says, in the sender's order, with the words of the form.
 type outliner struct {
 	d *json.Decoder
 	l language
 }
 
+// Outline returns what a body says in the words of its form, in Dutch or in English: of
+// safe contact, which must be read before any telephone number (R06), and the rest.
+func Outline(body []byte, form protocol.Form, inEnglish bool) (safe, rest []Said) {
+	if inEnglish {
+		return outline(body, form, english)
+	}
+	return outline(body, form, dutch)
+}
+
 // outline returns what a body says: of safe contact, and the rest.
-func outline(body []byte, form protocol.Form, l language) (safe, rest []node) {
+func outline(body []byte, form protocol.Form, l language) (safe, rest []Said) {
 	o := outliner{json.NewDecoder(bytes.NewReader(body)), l}
 	o.d.UseNumber()
 	all, err := o.value("", protocol.Field{Fields: form.Fields}, 0)
 	if err != nil || len(all.Items) == 0 {
-		return nil, []node{{Text: harmless.Text(string(body))}}
+		return nil, []Said{{Text: harmless.Text(string(body))}}
 	}
 	label := o.label(form.Fields, safeContact)
 	for _, n := range all.Items {
@@ -65,7 +74,7 @@ type labelled struct {
 	Label string
 }
 
-func (o outliner) value(label string, f protocol.Field, depth int) (n node, err error) {
+func (o outliner) value(label string, f protocol.Field, depth int) (n Said, err error) {
 	n.Label = label
 	t, err := o.d.Token()
 	if err != nil {
@@ -84,7 +93,7 @@ func (o outliner) value(label string, f protocol.Field, depth int) (n node, err 
 	return n, err
 }
 
-func (o outliner) object(f protocol.Field, depth int) (items []node, err error) {
+func (o outliner) object(f protocol.Field, depth int) (items []Said, err error) {
 	for o.d.More() {
 		name, err := o.d.Token()
 		if err != nil {
@@ -102,7 +111,7 @@ func (o outliner) object(f protocol.Field, depth int) (items []node, err error) 
 }
 
 // list shows values on one line, and groups one under the other.
-func (o outliner) list(n *node, f protocol.Field, depth int) error {
+func (o outliner) list(n *Said, f protocol.Field, depth int) error {
 	var texts []string
 	for i := 1; o.d.More(); i++ {
 		item, err := o.value(fmt.Sprint(i), f, depth+1)

@@ -78,8 +78,8 @@ type letter struct {
 	Replaced string
 	Unsaid   string
 	Answers  string
-	Safe     []node
-	Body     []node
+	Safe     []Said
+	Body     []Said
 	Went     []row
 }
 

@@ -60,6 +60,9 @@ func (a *app) runLight(ctx context.Context, because string) error {
 		inside <- o // room for one: a door opens once
 		return o.node, nil
 	}})
+	if a.settings.get("web") != webOff {
+		log.Warn("web desk off: a light device serves none, so that nothing but its lock opens it")
+	}
 	log.Info("locked", "because", because, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return door.Serve(ctx, ln) })

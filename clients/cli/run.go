@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -22,9 +23,9 @@ func (a *app) runCommand() *cobra.Command {
 		Use: "run", Short: "Run the daemon of this device",
 		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
-			"with everything on disk.\n\n" +
+			"with everything on disk. With the setting `web` it also serves the web desk.\n\n" +
 			"On a light device it begins locked: it has no key until `schakel unlock` brings the officer's\n" +
-			"passphrase, and locks again by itself (--lock-after). See `schakel lock`.",
+			"passphrase, and locks again by itself (--lock-after). It serves no web desk. See `schakel lock`.",
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if vault.IsAttended(a.storeFolder()) {
@@ -35,6 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&because, flagBecause, string(desk.BecauseStarted), "why this daemon was started over")
 	_ = c.Flags().MarkHidden(flagBecause)
+	keyFlags(c.Flags(), true)
 	return c
 }
 
@@ -66,10 +68,20 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	site, err := a.openWeb(node, st, log)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	log.Info("ready", "desk", status.Desk, "device", status.Device, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return unlessEnded(ctx, node.Run(ctx)) })
-	tasks.Go(func() error { return desk.New(desk.Config{Node: node, Log: log}).Serve(ctx, ln) })
+	service := desk.Config{Node: node, Log: log}
+	if site != nil {
+		service.Entrance = site.door
+		tasks.Go(func() error { return site.site.Serve(ctx, site.ln) })
+		tasks.Go(func() error { return unlessEnded(ctx, a.greet(ctx, site, log)) })
+	}
+	tasks.Go(func() error { return desk.New(service).Serve(ctx, ln) })
 	err = tasks.Wait()
 	log.Info("ended")
 	return err

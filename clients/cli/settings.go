@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type key struct {
 	help     string
 	fallback func(*app) string
 	check    func(string) error
+	running  bool // only the daemon reads it: a flag of `schakel run` alone
 }
 
 func keys() []key {
@@ -35,27 +37,33 @@ func keys() []key {
 
 // pageKeys are the settings of this device's own pager.
 func pageKeys() []key {
-	all := []key{{"pager", "whether the daemon pages who is on call: on or off", fixed("on"), oneOf("on", "off")}}
+	all := []key{{"pager", "whether the daemon pages who is on call: on or off", fixed("on"), oneOf("on", "off"), true}}
 	for _, s := range page.Settings() {
-		all = append(all, key{s.Name, s.Help, fixed(s.Fallback), anything})
+		all = append(all, key{s.Name, s.Help, fixed(s.Fallback), anything, true})
 	}
 	return all
 }
 
 func deviceKeys() []key {
 	return []key{
-		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything},
-		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything},
-		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything},
-		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything},
-		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything},
-		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour)},
-		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour)},
-		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything},
-		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never")},
-		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration},
-		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error")},
-		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json")},
+		{"home", "folder of this device: its store, its keys, its socket", (*app).defaultHome, anything, false},
+		{"socket", "unix socket of the daemon", (*app).defaultSocket, anything, false},
+		{"key-file", "key that opens the store; better on another disk", (*app).defaultKeyFile, anything, false},
+		{"passphrase-file", "file with the store's recovery passphrase", fixed(""), anything, false},
+		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything, false},
+		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour), false},
+		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour), true},
+		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything, false},
+		{"web", "address of the web desk, such as 127.0.0.1:8477, or off", fixed(webOff), address, true},
+		{"web-names", "names under which browsers ask for the web desk, beside localhost", fixed(""), anything, true},
+		{"web-cert", "certificate of the web desk (PEM); needed when other machines can reach it", fixed(""), anything, true},
+		{"web-key", "key of that certificate (PEM)", fixed(""), anything, true},
+		{"web-theme", "style sheet of the organisation's own for the web desk", fixed(""), anything, true},
+		{"auto-lock", "how long the web desk stays open when nobody is there", fixed("10m"), between(time.Minute, 12*time.Hour), true},
+		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never"), false},
+		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration, false},
+		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error"), false},
+		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json"), false},
 	}
 }
 
@@ -76,20 +84,21 @@ func (s settings) duration(name string) time.Duration {
 	return d
 }
 
-// ofLightDevices are the settings that no help page of another command needs to show.
-var ofLightDevices = []string{"lock-after", "keep-for"}
-
 func (a *app) settingFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file (default client.toml in the XDG and /etc/schakel folders)")
 	f.BoolVar(&a.json, "json", false, "print one JSON document")
+	keyFlags(f, false)
+}
+
+// keyFlags are the flags of the settings: of all commands, or of the daemon alone.
+func keyFlags(f *pflag.FlagSet, running bool) {
 	for _, k := range keys() {
-		f.String(k.name, "", k.help)
+		if k.running == running {
+			f.String(k.name, "", k.help)
+		}
 	}
-	for _, name := range ofLightDevices {
-		_ = f.MarkHidden(name) // it is there: it was made above
-	}
-	for _, k := range pageKeys() { // the daemon's: beside every other command they would be noise
-		_ = f.MarkHidden(k.name)
+	if !running {
+		_ = f.MarkHidden("lock-after") // `piket` goes by it, too; beside the other commands it would be noise
 	}
 }
 
@@ -254,6 +263,17 @@ func between(least, most time.Duration) func(string) error {
 		}
 		return nil
 	}
+}
+
+// address is where the web desk listens, or off.
+func address(v string) error {
+	if v == webOff {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		return fmt.Errorf("%q is no address such as 127.0.0.1:8477, and not off", v)
+	}
+	return nil
 }
 
 func duration(v string) error {

@@ -19,7 +19,7 @@ type Cases interface {
 }
 
 func (s *Service) cases(r *http.Request) ([]schakel.CaseSummary, error) {
-	n, err := limit(r)
+	n, err := count(r, "limit")
 	if err != nil {
 		return nil, err
 	}

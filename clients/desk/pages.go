@@ -19,6 +19,22 @@ type Pages interface {
 	Readiness(ctx context.Context) ([]schakel.Readiness, error)
 }
 
+// onCallRoutes are those of the rota and of the pages that go by it.
+func (s *Service) onCallRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/on-call", answer(s.onCall))
+	mux.HandleFunc("GET /v1/rota", answer(s.rota))
+	mux.HandleFunc("PUT /v1/rota", answer(s.setRota))
+	mux.HandleFunc("POST /v1/rota/changes", answer(s.changeRota))
+	mux.HandleFunc("GET /v1/rota/calendar", answer(s.calendar))
+	mux.HandleFunc("POST /v1/rota/calendar", answer(s.importCalendar))
+	mux.HandleFunc("GET /v1/pages", answer(s.pageLog))
+	mux.HandleFunc("GET /v1/pages/relay", answer(s.relayPages))
+	mux.HandleFunc("POST /v1/pages/tests", answer(s.testPages))
+	mux.HandleFunc("GET /v1/drills", answer(s.drills))
+	mux.HandleFunc("POST /v1/drills", answer(s.startDrill))
+	mux.HandleFunc("GET /v1/readiness", answer(s.readiness))
+}
+
 func (s *Service) testPages(r *http.Request) ([]schakel.Tested, error) {
 	in, err := decode[schakel.TestPage](r)
 	if err != nil {
@@ -28,7 +44,7 @@ func (s *Service) testPages(r *http.Request) ([]schakel.Tested, error) {
 }
 
 func (s *Service) pageLog(r *http.Request) ([]schakel.Page, error) {
-	n, err := limit(r)
+	n, err := count(r, "limit")
 	if err != nil {
 		return nil, err
 	}

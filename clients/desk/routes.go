@@ -42,23 +42,26 @@ func (s *Service) addPerson(r *http.Request) (schakel.Person, error) {
 
 func (s *Service) list(r *http.Request) ([]schakel.Summary, error) {
 	q := r.URL.Query()
-	f := schakel.Filter{Box: q.Get("box"), Case: q.Get("case"), ToAck: q.Get("to-ack") == "true"}
+	f := schakel.Filter{Box: q.Get("box"), Case: q.Get("case"), ToAck: q.Get("to-ack") == "true", Unread: q.Get("unread") == "true"}
 	var err error
-	if f.Limit, err = limit(r); err != nil {
+	if f.Limit, err = count(r, "limit"); err != nil {
+		return nil, err
+	}
+	if f.Offset, err = count(r, "offset"); err != nil {
 		return nil, err
 	}
 	return s.node.List(r.Context(), f)
 }
 
-// limit is how many a request asks for; 0 where it does not say.
-func limit(r *http.Request) (int, error) {
-	l := r.URL.Query().Get("limit")
+// count is a number that a request gives; 0 where it does not.
+func count(r *http.Request, name string) (int, error) {
+	l := r.URL.Query().Get(name)
 	if l == "" {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(l)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%w: limit is not a number", ErrRequest)
+		return 0, fmt.Errorf("%w: %s is not a number", ErrRequest, name)
 	}
 	return n, nil
 }

@@ -28,14 +28,16 @@ const APIVersion = "1.0.0"
 
 // Config is what a Service needs. Node is required.
 type Config struct {
-	Node Node
-	Log  *slog.Logger // default discards
+	Node     Node
+	Entrance Entrance     // nil: the web desk is off
+	Log      *slog.Logger // default discards
 }
 
 // Service serves a Node over HTTP.
 type Service struct {
-	node Node
-	log  *slog.Logger
+	node     Node
+	entrance Entrance
+	log      *slog.Logger
 }
 
 // New returns a Service. It starts nothing.
@@ -43,7 +45,7 @@ func New(cfg Config) *Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{node: cfg.Node, log: cfg.Log}
+	return &Service{node: cfg.Node, entrance: cfg.Entrance, log: cfg.Log}
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a few
@@ -112,18 +114,7 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/drafts", answer(s.saveDraft))
 	mux.HandleFunc("POST /v1/drafts/list", answer(s.draftsAs))
 	mux.HandleFunc("POST /v1/drafts/{id}/drop", answer(s.dropDraft))
-	mux.HandleFunc("GET /v1/on-call", answer(s.onCall))
-	mux.HandleFunc("GET /v1/rota", answer(s.rota))
-	mux.HandleFunc("PUT /v1/rota", answer(s.setRota))
-	mux.HandleFunc("POST /v1/rota/changes", answer(s.changeRota))
-	mux.HandleFunc("GET /v1/rota/calendar", answer(s.calendar))
-	mux.HandleFunc("POST /v1/rota/calendar", answer(s.importCalendar))
-	mux.HandleFunc("GET /v1/pages", answer(s.pageLog))
-	mux.HandleFunc("GET /v1/pages/relay", answer(s.relayPages))
-	mux.HandleFunc("POST /v1/pages/tests", answer(s.testPages))
-	mux.HandleFunc("GET /v1/drills", answer(s.drills))
-	mux.HandleFunc("POST /v1/drills", answer(s.startDrill))
-	mux.HandleFunc("GET /v1/readiness", answer(s.readiness))
+	s.onCallRoutes(mux)
 	mux.HandleFunc("GET /v1/log", answer(s.accessLog))
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
 	mux.HandleFunc("GET /v1/devices", answer(s.devices))
@@ -131,6 +122,9 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/revocations", answer(s.revoke))
 	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
 	mux.HandleFunc("POST /v1/alarms/clearance", answer(s.clearAlarm))
+	mux.HandleFunc("GET /v1/users", answer(s.users))
+	mux.HandleFunc("POST /v1/users/link", answer(s.links))
+	mux.HandleFunc("POST /v1/users/removal", answer(s.removeUser))
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("/v1/lock", answer(s.noLock))
 	mux.HandleFunc("/v1/unlock", answer(s.noLock))

@@ -22,7 +22,8 @@ const (
 
 // List returns the messages that f selects: urgent first, then newest first.
 func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
-	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Limit: cmp.Or(min(f.Limit, maxList), defaultList)}
+	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Unread: f.Unread,
+		Limit: cmp.Or(min(f.Limit, maxList), defaultList), Offset: f.Offset}
 	switch f.Box {
 	case "sent":
 		q.Direction = store.Out
@@ -266,10 +267,10 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 		return err
 	}
 	st.Outbox, st.NotAtRelay = st.Outbox+len(unsealed), st.NotAtRelay+len(unsealed)
-	if st.Unread, err = tx.CountMessages(store.Query{Unread: true}); err != nil {
+	if st.Unread, err = tx.CountMessages(store.Query{Direction: store.In, Unread: true}); err != nil {
 		return err
 	}
-	waiting, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Limit: maxList})
+	waiting, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
 	for _, row := range waiting {
 		if !n.ackDue(row).IsZero() {
 			st.ToAcknowledge++

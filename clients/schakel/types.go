@@ -106,7 +106,10 @@ type Filter struct {
 	Box   string `json:"box,omitempty"` // "in" (default), "sent", "all"
 	Case  string `json:"case,omitempty"`
 	ToAck bool   `json:"toAck,omitempty"` // only what waits for an acknowledgement here
-	Limit int    `json:"limit,omitempty"` // default 200, at most 1000
+	// Unread: only what was received and nobody opened.
+	Unread bool `json:"unread,omitempty"`
+	Limit  int  `json:"limit,omitempty"`  // default 200, at most 1000
+	Offset int  `json:"offset,omitempty"` // so many are passed over, in the order of the list
 }
 
 // Acknowledgement is what a named person says on taking a message.

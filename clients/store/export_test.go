@@ -55,6 +55,13 @@ var Codecs = map[string]func([]byte) ([]byte, error){
 		}
 		return encodePerson(p)
 	},
+	"user": func(b []byte) ([]byte, error) {
+		u, err := parseUser(b)
+		if err != nil {
+			return nil, err
+		}
+		return encodeUser(u)
+	},
 	"audit": func(b []byte) ([]byte, error) {
 		e, err := parseAudit(b)
 		if err != nil {

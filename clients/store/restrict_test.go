@@ -275,19 +275,6 @@ func TestOlderStoreCanRestrict(t *testing.T) {
 	opensWith(t, s, key, 2, 2)
 }
 
-// toSchema2 takes away what the versions after 2 added.
-func toSchema2(t *testing.T, s *store.Store) {
-	t.Helper()
-	for _, sql := range []string{`DROP TABLE watch`, `DROP TABLE paged`,
-		`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
-		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`,
-		`DROP TABLE proof`, `DROP TABLE proves`, `PRAGMA user_version=2`} {
-		if _, err := s.Meddle(sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // What comes in a restricted case after it was destroyed is for the same persons only.
 func TestRestrictedCaseComesBackClosed(t *testing.T) {
 	for _, restrict := range []bool{true, false} {

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 5
+const schemaVersion = 6
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -107,6 +107,15 @@ CREATE TABLE paged(number INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NUL
   tier INTEGER NOT NULL, rung INTEGER NOT NULL, level INTEGER NOT NULL, contact TEXT NOT NULL, channel TEXT NOT NULL, exercise INTEGER NOT NULL,
   waiting INTEGER NOT NULL, at INTEGER NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX paged_subject ON paged(subject);
+`
+
+// schemaUsers adds who may open the web desk of this device, and what its inbox is read
+// by: without these, a list of fifty sorts every message that there is.
+const schemaUsers = `
+CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX message_list ON message(direction,rank,seq);
+CREATE INDEX message_unread ON message(direction,rank,seq) WHERE direction=1 AND opened=0 AND destroyed=0;
+CREATE INDEX message_unacked ON message(direction,rank,seq) WHERE direction=1 AND acked=0 AND destroyed=0;
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

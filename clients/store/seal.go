@@ -33,6 +33,7 @@ const (
 	kindWitnessed  kind = 13
 	kindProof      kind = 14
 	kindUnsent     kind = 15
+	kindUser       kind = 16
 )
 
 // secrets are the keys derived from the data key, one per purpose.

@@ -1,0 +1,117 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Role is what a user of the desk is here for. What each may do stands in package
+// rights.
+type Role string
+
+// The roles. A user can have several.
+const (
+	RoleCaseWorker Role = "behandelaar"  // works in cases
+	RoleOnCall     Role = "piket"        // takes what comes at night
+	RoleKeeper     Role = "beheerder"    // looks after this installation, and reads no case
+	RoleOfficer    Role = "functionaris" // watches over it: access log, alarms; and reads no case
+)
+
+// Roles are all of them.
+func Roles() []Role { return []Role{RoleCaseWorker, RoleOnCall, RoleKeeper, RoleOfficer} }
+
+// User is somebody who may open the web desk.
+type User struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Roles  []Role `json:"roles"`
+	Person string `json:"person,omitempty"` // identifier of the person that signs; empty: signs nothing
+}
+
+// LinkRequest asks for a one-time link. A user who is not known yet is made: Roles says
+// as what, and Person, by name or identifier, as whom that user signs. With no name at
+// all it is the one user that there is, or the first.
+type LinkRequest struct {
+	Name   string `json:"name,omitempty"`
+	Person string `json:"person,omitempty"`
+	Roles  []Role `json:"roles,omitempty"`
+}
+
+// Link lets one user in, once.
+type Link struct {
+	URL   string    `json:"url"`
+	User  User      `json:"user"`
+	Until time.Time `json:"until"`
+}
+
+// Entrance says who may open the web desk. Only the owner of the device asks it.
+type Entrance interface {
+	Link(ctx context.Context, r LinkRequest) (Link, error)
+	Users(ctx context.Context) ([]User, error)
+	// RemoveUser ends a user's sessions, and revokes the person's key. It takes the name
+	// or the identifier.
+	RemoveUser(ctx context.Context, who string) error
+}
+
+// What an Entrance refuses with.
+var (
+	ErrNoWeb       = errors.New("the web desk is off")
+	ErrUnknownUser = errors.New("no such user of the web desk")
+	ErrRole        = errors.New("no such role")
+	ErrRight       = errors.New("your role may not do this")
+	ErrOwnPerson   = errors.New("you sign as yourself only")
+)
+
+func (s *Service) links(r *http.Request) (Link, error) {
+	in, err := decode[LinkRequest](r)
+	if err != nil {
+		return Link{}, err
+	}
+	if s.entrance == nil {
+		return Link{}, ErrNoWeb
+	}
+	return s.entrance.Link(r.Context(), in)
+}
+
+func (s *Service) users(r *http.Request) ([]User, error) {
+	if s.entrance == nil {
+		return nil, ErrNoWeb
+	}
+	return s.entrance.Users(r.Context())
+}
+
+// leaver names the user who goes.
+type leaver struct {
+	Who string `json:"who"`
+}
+
+func (s *Service) removeUser(r *http.Request) (struct{}, error) {
+	in, err := decode[leaver](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	if s.entrance == nil {
+		return struct{}{}, ErrNoWeb
+	}
+	return struct{}{}, s.entrance.RemoveUser(r.Context(), in.Who)
+}
+
+var _ Entrance = (*Client)(nil)
+
+// Link implements Entrance.
+func (c *Client) Link(ctx context.Context, r LinkRequest) (Link, error) {
+	return ask[Link](ctx, c, "POST", "/v1/users/link", r)
+}
+
+// Users implements Entrance.
+func (c *Client) Users(ctx context.Context) ([]User, error) {
+	return ask[[]User](ctx, c, "GET", "/v1/users", nil)
+}
+
+// RemoveUser implements Entrance.
+func (c *Client) RemoveUser(ctx context.Context, who string) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/users/removal", leaver{who})
+	return err
+}

@@ -1,0 +1,83 @@
+package rights
+
+import (
+	"context"
+
+	"schakel/clients/schakel"
+	"schakel/crypto/trust"
+)
+
+func (g guarded) Directory(ctx context.Context) ([]schakel.Desk, error) {
+	return allowed(g, "Directory", func() ([]schakel.Desk, error) { return g.node.Directory(ctx) })
+}
+
+func (g guarded) Persons(ctx context.Context) ([]schakel.Person, error) {
+	return allowed(g, "Persons", func() ([]schakel.Person, error) { return g.node.Persons(ctx) })
+}
+
+func (g guarded) AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error) {
+	return allowed(g, "AddPerson", func() (schakel.Person, error) { return g.node.AddPerson(ctx, p, pin) })
+}
+
+func (g guarded) Devices(ctx context.Context) ([]schakel.Device, error) {
+	return allowed(g, "Devices", func() ([]schakel.Device, error) { return g.node.Devices(ctx) })
+}
+
+func (g guarded) Vouch(ctx context.Context, request []byte) error {
+	_, err := allowed(g, "Vouch", func() (struct{}, error) { return nothing(g.node.Vouch(ctx, request)) })
+	return err
+}
+
+func (g guarded) Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error {
+	_, err := allowed(g, "Revoke", func() (struct{}, error) { return nothing(g.node.Revoke(ctx, subject, reason)) })
+	return err
+}
+
+func (g guarded) RegisterEntries(ctx context.Context) ([][]byte, error) {
+	return allowed(g, "RegisterEntries", func() ([][]byte, error) { return g.node.RegisterEntries(ctx) })
+}
+
+func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
+	return signed(g, "ExportCase", by.Person, func() ([]byte, error) { return g.node.ExportCase(ctx, ref, by) })
+}
+
+func (g guarded) Deletions(ctx context.Context) ([]schakel.Deletion, error) {
+	return allowed(g, "Deletions", func() ([]schakel.Deletion, error) { return g.node.Deletions(ctx) })
+}
+
+func (g guarded) Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error) {
+	return signed(g, "Assign", by.Person, func() (schakel.Assignment, error) { return g.node.Assign(ctx, ref, to, by) })
+}
+
+func (g guarded) AddNote(ctx context.Context, ref, text string, by schakel.By) (schakel.Note, error) {
+	return signed(g, "AddNote", by.Person, func() (schakel.Note, error) { return g.node.AddNote(ctx, ref, text, by) })
+}
+
+func (g guarded) Worksheet(ctx context.Context, ref string, by ...schakel.By) (schakel.Worksheet, error) {
+	return looked(g, "Worksheet", by, func() (schakel.Worksheet, error) { return g.node.Worksheet(ctx, ref, by...) })
+}
+
+func (g guarded) Drafts(ctx context.Context, ref string, by ...schakel.By) ([]schakel.SavedDraft, error) {
+	return looked(g, "Drafts", by, func() ([]schakel.SavedDraft, error) { return g.node.Drafts(ctx, ref, by...) })
+}
+
+func (g guarded) SaveDraft(ctx context.Context, id, version string, d schakel.Draft, by schakel.By) (schakel.SavedDraft, error) {
+	return signed(g, "SaveDraft", by.Person, func() (schakel.SavedDraft, error) { return g.node.SaveDraft(ctx, id, version, d, by) })
+}
+
+func (g guarded) DropDraft(ctx context.Context, id, version string, by schakel.By) error {
+	_, err := signed(g, "DropDraft", by.Person, func() (struct{}, error) { return nothing(g.node.DropDraft(ctx, id, version, by)) })
+	return err
+}
+
+func (g guarded) Restrict(ctx context.Context, ref string, to []string, by schakel.By) (schakel.Restriction, error) {
+	return signed(g, "Restrict", by.Person, func() (schakel.Restriction, error) { return g.node.Restrict(ctx, ref, to, by) })
+}
+
+func (g guarded) Restriction(ctx context.Context, ref string) (schakel.Restriction, error) {
+	return allowed(g, "Restriction", func() (schakel.Restriction, error) { return g.node.Restriction(ctx, ref) })
+}
+
+func (g guarded) Log(ctx context.Context, ref string) (schakel.AccessLog, error) {
+	return allowed(g, "Log", func() (schakel.AccessLog, error) { return g.node.Log(ctx, ref) })
+}

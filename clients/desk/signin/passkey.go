@@ -1,0 +1,225 @@
+package signin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"schakel/clients/desk"
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+)
+
+// ErrPasskey is the one answer to every passkey that does not open the door.
+var ErrPasskey = errors.New("this passkey does not open this desk")
+
+const (
+	maxPasskeys   = 10
+	ceremonyLife  = 5 * time.Minute
+	maxCeremonies = 200
+)
+
+// ceremony is one that was begun: its challenge is good once, and for a while.
+type ceremony struct {
+	webauthn.SessionData
+	until time.Time
+}
+
+// holder is a user as the library knows one.
+type holder struct{ store.User }
+
+func (h holder) WebAuthnID() []byte          { return h.ID[:] }
+func (h holder) WebAuthnName() string        { return h.Name }
+func (h holder) WebAuthnDisplayName() string { return h.Name }
+
+// WebAuthnCredentials are the keys of the user. One that cannot be read opens nothing.
+func (h holder) WebAuthnCredentials() (all []webauthn.Credential) {
+	for _, raw := range h.Passkeys {
+		var c webauthn.Credential
+		if json.Unmarshal(raw, &c) == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// passkeysAt returns what checks passkeys for a desk at an address, or nil where there can
+// be none: a passkey is bound to a name, and a number is none (WebAuthn, 5.1.2).
+func passkeysAt(base string) *webauthn.WebAuthn {
+	u, err := url.Parse(base)
+	if err != nil || u.Hostname() == "" || net.ParseIP(u.Hostname()) != nil {
+		return nil
+	}
+	w, err := webauthn.New(&webauthn.Config{RPID: u.Hostname(), RPDisplayName: "Schakel", RPOrigins: []string{base},
+		AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired,
+			UserVerification: protocol.VerificationRequired}})
+	if err != nil {
+		return nil
+	}
+	return w
+}
+
+// HasPasskeys reports whether this desk is at an address that can have them.
+func (d *Door) HasPasskeys() bool { return d.keys != nil }
+
+func (d *Door) holder(ctx context.Context, id [16]byte) (h holder, err error) {
+	err = d.store.View(ctx, func(tx *store.Tx) error {
+		h.User, err = tx.User(id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrPasskey
+	}
+	return h, err
+}
+
+// Passkeys is how many a user has.
+func (d *Door) Passkeys(ctx context.Context, user desk.User) (int, error) {
+	id, err := identity.ParseUUID(user.ID)
+	if err != nil {
+		return 0, err
+	}
+	h, err := d.holder(ctx, id)
+	return len(h.Passkeys), err
+}
+
+// BeginPasskey returns what a browser needs to make a passkey for a user, as JSON.
+func (d *Door) BeginPasskey(ctx context.Context, user desk.User) ([]byte, error) {
+	if d.keys == nil {
+		return nil, ErrPasskey
+	}
+	id, err := identity.ParseUUID(user.ID)
+	if err != nil {
+		return nil, err
+	}
+	h, err := d.holder(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.Passkeys) >= maxPasskeys {
+		return nil, fmt.Errorf("%w: at most %d passkeys", desk.ErrRequest, maxPasskeys)
+	}
+	options, session, err := d.keys.BeginRegistration(h, webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()))
+	if err != nil {
+		return nil, fmt.Errorf("failed to begin a passkey: %w", err)
+	}
+	d.await(*session)
+	return json.Marshal(options)
+}
+
+// AddPasskey keeps the passkey that a browser made for a user.
+func (d *Door) AddPasskey(ctx context.Context, user desk.User, answer []byte) error {
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPasskey, err)
+	}
+	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge)
+	id, err := identity.ParseUUID(user.ID)
+	if !ok || err != nil || d.keys == nil || !bytes.Equal(session.UserID, id[:]) {
+		return ErrPasskey
+	}
+	h, err := d.holder(ctx, id)
+	if err != nil {
+		return err
+	}
+	c, err := d.keys.CreateCredential(h, session, parsed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPasskey, err)
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("failed to keep a passkey: %w", err)
+	}
+	return d.change(ctx, id, "web-passkey", func(u *store.User) { u.Passkeys = append(u.Passkeys, raw) })
+}
+
+// DropPasskeys forgets all passkeys of a user.
+func (d *Door) DropPasskeys(ctx context.Context, user desk.User) error {
+	id, err := identity.ParseUUID(user.ID)
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, id, "web-passkeys-dropped", func(u *store.User) { u.Passkeys = nil })
+}
+
+func (d *Door) change(ctx context.Context, id [16]byte, action string, change func(*store.User)) error {
+	return d.store.Update(ctx, func(tx *store.Tx) error {
+		u, err := tx.User(id)
+		if err != nil {
+			return err
+		}
+		change(&u)
+		return errors.Join(tx.SetUser(u), tx.Audit(action, identity.FormatUUID(id), u.Person, d.now()))
+	})
+}
+
+// BeginPasskeySignIn returns what a browser needs to ask for any passkey of this desk.
+func (d *Door) BeginPasskeySignIn() ([]byte, error) {
+	if d.keys == nil {
+		return nil, ErrPasskey
+	}
+	options, session, err := d.keys.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+	if err != nil {
+		return nil, fmt.Errorf("failed to ask for a passkey: %w", err)
+	}
+	d.await(*session)
+	return json.Marshal(options)
+}
+
+// PasskeySignIn begins a session for whose passkey a browser shows, and returns its token.
+func (d *Door) PasskeySignIn(ctx context.Context, answer []byte) (string, error) {
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrPasskey, err)
+	}
+	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge)
+	if !ok || d.keys == nil || len(session.UserID) > 0 {
+		return "", ErrPasskey
+	}
+	var h holder
+	find := func(_, handle []byte) (webauthn.User, error) {
+		if len(handle) != len(h.ID) {
+			return nil, ErrPasskey
+		}
+		h, err = d.holder(ctx, [16]byte(handle))
+		return h, err
+	}
+	c, err := d.keys.ValidateDiscoverableLogin(find, session, parsed)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrPasskey, err)
+	}
+	if c.Authenticator.CloneWarning {
+		return "", fmt.Errorf("%w: its counter went back, it may be a copy", ErrPasskey)
+	}
+	return d.begin(ctx, h.ID)
+}
+
+// await keeps a ceremony under its challenge.
+func (d *Door) await(s webauthn.SessionData) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for k, c := range d.ceremonies {
+		if !c.until.After(d.now()) || len(d.ceremonies) >= maxCeremonies {
+			delete(d.ceremonies, k)
+		}
+	}
+	d.ceremonies[s.Challenge] = ceremony{s, d.now().Add(ceremonyLife)}
+}
+
+// awaited takes a ceremony: its challenge is good once.
+func (d *Door) awaited(challenge string) (webauthn.SessionData, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.ceremonies[challenge]
+	delete(d.ceremonies, challenge)
+	return c.SessionData, ok && c.until.After(d.now())
+}

@@ -1,0 +1,262 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"schakel/clients/desk"
+	"schakel/clients/store"
+	"schakel/clients/store/vault"
+	"schakel/crypto/identity"
+)
+
+// Invited says for whom an unused link is, and leaves it unused: what looks at links
+// before people do, such as a mail filter, must not use them up.
+func (d *Door) Invited(ctx context.Context, link string) (desk.User, error) {
+	d.mu.Lock()
+	l, ok := d.links[hashOf(link)]
+	d.mu.Unlock()
+	if !ok || !l.until.After(d.now()) {
+		return desk.User{}, ErrLink
+	}
+	return d.user(ctx, l.user)
+}
+
+// Redeem uses a link up and begins a session, whose token it returns.
+func (d *Door) Redeem(ctx context.Context, link string) (token string, err error) {
+	d.mu.Lock()
+	l, ok := d.links[hashOf(link)]
+	delete(d.links, hashOf(link))
+	d.mu.Unlock()
+	if !ok || !l.until.After(d.now()) {
+		return "", ErrLink
+	}
+	return d.begin(ctx, l.user)
+}
+
+// begin begins a session under a token that no browser ever had: one that was planted
+// there before is worth nothing (session fixation).
+func (d *Door) begin(ctx context.Context, id [16]byte) (string, error) {
+	user, err := d.user(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if err := d.note(ctx, "web-signed-in", id, personOf(user)); err != nil {
+		return "", err
+	}
+	token, h := secret()
+	now := d.now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.sessions) >= maxSessions {
+		d.dropOldest()
+	}
+	d.sessions[h] = &session{user: id, began: now, seen: now, over: make(chan struct{})}
+	return token, nil
+}
+
+func personOf(u desk.User) identity.PersonID {
+	id, err := identity.ParsePersonID(u.Person)
+	if err != nil {
+		return identity.PersonID{}
+	}
+	return id
+}
+
+func (d *Door) dropOldest() {
+	var oldest hash
+	var found *session
+	for h, s := range d.sessions {
+		if found == nil || s.seen.Before(found.seen) {
+			oldest, found = h, s
+		}
+	}
+	if found != nil {
+		found.end()
+		delete(d.sessions, oldest)
+	}
+}
+
+func (s *session) end() {
+	select {
+	case <-s.over:
+	default:
+		close(s.over)
+	}
+}
+
+// Visitor is who is behind a token. Looking counts as a sign of life only where alive
+// says so: a page that refreshes itself must not keep a desk open that nobody sits at.
+// It refuses with ErrNoSession and ErrLocked; with ErrLocked the user is named.
+func (d *Door) Visitor(ctx context.Context, token string, alive bool) (desk.User, error) {
+	id, locked, err := d.look(token, alive)
+	if err != nil {
+		return desk.User{}, err
+	}
+	user, err := d.user(ctx, id)
+	if errors.Is(err, ErrNoSession) {
+		d.End(ctx, token)
+	}
+	if err == nil && locked {
+		err = ErrLocked
+	}
+	return user, err
+}
+
+func (d *Door) look(token string, alive bool) (id [16]byte, locked bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	if !ok {
+		return id, false, ErrNoSession
+	}
+	now := d.now()
+	if now.Sub(s.began) >= sessionLife {
+		s.end()
+		delete(d.sessions, hashOf(token))
+		return id, false, ErrNoSession
+	}
+	if now.Sub(s.seen) >= d.idle {
+		s.lock()
+	}
+	if alive && !s.locked {
+		s.seen = now
+	}
+	return s.user, s.locked, nil
+}
+
+func (s *session) lock() {
+	s.locked = true
+	s.end()
+}
+
+// Over is closed when the session locks or ends: what streams to it must stop. It is
+// closed already for a token that is none.
+func (d *Door) Over(token string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s, ok := d.sessions[hashOf(token)]; ok {
+		return s.over
+	}
+	over := make(chan struct{})
+	close(over)
+	return over
+}
+
+// Lock locks a session, if there is one.
+func (d *Door) Lock(token string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s, ok := d.sessions[hashOf(token)]; ok {
+		s.lock()
+	}
+}
+
+// End ends a session, if there is one.
+func (d *Door) End(ctx context.Context, token string) {
+	d.mu.Lock()
+	s, ok := d.sessions[hashOf(token)]
+	delete(d.sessions, hashOf(token))
+	d.mu.Unlock()
+	if ok {
+		s.end()
+		if err := d.note(ctx, "web-signed-out", s.user, identity.PersonID{}); err != nil {
+			d.log.Warn("signing out not in the access log", "err", err)
+		}
+	}
+}
+
+func (d *Door) endAll(user [16]byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for h, s := range d.sessions {
+		if s.user == user {
+			s.end()
+			delete(d.sessions, h)
+		}
+	}
+	for h, l := range d.links {
+		if l.user == user {
+			delete(d.links, h)
+		}
+	}
+}
+
+// Unlock opens a locked session by the PIN of its user's person, under a new token. It
+// refuses with ErrPIN, and ends the session at the fifth wrong one: then ErrNoSession. A
+// user without a person signs in again.
+func (d *Door) Unlock(ctx context.Context, token, pin string) (string, error) {
+	user, err := d.Visitor(ctx, token, false)
+	if err == nil {
+		return token, nil // not locked: nothing to do
+	}
+	if !errors.Is(err, ErrLocked) || user.Person == "" || !d.tryPIN(token) {
+		d.End(ctx, token)
+		return "", ErrNoSession
+	}
+	var row store.Person
+	if err := d.store.View(ctx, func(tx *store.Tx) error {
+		row, err = tx.Person(personOf(user))
+		return err
+	}); err != nil {
+		return "", err
+	}
+	if _, err := row.Unlock(pin); errors.Is(err, vault.ErrPassphrase) {
+		if !d.triesLeft(token) {
+			d.End(ctx, token)
+			return "", ErrNoSession
+		}
+		return "", ErrPIN
+	} else if err != nil {
+		return "", err
+	}
+	return d.renew(token)
+}
+
+// tryPIN takes one of the tries, before the PIN is looked at: tries that run at the same
+// time each cost one.
+func (d *Door) tryPIN(token string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	if !ok || s.wrong >= maxWrong {
+		return false
+	}
+	s.wrong++
+	return true
+}
+
+func (d *Door) triesLeft(token string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	return ok && s.wrong < maxWrong
+}
+
+// renew goes on with a session under a new token: the old one may have been seen while
+// the desk stood locked.
+func (d *Door) renew(token string) (string, error) {
+	fresh, h := secret()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	if !ok {
+		return "", ErrNoSession
+	}
+	delete(d.sessions, hashOf(token))
+	s.end()
+	d.sessions[h] = &session{user: s.user, began: s.began, seen: d.now(), over: make(chan struct{})}
+	return fresh, nil
+}
+
+// Remaining is how long a session stays open without a sign of life.
+func (d *Door) Remaining(token string) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	if !ok || s.locked {
+		return 0
+	}
+	return d.idle - d.now().Sub(s.seen)
+}

@@ -1,0 +1,175 @@
+// Package signin decides who is at the web desk: users, one-time links and the sessions
+// that come of them.
+//
+//	door := signin.New(signin.Config{Store: st, People: node, Base: "http://localhost:8477"})
+//	link, err := door.Link(ctx, desk.LinkRequest{Person: "P. Iket"})   // the owner of the device asks
+//	token, err := door.Redeem(ctx, secret)                             // a browser comes with it, once
+//	visitor, err := door.Visitor(ctx, token)                           // every request after that
+//
+// Trusted: the store, and whoever may ask over the unix socket. Not trusted: every
+// browser. It holds a random token and nothing else; what the token means is kept here, in
+// memory, under the hash of the token. A daemon that starts again has no sessions.
+//
+// Whoever can read a browser's memory or profile can act as its user until the session
+// locks, but not sign: that takes the PIN of a person each time.
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"schakel/clients/desk"
+	"schakel/clients/schakel"
+	"schakel/clients/store"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
+)
+
+// What a browser is refused with.
+var (
+	ErrNoSession = errors.New("not signed in")
+	ErrLocked    = errors.New("locked")
+	ErrLink      = errors.New("this link was used, or is too old")
+	ErrPIN       = errors.New("wrong PIN")
+)
+
+// Bounds. A link is short-lived because it lies in a terminal's memory; who guesses PINs
+// at a locked session has five tries.
+const (
+	linkLife    = 10 * time.Minute
+	sessionLife = 12 * time.Hour // a shift
+	maxLinks    = 32
+	maxSessions = 200
+	maxWrong    = 5
+
+	// DefaultIdle is after how long without a sign of life a session locks.
+	DefaultIdle = 10 * time.Minute
+)
+
+// People says who may sign, and ends that for who leaves.
+type People interface {
+	Persons(ctx context.Context) ([]schakel.Person, error)
+	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
+}
+
+// Config is what a Door needs. Store and People are required.
+type Config struct {
+	Store  *store.Store
+	People People
+	Base   string           // begin of the links, such as http://localhost:8477
+	Idle   time.Duration    // default DefaultIdle
+	Now    func() time.Time // default time.Now
+	Log    *slog.Logger     // default discards
+}
+
+// Door lets people in. Its methods may be called from any goroutine.
+type Door struct {
+	store  *store.Store
+	people People
+	base   string
+	idle   time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+	keys   *webauthn.WebAuthn // nil where this desk can have no passkeys
+
+	mu       sync.Mutex // guards what follows
+	links    map[hash]link
+	sessions map[hash]*session
+
+	ceremonies map[string]ceremony // by challenge
+}
+
+var _ desk.Entrance = (*Door)(nil)
+
+// hash of a secret that a browser holds: what lies in memory here opens nothing.
+type hash [sha256.Size]byte
+
+type link struct {
+	user  [16]byte
+	until time.Time
+}
+
+type session struct {
+	user   [16]byte
+	began  time.Time
+	seen   time.Time
+	locked bool
+	wrong  int
+	over   chan struct{} // closed when it locks or ends
+}
+
+// New returns a Door. It starts nothing.
+func New(cfg Config) *Door {
+	d := &Door{store: cfg.Store, people: cfg.People, base: cfg.Base, idle: cfg.Idle, now: cfg.Now, log: cfg.Log,
+		links: map[hash]link{}, sessions: map[hash]*session{}, ceremonies: map[string]ceremony{}, keys: passkeysAt(cfg.Base)}
+	if d.idle <= 0 {
+		d.idle = DefaultIdle
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+// Idle is after how long without a sign of life a session locks.
+func (d *Door) Idle() time.Duration { return d.idle }
+
+// secret is 256 random bits as a browser and a URL carry them.
+func secret() (string, hash) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	s := base64.RawURLEncoding.EncodeToString(b[:])
+	return s, sha256.Sum256([]byte(s))
+}
+
+func hashOf(secret string) hash { return sha256.Sum256([]byte(secret)) }
+
+// user reads a user as the desk knows one. One whose person may sign no more is nobody.
+func (d *Door) user(ctx context.Context, id [16]byte) (desk.User, error) {
+	var row store.User
+	err := d.store.View(ctx, func(tx *store.Tx) (err error) {
+		row, err = tx.User(id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return desk.User{}, ErrNoSession
+	}
+	if err != nil {
+		return desk.User{}, err
+	}
+	if !row.Person.IsZero() {
+		if _, err := d.person(ctx, row.Person.String()); err != nil {
+			return desk.User{}, fmt.Errorf("%w: the person of this user may sign no more", ErrNoSession)
+		}
+	}
+	return userOf(row), nil
+}
+
+func userOf(row store.User) desk.User {
+	u := desk.User{ID: identity.FormatUUID(row.ID), Name: row.Name}
+	if !row.Person.IsZero() {
+		u.Person = row.Person.String()
+	}
+	for _, r := range row.Roles {
+		u.Roles = append(u.Roles, desk.Role(r))
+	}
+	return u
+}
+
+func (d *Door) note(ctx context.Context, action string, user [16]byte, person identity.PersonID) error {
+	return d.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.Audit(action, identity.FormatUUID(user), person, d.now())
+	})
+}

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"schakel/clients/desk/rights"
+	"schakel/clients/schakel"
+)
+
+func liveRoutes() []Route {
+	return []Route{{Method: "GET", Path: "/live", Who: Users, Operation: "Subscribe", Still: true, serve: (*Site).follow}}
+}
+
+var errStreams = errors.New("too many pages of this session listen already")
+
+// maxStreams bounds the open pages of one session that listen for news.
+const (
+	maxStreams = 8
+	beat       = 15 * time.Second
+)
+
+// streams counts what listens, per session.
+type streams struct {
+	mu  sync.Mutex // guards what follows
+	per map[string]int
+}
+
+func (s *streams) enter(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.per == nil {
+		s.per = map[string]int{}
+	}
+	if s.per[token] >= maxStreams {
+		return false
+	}
+	s.per[token]++
+	return true
+}
+
+func (s *streams) leave(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.per[token]--; s.per[token] <= 0 {
+		delete(s.per, token)
+	}
+}
+
+// follow tells a page that there is news, as server-sent events (WHATWG HTML, 9.2), until
+// the session locks: then it says so, and the page goes away. What the news is a page
+// asks for like any other; nothing of it is in here.
+func (s *Site) follow(v *visit) (answer, error) {
+	if !s.live.enter(v.token) {
+		return answer{}, errStreams
+	}
+	defer s.live.leave(v.token)
+	events, cancel := v.node.Subscribe()
+	defer cancel()
+	v.w.Header().Set("Content-Type", "text/event-stream")
+	out := http.NewResponseController(v.w)
+	say := func(text string) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_, err := v.w.Write([]byte(text))
+		return err == nil && out.Flush() == nil
+	}
+	ok := say(": schakel\n\n")
+	for ok {
+		wait := time.NewTimer(min(beat, max(s.Door.Remaining(v.token), time.Second)))
+		select {
+		case <-v.Context().Done():
+			ok = false
+		case <-s.Door.Over(v.token):
+			say("event: locked\ndata: -\n\n")
+			ok = false
+		case e, open := <-events:
+			if e.Kind == schakel.EventRegister {
+				s.look(v) // somebody may have been revoked
+			}
+			ok = open && (!concerns(v, e.Kind) || say("event: news\ndata: "+string(e.Kind)+"\n\n"))
+		case <-wait.C:
+			s.look(v)
+			ok = say(":\n\n")
+		}
+		wait.Stop()
+	}
+	return answer{sent: true}, nil
+}
+
+// look looks whether the session is over its time, or its user gone: that closes Over,
+// which the next turn of the loop sees.
+func (s *Site) look(v *visit) { _, _ = s.Door.Visitor(v.Context(), v.token, false) }
+
+// concerns are the kinds of events that are news on the pages of who reads cases; those
+// of others show no more than alarms and the connection. That the register grew is news
+// on none.
+func concerns(v *visit, k schakel.EventKind) bool {
+	switch k {
+	case schakel.EventAlarm, schakel.EventConnection:
+		return true
+	case schakel.EventReceived, schakel.EventStatus, schakel.EventAcknowledged, schakel.EventRejected, schakel.EventDesk:
+		return rights.May(v.user, "List")
+	}
+	return false
+}

@@ -1,0 +1,125 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"schakel/clients/desk"
+	"schakel/clients/desk/rights"
+	"schakel/clients/desk/signin"
+)
+
+// Who may ask for a page.
+type Who int
+
+// Everybody who is signed in may ask for a page of [Users] that names no operation.
+const (
+	Users   Who = iota // signed in, not locked, and with the right to the route's operation
+	Known              // signed in, perhaps locked
+	Anybody            // whoever reaches the port
+)
+
+// Route is one entry of the table of pages. Tests walk over the table: a page that is
+// not in it does not exist.
+type Route struct {
+	Method, Path string
+	Operation    rights.Operation // what it does; the node refuses the rest once more
+	Who          Who
+	Still        bool // asked for by scripts by themselves: no sign of life of a person
+
+	serve func(*Site, *visit) (answer, error)
+}
+
+// Routes are all pages.
+func Routes() []Route {
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes())
+}
+
+// visit is one request of somebody.
+type visit struct {
+	*http.Request
+	w     http.ResponseWriter
+	lang  language
+	token string
+	user  desk.User // zero where nobody is signed in
+	node  desk.Node // as that user may use it
+}
+
+// answer is what a page comes to: a template with what it shows, or another place to go.
+type answer struct {
+	page   string // name of the template
+	title  string // key of the title
+	status int    // default 200
+	shows  any
+	goTo   string // redirects there
+	sent   bool   // the page has written its answer itself
+}
+
+// page wraps what serves a route: who is it, may they, and what does it come to.
+func (s *Site) page(route Route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := s.visit(w, r, route)
+		var a answer
+		if err == nil {
+			a, err = route.serve(s, v)
+		}
+		switch {
+		case errors.Is(err, signin.ErrLocked) && r.Method == http.MethodGet:
+			s.redirect(w, r, "/locked")
+		case errors.Is(err, signin.ErrNoSession) && r.Method == http.MethodGet:
+			s.redirect(w, r, "/sign-in")
+		case err != nil:
+			s.fail(w, v, err)
+		case a.goTo != "":
+			s.redirect(w, r, a.goTo)
+		case !a.sent:
+			s.render(w, v, a)
+		}
+	}
+}
+
+func (s *Site) redirect(w http.ResponseWriter, r *http.Request, to string) {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// visit finds out who asks. It refuses a page that a browser fetches in advance: looking
+// at a message is noted, and nobody looks.
+func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visit, error) {
+	v := &visit{Request: r, w: w, lang: languageOf(r)}
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		v.token = c.Value
+	}
+	user, err := s.Door.Visitor(r.Context(), v.token, route.Who == Users && !route.Still)
+	if err == nil || errors.Is(err, signin.ErrLocked) {
+		v.user, v.node = user, rights.As(s.Node, user)
+	}
+	switch {
+	case route.Who == Anybody, route.Who == Known && errors.Is(err, signin.ErrLocked):
+		err = nil
+	case err == nil && r.Header.Get("Sec-Purpose") != "":
+		err = errNoPage
+	case err == nil && route.Operation != "" && !rights.May(user, route.Operation):
+		err = desk.ErrRight
+	}
+	return v, err
+}
+
+// cookieName has the prefix that lets a browser take the cookie from nobody but this
+// name, over TLS, where there is TLS.
+func (s *Site) cookieName() string {
+	if s.TLS != nil {
+		return "__Host-schakel"
+	}
+	return "schakel"
+}
+
+// setToken gives the browser its token, or with "" takes it away.
+func (s *Site) setToken(v *visit, token string) {
+	c := &http.Cookie{Name: s.cookieName(), Value: token, Path: "/", HttpOnly: true, Secure: s.TLS != nil, SameSite: http.SameSiteStrictMode}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(v.w, c)
+	v.token = token
+}

@@ -1,0 +1,128 @@
+// Package web is the desk in a browser: pages that a case worker looks at all day, on
+// the partner's own machine, beside the keys.
+//
+//	site, err := web.New(web.Config{Node: node, Door: door, Names: []string{"localhost"}})
+//	err = site.Serve(ctx, ln)
+//
+// Every page is a plain form or a plain list and works without scripts; what the one
+// script adds is in static/desk.js. A page is one Go file with its routes (see [Routes])
+// and one template in pages/; every text in it stands in woorden.csv in Dutch and English.
+//
+// Trusted: the browser of a signed-in user, until its session locks. Not trusted: every
+// other page in that browser, every other program that can reach the port, and all that
+// partners write. No page causes a request to another machine.
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"schakel/clients/desk"
+	"schakel/clients/desk/signin"
+	"schakel/clients/protocol"
+)
+
+// Limits of the server. A form is at most a message with its heading.
+const (
+	maxForm       = 512 << 10
+	headerTimeout = 5 * time.Second
+	readTimeout   = 15 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 60 * time.Second
+	drainTime     = 3 * time.Second
+	maxConns      = 512
+)
+
+// Config is what a Site needs. Node, Door and Names are required.
+type Config struct {
+	Node  desk.Node
+	Door  *signin.Door
+	Names []string // under which browsers may ask for this desk; without port
+
+	TLS       *tls.Config         // nil: loopback only
+	Catalogue *protocol.Catalogue // default protocol.V1
+	Theme     []byte              // a style sheet of the organisation's own, after ours
+	PlainLook bool                // our own small style sheet, even where the design system was built in
+	Now       func() time.Time    // default time.Now
+	Log       *slog.Logger        // default discards
+}
+
+// Site is the web desk. It is an http.Handler.
+type Site struct {
+	Config
+	pages map[language]pageSet
+	files map[string]file
+	mux   *http.ServeMux
+	guard http.Handler
+	live  streams
+}
+
+// New returns a Site. It starts nothing. It refuses a template that is wrong.
+func New(cfg Config) (*Site, error) {
+	if cfg.Catalogue == nil {
+		cfg.Catalogue = protocol.V1()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Site{Config: cfg, mux: http.NewServeMux(), files: staticFiles(cfg)}
+	var err error
+	if s.pages, err = readPages(s.styles()); err != nil {
+		return nil, err
+	}
+	for _, r := range Routes() {
+		s.mux.HandleFunc(r.Method+" "+r.Path, s.page(r))
+	}
+	s.mux.HandleFunc("GET /static/{name}", s.file)
+	s.mux.HandleFunc("/", s.page(Route{Who: Anybody, serve: func(*Site, *visit) (answer, error) { return answer{}, errNoPage }}))
+	s.guard = s.guarded(s.mux)
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.guard.ServeHTTP(w, r) }
+
+// Serve answers on ln until ctx ends, then lets running requests finish for a few
+// seconds and returns nil. It closes ln. Without TLS it refuses an address that other
+// machines can reach.
+func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
+	if s.TLS == nil && !Loopback(ln.Addr().String()) {
+		return errors.Join(ErrOpen, ln.Close())
+	}
+	if s.TLS != nil {
+		ln = tls.NewListener(ln, s.TLS)
+	}
+	crowd := newCrowd(maxConns)
+	srv := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved,
+		BaseContext: func(net.Listener) context.Context { return ctx }, // streams end when the daemon does
+		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			_ = srv.Close() // what does not drain is cut off
+		}
+	})
+	err := srv.Serve(ln)
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("failed to serve the web desk: %w", err)
+}

@@ -1,0 +1,162 @@
+package browser_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/url"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"schakel/clients/desk/web/webtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// needBrowser is set where the tests may not be skipped: see .ci/test.
+const needBrowser = "SCHAKEL_TEST_NEED_BROWSER"
+
+// job is what walk.mjs does.
+type job struct {
+	Name     string         `json:"name,omitempty"`
+	Chromium string         `json:"chromium"`
+	Base     string         `json:"base"`
+	Visits   []visit        `json:"visits,omitempty"`
+	Steps    []step         `json:"steps,omitempty"`
+	Hand     string         `json:"hand,omitempty"` // mouse or keyboard
+	Options  map[string]any `json:"options,omitempty"`
+	Cookies  []cookie       `json:"cookies,omitempty"`
+
+	Authenticator bool `json:"authenticator,omitempty"` // the browser has one for passkeys
+}
+
+// visit is a page in one state, looked at in every way.
+type visit struct {
+	Name    string            `json:"name"`
+	Path    string            `json:"path"`
+	Status  int               `json:"status,omitempty"`
+	Cookies []cookie          `json:"cookies,omitempty"`
+	Steps   []step            `json:"steps,omitempty"` // from the page to the state
+	Shows   []string          `json:"shows,omitempty"`
+	Picture map[string]string `json:"picture,omitempty"`
+
+	route string // of the table, where it is not the path
+}
+
+// step is one thing that somebody does, or sees.
+type step struct {
+	Go      string   `json:"go,omitempty"`
+	Use     string   `json:"use,omitempty"`   // a link or a button that leads to a page
+	Type    []string `json:"type,omitempty"`  // where, and what
+	Click   string   `json:"click,omitempty"` // what leads nowhere
+	Press   string   `json:"press,omitempty"`
+	Focus   string   `json:"focus,omitempty"`
+	Say     string   `json:"say,omitempty"` // tells the test that it is here
+	Back    bool     `json:"back,omitempty"`
+	Status  int      `json:"status,omitempty"`
+	Path    string   `json:"path,omitempty"` // where it leads
+	Visible string   `json:"visible,omitempty"`
+	Focused string   `json:"focused,omitempty"`
+	Shows   string   `json:"shows,omitempty"`
+	Hides   string   `json:"hides,omitempty"`
+}
+
+type cookie struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// finding is one thing that is wrong.
+type finding struct {
+	Name   string `json:"name"`
+	What   string `json:"what"`
+	Detail string `json:"detail"`
+}
+
+// chromium finds the browser and what drives it, or skips.
+func chromium(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err == nil {
+		_, err = exec.LookPath("node")
+	}
+	if err == nil {
+		_, err = os.Stat("node_modules/axe-core")
+	}
+	if err != nil && os.Getenv(needBrowser) != "" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skipf("no browser: %v; install Debian's chromium and Node, and run `npm ci` in cmd/schakel/browser, as `make test` does", err)
+	}
+	return path
+}
+
+// run does a job and returns what it found. said hears what the job says on its way.
+func run(t *testing.T, j job, said func(string)) (found []finding) {
+	t.Helper()
+	j.Chromium = chromium(t)
+	in, err := json.Marshal(j)
+	ok(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "walk.mjs")
+	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(in), 10*time.Second
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir()) // a profile of its own, and nothing of ours
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	ok(t, err)
+	ok(t, cmd.Start())
+	finished := false
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 8<<20)
+	for lines.Scan() {
+		var line struct {
+			Said  string     `json:"said"`
+			Found *[]finding `json:"found"`
+		}
+		ok(t, json.Unmarshal(lines.Bytes(), &line))
+		if line.Said != "" {
+			said(line.Said)
+		}
+		if line.Found != nil {
+			found, finished = *line.Found, true
+		}
+	}
+	if err := cmd.Wait(); err != nil || !finished {
+		t.Fatalf("the browser: %v\n%s", err, errs.String())
+	}
+	return found
+}
+
+func report(t *testing.T, found []finding) {
+	t.Helper()
+	for _, f := range found {
+		t.Errorf("%s: %s: %s", f.Name, f.What, f.Detail)
+	}
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cookies are those of a signed-in browser.
+func cookies(t *testing.T, b *webtest.Browser, base string) (out []cookie) {
+	t.Helper()
+	u, err := url.Parse(base)
+	ok(t, err)
+	for _, c := range b.Jar.Cookies(u) {
+		out = append(out, cookie{c.Name, c.Value})
+	}
+	return out
+}

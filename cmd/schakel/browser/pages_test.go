@@ -1,0 +1,155 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"schakel/clients/desk"
+	"schakel/clients/desk/web"
+	"schakel/clients/desk/web/webtest"
+	"schakel/clients/schakel"
+	"schakel/crypto/message"
+)
+
+// pages are the office and its users, in the states that pages can be in.
+type pages struct {
+	*webtest.Office
+	t       *testing.T
+	worker  []cookie
+	keeper  []cookie
+	seen    map[string]bool // routes
+	picture int
+}
+
+func newPages(t *testing.T, opt webtest.Options) *pages {
+	t.Helper()
+	chromium(t)
+	o := webtest.Open(t, opt)
+	p := &pages{Office: o, t: t, seen: map[string]bool{}}
+	p.worker = cookies(t, o.User("P. Iket", desk.Roles()...), o.Base)
+	p.keeper = cookies(t, o.User("Beheer", desk.RoleKeeper), o.Base)
+	return p
+}
+
+// locked is a session of the worker that is locked.
+func (p *pages) locked() []cookie {
+	b := p.User("P. Iket", desk.Roles()...)
+	b.Post("/lock", nil)
+	return cookies(p.t, b, p.Base)
+}
+
+// look looks at pages in every way, and remembers which routes they were.
+func (p *pages) look(visits ...visit) {
+	p.t.Helper()
+	for i, v := range visits {
+		route := v.route
+		if route == "" {
+			route = v.Path
+		}
+		p.seen[route] = true
+		if folder := os.Getenv("SCHAKEL_PICTURES"); folder != "" { // for who wants to see them
+			visits[i].Picture = map[string]string{}
+			for _, how := range []string{"wide", "narrow", "english, dark"} {
+				visits[i].Picture[how] = fmt.Sprintf("%s/%02d-%s-%s.png", folder, p.picture+i, strings.ReplaceAll(v.Name, " ", "-"), strings.Fields(strings.ReplaceAll(how, ",", ""))[0])
+			}
+		}
+	}
+	p.picture += len(visits)
+	p.t.Run(visits[0].Name+" and others", func(t *testing.T) { report(t, run(t, job{Base: p.Base, Visits: visits}, nil)) })
+}
+
+// link is a fresh link for a user, as a path.
+func (p *pages) link() string {
+	p.t.Helper()
+	l, err := p.Door.Link(p.t.Context(), desk.LinkRequest{Name: "N. Ieuw", Roles: []desk.Role{desk.RoleOnCall}})
+	ok(p.t, err)
+	return strings.TrimPrefix(l.URL, p.Base)
+}
+
+// TestPages looks at every page in every state: as a wide and a narrow window, at 400 %,
+// dark, in forced colours, in English and without scripts. Nothing may be wrong.
+func TestPages(t *testing.T) {
+	p := newPages(t, webtest.Options{})
+	p.look(
+		visit{Name: "not signed in", Path: "/sign-in", Shows: []string{"een link die één keer werkt"}},
+		visit{Name: "a link", Path: p.link(), route: "/enter/{link}", Shows: []string{"Aanmelden als N. Ieuw"}},
+		visit{Name: "a link that was used", Path: "/enter/x", Status: http.StatusGone, Shows: []string{"Deze link werkt niet meer"}},
+		visit{Name: "no such page", Path: "/nergens", Status: http.StatusNotFound, Cookies: p.worker, Shows: []string{"Deze pagina bestaat niet"}},
+		visit{Name: "nothing to read", Path: "/welcome", Cookies: p.keeper, Shows: []string{"Welkom, Beheer"}},
+		visit{Name: "no right", Path: "/inbox", Status: http.StatusForbidden, Cookies: p.keeper, Shows: []string{"Uw rol mag dit niet"}},
+		visit{Name: "front", Path: "/", route: "/{$}", Cookies: p.worker},
+		visit{Name: "passkeys", Path: "/passkeys", Cookies: p.worker, Shows: []string{"U heeft 0 passkeys"}},
+		visit{Name: "empty inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Er wacht niets op dit bureau"}},
+		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
+		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},
+	)
+	hash := p.Report(nil)
+	p.Report(func(d *schakel.Draft) { d.Urgency, d.Exercise = message.Routine, true })
+	hostile := p.Report(func(d *schakel.Draft) { d.Body = hostileBody(t) })
+	acknowledge := "/messages/" + hash + "/acknowledgement"
+	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	p.look(
+		visit{Name: "inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Wacht op ons", "OEFENING", "Bevestigen vóór"}},
+		visit{Name: "part of the inbox", Path: "/inbox?part=us", route: "/inbox", Cookies: p.worker},
+		visit{Name: "message", Path: "/messages/" + hash, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"Veilig contact", "fietslampje"}},
+		visit{Name: "hostile message", Path: "/messages/" + hostile, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"<script>"}},
+		visit{Name: "acknowledge", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Shows: []string{"Pincode van P. Iket"}},
+		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
+	)
+	p.taken(hash)
+	p.StopRelay()
+	p.Chain.Pass(5 * time.Hour)
+	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
+	p.Until("it is late, and there is no connection", func() bool {
+		s, err := p.Member.Node.Status(t.Context())
+		return err == nil && !s.Connected && s.Alarms > 0
+	})
+	p.look(
+		visit{Name: "offline, late", Path: "/inbox", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "Te laat", "alarm"}},
+		visit{Name: "acknowledged", Path: "/messages/" + hash + "/acknowledged", route: "/messages/{ref}/acknowledged", Cookies: p.worker, Shows: []string{"De afzender krijgt uw naam"}},
+	)
+	for _, r := range web.Routes() {
+		if r.Method == http.MethodGet && !p.seen[r.Path] && r.Path != "/live" {
+			t.Errorf("nobody looked at %s", r.Path)
+		}
+	}
+}
+
+// TestPlainLook looks once more at pages of a program that was built without the design
+// system.
+func TestPlainLook(t *testing.T) {
+	if !web.HasLook() {
+		t.Skip("this program has no other: TestPages looks at it")
+	}
+	p := newPages(t, webtest.Options{PlainLook: true})
+	hash := p.Report(nil)
+	p.look(
+		visit{Name: "plain inbox", Path: "/inbox", Cookies: p.worker},
+		visit{Name: "plain form", Path: "/messages/" + hash + "/acknowledgement", Cookies: p.worker},
+	)
+}
+
+// TestLookingFindsWhatIsWrong is the control: a page with every fault that looking must
+// find.
+func TestLookingFindsWhatIsWrong(t *testing.T) {
+	chromium(t)
+	base := crookedSite(t)
+	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
+	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard"} {
+		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
+			t.Errorf("looking does not find: %s", want)
+		}
+	}
+	policy := slices.ContainsFunc(found, func(f finding) bool {
+		return f.What == "console" && strings.Contains(f.Detail, "Content Security Policy")
+	})
+	if !policy {
+		t.Error("looking does not find a breach of the content security policy")
+	}
+}

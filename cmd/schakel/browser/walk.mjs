@@ -1,0 +1,194 @@
+// Drives Chromium for the tests of the web desk. It reads one job from standard input as
+// JSON and writes lines of JSON: {"said": ...} on the way, {"found": [...]} at the end.
+//
+// A job either looks at pages in every way of looking (visits), or walks through steps in
+// one way of walking (steps). What is found is what is wrong; an empty list is good.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const job = JSON.parse(readFileSync(0, "utf8"));
+const found = [];
+const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "EN-301-549", "best-practice"];
+
+const browser = await chromium.launch({
+  executablePath: job.chromium,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"],
+});
+
+// now is what the browser is busy with: what it complains of belongs to that.
+const now = { name: job.name ?? "", status: 200 };
+
+// watched opens a context in which everything that should not happen is noted.
+async function watched(options) {
+  const context = await browser.newContext({ locale: "nl-NL", ...options });
+  context.on("request", (r) => {
+    if (!r.url().startsWith(job.base + "/")) found.push({ name: now.name, what: "outside request", detail: r.url() });
+  });
+  const page = await context.newPage();
+  page.on("console", (m) => {
+    const own = now.status >= 400 && m.text().startsWith("Failed to load resource") && m.text().includes(` ${now.status} `) && m.location().url.startsWith(job.base + "/");
+    if (m.type() === "error" && !own) found.push({ name: now.name, what: "console", detail: m.text() });
+  });
+  page.on("pageerror", (e) => found.push({ name: now.name, what: "script", detail: String(e) }));
+  return { context, page };
+}
+
+async function signedIn(context, cookies) {
+  await context.clearCookies();
+  if (cookies?.length) await context.addCookies(cookies.map((c) => ({ ...c, url: job.base })));
+}
+
+async function looked(page) {
+  await page.evaluate(axe);
+  const result = await page.evaluate((tags) => globalThis.axe.run({ runOnly: tags, resultTypes: ["violations"] }), tags);
+  for (const v of result.violations) {
+    for (const n of v.nodes) found.push({ name: now.name, what: "axe " + v.id, detail: n.target.join(" ") + ": " + n.failureSummary });
+  }
+}
+
+async function fits(page) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) found.push({ name: now.name, what: "wider than the screen", detail: `by ${wide} px` });
+}
+
+// reached goes through a page with the tab key: everything that can be used must get the
+// focus, in view, with nothing over it, and the focus must come out at the end.
+async function reached(page) {
+  const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+  const n = await page.evaluate((all) => [...document.querySelectorAll(all)].filter((e) => e.checkVisibility() && !(e.type === "radio" && !e.checked)).length, all);
+  const seen = new Set();
+  for (let i = 0; i < n * 4 + 12; i++) { // a field for a date and time has stops inside
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(async (all) => {
+      const e = document.activeElement;
+      if (!e || e === document.body) return null;
+      let r = e.getBoundingClientRect();
+      for (let still = 0, frames = 0; still < 3 && frames < 120; frames++) { // it is still being scrolled into view
+        await new Promise((drawn) => requestAnimationFrame(drawn));
+        const next = e.getBoundingClientRect();
+        still = next.top === r.top ? still + 1 : 0;
+        r = next;
+      }
+      const top = document.elementFromPoint(Math.min(Math.max(r.x + Math.min(r.width, 12) / 2, 0), innerWidth - 1), Math.min(Math.max(r.y + r.height / 2, 0), innerHeight - 1));
+      const style = getComputedStyle(e);
+      return { n: [...document.querySelectorAll(all)].indexOf(e), html: e.outerHTML.slice(0, 80), inView: r.bottom > 0 && r.top < innerHeight,
+        where: `${Math.round(r.top)} to ${Math.round(r.bottom)} of ${innerHeight}, under ${top?.outerHTML.slice(0, 40)}`,
+        covered: !(top && (e === top || e.contains(top) || top.contains(e))), ring: style.outlineStyle !== "none" || style.boxShadow !== "none" };
+    }, all);
+    if (!at) break;
+    if (at.n < 0 || seen.has(at.n)) continue;
+    seen.add(at.n);
+    if (!at.inView || at.covered) found.push({ name: now.name, what: "focus obscured", detail: at.html + " at " + at.where });
+    if (!at.ring) found.push({ name: now.name, what: "focus not shown", detail: at.html });
+  }
+  if (seen.size < n) found.push({ name: now.name, what: "not reached by keyboard", detail: `${seen.size} of ${n}` });
+}
+
+const narrow = { width: 320, height: 640 };
+const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
+const ways = [
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
+  { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
+  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true },
+  { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
+  { how: "forced colours", options: { viewport: narrow, forcedColors: "active" }, fits: true },
+  { how: "without scripts", options: { viewport: narrow, javaScriptEnabled: false } },
+];
+
+async function open(page, visit, how) {
+  const status = visit.status ?? 200;
+  now.status = status;
+  const r = await page.goto(job.base + visit.path, { waitUntil: "load" });
+  for (const s of visit.steps ?? []) await step(page, "mouse", s);
+  if (!visit.steps && r.status() !== status) found.push({ name: now.name, what: "status", detail: String(r.status()) });
+  if (how === "english, dark") return;
+  const text = await page.locator("body").innerText();
+  for (const want of visit.shows ?? []) {
+    if (!text.includes(want)) found.push({ name: now.name, what: "does not show", detail: want });
+  }
+}
+
+// look opens one window per way of looking, and every page in it: a window is what takes
+// time.
+async function look(visits) {
+  for (const way of ways) {
+    const { context, page } = await watched(way.options);
+    for (const visit of visits) {
+      now.name = `${visit.name} (${way.how})`;
+      await signedIn(context, visit.cookies);
+      await open(page, visit, way.how);
+      if (way.axe) await looked(page);
+      if (way.fits) await fits(page);
+      if (way.keys) await reached(page);
+      if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
+    }
+    await context.close();
+  }
+}
+
+// tabTo moves the focus with the tab key until it is on what a selector names.
+async function tabTo(page, selector) {
+  for (let i = 0; i < 100; i++) {
+    if (await page.evaluate((s) => document.activeElement?.matches(s) ?? false, selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error("the tab key does not lead to " + selector);
+}
+
+async function step(page, hand, s) {
+  if (s.go) await page.goto(job.base + s.go, { waitUntil: "load" });
+  if (s.status) now.status = s.status;
+  if (s.use && hand === "keyboard") {
+    await tabTo(page, s.use);
+    await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
+  } else if (s.use) {
+    await Promise.all([page.waitForEvent("load"), page.locator(s.use).first().click()]);
+  }
+  if (s.type && hand === "keyboard") {
+    await tabTo(page, s.type[0]);
+    await page.keyboard.type(s.type[1]);
+  } else if (s.type) {
+    await page.locator(s.type[0]).fill(s.type[1]);
+  }
+  if (s.click) await page.locator(s.click).first().click();
+  if (s.press) await page.keyboard.press(s.press);
+  if (s.focus) await page.locator(s.focus).first().focus();
+  if (s.say) console.log(JSON.stringify({ said: s.say }));
+  if (s.back) await page.goBack({ waitUntil: "load" });
+  if (s.path) await page.waitForURL((u) => u.pathname === s.path, { timeout: 30000 });
+  if (s.visible) await page.locator(s.visible).first().waitFor({ state: "visible", timeout: 30000 });
+  if (s.focused && !(await page.evaluate((sel) => document.activeElement.matches(sel), s.focused))) throw new Error("the focus is no longer on " + s.focused);
+  if (s.shows) await page.getByText(s.shows).first().waitFor({ state: "visible", timeout: 30000 });
+  if (s.hides && (await page.locator("html").innerText()).includes(s.hides)) throw new Error("it shows " + s.hides);
+}
+
+async function walk() {
+  const { context, page } = await watched(job.options ?? {});
+  await signedIn(context, job.cookies);
+  if (job.authenticator) { // a key in software that touches itself (WebAuthn, 11.2)
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true,
+      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+  }
+  for (const [i, s] of job.steps.entries()) {
+    try {
+      await step(page, job.hand, s);
+    } catch (e) {
+      found.push({ name: job.name, what: "step " + (i + 1), detail: `${JSON.stringify(s)}: ${e.message}; at ${page.url()}: ${(await page.locator("body").innerText()).slice(0, 600)}` });
+      break;
+    }
+  }
+  await context.close();
+}
+
+try {
+  if (job.visits) await look(job.visits);
+  if (job.steps) await walk();
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify({ found }));

@@ -1,0 +1,60 @@
+package browser_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"schakel/clients/protocol"
+	"schakel/clients/schakel/schakeltest"
+)
+
+// taken acknowledges a message as the worker.
+func (p *pages) taken(hash string) {
+	p.t.Helper()
+	b := p.User("P. Iket", "behandelaar", "piket", "beheerder", "functionaris")
+	a := b.Post("/messages/"+hash+"/acknowledgement", url.Values{"pin": {schakeltest.PIN}, "status": {protocol.StatusTaken}})
+	if a.Status != http.StatusSeeOther {
+		p.t.Fatalf("acknowledging: %d\n%s", a.Status, a.Body)
+	}
+}
+
+// StopRelay ends the relay: the desk is offline from then on.
+func (p *pages) StopRelay() { p.Chain.StopRelay() }
+
+// hostileBody is a signaal in which every text tries to be something else.
+func hostileBody(t *testing.T) []byte {
+	t.Helper()
+	e, err := protocol.V1().Example("signaal")
+	ok(t, err)
+	var body map[string]any
+	ok(t, json.Unmarshal(e.Body, &body))
+	body["beschrijving"] = `<script>alert(1)</script><img src="https://kwaad.example/x" onerror="alert(2)"> \u202edlohnegeT <a href="javascript:alert(3)">klik</a> ` + strings.Repeat("zonderspatie", 60)
+	body["contact"].(map[string]any)["naam"] = `"><style>*{display:none}</style>{{.Page}}`
+	raw, err := json.Marshal(body)
+	ok(t, err)
+	return raw
+}
+
+// crookedSite serves a page on which everything is wrong.
+func crookedSite(t *testing.T) string {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if r.URL.Path == "/own.js" {
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = w.Write([]byte(`throw new Error("crooked")`))
+			return
+		}
+		w.Header().Set("Content-Security-Policy", "script-src 'self'")
+		_, _ = w.Write([]byte(`<!DOCTYPE html><title>x</title><script>alert(1)</script><script src="/own.js"></script>
+<img src="http://elsewhere.invalid/x.png"><p style="color:#ccc;background:#fff">pale</p>
+<p><button style="width:10px;height:10px;padding:0">a</button><button style="width:10px;height:10px;padding:0;margin:0">b</button></p>
+<a href="#" style="outline:none;box-shadow:none">unseen</a> <a href="#" tabindex="-1">never</a>
+<div style="width:900px">wide</div><div style="position:fixed;inset:0 0 auto 0;height:120px;background:#eee">over all</div>`))
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
