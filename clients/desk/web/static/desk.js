@@ -5,8 +5,10 @@
 const byId = (id) => document.getElementById(id);
 const idle = Number(document.body.dataset.idle) * 1000;
 
-// Hide: the page is empty before the server knows.
+// Hide: the page is empty before the server knows. That the session is locked by then is
+// no news: the lock screen, which says what program this is, must not come first.
 function hide() {
+  stream.close();
   document.documentElement.hidden = true;
   document.title = "";
   fetch("/hide", { method: "POST", keepalive: true, redirect: "manual" }).finally(() => location.replace("/notes"));
