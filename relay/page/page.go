@@ -109,7 +109,7 @@ func (p Page) title() string {
 func (p Page) text() string {
 	var b strings.Builder
 	if p.Exercise {
-		b.WriteString(exerciseMark + ", geen echte melding. EXERCISE, not a real report.\n")
+		b.WriteString(exerciseMark + ", dit is niet echt. EXERCISE, this is not real.\n")
 	}
 	if p.Test {
 		b.WriteString(testMark + ": er wacht niets. Nothing is waiting.\n")

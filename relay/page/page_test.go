@@ -19,7 +19,7 @@ func TestPageText(t *testing.T) {
 	}{
 		"acute": {acute, "Schakel: acuut", "Open Schakel. Aandacht: acuut. Kenmerk: REF.\nOpen Schakel. Attention: acute. Reference: REF.\n"},
 		"exercise": {page.Page{Tier: envelope.TierUrgent, Reference: reference, Exercise: true}, "OEFENING - Schakel: spoed",
-			"OEFENING, geen echte melding. EXERCISE, not a real report.\nOpen Schakel. Aandacht: spoed. Kenmerk: REF.\nOpen Schakel. Attention: urgent. Reference: REF.\n"},
+			"OEFENING, dit is niet echt. EXERCISE, this is not real.\nOpen Schakel. Aandacht: spoed. Kenmerk: REF.\nOpen Schakel. Attention: urgent. Reference: REF.\n"},
 		"test": {page.Page{Reference: reference, Test: true}, "TEST - Schakel: proef",
 			"TEST: er wacht niets. Nothing is waiting.\nOpen Schakel. Aandacht: proef. Kenmerk: REF.\nOpen Schakel. Attention: test. Reference: REF.\n"},
 		"one of one":     {waiting(1), "Schakel: acuut", "Open Schakel. Aandacht: acuut. Kenmerk: REF.\nOpen Schakel. Attention: acute. Reference: REF.\n"},
