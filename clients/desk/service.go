@@ -55,13 +55,18 @@ func (s *Service) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 func serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
-	srv := &http.Server{
+	return ServeUntil(ctx, ln, &http.Server{
 		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: writeTimeout, MaxHeaderBytes: 16 << 10,
-		// Long polls and event streams end when the daemon does.
-		BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	})
+}
+
+// ServeUntil has srv answer on ln until ctx ends, then lets running requests finish for
+// a few seconds and returns nil. Long polls and event streams end when ctx does. It
+// closes ln.
+func ServeUntil(ctx context.Context, ln net.Listener, srv *http.Server) error {
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -78,7 +83,7 @@ func serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return fmt.Errorf("failed to serve the desk's socket: %w", err)
+	return fmt.Errorf("failed to serve %s: %w", ln.Addr(), err)
 }
 
 // Handler returns the routes. A message reference is a path segment; it may be

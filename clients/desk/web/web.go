@@ -17,7 +17,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,7 +34,6 @@ const (
 	readTimeout   = 15 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 60 * time.Second
-	drainTime     = 3 * time.Second
 	maxConns      = 512
 )
 
@@ -102,27 +100,9 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 		ln = tls.NewListener(ln, s.TLS)
 	}
 	crowd := newCrowd(maxConns)
-	srv := &http.Server{
+	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved,
-		BaseContext: func(net.Listener) context.Context { return ctx }, // streams end when the daemon does
-		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if srv.Shutdown(drain) != nil {
-			_ = srv.Close() // what does not drain is cut off
-		}
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
-	err := srv.Serve(ln)
-	if !stop() {
-		<-stopped
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("failed to serve the web desk: %w", err)
 }
