@@ -78,16 +78,22 @@ func (n *Node) mayAcknowledge(ctx context.Context, row *store.Message, ack Ackno
 		return false, nil
 	}
 	a, err := n.accessTo(ctx, row.Hash.String(), By{Person: ack.Person, PIN: ack.PIN})
+	if err == nil {
+		err = n.inside(ctx, a, false, func(tx *store.Tx) error {
+			if _, err := n.caseOf(tx, row.Case); err != nil {
+				return err // such as what is closed to a list that lost: the rules need all of it
+			}
+			full, err := tx.Message(row.Hash)
+			if err == nil {
+				*row = full
+			}
+			return err
+		})
+	}
 	if errors.Is(err, ErrRestricted) && (ack.Status == protocol.StatusTaken || ack.Status == protocol.StatusPassedOn) {
 		return true, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return false, n.inside(ctx, a, false, func(tx *store.Tx) (err error) {
-		*row, err = tx.Message(row.Hash)
-		return err
-	})
+	return false, err
 }
 
 // redirect fills in who should have had a message that came to the wrong desk.

@@ -175,6 +175,9 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 	if row.Direction == store.In {
 		l.Flags, err = n.flags(tx, signed)
 	}
+	if errors.Is(err, ErrRestricted) { // part of the case is closed to a list that lost
+		l.Unjudged, err = true, nil
+	}
 	return l, err
 }
 

@@ -318,11 +318,15 @@ func (n *Node) closingOf(tx *store.Tx, ref message.CaseRef) (protocol.Case, erro
 // judgeWaiting asks the rules about the messages of a restricted case that came while
 // nobody who may read it was there, now that somebody is. What would have been refused is
 // set aside: it counts for nothing in the case, its sender hears the rule, and it stays
-// here to be read. One that a person acknowledged by now is no longer refused.
+// here to be read. One that a person acknowledged by now is no longer refused. While
+// something of the case is closed to a list that lost they all wait, and can be read.
 func (in *intake) judgeWaiting(kase message.CaseRef) error {
 	rows, err := in.tx.Messages(store.Query{Case: kase, Unjudged: true, Order: store.Oldest, Limit: maxList})
 	if err != nil || len(rows) == 0 {
 		return err
+	}
+	if _, err := in.n.caseOf(in.tx, kase); errors.Is(err, ErrRestricted) {
+		return nil
 	}
 	for _, row := range rows {
 		if err := in.judgeLate(row); err != nil {

@@ -164,12 +164,12 @@ func TestNoBareEnvelopeOfRestrictedCase(t *testing.T) {
 	}
 }
 
-// Two lists made at once have nobody in common. Who is on the one that counts reads what is
-// closed to the other with the passphrase of that, to everybody's alarm; and brings both
-// together by giving the list again with it.
-func TestTwoListsWithNobodyInCommon(t *testing.T) {
-	k, ctx := newKin(t), testContext(t)
-	dan := k.first.AddPerson("D. Erde")
+// twoLists lets two devices that do not see each other make lists with nobody in common.
+// That of the relative and Dan counts; on the first device the case is closed to the other.
+func (k *kin) twoLists(t *testing.T) (dan schakel.Person) {
+	t.Helper()
+	ctx := testContext(t)
+	dan = k.first.AddPerson("D. Erde")
 	for _, m := range k.both() {
 		eventually(t, "both devices know the fourth person", func() bool {
 			persons, err := m.Node.Persons(ctx)
@@ -191,6 +191,50 @@ func TestTwoListsWithNobodyInCommon(t *testing.T) {
 		m.Start()
 	}
 	k.settled(t, k.relative, dan)
+	return dan
+}
+
+// What comes while part of the case is closed to a list that lost opens for who is named,
+// and that person takes it as anybody on call does; the rules are asked once all opens.
+func TestMoreComesBesideALostList(t *testing.T) {
+	k, ctx := newKin(t), testContext(t)
+	dan := k.twoLists(t)
+	more := k.say(t, "spoor-in-vervolg", k.sent.Case)
+	if l, err := k.first.Node.ReadAs(ctx, more.Hash, as(dan)); err != nil || !strings.Contains(string(l.Body), "spoor-in-vervolg") {
+		t.Errorf("read by who is named: %v", err)
+	}
+	if _, err := k.first.Node.Case(ctx, k.sent.Case, as(dan)); !errors.Is(err, schakel.ErrRestricted) {
+		t.Errorf("control: half a case is shown: %v", err)
+	}
+	if s, _ := k.listed(t, k.first, more.Hash); !s.Unjudged {
+		t.Error("judged by half a case")
+	}
+	for _, hash := range []string{more.Hash, k.sent.Hash} {
+		if _, err := k.first.Node.Acknowledge(ctx, hash, schakel.Acknowledgement{Person: dan.Name, PIN: schakeltest.PIN}); err != nil {
+			t.Errorf("%.8s taken by who is named: %v", hash, err)
+		}
+	}
+	returned := schakel.Acknowledgement{Person: dan.Name, PIN: schakeltest.PIN, Status: protocol.StatusWrongRecipient}
+	if _, err := k.first.Node.Acknowledge(ctx, k.say(t, "spoor-in-vervolg", k.sent.Case).Hash, returned); !errors.Is(err, schakel.ErrRestricted) {
+		t.Errorf("control: returned by half a case: %v", err)
+	}
+	if _, err := k.first.Node.Restrict(ctx, k.sent.Case, []string{k.relative.Name, dan.Name}, k.sealed(dan)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.first.Node.Case(ctx, k.sent.Case, as(dan)); err != nil {
+		t.Errorf("brought together: %v", err)
+	}
+	if s, _ := k.listed(t, k.first, more.Hash); s.Unjudged {
+		t.Error("never judged")
+	}
+}
+
+// Two lists made at once have nobody in common. Who is on the one that counts reads what is
+// closed to the other with the passphrase of that, to everybody's alarm; and brings both
+// together by giving the list again with it.
+func TestTwoListsWithNobodyInCommon(t *testing.T) {
+	k, ctx := newKin(t), testContext(t)
+	dan := k.twoLists(t)
 	if _, err := k.first.Node.ReadAs(ctx, k.sent.Hash, as(dan)); !errors.Is(err, schakel.ErrRestricted) {
 		t.Errorf("closed to the other list: %v", err)
 	}

@@ -24,6 +24,14 @@ func (s *Store) Meddle(sql string, a ...any) (column [][]byte, err error) {
 	return column, err
 }
 
+// Verified is what Verify reads, as SQL.
+func Verified() (sqls []string) {
+	for _, t := range sealedTables {
+		sqls = append(sqls, t.sql)
+	}
+	return sqls
+}
+
 // Codecs are the own formats of sealed rows: each parses bytes and gives back
 // what it would have written for them.
 var Codecs = map[string]func([]byte) ([]byte, error){

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +106,20 @@ func TestMeddledRows(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+// Verify reads every table that has a box, so whoever adds a table cannot leave it out. That
+// of meta is read whenever the store opens.
+func TestVerifyReadsEveryBox(t *testing.T) {
+	tables, err := newStore(t).Meddle(`SELECT t.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type='table' AND c.name='box' AND t.name<>'meta'`)
+	if err != nil || len(tables) < 10 {
+		t.Fatalf("%d tables, %v", len(tables), err)
+	}
+	for _, name := range tables {
+		if !slices.ContainsFunc(store.Verified(), func(sql string) bool { return strings.Contains(sql+" ", " FROM "+string(name)+" ") }) {
+			t.Errorf("table %s is not verified", name)
+		}
 	}
 }
 

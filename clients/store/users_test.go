@@ -36,3 +36,27 @@ func TestUsers(t *testing.T) {
 		t.Errorf("too large: %v", err)
 	}
 }
+
+// Who can write pages cannot give himself a role, take a user away, or put one in the place
+// of another.
+func TestUsersAreSealed(t *testing.T) {
+	for name, sql := range map[string]string{
+		"edit":   `UPDATE user SET box=zeroblob(length(box)) WHERE id=(SELECT min(id) FROM user)`,
+		"delete": `DELETE FROM user WHERE id=(SELECT min(id) FROM user)`,
+		"swap":   `UPDATE user SET box=(SELECT box FROM user ORDER BY id DESC LIMIT 1) WHERE id=(SELECT min(id) FROM user)`,
+	} {
+		s := newStore(t)
+		update(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.SetUser(store.User{ID: [16]byte{1}, Roles: []string{"piket"}}), tx.SetUser(store.User{ID: [16]byte{2}, Roles: []string{"beheerder"}}))
+		})
+		if err := s.Verify(t.Context()); err != nil {
+			t.Errorf("control: %v", err)
+		}
+		if _, err := s.Meddle(sql); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Verify(t.Context()); !errors.Is(err, store.ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
