@@ -44,8 +44,9 @@ type Journal interface {
 	Rows(ctx context.Context, each func(queue.Ref, []byte)) error
 
 	// Arrived takes what other nodes put into the mailboxes since the last call and
-	// what this one did, and may leave out what was attended meanwhile. After an error
-	// only a look at all that waits tells what came. A journal of one node has nothing.
+	// what this one did, and may leave out what was attended meanwhile. Beside an error
+	// it returns what came where the journal answered; of the rest only a look at all
+	// that waits tells. A journal of one node has nothing.
 	Arrived(ctx context.Context, term uint64) ([]queue.Unattended, error)
 
 	// Publish puts a plan of a desk in the place of one with a lower serial, or refuses
