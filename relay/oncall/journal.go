@@ -30,7 +30,8 @@ var (
 // that never was: its envelope climbs again from the first step.
 type Journal interface {
 	// Hold asks for the timers, or keeps them, for Bid.Span from now; a Span of zero
-	// gives them up. The answer says whether this node has them.
+	// gives them up, and changes nothing when another node has them. The answer says
+	// whether this node has them.
 	Hold(ctx context.Context, b Bid) (Lease, error)
 
 	// Write replaces rows, each if it is still as Change.Before says, and answers when
@@ -62,7 +63,7 @@ type Journal interface {
 
 // Bounds of a journal.
 const (
-	MaxChanges = 1024 // in one Write
+	MaxChanges = 1024 // in one Write; more is queue.ErrInvalid
 	LogRows    = 1000 // kept of each desk's log
 )
 
