@@ -30,7 +30,8 @@ var (
 // that never was: its envelope climbs again from the first step.
 type Journal interface {
 	// Hold asks for the timers, or keeps them, for Bid.Span from now; a Span of zero
-	// gives them up. The answer says whether this node has them.
+	// gives them up, and changes nothing when another node has them. The answer says
+	// whether this node has them.
 	Hold(ctx context.Context, b Bid) (Lease, error)
 
 	// Write replaces rows, each if it is still as Change.Before says, and answers when
@@ -44,8 +45,9 @@ type Journal interface {
 	Rows(ctx context.Context, each func(queue.Ref, []byte)) error
 
 	// Arrived takes what other nodes put into the mailboxes since the last call and
-	// what this one did, and may leave out what was attended meanwhile. After an error
-	// only a look at all that waits tells what came. A journal of one node has nothing.
+	// what this one did, and may leave out what was attended meanwhile. Beside an error
+	// it returns what came where the journal answered; of the rest only a look at all
+	// that waits tells. A journal of one node has nothing.
 	Arrived(ctx context.Context, term uint64) ([]queue.Unattended, error)
 
 	// Publish puts a plan of a desk in the place of one with a lower serial, or refuses
@@ -61,7 +63,7 @@ type Journal interface {
 
 // Bounds of a journal.
 const (
-	MaxChanges = 1024 // in one Write
+	MaxChanges = 1024 // in one Write; more is queue.ErrInvalid
 	LogRows    = 1000 // kept of each desk's log
 )
 

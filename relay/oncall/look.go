@@ -100,7 +100,8 @@ func (l *Loop) forget(e *entry) {
 	}
 }
 
-// arrive takes what came by other nodes.
+// arrive takes what came by other nodes. What a part of the journal gave is not given
+// again, so it counts although another part is away.
 func (l *Loop) arrive(ctx context.Context) error {
 	if now := l.config.Elapsed(); now-l.arrivals < l.config.Beat/4 && !l.lookAll {
 		return nil
@@ -113,12 +114,11 @@ func (l *Loop) arrive(ctx context.Context) error {
 		return nil
 	case err != nil:
 		l.lookAll = true
-		return err
 	}
 	for _, u := range list {
 		l.wait(u, nil, true)
 	}
-	return nil
+	return err
 }
 
 // look goes through all that waits: when this node has taken over, when it may have

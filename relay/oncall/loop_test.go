@@ -42,6 +42,7 @@ type office struct {
 	freeze    chan struct{} // not nil: the journal hangs until it is closed
 	away      bool
 	plansAway bool
+	partAway  bool      // what is in the other part arrives, and nobody can look at all
 	elsewhere queue.Ref // attended at another node: only the journal knows
 	dead      []string  // targets that take no page
 }
@@ -372,6 +373,40 @@ func TestPlansAway(t *testing.T) {
 		}
 		<-time.After(5 * time.Minute)
 		o.end() // nothing hung for so long that the process had to end
+	})
+}
+
+// Arrived implements oncall.Journal: of two parts one is away.
+func (o *office) Arrived(ctx context.Context, term uint64) ([]queue.Unattended, error) {
+	list, err := o.Memory.Arrived(ctx, term)
+	return list, errors.Join(err, o.part())
+}
+
+// Rows implements oncall.Journal.
+func (o *office) Rows(ctx context.Context, each func(queue.Ref, []byte)) error {
+	return errors.Join(o.Memory.Rows(ctx, each), o.part())
+}
+
+func (o *office) part() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.partAway {
+		return queue.ErrUnavailable
+	}
+	return nil
+}
+
+// TestArrivedBesideAPartThatIsAway: what came by another node is paged for although the
+// journal cannot say what came elsewhere, and is given once only.
+func TestArrivedBesideAPartThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.mu.Lock()
+		o.partAway = true
+		o.mu.Unlock()
+		o.Arrive(queue.Unattended{Ref: queue.Ref{Desk: police, ID: envelope.ID{1, 1}}, Tier: envelope.TierAcute, SealerDesk: "vt20/crisis"})
+		o.expect("who is on call", 5*time.Second, first)
+		o.end()
 	})
 }
 

@@ -60,11 +60,6 @@ func OutcomeOf(err error) Outcome {
 	return Broken
 }
 
-// Passing reports whether the same page may well go out a moment later.
-func (o Outcome) Passing() bool {
-	return o == Unreachable || o == Late || o == Busy || o == Broken
-}
-
 // reason is the sentinel of what went wrong on a connection. What the error says
 // itself stays here: errors of net/http quote the address, which is a secret.
 func reason(err error) error {

@@ -3,6 +3,7 @@ package oncalltest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -51,8 +52,8 @@ func (m *Memory) Hold(_ context.Context, b oncall.Bid) (oncall.Lease, error) {
 	if m.wall.IsZero() {
 		m.steady, passed = now, 0
 	}
-	taken := m.holder != "" && m.holder != b.Node && m.until.After(now) && !m.until.After(now.Add(b.Span))
-	if taken {
+	others := m.holder != "" && m.holder != b.Node
+	if others && (b.Span <= 0 || m.until.After(now) && !m.until.After(now.Add(b.Span))) {
 		return oncall.Lease{Term: m.term, Steady: m.steady.Add(min(passed, b.Span))}, nil
 	}
 	if m.holder != b.Node {
@@ -74,6 +75,9 @@ func (m *Memory) Hold(_ context.Context, b oncall.Bid) (oncall.Lease, error) {
 
 // Write implements oncall.Journal.
 func (m *Memory) Write(_ context.Context, term uint64, changes []oncall.Change) ([]oncall.Outcome, error) {
+	if len(changes) > oncall.MaxChanges {
+		return nil, fmt.Errorf("%w: %d changes", queue.ErrInvalid, len(changes))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if term < m.term {

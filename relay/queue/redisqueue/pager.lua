@@ -19,7 +19,8 @@ local function millis()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- hold gives relay args[2] the timers for args[3] from now, unless another has them.
+-- hold gives relay args[2] the timers for args[3] from now, unless another has them. For
+-- no time it gives them up, which only who has them can.
 -- args[4] is the time that it has followed, 0 for none, and args[5] the key for the
 -- first. Answers whether it has them, the term, the time to go on from, and the key.
 local function hold(keys, args)
@@ -28,7 +29,8 @@ local function hold(keys, args)
   local is = redis.call('HMGET', keys[2], 'node', 'until', 'term', 'steady', 'at', 'key')
   local term, steady, key = tonumber(is[3] or 0), tonumber(is[4] or now), is[6] or args[5]
   local passed = math.max(0, now - tonumber(is[5] or now))
-  if is[1] and is[1] ~= '' and is[1] ~= node and ahead(is[2], now, span) then
+  local others = is[1] and is[1] ~= '' and is[1] ~= node
+  if others and (span == 0 or ahead(is[2], now, span)) then
     return { 0, term, steady + math.min(passed, span), key }
   end
   if is[1] ~= node then
