@@ -119,6 +119,25 @@ func TestProofsOfDelivery(t *testing.T) {
 	}
 }
 
+// A person acknowledges twice in one second, or two colleagues do: whoever makes the page
+// names the same one, and the file stays genuine.
+func TestAcknowledgedTwiceInOneSecond(t *testing.T) {
+	w := story(t)
+	first, err := message.Parse(w.dossier.Messages[1])
+	ok(t, err)
+	for range 4 {
+		w.say(t, w.vt, first.Message.Heading.Class, message.Acute, string(first.Message.Body), func(m *message.Message) {
+			m.Created, m.Person, m.Heading.Answers = first.Message.Created, w.vt.Person.ID[:], first.Message.Heading.Answers
+		}, "arts/praktijk", "politie-mn/oc")
+	}
+	raw := w.finish(t, false)
+	for range 20 {
+		if r := casefile.Verify(raw, w.told()); !r.Sound || !r.PagesCompared {
+			t.Fatalf("faults: %s", faults(r))
+		}
+	}
+}
+
 // What is no proof of this case is a fault that names the file, whoever signed the whole.
 func TestForgedProofs(t *testing.T) {
 	for name, forge := range map[string]func(w *world, s delivery.Status) (statement, promise []byte){
