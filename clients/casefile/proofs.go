@@ -279,10 +279,11 @@ func proofFile(folder string, raw []byte) string {
 	return fmt.Sprintf("%s%x.cbor", folder, hashOf(raw))
 }
 
-// Proofs that a file holds at most. A partner that blows up its statements cannot keep
-// a case from leaving as a file: the largest are left out, and counted.
+// Proofs of each kind that a file holds at most. A partner that blows up its statements
+// cannot keep a case from leaving as a file: the largest are left out, and counted. Both
+// kinds fit beside the most messages, and a thousand files are left for the register.
 const (
-	maxProofs    = 30_000
+	maxProofs    = (maxFiles - MaxMessages - 1000) / 2
 	maxProofSize = 64 << 20
 )
 

@@ -254,3 +254,23 @@ func TestTooManyProofs(t *testing.T) {
 		t.Errorf("%d left out, %+v", r.LeftOut, wayTo(r, asked.Hash(), w.police.Desk))
 	}
 }
+
+// As many of each kind as a file can hold keep no case from leaving either.
+func TestProofsAndReceiptsFitBesideEachOther(t *testing.T) {
+	w, _ := question(t)
+	const each, most = 30_000, 19_500 // as docs/casefile.md says
+	for i := range each {
+		w.dossier.Statements = append(w.dossier.Statements, fmt.Appendf(nil, "statement %d", i))
+		w.dossier.Promises = append(w.dossier.Promises, fmt.Appendf(nil, "receipt %d", i))
+	}
+	held := map[string]int{}
+	files := unpack(t, w.finish(t, false))
+	for name := range files {
+		folder, _, _ := strings.Cut(name, "/")
+		held[folder]++
+	}
+	left := fmt.Sprintf(`"bewijzenWeggelaten": %d`, 2*(each-most))
+	if held["verklaringen"] != most || held["bewaring"] != most || !strings.Contains(string(files["aantekeningen.json"]), left) {
+		t.Errorf("%v held; no %s in %s", held, left, files["aantekeningen.json"])
+	}
+}
