@@ -3,6 +3,7 @@ package roster
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"schakel/relay/rota"
@@ -39,12 +40,13 @@ func (r Roster) with(d Decision, changes ...rota.Change) (Roster, error) {
 	return out, out.Check()
 }
 
+// clip shortens a name to what a change may hold, and cuts no letter in two.
 func clip(name string) string {
 	const most = 80
 	if len(name) <= most {
 		return name
 	}
-	return name[:most]
+	return strings.ToValidUTF8(name[:most], "")
 }
 
 // pruned forgets changes that are long over, and how to reach who has left.

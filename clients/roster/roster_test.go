@@ -296,6 +296,24 @@ func TestPersonLeaves(t *testing.T) {
 	}
 }
 
+// TestLongName: a name that a change has no room for is cut between letters: no device
+// reads a roster that holds half a letter.
+func TestLongName(t *testing.T) {
+	d := decided("a", now)
+	d.By = strings.Repeat("a", 79) + "\u00e9"
+	r, err := desk().TakeOver(d, "p-2", 0, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := roster.Parse(raw); err != nil || got.Changes[0].By != strings.Repeat("a", 79) {
+		t.Errorf("%v, by %q", err, r.Changes[0].By)
+	}
+}
+
 // TestSettle: two devices that wrote at the same time come to the same roster, in
 // whatever order; nobody's taking over is lost.
 func TestSettle(t *testing.T) {
