@@ -85,9 +85,11 @@ func (w ways) of(h message.Hash, desk identity.DeskID) *Delivery {
 	return w[h][desk]
 }
 
-// first keeps the earliest proof of a step: there can be one by each device of a desk.
+// first keeps the earliest proof of a step: there can be one by each device of a desk. Of
+// the same second everybody must keep the same one, or the pages would differ that are
+// made again by whoever verifies the file.
 func first(have **Proof, p Proof) bool {
-	if *have != nil && !p.At.Before((*have).At) {
+	if had := *have; had != nil && cmp.Or(p.At.Compare(had.At), cmp.Compare(p.File, had.File), cmp.Compare(p.By.ID, had.By.ID)) >= 0 {
 		return false
 	}
 	*have = &p
@@ -202,8 +204,7 @@ func (r *reading) promise(name string) error {
 	if err := receipt.Leaf.In(receipt.Batch, p.Envelope); err != nil {
 		return err
 	}
-	relays := r.relays
-	i := slices.IndexFunc(relays, func(s trust.RelayState) bool { return receipt.Batch.Verify(s.Receipt) == nil })
+	i := slices.IndexFunc(r.relays, func(s trust.RelayState) bool { return receipt.Batch.Verify(s.Receipt) == nil })
 	if i < 0 {
 		return fmt.Errorf("%w: no relay of this register signed it", identity.ErrBadSignature)
 	}
@@ -214,7 +215,7 @@ func (r *reading) promise(name string) error {
 		return errNothingOfCase
 	}
 	way := r.ways.of(p.Message, p.Desk)
-	by := Signer{ID: relays[i].ID, Standing: StandingActive, Revoked: relays[i].Revoked}
+	by := Signer{ID: r.relays[i].ID, Standing: StandingActive, Revoked: r.relays[i].Revoked}
 	if by.Revoked != 0 {
 		by.Standing = StandingRevoked
 	}
@@ -278,10 +279,11 @@ func proofFile(folder string, raw []byte) string {
 	return fmt.Sprintf("%s%x.cbor", folder, hashOf(raw))
 }
 
-// Proofs that a file holds at most. A partner that blows up its statements cannot keep
-// a case from leaving as a file: the largest are left out, and counted.
+// Proofs of each kind that a file holds at most. A partner that blows up its statements
+// cannot keep a case from leaving as a file: the largest are left out, and counted. Both
+// kinds fit beside the most messages, and a thousand files are left for the register.
 const (
-	maxProofs    = 30_000
+	maxProofs    = (maxFiles - MaxMessages - 1000) / 2
 	maxProofSize = 64 << 20
 )
 

@@ -119,6 +119,25 @@ func TestProofsOfDelivery(t *testing.T) {
 	}
 }
 
+// A person acknowledges twice in one second, or two colleagues do: whoever makes the page
+// names the same one, and the file stays genuine.
+func TestAcknowledgedTwiceInOneSecond(t *testing.T) {
+	w := story(t)
+	first, err := message.Parse(w.dossier.Messages[1])
+	ok(t, err)
+	for range 4 {
+		w.say(t, w.vt, first.Message.Heading.Class, message.Acute, string(first.Message.Body), func(m *message.Message) {
+			m.Created, m.Person, m.Heading.Answers = first.Message.Created, w.vt.Person.ID[:], first.Message.Heading.Answers
+		}, "arts/praktijk", "politie-mn/oc")
+	}
+	raw := w.finish(t, false)
+	for range 20 {
+		if r := casefile.Verify(raw, w.told()); !r.Sound || !r.PagesCompared {
+			t.Fatalf("faults: %s", faults(r))
+		}
+	}
+}
+
 // What is no proof of this case is a fault that names the file, whoever signed the whole.
 func TestForgedProofs(t *testing.T) {
 	for name, forge := range map[string]func(w *world, s delivery.Status) (statement, promise []byte){
@@ -233,5 +252,25 @@ func TestTooManyProofs(t *testing.T) {
 	r := casefile.Verify(w.finish(t, false), w.told())
 	if r.LeftOut != 1 || wayTo(r, asked.Hash(), w.police.Desk).Delivered == nil {
 		t.Errorf("%d left out, %+v", r.LeftOut, wayTo(r, asked.Hash(), w.police.Desk))
+	}
+}
+
+// As many of each kind as a file can hold keep no case from leaving either.
+func TestProofsAndReceiptsFitBesideEachOther(t *testing.T) {
+	w, _ := question(t)
+	const each, most = 30_000, 19_500 // as docs/casefile.md says
+	for i := range each {
+		w.dossier.Statements = append(w.dossier.Statements, fmt.Appendf(nil, "statement %d", i))
+		w.dossier.Promises = append(w.dossier.Promises, fmt.Appendf(nil, "receipt %d", i))
+	}
+	held := map[string]int{}
+	files := unpack(t, w.finish(t, false))
+	for name := range files {
+		folder, _, _ := strings.Cut(name, "/")
+		held[folder]++
+	}
+	left := fmt.Sprintf(`"bewijzenWeggelaten": %d`, 2*(each-most))
+	if held["verklaringen"] != most || held["bewaring"] != most || !strings.Contains(string(files["aantekeningen.json"]), left) {
+		t.Errorf("%v held; no %s in %s", held, left, files["aantekeningen.json"])
 	}
 }

@@ -344,8 +344,9 @@ func (a *app) rotaLeaveCommand() *cobra.Command {
 	var from string
 	c := &cobra.Command{
 		Use: "leave WHO", Short: "Take somebody off the rota who leaves",
-		Long: "Takes somebody off the rota from a moment on, and forgets how to reach them. Who else takes turns\n" +
-			"keeps their weeks; what is left open in the quarter after it is shown: find somebody for it.",
+		Long: "Takes somebody off the rota from a moment on. Until then they are called; the first change after it\n" +
+			"forgets how to reach them. Who else takes turns keeps their weeks; what is left open in the quarter\n" +
+			"after it is shown: find somebody for it.",
 		Example: `  schakel oncall rota leave "W. Acht" --from 2027-01-01 --person "P. Iket" --pin-file pin`,
 		Args:    arguments("WHO"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@ package roster
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"schakel/relay/rota"
@@ -39,19 +40,26 @@ func (r Roster) with(d Decision, changes ...rota.Change) (Roster, error) {
 	return out, out.Check()
 }
 
+// clip shortens a name to what a change may hold, and cuts no letter in two.
 func clip(name string) string {
 	const most = 80
 	if len(name) <= most {
 		return name
 	}
-	return name[:most]
+	return strings.ToValidUTF8(name[:most], "")
 }
 
-// pruned forgets changes that are long over.
+// pruned forgets changes that are long over, and how to reach who has left.
 func (r Roster) pruned(now time.Time) Roster {
 	r.Changes = slices.DeleteFunc(slices.Clone(r.Changes), func(c rota.Change) bool {
 		return c.To != 0 && now.Sub(c.To.Time()) > keepFor
 	})
+	r.People = slices.Clone(r.People)
+	for i, p := range r.People {
+		if r.left(p.Contact, now) {
+			r.People[i].Points, r.People[i].Phone = []Point{}, ""
+		}
+	}
 	return r
 }
 
@@ -113,17 +121,15 @@ func (r Roster) nextShift(c rota.Contact, when time.Time) (found rota.Shift, err
 // maxLook is how far back a shift may have begun that is going on.
 const maxLook = 36 * 24 * time.Hour
 
-// PersonLeaves takes somebody off the rota from a moment on, and forgets how to reach
-// them. Who else takes turns keeps their weeks; what is left open is returned, as far as
-// a quarter ahead.
+// PersonLeaves takes somebody off the rota from a moment on, and out of the fallback at
+// once. Until then they are on call, and reached; how to reach them is forgotten by the
+// first change that is decided after it. Who else takes turns keeps their weeks; what is
+// left open is returned, as far as a quarter ahead.
 func (r Roster) PersonLeaves(d Decision, who rota.Contact, from time.Time) (Roster, []rota.Gap, error) {
-	i := slices.IndexFunc(r.People, func(p Person) bool { return p.Contact == who })
-	if i < 0 {
+	if _, ok := r.Person(who); !ok {
 		return r, nil, fmt.Errorf("%w: %s", ErrUnknown, who)
 	}
 	out := r
-	out.People = slices.Clone(r.People)
-	out.People[i].Points, out.People[i].Phone = []Point{}, ""
 	out.Fallback = slices.DeleteFunc(slices.Clone(r.Fallback), func(c rota.Contact) bool { return c == who })
 	out, err := out.with(d, rota.Change{Kind: rota.Leave, Level: rota.AllLevels, Contact: who, From: rota.MomentOf(from)})
 	if err != nil {

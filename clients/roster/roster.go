@@ -5,7 +5,7 @@
 // [Roster.Plan], without names: two weeks, for the relay. Who is on call is computed by
 // relay/rota alone; this package holds, checks and changes what it is computed from:
 //
-//	r, err = r.With(Take(...))        // an edit gives another roster, checked
+//	r, err = r.TakeOver(decision, who, level, until) // an edit gives another roster, checked
 //	plan, warnings, err := r.Plan(desk, serial, now)
 package roster
 

@@ -261,8 +261,25 @@ func TestPersonLeaves(t *testing.T) {
 	if ahead := out.GapsAhead(now); len(ahead) != 1 || ahead[0] != want {
 		t.Errorf("in 14 days: %+v", ahead)
 	}
-	if p, _ := out.Person("p-2"); len(p.Points) > 0 || p.Phone != "" {
-		t.Errorf("still to be reached: %+v", p)
+	before := time.Date(2026, 12, 8, 0, 0, 0, 0, time.UTC) // in the last week of who leaves
+	if p, _ := out.Person("p-2"); out.OnCall(before)[0][0] != "p-2" || len(out.Points("p-2")) != 1 || p.Phone == "" {
+		t.Errorf("on call until then, and not to be reached: %+v", p)
+	}
+	plan, _, err := out.Plan("vt20/crisis", 1, before)
+	if err != nil || !slices.ContainsFunc(plan.Points, func(p rota.Point) bool { return p.Contact == "p-2" }) {
+		t.Errorf("the relay cannot page who is on call: %+v, %v", plan.Points, err)
+	}
+	for _, after := range []struct{ leaves, decides time.Time }{{from, from}, {now, now}} {
+		left, _, err := r.PersonLeaves(decided("a", now), "p-2", after.leaves)
+		if err == nil {
+			left, err = left.TakeOver(decided("b", after.decides), "p-3", 0, after.decides.Add(time.Hour))
+		}
+		if p, _ := left.Person("p-2"); err != nil || len(p.Points) > 0 || p.Phone != "" {
+			t.Errorf("still to be reached: %+v, %v", p, err)
+		}
+	}
+	if gone, _, err := r.PersonLeaves(decided("a", now), "p-2", now); err != nil || len(gone.Points("p-2")) > 0 || len(r.Points("p-2")) != 1 {
+		t.Errorf("who leaves at once is still to be reached, %v", err)
 	}
 	if slices.Contains(out.Fallback, "p-2") || slices.Contains(out.Everyone(from), "p-2") || !slices.Contains(r.Everyone(from), "p-2") {
 		t.Error("still called when everyone is")
@@ -276,6 +293,24 @@ func TestPersonLeaves(t *testing.T) {
 	r.Fallback = []rota.Contact{"p-2"}
 	if _, _, err := r.PersonLeaves(decided("a", now), "p-2", from); !errors.Is(err, rota.ErrNoFallback) {
 		t.Errorf("the last of the fallback leaves: %v", err)
+	}
+}
+
+// TestLongName: a name that a change has no room for is cut between letters: no device
+// reads a roster that holds half a letter.
+func TestLongName(t *testing.T) {
+	d := decided("a", now)
+	d.By = strings.Repeat("a", 79) + "\u00e9"
+	r, err := desk().TakeOver(d, "p-2", 0, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := roster.Parse(raw); err != nil || got.Changes[0].By != strings.Repeat("a", 79) {
+		t.Errorf("%v, by %q", err, r.Changes[0].By)
 	}
 }
 
