@@ -38,6 +38,7 @@ type part struct {
 	Name string
 	Rows []item
 	More bool
+	next int // where the page after this one begins
 }
 
 // item is a message as a row shows it. Its texts are harmless.
@@ -69,45 +70,64 @@ func (s *Site) inbox(v *visit) (answer, error) {
 		box.Parts = append(box.Parts, p)
 	}
 	if chosen != "" {
-		box.page(from, box.Parts[0].More)
+		box.page(from, box.Parts[0])
 	}
 	return answer{page: "inbox", title: "title.inbox", shows: box}, nil
 }
 
-func (b *letterbox) page(from int, more bool) {
+func (b *letterbox) page(from int, p part) {
 	path := func(n int) string { return "/inbox?part=" + b.Part + "&from=" + strconv.Itoa(n) }
 	if from > 0 {
 		b.Newer = path(max(from-rowsPerPage, 0))
 	}
-	if more {
-		b.Older = path(from + rowsPerPage)
+	if p.More {
+		b.Older = path(p.next)
 	}
 }
 
-// part asks for one row more than it shows, to know whether there are more.
+// maxLooked bounds how many sent messages one page looks through for those that somebody
+// has yet to take.
+const maxLooked = 1000
+
+// part asks for more than it shows, to know whether there are more: nobody may read that
+// others took everything while one that they did not stands further down.
 func (s *Site) part(v *visit, name string, from int) (part, error) {
 	f := map[string]schakel.Filter{
 		forUs: {ToAck: true}, unread: {Unread: true}, forThem: {Box: "sent"}, all: {},
 	}[name]
 	f.Limit, f.Offset = rowsPerPage+1, from
+	if name == forThem {
+		f.Limit = maxLooked
+	}
 	list, err := v.node.List(v.Context(), f)
 	if err != nil {
 		return part{}, err
 	}
-	p := part{Name: name, More: len(list) > rowsPerPage}
-	for _, m := range list[:min(len(list), rowsPerPage)] {
-		if name == forThem && !awaited(m) {
+	p := part{Name: name, More: len(list) == f.Limit, next: from + len(list)}
+	for i, m := range list {
+		if name == forThem && !s.awaited(m) {
 			continue
+		}
+		if len(p.Rows) == rowsPerPage {
+			p.More, p.next = true, from+i
+			break
 		}
 		p.Rows = append(p.Rows, s.item(v.lang, m))
 	}
 	return p, nil
 }
 
-// awaited reports whether some desk has yet to take a message of ours.
-func awaited(m schakel.Summary) bool {
-	return m.Class != protocol.ClassAcknowledgement && slices.ContainsFunc(m.Recipients, func(r schakel.Recipient) bool {
-		return r.State != schakel.StateAcknowledged
+// awaited reports whether some desk has yet to take a message of ours. What asks nobody to
+// take it, such as a closing, waits only where it went wrong.
+func (s *Site) awaited(m schakel.Summary) bool {
+	if m.Class == protocol.ClassAcknowledgement {
+		return false
+	}
+	class, _ := s.Catalogue.Class(m.Class)
+	terms, known := class.Terms(m.Urgency)
+	asked := !known || !terms.Acknowledged.IsZero()
+	return slices.ContainsFunc(m.Recipients, func(r schakel.Recipient) bool {
+		return r.State == schakel.StateRejected || r.State == schakel.StateFailed || asked && r.State != schakel.StateAcknowledged
 	})
 }
 

@@ -43,6 +43,9 @@ func TestRestrictedMessage(t *testing.T) {
 	}
 	right := url.Values{"pin": {schakeltest.PIN}}
 	page := outsider.Get(path)
+	if strings.Contains(page.Body, "<dt>Aan</dt>") {
+		t.Error("a row without what it is about")
+	}
 	closed("who is not named", page, http.StatusOK, "U kunt de ontvangst wel bevestigen", path+"/acknowledgement")
 	if strings.Contains(page.Body, `name="pin"`) {
 		t.Error("a PIN is asked of who may not read it")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"schakel/clients/protocol"
+	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 )
 
@@ -20,6 +21,24 @@ func (p *pages) taken(hash string) {
 	if a.Status != http.StatusSeeOther {
 		p.t.Fatalf("acknowledging: %d\n%s", a.Status, a.Body)
 	}
+}
+
+// restrict closes the case of a message to the worker and a colleague, and looks at what
+// is left of it.
+func (p *pages) restrict(hash string) {
+	p.t.Helper()
+	other := p.Member.AddPerson("A. Nnie")
+	by := schakel.By{Person: p.Person.Name, PIN: schakeltest.PIN, Glass: "zes woorden in de kluis van het bureau"}
+	p.Until("the case can be restricted", func() bool {
+		_, err := p.Member.Node.Restrict(p.t.Context(), hash, []string{p.Person.Name, other.Name}, by)
+		return err == nil
+	})
+	path := "/messages/" + hash
+	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	p.look(
+		visit{Name: "restricted message", Path: path, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"Bel een van hen", "A. Nnie"}},
+		visit{Name: "restricted, wrong PIN", Path: path, route: "/messages/{ref}", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
+	)
 }
 
 // StopRelay ends the relay: the desk is offline from then on.
