@@ -41,6 +41,7 @@ type formView struct {
 	NoUrgency   bool
 	NoDesk      bool
 	NewCase     bool
+	AsksPlace   bool
 	Exercise    bool
 	Closed      bool
 	Unread      bool // its case cannot be looked at without the PIN
@@ -82,7 +83,7 @@ func (s *Site) form(v *visit, p *paper, c scene, t formTrouble) (answer, error) 
 	}
 	f := formView{paper: p, formTrouble: t, Label: harmless.Line(v.lang.of(c.form.Label)), Help: harmless.Line(v.lang.of(c.form.Help)),
 		Problems: problemsAt(v.lang, c.form, wrong), Exercise: p.Exercise || c.zaak != nil && c.zaak.Exercise, Closed: p.closed, Unread: c.closed && c.zaak == nil,
-		NewCase: len(p.refs()) == 0, Signer: harmless.Line(c.signs.Name), Towns: towns()}
+		NewCase: len(p.refs()) == 0, AsksPlace: formbody.AsksPlace(c.form.Fields), Signer: harmless.Line(c.signs.Name), Towns: towns()}
 	if f.Ticket, err = s.Sheets.Ticket(v.Context(), v.user.ID, p.ID); err != nil {
 		return answer{}, err
 	}

@@ -23,7 +23,8 @@ type Box struct {
 	Rows        []Row
 	CanAdd      bool
 	Wrong       []protocol.Text
-	Longest     int // letters; 0: no bound
+	Longest     int  // letters; 0: no bound
+	Short       bool // its options say enough in a word or two
 }
 
 // Option is one choice.
@@ -81,7 +82,7 @@ func Boxes(f protocol.Form, typed url.Values, v protocol.Values, faults []Fault,
 	fields := slices.Clone(f.Fields)
 	for i := range fields {
 		fields[i].Required = f.Needs(fields[i].Name, v)
-		if fields[i].Kind == protocol.KindChoice {
+		if fields[i].Kind == protocol.KindChoice && decided(f, fields[i].Name, v) {
 			fields[i].Choices = f.ChoicesOf(fields[i].Name, v)
 		}
 	}
@@ -91,6 +92,14 @@ func Boxes(f protocol.Form, typed url.Values, v protocol.Values, faults []Fault,
 	b := Box{}
 	m.fill(&b, Prefix, fields)
 	return b.Fields, b.More, b.Open
+}
+
+// decided reports whether everything was answered that the choices of a field depend on.
+// Until then a page shows all of them: it cannot ask in turns, as a terminal does.
+func decided(f protocol.Form, name string, v protocol.Values) bool {
+	return !slices.ContainsFunc(f.Dependencies, func(d protocol.Dependency) bool {
+		return d.Allow[name] != nil && slices.ContainsFunc(d.When, func(c protocol.Condition) bool { return !protocol.Given(v[c.Field]) })
+	})
 }
 
 func (m maker) fill(b *Box, prefix string, fields []protocol.Field) {
@@ -139,6 +148,7 @@ func (m maker) box(name string, f protocol.Field) Box {
 		b.Options = m.chosen(name, m.messages)
 	case LookRadios, LookList, LookChecks:
 		b.Options, b.Value = m.chosen(name, options(f)), ""
+		b.Short = !slices.ContainsFunc(b.Options, func(o Option) bool { return o.Help != (protocol.Text{}) })
 	}
 	return b
 }
@@ -190,6 +200,13 @@ func lookOf(f protocol.Field) string {
 func looks() map[protocol.Kind]string {
 	return map[protocol.Kind]string{protocol.KindLong: LookStory, protocol.KindNumber: LookNumber, protocol.KindBSN: LookNumber, protocol.KindConfirm: LookTick,
 		protocol.KindDate: LookDate, protocol.KindInstant: LookInstant, protocol.KindTelephone: LookTelephone, protocol.KindMunicipality: LookMunicipality}
+}
+
+// AsksPlace reports whether a form asks for a municipality somewhere.
+func AsksPlace(fields []protocol.Field) bool {
+	return slices.ContainsFunc(fields, func(f protocol.Field) bool {
+		return f.Kind == protocol.KindMunicipality || AsksPlace(f.Fields)
+	})
 }
 
 // Change adds a row to a list of a form, or takes one out, as a button names it: add:PATH,
