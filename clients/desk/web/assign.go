@@ -4,12 +4,16 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"schakel/clients/desk"
 	"schakel/clients/harmless"
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
+	"schakel/clients/writing"
 	"schakel/crypto/identity"
+	"schakel/crypto/message"
 )
 
 func assignRoutes() []Route {
@@ -164,6 +168,10 @@ func (s *Site) forward(v *visit) (answer, error) {
 	if to == theirs {
 		to = ""
 	}
+	defer s.Sheets.Hold(v.user.ID, v.PathValue("ref"))()
+	if done, err := s.forwarded(v, to); err != nil || done != "" {
+		return answer{goTo: "/messages/" + done + "/sent"}, err
+	}
 	sent, err := v.node.Forward(v.Context(), v.PathValue("ref"), schakel.Forwarding{To: identity.DeskID(to), Person: v.user.Person, PIN: v.PostFormValue("pin")})
 	if err == nil {
 		return answer{goTo: "/messages/" + sent.Hash + "/sent"}, nil
@@ -178,4 +186,21 @@ func (s *Site) forward(v *visit) (answer, error) {
 	refused, status := troubleOf(err, v.lang)
 	p.Trouble, p.WrongPIN = &refused, errors.Is(err, schakel.ErrPIN)
 	return answer{page: "forward", title: "title.forward-again", status: status, shows: p}, nil
+}
+
+// forwarded is the message by which a message was sent on to that desk already: whoever
+// presses twice sends once.
+func (s *Site) forwarded(v *visit, to string) (hash string, err error) {
+	o, err := v.node.Overview(v.Context(), v.PathValue("ref"), schakel.By{Person: v.user.Person, PIN: v.PostFormValue("pin")})
+	if err != nil {
+		return "", nil //nolint:nilerr // Forward says what is wrong, and the form shows it
+	}
+	first := writing.InCase(o, v.PathValue("ref"))
+	for _, m := range o.Messages {
+		again := len(first) > 0 && m.Class == first[0].Class && m.From.Desk == first[0].From.Desk && slices.ContainsFunc(m.RestsOn, func(r message.Ref) bool { return r.Hash == first[0].Hash })
+		if again && slices.ContainsFunc(m.To, func(p protocol.Party) bool { return to == "" || string(p.Desk) == to }) {
+			return m.Hash.String(), nil
+		}
+	}
+	return "", nil
 }

@@ -228,7 +228,10 @@ func (s *Site) composed(v *visit) (answer, error) {
 		}
 		return s.form(v, p, c, formTrouble{WrongPIN: true, status: http.StatusForbidden})
 	}
-	if err != nil {
+	if err != nil { // such as a case that was destroyed meanwhile
+		if !s.restricted(v, p) {
+			err = errors.Join(err, s.keep(v, p))
+		}
 		return answer{}, err
 	}
 	p.learn(c)

@@ -384,8 +384,10 @@ func TestGivingAndForwarding(t *testing.T) {
 	contains(t, s.Get(forward+"?to=-"), "Teken en stuur door", "Het eerste gaat mee")
 	contains(t, s.Post(forward, url.Values{"to": {"-"}, "pin": {schakeltest.PIN}}), "Er is niets verstuurd", "Niemand stuurde dit bericht terug")
 	contains(t, s.Post(forward, url.Values{"to": {string(s.police.Desk)}, "pin": {"918273"}}), "Er is niets verstuurd")
-	if a := s.Post(forward, url.Values{"to": {string(s.police.Desk)}, "pin": {schakeltest.PIN}}); !strings.HasSuffix(location(a), "/sent") {
-		t.Errorf("forwarding: %d\n%s", a.Status, a.Body)
+	first := s.Post(forward, url.Values{"to": {string(s.police.Desk)}, "pin": {schakeltest.PIN}})
+	again := s.Post(forward, url.Values{"to": {string(s.police.Desk)}, "pin": {schakeltest.PIN}})
+	if !strings.HasSuffix(location(first), "/sent") || location(again) != location(first) {
+		t.Errorf("sending on: %d %s, and pressing again %s\n%s", first.Status, location(first), location(again), first.Body)
 	}
 }
 

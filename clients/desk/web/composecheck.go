@@ -201,6 +201,9 @@ func (s *Site) send(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if kept.ID == "" && !p.closed {
+		return answer{}, sheets.ErrNone // thrown away in another tab
+	}
 	if v.PostForm.Get("do") == "back" {
 		return s.form(v, p, c, formTrouble{})
 	}

@@ -129,6 +129,7 @@ func paperOf(kept sheets.Sheet) (*paper, error) {
 // rescue keeps what somebody typed whose session was locked or over by the time the form
 // came: the form itself says whose it is. It reports whether it is safe.
 func (s *Site) rescue(v *visit) bool {
+	v.Body = http.MaxBytesReader(v.w, v.Body, maxForm) // who is not in gets no more room than anybody
 	p, err := s.posted(v)
 	if err != nil {
 		return false
@@ -143,13 +144,23 @@ func (s *Site) rescue(v *visit) bool {
 	}
 	p.ID = id
 	formbody.Change(p.Typed, v.PostForm.Get("do"))
+	if s.restricted(v, p) {
+		return false
+	}
+	return s.keepFor(v, holder, p) == nil
+}
+
+// restricted reports whether a paper belongs to a restricted case, or whether nobody can
+// tell. It asks past the rights of who is there: the answer only keeps something from being
+// kept.
+func (s *Site) restricted(v *visit, p *paper) bool {
 	for _, ref := range p.refs() {
 		r, err := s.Node.Restriction(v.Context(), ref)
 		if err != nil && !errors.Is(err, schakel.ErrNotFound) || len(r.Readers) > 0 {
-			return false
+			return true
 		}
 	}
-	return s.keepFor(v, holder, p) == nil
+	return false
 }
 
 // refs are the messages and the case that a paper speaks of.
