@@ -150,7 +150,6 @@ func (l *Loop) ladderOf(e *entry) ladder.Ladder {
 		climbs = all.ladders[tier]
 		e.noPlan = all.known && !all.has
 	}
-	climbs.Acknowledgers = 1 // the relay knows one token, not who showed it
 	switch {
 	case e.nobody:
 		climbs.Alarm = 0
