@@ -220,6 +220,26 @@ func TestAcuteClimbs(t *testing.T) {
 	})
 }
 
+// TestPlanTakenAway: what waits for a desk whose plan is gone climbs on to the operator
+// at once, and its sender is told.
+func TestPlanTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		ref := o.put(1, police, envelope.TierAcute)
+		o.expect("who is on call", 10*time.Second, first)
+		if had, err := o.loop.Remove(t.Context(), police); err != nil || !had {
+			t.Fatal(had, err)
+		}
+		o.expect("the operator", 5*time.Second, "operator")
+		if len(o.told) != 1 || o.told[0] != ref {
+			t.Errorf("told %v", o.told)
+		}
+		o.put(2, police, envelope.TierAcute)
+		o.expect("the operator for what comes after", 10*time.Second, "operator")
+		o.end()
+	})
+}
+
 // TestManyAtOnce: one page at once, one for all others when the gap is over, and each
 // envelope has climbed.
 func TestManyAtOnce(t *testing.T) {
