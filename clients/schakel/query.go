@@ -52,9 +52,30 @@ func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
 			}
 			out = append(out, s)
 		}
+		if f.ToAck && f.Offset == 0 && len(rows) < q.Limit {
+			return n.toConfirm(tx, q.Case, &out)
+		}
 		return nil
 	})
 	return out, err
+}
+
+// toConfirm adds what is acknowledged and asks for more persons: after what nobody has.
+func (n *Node) toConfirm(tx *store.Tx, of message.CaseRef, out *[]Summary) error {
+	short, err := n.shortHanded(tx)
+	for _, row := range short {
+		if err != nil {
+			return err
+		}
+		if of != (message.CaseRef{}) && row.Case != of {
+			continue
+		}
+		var s Summary
+		if s, err = n.summary(tx, row.Message); err == nil {
+			*out = append(*out, s)
+		}
+	}
+	return err
 }
 
 // ackDue is when a named person here must have acknowledged an inbound message.
@@ -89,6 +110,9 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 		return s, err
 	}
 	s.Restricted = n.readers(tx, l)
+	if s.Confirms, err = n.confirmations(tx, row); err != nil {
+		return s, err
+	}
 	has, err := n.assignment(tx, row.Case)
 	if s.Holder = has.Name; err != nil || s.Inbound {
 		return s, err
@@ -282,6 +306,11 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 	if err != nil {
 		return err
 	}
+	short, err := n.shortHanded(tx)
+	if err != nil {
+		return err
+	}
+	st.ToConfirm = len(short)
 	alarms, err := tx.Alarms()
 	if err != nil {
 		return err
