@@ -23,7 +23,8 @@ var pageFiles embed.FS
 // pageSet is the templates of one language by their names.
 type pageSet map[string]*template.Template
 
-// readPages parses every page once per language, each with the layout around it.
+// readPages parses every page once per language, each with the layout around it and the
+// parts that several pages share.
 func readPages(styles []string) (map[language]pageSet, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
@@ -32,7 +33,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 	all := map[language]pageSet{dutch: {}, english: {}}
 	for l, set := range all {
 		for _, name := range names {
-			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", name)
+			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", "pages/parts/*.html", name)
 			if err != nil {
 				return nil, fmt.Errorf("failed to read %s: %w", name, err)
 			}
