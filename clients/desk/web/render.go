@@ -47,7 +47,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 // through line or text.
 func functions(l language, styles []string) template.FuncMap {
 	return template.FuncMap{
-		"t": l.word, "count": l.count, "when": l.when, "of": l.of,
+		"t": l.word, "count": l.count, "when": l.when, "date": l.date, "of": l.of,
 		"line": func(v any) string { return harmless.Line(fmt.Sprint(v)) },
 		"text": func(v any) string { return harmless.Text(fmt.Sprint(v)) },
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -101,6 +101,10 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.log", Path: "/log"}, "Log"},
+		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
+		{place{Key: "nav.card", Path: "/card"}, "Directory"},
 	}
 }
 

@@ -38,7 +38,7 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
-	return append(keys, "passkeys.add", "passkeys.enter")
+	return slices.Concat(keys, computedOfCases(), []string{"passkeys.add", "passkeys.enter"})
 }
 
 var (
