@@ -33,7 +33,8 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes())
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
+		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes())
 }
 
 // visit is one request of somebody.
