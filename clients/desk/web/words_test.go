@@ -38,13 +38,14 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
+	keys = append(keys, computedElsewhere()...)
 	return append(keys, "passkeys.add", "passkeys.enter")
 }
 
 var (
 	inTemplates = regexp.MustCompile(`\bt "([^"]+)"`)
-	counted     = regexp.MustCompile(`\bcount "([^"]+)"`)
-	inCode      = regexp.MustCompile(`(?:\bword\(|\btitle: +|\bKey: )"([^"]+)"`)
+	counted     = regexp.MustCompile(`\bcount[ (]"([^"]+)"`)
+	inCode      = regexp.MustCompile(`(?:\bword\(|\bfault\([^,]+, |\btitle: +|\bKey: )"([^"]+)"`)
 )
 
 // used are the keys that templates and code name.
