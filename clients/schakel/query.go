@@ -38,23 +38,39 @@ func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
 		q.Case = message.CaseRef(u)
 	}
 	err = n.store.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Messages(q)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if f.ToAck && n.ackDue(row).IsZero() {
-				continue
+		if f.After != "" {
+			last, err := find(tx, f.After)
+			if err != nil && !errors.Is(err, store.ErrDestroyed) {
+				return err
 			}
-			s, err := n.summary(tx, row)
+			q.Following = last.Hash
+		}
+		for {
+			rows, err := tx.Messages(q)
 			if err != nil {
 				return err
 			}
-			out = append(out, s)
+			if out, err = n.listed(tx, out, rows, f); err != nil || len(rows) < q.Limit || len(out) >= q.Limit {
+				return err
+			}
+			q.Following, q.Offset = rows[len(rows)-1].Hash, 0 // some were none of the list: a short page would look like its end
 		}
-		return nil
 	})
-	return out, err
+	return out[:min(len(out), q.Limit)], err
+}
+
+func (n *Node) listed(tx *store.Tx, out []Summary, rows []store.Message, f Filter) ([]Summary, error) {
+	for _, row := range rows {
+		if f.ToAck && n.ackDue(row).IsZero() {
+			continue
+		}
+		s, err := n.summary(tx, row)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 // ackDue is when a named person here must have acknowledged an inbound message.
