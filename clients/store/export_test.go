@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 
+	"schakel/clients/store/index"
 	"schakel/crypto/canon"
 )
 
@@ -101,7 +102,7 @@ func (s *Store) CaseKeyForTest(ctx context.Context, ref [16]byte) (key []byte, e
 // WordsForTest returns how many of these folded words the index holds in any text.
 func (s *Store) WordsForTest(words ...string) (held int) {
 	for _, w := range words {
-		if _, total := s.found.Find([]string{w}, 0, 0); total > 0 {
+		if _, total := s.found.Find(index.Query{Words: []string{w}}); total > 0 {
 			held++
 		}
 	}

@@ -33,7 +33,8 @@ type Texts func(Content) []string
 
 // Search asks for what has all of some words.
 type Search struct {
-	Words       []string // folded: see index.Words
+	Words       []string            // folded: see index.Words
+	Without     delivery.RecordKind // not records of this kind; 0: all
 	Skip, Limit int
 	Texts       Texts // the same function each time
 }
@@ -64,7 +65,7 @@ func (s *Store) Search(ctx context.Context, q Search, f func(*Tx, Found) error) 
 				return err
 			}
 			out := Found{Unreadable: s.found.unreadable}
-			keys, total := s.found.Find(q.Words, q.Skip, q.Limit)
+			keys, total := s.found.Find(index.Query{Words: q.Words, Without: uint8(q.Without), Skip: q.Skip, Limit: q.Limit})
 			for _, k := range keys {
 				out.Hashes = append(out.Hashes, message.Hash(k))
 			}
@@ -133,7 +134,7 @@ func (tx *Tx) takeIn(texts Texts, c Content, at time.Time, opened error, raw *[]
 	if at.IsZero() {
 		order = recordMoment(c.Raw)
 	}
-	found.Add(index.Key(c.Hash), order, texts(c)...)
+	found.Add(index.Text{Key: index.Key(c.Hash), Order: order, Kind: uint8(c.Record)}, texts(c)...)
 	clear(c.Raw)
 	return nil
 }

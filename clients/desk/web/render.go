@@ -100,6 +100,7 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
 	}
 }
 

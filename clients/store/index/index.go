@@ -1,8 +1,8 @@
 // Package index finds which texts hold given words, in memory and nowhere else.
 //
 //	ix := index.New()
-//	ix.Add(key, order, "Çelik belde vanuit het café")
-//	found, total := ix.Find(index.Words("celik caf"), 0, 50)
+//	ix.Add(index.Text{Key: key, Order: received}, "Çelik belde vanuit het café")
+//	found, total := ix.Find(index.Query{Words: index.Words("celik caf"), Limit: 50})
 //
 // Words are folded: no capitals, no accents. A word of a query matches every word that
 // begins with it, and a text must have all words of the query.
@@ -22,6 +22,20 @@ import (
 // Key names a text.
 type Key [32]byte
 
+// Text is what an index knows of a text beside its words.
+type Text struct {
+	Key   Key
+	Order int64 // of what is found the highest comes first
+	Kind  uint8 // of the caller's: see Query.Without
+}
+
+// Query selects texts.
+type Query struct {
+	Words       []string // folded; without any, nothing is found
+	Without     uint8    // not those of this kind; 0: all kinds
+	Skip, Limit int
+}
+
 // Index holds the words of texts. Make one with New.
 type Index struct {
 	seed  maphash.Seed
@@ -34,8 +48,7 @@ type Index struct {
 }
 
 type text struct {
-	key   Key
-	order int64
+	Text
 	terms []uint32
 }
 
@@ -64,14 +77,13 @@ func place[T any](all *[]T, left *[]uint32, v T) (at uint32) {
 	return uint32(len(*all) - 1)
 }
 
-// Add puts a text under a key, unless there is one under it. Of what is found the highest
-// order comes first.
-func (ix *Index) Add(key Key, order int64, parts ...string) {
-	if _, had := ix.keys[key]; had {
+// Add puts a text in, unless there is one under its key.
+func (ix *Index) Add(t Text, parts ...string) {
+	if _, had := ix.keys[t.Key]; had {
 		return
 	}
 	var terms []uint32
-	at := place(&ix.texts, &ix.holes, text{key: key, order: order})
+	at := place(&ix.texts, &ix.holes, text{Text: t})
 	for _, part := range parts {
 		each(part, func(word []byte) {
 			n := ix.term(word)
@@ -80,7 +92,7 @@ func (ix *Index) Add(key Key, order int64, parts ...string) {
 			}
 		})
 	}
-	ix.texts[at].terms, ix.keys[key] = slices.Clip(terms), at
+	ix.texts[at].terms, ix.keys[t.Key] = slices.Clip(terms), at
 }
 
 func (ix *Index) term(word []byte) uint32 {
@@ -127,17 +139,17 @@ func (ix *Index) forget(n uint32) {
 	ix.free = append(ix.free, n)
 }
 
-// Find returns the texts that have all words, those of the highest order first: at most
-// limit of them after the first skip, and how many there are. No words find nothing.
+// Find returns the texts that have all words, at most q.Limit of them after the first
+// q.Skip, and how many there are.
 //
 // It looks at every word that there is: of ten thousand messages that takes about a
 // millisecond, and a sorted list would have to be kept sorted.
-func (ix *Index) Find(words []string, skip, limit int) (found []Key, total int) {
-	if len(words) == 0 {
+func (ix *Index) Find(q Query) (found []Key, total int) {
+	if len(q.Words) == 0 {
 		return nil, 0
 	}
 	has := make([]int, len(ix.texts)) // how many words of the query, counted from the first, a text has
-	for i, w := range words {
+	for i, w := range q.Words {
 		for _, m := range ix.terms {
 			if m.word == nil || !bytes.HasPrefix(m.word, []byte(w)) {
 				continue
@@ -149,18 +161,16 @@ func (ix *Index) Find(words []string, skip, limit int) (found []Key, total int) 
 			}
 		}
 	}
-	var all []int
+	var all []Text
 	for t, n := range has {
-		if n == len(words) {
-			all = append(all, t)
+		if n == len(q.Words) && (q.Without == 0 || ix.texts[t].Kind != q.Without) {
+			all = append(all, ix.texts[t].Text)
 		}
 	}
-	slices.SortFunc(all, func(a, b int) int {
-		return cmp.Or(cmp.Compare(ix.texts[b].order, ix.texts[a].order), bytes.Compare(ix.texts[a].key[:], ix.texts[b].key[:]))
-	})
-	from := min(max(skip, 0), len(all))
-	for _, t := range all[from:min(from+limit, len(all))] {
-		found = append(found, ix.texts[t].key)
+	slices.SortFunc(all, func(a, b Text) int { return cmp.Or(cmp.Compare(b.Order, a.Order), bytes.Compare(a.Key[:], b.Key[:])) })
+	from := min(max(q.Skip, 0), len(all))
+	for _, t := range all[from:min(from+max(q.Limit, 0), len(all))] {
+		found = append(found, t.Key)
 	}
 	return found, len(all)
 }

@@ -18,7 +18,7 @@ func key(n int) (k index.Key) {
 }
 
 func found(ix *index.Index, query string) []index.Key {
-	keys, _ := ix.Find(index.Words(query), 0, 1000)
+	keys, _ := ix.Find(index.Query{Words: index.Words(query), Limit: 1000})
 	return keys
 }
 
@@ -42,7 +42,7 @@ func TestFolded(t *testing.T) {
 		{"{\"a\":1}<b>vet</b>", "vet 1", "2"},
 	} {
 		ix := index.New()
-		ix.Add(key(1), 1, c.text)
+		ix.Add(index.Text{Key: key(1), Order: 1}, c.text)
 		if len(found(ix, c.finds)) != 1 {
 			t.Errorf("%q does not find %q: words %q of %q", c.finds, c.text, index.Words(c.finds), index.Words(c.text))
 		}
@@ -58,19 +58,32 @@ func TestFolded(t *testing.T) {
 func TestPrefixOrderAndPages(t *testing.T) {
 	ix := index.New()
 	for n := range 120 {
-		ix.Add(key(n), int64(n), fmt.Sprintf("achterlating nummer%d", n))
+		ix.Add(index.Text{Key: key(n), Order: int64(n)}, fmt.Sprintf("achterlating nummer%d", n))
 	}
-	keys, total := ix.Find(index.Words("achterl num"), 50, 50)
+	keys, total := ix.Find(index.Query{Words: index.Words("achterl num"), Skip: 50, Limit: 50})
 	if total != 120 || len(keys) != 50 || keys[0] != key(69) || keys[49] != key(20) {
 		t.Errorf("%d of %d, from %x to %x", len(keys), total, keys[0][:2], keys[len(keys)-1][:2])
 	}
-	if keys, total := ix.Find(index.Words("achterl"), 200, 50); len(keys) != 0 || total != 120 {
+	if keys, total := ix.Find(index.Query{Words: index.Words("achterl"), Skip: 200, Limit: 50}); len(keys) != 0 || total != 120 {
 		t.Errorf("beyond the end: %d of %d", len(keys), total)
 	}
 	for _, query := range []string{"", " ", "?!", "\u0301"} {
-		if keys, total := ix.Find(index.Words(query), 0, 10); len(keys) != 0 || total != 0 {
+		if keys, total := ix.Find(index.Query{Words: index.Words(query), Limit: 10}); len(keys) != 0 || total != 0 {
 			t.Errorf("%q finds %d", query, total)
 		}
+	}
+}
+
+// TestWithout: what somebody may not read is not counted either.
+func TestWithout(t *testing.T) {
+	ix := index.New()
+	ix.Add(index.Text{Key: key(1), Kind: 3}, "woord")
+	ix.Add(index.Text{Key: key(2), Kind: 4}, "woord")
+	if keys, total := ix.Find(index.Query{Words: []string{"woord"}, Limit: 9, Without: 4}); total != 1 || keys[0] != key(1) {
+		t.Errorf("%d found", total)
+	}
+	if _, total := ix.Find(index.Query{Words: []string{"woord"}, Limit: 9}); total != 2 {
+		t.Errorf("control: %d found", total)
 	}
 }
 
@@ -78,8 +91,8 @@ func TestPrefixOrderAndPages(t *testing.T) {
 // and the bytes that it had there are zeros; what others have stays.
 func TestDroppedWordIsOverwritten(t *testing.T) {
 	ix := index.New()
-	ix.Add(key(1), 1, "Kanarie en gewoon")
-	ix.Add(key(2), 2, "gewoon")
+	ix.Add(index.Text{Key: key(1), Order: 1}, "Kanarie en gewoon")
+	ix.Add(index.Text{Key: key(2), Order: 2}, "gewoon")
 	own := ix.WordForTest("kanarie")
 	if string(own) != "kanarie" {
 		t.Fatalf("control: %q", own)
@@ -112,7 +125,7 @@ func TestAgainstSlowSearch(t *testing.T) {
 			for range 1 + rng.IntN(6) {
 				texts[n] = append(texts[n], word())
 			}
-			ix.Add(key(n), int64(n%7), strings.Join(texts[n], " "))
+			ix.Add(index.Text{Key: key(n), Order: int64(n % 7)}, strings.Join(texts[n], " "))
 		}
 		query := []string{word()[:1+rng.IntN(3)], word()[:1+rng.IntN(2)]}
 		want := 0
@@ -123,7 +136,7 @@ func TestAgainstSlowSearch(t *testing.T) {
 				want++
 			}
 		}
-		if keys, total := ix.Find(query, 0, 1000); total != want || len(keys) != want {
+		if keys, total := ix.Find(index.Query{Words: query, Limit: 1000}); total != want || len(keys) != want {
 			t.Fatalf("step %d, %q: %d, want %d", step, query, total, want)
 		}
 	}
@@ -148,7 +161,7 @@ func FuzzWords(f *testing.F) {
 			}
 		}
 		ix := index.New()
-		ix.Add(key(1), 0, s)
+		ix.Add(index.Text{Key: key(1), Order: 0}, s)
 		if len(words) > 0 && len(found(ix, s)) != 1 {
 			t.Fatalf("%q does not find itself: %q", s, words)
 		}
@@ -168,12 +181,12 @@ func BenchmarkFind(b *testing.B) {
 		for range 100 {
 			fmt.Fprintf(&words, "woord%d ", int(rng.ExpFloat64()*3000))
 		}
-		ix.Add(key(n), int64(n), words.String())
+		ix.Add(index.Text{Key: key(n), Order: int64(n)}, words.String())
 	}
 	for _, query := range []string{"woord12345", "woord99", "w", "woord1 woord2"} {
 		b.Run(query, func(b *testing.B) {
 			for b.Loop() {
-				ix.Find(index.Words(query), 0, 50)
+				ix.Find(index.Query{Words: index.Words(query), Limit: 50})
 			}
 		})
 	}
