@@ -116,10 +116,11 @@ func navigation() []struct {
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
 		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
+		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 		{place{Key: "nav.log", Path: "/log"}, "Log"},
 		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
 		{place{Key: "nav.card", Path: "/card"}, "Directory"},
-		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 	}
 }
 
