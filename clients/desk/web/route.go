@@ -33,7 +33,7 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes())
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes())
 }
 
 // visit is one request of somebody.

@@ -46,6 +46,7 @@ type Options struct {
 	PlainLook bool
 	Idle      time.Duration
 	Theme     []byte
+	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -61,7 +62,7 @@ func Open(t testing.TB, opt Options) *Office {
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	ok(t, err)
 	o.Base = "http://localhost:" + port
-	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
+	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
 	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
