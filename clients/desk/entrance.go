@@ -65,7 +65,7 @@ var (
 	ErrNoWeb       = errors.New("the web desk is off")
 	ErrUnknownUser = errors.New("no such user of the web desk")
 	ErrNoProvider  = errors.New("this desk goes by no sign-in of the organisation")
-	ErrTied        = errors.New("that account is another user already")
+	ErrTied        = errors.New("that account belongs to another user")
 	ErrRole        = errors.New("no such role")
 	ErrRight       = errors.New("your role may not do this")
 	ErrOwnPerson   = errors.New("you sign as yourself only")

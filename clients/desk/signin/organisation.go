@@ -220,7 +220,7 @@ func (d *Door) Tie(ctx context.Context, who, subject string) error {
 	}
 	for _, u := range rows {
 		if account != "" && u.Subject == account && u.ID != row.ID {
-			return fmt.Errorf("%w: that account is already %s", desk.ErrTied, identity.FormatUUID(u.ID))
+			return fmt.Errorf("%w: %s", desk.ErrTied, identity.FormatUUID(u.ID))
 		}
 	}
 	if err := d.change(ctx, row.ID, action, func(u *store.User) { u.Subject = account }); err != nil {
