@@ -25,7 +25,9 @@ func TestClasses(t *testing.T) {
 	c := protocol.V1()
 	for role, want := range map[identity.Role]bool{identity.RoleKnooppunt: true, identity.RoleOpvang: false} {
 		classes := writing.Classes(c, role)
-		has := func(name string) bool { return slices.ContainsFunc(classes, func(k protocol.Class) bool { return k.Name == name }) }
+		has := func(name string) bool {
+			return slices.ContainsFunc(classes, func(k protocol.Class) bool { return k.Name == name })
+		}
 		if has(protocol.ClassVerify) != want || has(protocol.ClassAcknowledgement) {
 			t.Errorf("%s: verificatieverzoek %t, ontvangstbevestiging %t", role, has(protocol.ClassVerify), has(protocol.ClassAcknowledgement))
 		}

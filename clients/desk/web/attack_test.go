@@ -129,7 +129,6 @@ func TestFixation(t *testing.T) {
 func TestEveryRouteForEveryRole(t *testing.T) {
 	o := webtest.Open(t, webtest.Options{})
 	hash := o.Report(nil)
-	signs := []rights.Operation{"Acknowledge", "Prepare", "Send", "SaveDraft", "DropDraft", "Assign", "Forward"}
 	for _, role := range append(desk.Roles(), "") {
 		for _, r := range web.Routes() {
 			if r.Path == "/live" {
@@ -150,7 +149,7 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 			if forbidden && !refused {
 				t.Errorf("%s %s as %q: %d", r.Method, r.Path, role, a.Status)
 			}
-			if !forbidden && a.Status == http.StatusForbidden && !slices.Contains(signs, r.Operation) { // these users sign nothing
+			if !forbidden && a.Status == http.StatusForbidden && !strings.Contains(a.Body, "person-needed") { // these users sign nothing
 				t.Errorf("%s %s as %q is refused, and the table allows it", r.Method, r.Path, role)
 			}
 		}

@@ -317,7 +317,7 @@ func (s *Site) dropDraft(v *visit) (answer, error) {
 }
 
 func (s *Site) dropSheetPage(v *visit) (answer, error) {
-	p, err := s.sheet(v, v.PathValue("id"))
+	p, err := s.keptPaper(v, v.PathValue("id"))
 	if err != nil {
 		return answer{}, err
 	}

@@ -109,8 +109,8 @@ func (s *Site) keepFor(v *visit, user string, p *paper) error {
 	return s.Sheets.Keep(v.Context(), user, sheets.Sheet{ID: p.ID, Class: p.Class, Text: raw})
 }
 
-// sheet is a kept paper of this user.
-func (s *Site) sheet(v *visit, id string) (*paper, error) {
+// keptPaper is a kept paper of this user.
+func (s *Site) keptPaper(v *visit, id string) (*paper, error) {
 	kept, err := s.Sheets.Get(v.Context(), v.user.ID, id)
 	if err != nil {
 		return nil, err

@@ -42,6 +42,8 @@ func own() []struct {
 		{sheets.ErrLarge, "sheet-large", http.StatusRequestEntityTooLarge},
 		{signin.ErrLink, "link", http.StatusGone},
 		{signin.ErrPasskey, "passkey", http.StatusForbidden},
+		{signin.ErrProvider, "provider", http.StatusBadGateway},
+		{signin.ErrAnswer, "provider-answer", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},
 		{signin.ErrLocked, "locked", http.StatusForbidden},
 		{signin.ErrNoSession, "no-session", http.StatusForbidden},

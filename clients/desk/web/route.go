@@ -35,7 +35,9 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes())
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes(),
+		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
 }
 
 // visit is one request of somebody.
@@ -138,3 +140,6 @@ func (s *Site) setToken(v *visit, token string) {
 	http.SetCookie(v.w, c)
 	v.token = token
 }
+
+// may reports whether the user may do an operation.
+func (v *visit) may(op rights.Operation) bool { return rights.May(v.user, op) }

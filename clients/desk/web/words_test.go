@@ -56,20 +56,20 @@ func computed() (keys []string) {
 	for _, a := range []string{"acknowledge", "answer", "wrong-desk", protocol.ClassCorrection, protocol.ClassWithdrawal, "forward", "write", "assign"} {
 		keys = append(keys, "action."+a)
 	}
-	return append(keys, "passkeys.add", "passkeys.enter")
+	return slices.Concat(keys, computedOfCases(), computedElsewhere(), []string{"passkeys.add", "passkeys.enter"})
 }
 
 var (
 	inTemplates = regexp.MustCompile(`\bt "([^"]+)"`)
-	counted     = regexp.MustCompile(`\bcount "([^"]+)"`)
-	inCode      = regexp.MustCompile(`(?:\bword\(|\btitle: +|\bKey: )"([^"]+)"`)
+	counted     = regexp.MustCompile(`\bcount[ (]"([^"]+)"`)
+	inCode      = regexp.MustCompile(`(?:\bword\(|\bfault\([^,]+, |\btitle: +|\bKey: )"([^"]+)"`)
 	inTitles    = regexp.MustCompile(`"(title\.[a-z-]+)"`)
 )
 
 // used are the keys that templates and code name.
 func used(t *testing.T) (keys []string) {
 	t.Helper()
-	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "*.go": {inCode, inTitles}} {
+	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "pages/parts/*.html": {inTemplates}, "*.go": {inCode, inTitles}} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatal(pattern, err)

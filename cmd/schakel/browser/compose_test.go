@@ -91,7 +91,7 @@ func (p *pages) writing() {
 		visit{Name: "throw a draft away", Path: draft + "/removal", route: "/drafts/{id}/removal", Cookies: me, Steps: wrongPIN, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "throw a sheet away", Path: "/sheets/" + sheet + "/removal", route: "/sheets/{id}/removal", Cookies: me, Shows: []string{"is daarna weg"}},
 		visit{Name: "conflict", Path: p.conflict(b, saved[0]), route: "/compose/{class}", Cookies: me, Shows: []string{"andere versie", "Uw versie"},
-			Steps: []step{{Click: ".more:last-of-type > summary"}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusConflict}, {Use: `main button[value="save"]`}}},
+			Steps: []step{{Click: "#share > summary"}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusConflict}, {Use: `main button[value="save"]`}}},
 		visit{Name: "give a case, wrong PIN", Path: "/cases/" + letter.Case + "/assignment", route: "/cases/{ref}/assignment", Cookies: me, Steps: wrongPIN, Shows: []string{"De pincode klopt niet"}},
 	)
 	sent := b.Post("/compose/contactverzoek/check", url.Values{"do": {"send"}, "pin": {schakeltest.PIN},
