@@ -18,6 +18,7 @@ import (
 type scripted struct {
 	sendErr, waitErr, personErr error
 	rotaErr                     error
+	setErr                      error // of SetRota alone
 	recipients                  []schakel.Recipient
 	body                        []byte
 	alarms                      []schakel.Alarm

@@ -47,7 +47,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 // through line or text.
 func functions(l language, styles []string) template.FuncMap {
 	return template.FuncMap{
-		"t": l.word, "count": l.count, "when": l.when, "date": l.date, "of": l.of,
+		"t": l.word, "count": l.count, "when": l.when, "clock": l.clock, "date": l.date, "lasts": l.lasts, "of": l.of,
 		"line": func(v any) string { return harmless.Line(fmt.Sprint(v)) },
 		"text": func(v any) string { return harmless.Text(fmt.Sprint(v)) },
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -56,7 +56,21 @@ func functions(l language, styles []string) template.FuncMap {
 		},
 		"nr":     caseNumber,
 		"styles": func() []string { return styles },
+		"dict":   dict,
 	}
+}
+
+// dict gives a part of a page several things by name.
+func dict(pairs ...any) (map[string]any, error) {
+	out := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("a name that is no text: %v", pairs[i])
+		}
+		out[name] = pairs[i+1]
+	}
+	return out, nil
 }
 
 // view is what the layout shows, with the page inside it.
@@ -107,6 +121,7 @@ func navigation() []struct {
 		{place{Key: "nav.log", Path: "/log"}, "Log"},
 		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
 		{place{Key: "nav.card", Path: "/card"}, "Directory"},
+		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 	}
 }
 

@@ -63,6 +63,7 @@ type Site struct {
 	mux   *http.ServeMux
 	guard http.Handler
 	live  streams
+	told  outcomes
 }
 
 // New returns a Site. It starts nothing. It refuses a template that is wrong.

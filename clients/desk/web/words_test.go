@@ -38,13 +38,13 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
-	return slices.Concat(keys, computedOfCases(), []string{"passkeys.add", "passkeys.enter"})
+	return slices.Concat(keys, computedOfCases(), computedElsewhere(), []string{"passkeys.add", "passkeys.enter"})
 }
 
 var (
 	inTemplates = regexp.MustCompile(`\bt "([^"]+)"`)
-	counted     = regexp.MustCompile(`\bcount "([^"]+)"`)
-	inCode      = regexp.MustCompile(`(?:\bword\(|\btitle: +|\bKey: )"([^"]+)"`)
+	counted     = regexp.MustCompile(`\bcount[ (]"([^"]+)"`)
+	inCode      = regexp.MustCompile(`(?:\bword\(|\bfault\([^,]+, |\btitle: +|\bKey: )"([^"]+)"`)
 )
 
 // used are the keys that templates and code name.

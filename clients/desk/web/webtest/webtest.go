@@ -47,6 +47,7 @@ type Options struct {
 	Idle      time.Duration
 	Theme     []byte
 	Node      func(desk.Node) desk.Node // stands before that of the office
+	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -55,6 +56,9 @@ func Open(t testing.TB, opt Options) *Office {
 	chain := schakeltest.New(t)
 	o := &Office{t: t, Chain: chain, Doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), Member: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
 	o.Doctor.Start()
+	if opt.Channels != nil {
+		o.Member.Equip(opt.Channels)
+	}
 	o.Member.Start()
 	o.Person = o.Member.AddPerson("P. Iket")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
