@@ -9,6 +9,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
+	"schakel/clients/store/index"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
@@ -114,6 +115,21 @@ func (n *scripted) List(_ context.Context, f schakel.Filter) ([]schakel.Summary,
 		return []schakel.Summary{n.outbound()}, nil
 	}
 	return []schakel.Summary{inbound()}, nil
+}
+
+func (n *scripted) Search(_ context.Context, q schakel.Search) (schakel.Hits, error) {
+	if len(index.Words(q.Words)) == 0 {
+		return schakel.Hits{}, schakel.ErrNoWords
+	}
+	if n.body == nil {
+		return schakel.Hits{}, nil
+	}
+	m := inbound()
+	return schakel.Hits{Total: 70, Unreadable: 1, Hits: []schakel.Hit{
+		{Kind: schakel.HitMessage, Hash: m.Hash, Case: case1, At: m.Received, Message: &m},
+		{Kind: schakel.HitNote, Hash: hash1, Case: case1, At: now(), By: "P. Iket"},
+		{Kind: schakel.HitDraft, Hash: hash1, At: now(), By: "P. Iket", Draft: id1, Class: "melding"},
+	}}, nil
 }
 
 func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {

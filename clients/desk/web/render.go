@@ -84,6 +84,7 @@ type view struct {
 	Known    bool // Status could be read
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
+	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
 }
@@ -118,10 +119,11 @@ func navigation() []struct {
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
 		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
+		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 		{place{Key: "nav.log", Path: "/log"}, "Log"},
 		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
 		{place{Key: "nav.card", Path: "/card"}, "Directory"},
-		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 	}
 }
 
@@ -148,7 +150,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("no such template")
 	}
-	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(),
+	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(), Provider: s.Door.HasProvider(),
 		may: func(op rights.Operation) bool { return rights.May(v.user, op) }}
 	if v.Method != http.MethodGet {
 		m.Here = ""

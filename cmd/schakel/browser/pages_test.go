@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/signin"
 	"schakel/clients/desk/web"
 	"schakel/clients/desk/web/webtest"
 	"schakel/clients/schakel"
@@ -78,11 +79,14 @@ func (p *pages) link() string {
 // TestPages looks at every page in every state: as a wide and a narrow window, at 400 %,
 // dark, in forced colours, in English and without scripts. Nothing may be wrong.
 func TestPages(t *testing.T) {
-	p := newPages(t, webtest.Options{})
+	p := newPages(t, webtest.Options{Signs: &signin.Provider{Issuer: "http://127.0.0.1:9", Client: "schakel"}}) // nobody is there
 	p.look(
 		visit{Name: "not signed in", Path: "/sign-in", Shows: []string{"een link die één keer werkt"}},
 		visit{Name: "a link", Path: p.link(), route: "/enter/{link}", Shows: []string{"Aanmelden als N. Ieuw"}},
 		visit{Name: "a link that was used", Path: "/enter/x", Status: http.StatusGone, Shows: []string{"Deze link werkt niet meer"}},
+		visit{Name: "organisation is down", Path: "/sign-in/organisation", Status: http.StatusBadGateway, Shows: []string{"antwoordt niet"}},
+		visit{Name: "not from the organisation", Path: signin.ReturnPath + "?code=x&state=y", route: signin.ReturnPath, Status: http.StatusForbidden, Shows: []string{"Begin opnieuw"}},
+		visit{Name: "signed in there", Path: "/sign-in/done", Shows: []string{"U bent aangemeld"}},
 		visit{Name: "no such page", Path: "/nergens", Status: http.StatusNotFound, Cookies: p.worker, Shows: []string{"Deze pagina bestaat niet"}},
 		visit{Name: "nothing to read", Path: "/welcome", Cookies: p.keeper, Shows: []string{"Welkom, Beheer"}},
 		visit{Name: "no right", Path: "/inbox", Status: http.StatusForbidden, Cookies: p.keeper, Shows: []string{"Uw rol mag dit niet"}},

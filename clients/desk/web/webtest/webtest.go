@@ -48,6 +48,7 @@ type Options struct {
 	Theme     []byte
 	Node      func(desk.Node) desk.Node // stands before that of the office
 	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
+	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -72,6 +73,8 @@ func Open(t testing.TB, opt Options) *Office {
 		node = opt.Node(node)
 	}
 	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
+	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
+	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
