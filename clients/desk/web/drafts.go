@@ -40,6 +40,7 @@ type draftRow struct {
 	ID, Version string
 	Path        string
 	Class, By   string
+	Gist        string
 	Case        string
 	To          string
 	At          time.Time
@@ -57,7 +58,8 @@ func (s *Site) drafts(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		page.Mine = append(page.Mine, draftRow{ID: kept.ID, Path: p.path(), Class: s.className(v.lang, p.Class), Case: p.Case, To: p.addressed(), At: kept.At})
+		form, _ := s.Catalogue.Form(p.Class) // of a class that is no more: no gist
+		page.Mine = append(page.Mine, draftRow{Gist: harmless.Line(formbody.Gist(form, p.Typed)), ID: kept.ID, Path: p.path(), Class: s.className(v.lang, p.Class), Case: p.Case, To: p.addressed(), At: kept.At})
 	}
 	saved, err := v.node.Drafts(v.Context(), "")
 	if err != nil {
@@ -90,6 +92,10 @@ func (s *Site) draftRow(l language, d schakel.SavedDraft) draftRow {
 		Case: harmless.Line(d.Draft.Case)}
 	if d.Draft.Class == "" {
 		row.Class = l.word("drafts.no-class")
+	}
+	if form, err := s.Catalogue.Form(d.Draft.Class); err == nil && len(d.Draft.Body) > 0 {
+		values, _ := protocol.ParseValues(d.Draft.Body) // what is none has no gist
+		row.Gist = harmless.Line(formbody.Gist(form, formbody.Typed(form, values, calendar.Zone())))
 	}
 	for i, to := range d.Draft.To {
 		if i > 0 {

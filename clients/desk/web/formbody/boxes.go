@@ -108,7 +108,7 @@ func (m maker) fill(b *Box, prefix string, fields []protocol.Field) {
 			continue
 		}
 		x := m.box(prefix+f.Name, f)
-		if f.Required || f.Name == "veiligContact" { // R06: nobody overlooks it
+		if f.Required || f.Name == "veiligContact" && m.form.Class != protocol.ClassCorrection { // R06: nobody overlooks it; a correction says only what changes
 			b.Fields = append(b.Fields, x)
 			continue
 		}
@@ -208,6 +208,18 @@ func AsksPlace(fields []protocol.Field) bool {
 		return f.Kind == protocol.KindMunicipality || AsksPlace(f.Fields)
 	})
 }
+
+// Gist is how the first story of a form begins, for a list of several that are alike.
+func Gist(f protocol.Form, typed url.Values) string {
+	for _, x := range f.Fields {
+		if told := []rune(strings.TrimSpace(clean(typed.Get(Prefix + x.Name)))); x.Kind == protocol.KindLong && len(told) > 0 {
+			return string(told[:min(len(told), gistLength)])
+		}
+	}
+	return ""
+}
+
+const gistLength = 60
 
 // Change adds a row to a list of a form, or takes one out, as a button names it: add:PATH,
 // or drop:PATH.N. It reports whether the button was one of those. The rows below one that
