@@ -22,6 +22,7 @@ type Box struct {
 	Open        bool  // More says something: do not hide it
 	Rows        []Row
 	CanAdd      bool
+	CanDrop     bool
 	Wrong       []protocol.Text
 	Longest     int  // letters; 0: no bound
 	Short       bool // its options say enough in a word or two
@@ -108,13 +109,20 @@ func (m maker) fill(b *Box, prefix string, fields []protocol.Field) {
 			continue
 		}
 		x := m.box(prefix+f.Name, f)
-		if f.Required || f.Name == "veiligContact" && m.form.Class != protocol.ClassCorrection { // R06: nobody overlooks it; a correction says only what changes
+		if f.Required || m.seen(f) {
 			b.Fields = append(b.Fields, x)
 			continue
 		}
 		b.More = append(b.More, x)
 		b.Open = b.Open || m.says(x)
 	}
+}
+
+// seen reports whether a field that may stay empty is not folded away: how to reach the
+// victim safely (R06), but for a correction, which says what changes; and the municipality,
+// by which the right desk is found.
+func (m maker) seen(f protocol.Field) bool {
+	return f.Name == "veiligContact" && m.form.Class != protocol.ClassCorrection || f.Kind == protocol.KindMunicipality
 }
 
 // says reports whether something was typed in a box, or is wrong with it.
@@ -137,13 +145,12 @@ func (m maker) box(name string, f protocol.Field) Box {
 		m.fill(&b, name+".", f.Fields)
 	case LookRows:
 		n, _ := rowsOf(m.typed, name, f)
-		b.CanAdd, b.Value = n < maxRows, strconv.Itoa(n)
+		b.CanAdd, b.CanDrop = n < maxRows, n > 1 || !f.Required
 		for i := range n {
 			row := Row{Name: name + "." + strconv.Itoa(i), Number: i + 1, Box: Box{Label: f.Label}}
 			m.fill(&row.Box, row.Name+".", f.Fields)
 			b.Rows = append(b.Rows, row)
 		}
-		b.Value = ""
 	case LookMessage:
 		b.Options = m.chosen(name, m.messages)
 	case LookRadios, LookList, LookChecks:
