@@ -182,7 +182,7 @@ func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
 const owedEvery = 10 * time.Second
 
 func (p *pager) lookOwed(tx *store.Tx) error {
-	rows, err := tx.Cases(maxList)
+	rows, err := tx.Cases(maxList, 0)
 	if err != nil {
 		return err
 	}

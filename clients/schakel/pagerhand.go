@@ -3,6 +3,7 @@ package schakel
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"schakel/clients/roster"
@@ -51,11 +52,12 @@ func (n *Node) hands(tx *store.Tx, since time.Time) (map[identity.PersonID]map[i
 
 // readyHands asks of each person who is on call in the days ahead for a device that can
 // open messages and on which that person signed within the month: best one to carry.
-func (n *Node) readyHands(tx *store.Tx, r roster.Roster, ahead []rota.Contact, now time.Time) (out []Readiness, err error) {
+func (n *Node) readyHands(tx *store.Tx, r roster.Roster, ahead []rota.Contact, now time.Time) (Readiness, error) {
 	hands, err := n.hands(tx, now.Add(-handFor))
 	if err != nil {
-		return nil, err
+		return Readiness{}, err
 	}
+	var found, without []string
 	devices := slices.DeleteFunc(n.directory().DevicesOf(n.dev.Desk), func(d trust.DeviceState) bool { return !n.opens(d, now) })
 	for _, c := range ahead {
 		p, _ := r.Person(c)
@@ -63,9 +65,17 @@ func (n *Node) readyHands(tx *store.Tx, r roster.Roster, ahead []rota.Contact, n
 		if p.Person == "" || err != nil {
 			continue // a function of the desk carries nothing
 		}
-		out = append(out, readyHand(r.Name(c), hands[id], devices))
+		held, ok := handOf(hands[id], devices)
+		if !ok {
+			without = append(without, r.Name(c))
+		}
+		found = append(found, r.Name(c)+": "+held)
 	}
-	return out, nil
+	if len(found) == 0 {
+		found = []string{"nobody on call is known as a person"}
+	}
+	return ready("device at hand", len(without) == 0 && len(ahead) > 0, strings.Join(found, "; "),
+		"let each acknowledge a drill from the device that they will use: a light device at home (`schakel device request --light`), or one of the office where that is always staffed").without(without), nil
 }
 
 // opens reports whether a device can open what is sent now.
@@ -74,7 +84,9 @@ func (n *Node) opens(d trust.DeviceState, now time.Time) bool {
 	return d.UsableAt(now) && ok && last.Until.After(now)
 }
 
-func readyHand(name string, used map[identity.DeviceID]time.Time, devices []trust.DeviceState) Readiness {
+// handOf is the device that somebody has at hand: one to carry before one of the office,
+// and of each kind the one that was used last.
+func handOf(used map[identity.DeviceID]time.Time, devices []trust.DeviceState) (held string, ok bool) {
 	var best *trust.DeviceState
 	for i, d := range devices {
 		at, ok := used[d.ID]
@@ -84,13 +96,12 @@ func readyHand(name string, used map[identity.DeviceID]time.Time, devices []trus
 		}
 		best = &devices[i]
 	}
-	const remedy = "let them acknowledge a drill from the device that they will use: a light device at home (`schakel device request --light`), or one of the office where that is always staffed"
 	if best == nil {
-		return ready("device of "+name, false, "signed on no device of this desk that can open messages, not in the last month", remedy)
+		return "none on which they signed in the last month", false
 	}
-	kind := "a device of the office"
+	kind := "device of the office"
 	if best.Type == trust.DeviceLight {
-		kind = "a light device"
+		kind = "light device"
 	}
-	return ready("device of "+name, true, fmt.Sprintf("%s, %.8s, last on %s", kind, best.ID, used[best.ID].UTC().Format(time.DateOnly)), "")
+	return fmt.Sprintf("%s %.8s, %s", kind, best.ID, used[best.ID].UTC().Format(time.DateOnly)), true
 }

@@ -114,6 +114,9 @@ type Filter struct {
 	Unread bool `json:"unread,omitempty"`
 	Limit  int  `json:"limit,omitempty"`  // default 200, at most 1000
 	Offset int  `json:"offset,omitempty"` // so many are passed over, in the order of the list
+	// After is the hash of a message: only what follows it in the order of the list, also
+	// where that one has left the list meanwhile.
+	After string `json:"after,omitempty"`
 }
 
 // Acknowledgement is what a named person says on taking a message.

@@ -29,10 +29,11 @@ const rowsPerPage = 50
 
 // letterbox is the inbox, or one part of it.
 type letterbox struct {
-	Part  string // empty: the front, with the first of each
-	Parts []part
-	Newer string // path of the page before this one; empty: none
-	Older string
+	lookup        // the box above the list, with nothing in it
+	Part   string // empty: the front, with the first of each
+	Parts  []part
+	Newer  string // path of the page before this one; empty: none
+	Older  string
 }
 
 type part struct {
