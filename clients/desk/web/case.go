@@ -34,6 +34,7 @@ type caseView struct {
 	caseHead
 	Restricted   []reader
 	Safe         []safeContact
+	Actions      []action
 	State        string
 	Lead         string
 	Claimed      []party // say to lead, and it cannot be proved here
@@ -100,6 +101,7 @@ func (s *Site) showCase(v *visit) (answer, error) {
 		}
 		out := w.view()
 		out.page(v)
+		out.Actions = caseActions(v, out.Ref)
 		if rightsOf(v, "Worksheet") {
 			out.Sheet, err = s.sheet(v, o.Ref.String(), by)
 		}
