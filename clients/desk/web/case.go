@@ -36,6 +36,7 @@ type caseView struct {
 	caseHead
 	Restricted   []reader
 	Safe         []safeContact
+	Actions      []action
 	State        string
 	Lead         string
 	Claimed      []party // say to lead, and it cannot be proved here
@@ -50,7 +51,6 @@ type caseView struct {
 	Remarks      []remarks
 	KnownAt      mention
 	Sheet        worksheet
-	Actions      any // what the user may do now
 }
 
 type closing struct {
@@ -106,6 +106,7 @@ func (s *Site) caseAs(v *visit, by schakel.By) (answer, error) {
 	}
 	out := w.view()
 	out.page(v)
+	out.Actions = caseActions(v, out.Ref)
 	if by.Glass == "" { // the notes would break the glass once more
 		out.Sheet, err = s.worksheet(v, o.Ref.String(), by)
 	}
