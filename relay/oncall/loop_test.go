@@ -326,7 +326,7 @@ func TestOneLook(t *testing.T) {
 		synctest.Wait()
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o.looks < 3 || o.looks > 8 { // three pages and the end, once or twice
+		if o.looks < 14 || o.looks > 28 { // thirteen parts and the end, once or twice
 			t.Errorf("looked %d times in eleven minutes", o.looks)
 		}
 		o.mu.Unlock()

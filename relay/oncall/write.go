@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/relay/queue"
 )
@@ -54,10 +55,10 @@ func (l *Loop) adopt(e *entry, row []byte) {
 	}
 }
 
-// settle writes the rows that are behind: what became of pages, that the sender was
-// told, and what is over.
-func (l *Loop) settle(ctx context.Context) error {
-	for len(l.changed) > 0 {
+// settle writes the rows that are behind, for so long: what became of pages, that the
+// sender was told, and what is over.
+func (l *Loop) settle(ctx context.Context, span time.Duration) error {
+	for began := l.config.Elapsed(); len(l.changed) > 0 && l.config.Elapsed()-began < span; {
 		var list []*entry
 		var after [][]byte
 		for e := range l.changed {
