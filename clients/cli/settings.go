@@ -38,6 +38,7 @@ func keys() []key {
 // pageKeys are the settings of this device's own pager.
 func pageKeys() []key {
 	all := []key{{"pager", "whether the daemon pages who is on call: on or off", fixed("on"), oneOf("on", "off"), true}}
+	all = append(all, key{"drill", "whether this desk organises a drill every month, and is to be reminded: off or monthly", fixed("off"), oneOf("off", "monthly"), true})
 	for _, s := range page.Settings() {
 		all = append(all, key{s.Name, s.Help, fixed(s.Fallback), anything, true})
 	}
@@ -59,6 +60,9 @@ func deviceKeys() []key {
 		{"web-cert", "certificate of the web desk (PEM); needed when other machines can reach it", fixed(""), anything, true},
 		{"web-key", "key of that certificate (PEM)", fixed(""), anything, true},
 		{"web-theme", "style sheet of the organisation's own for the web desk", fixed(""), anything, true},
+		{"oidc-issuer", "the organisation's own sign-in for the web desk: its issuer, such as https://login.example", fixed(""), anything, true},
+		{"oidc-client", "name under which that sign-in knows this desk", fixed(""), anything, true},
+		{"oidc-secret-file", "file with the secret that goes with that name, if there is one", fixed(""), anything, true},
 		{"auto-lock", "how long the web desk stays open when nobody is there", fixed("10m"), between(time.Minute, 12*time.Hour), true},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never"), false},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration, false},

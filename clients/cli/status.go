@@ -45,11 +45,14 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"connection", dim}, a.connection(st, daemon)},
 		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; witnesses: " + orDash(inertLine(st.Witnesses)), plain}},
 		{{"keys until", dim}, {a.when(st.KeysUntil), plain}},
-		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow),
+		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow), count("more to confirm", st.ToConfirm, yellow),
 		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
 		count("alarms", st.Alarms, red), count("skipped entries", st.RegisterSkipped, red),
 		{{"rota", dim}, rotaCell(st.Rota)},
 		count("quarantined", st.Quarantined, red), count("rejected", st.Rejected, yellow),
+	}
+	if !st.DrillDue.IsZero() {
+		rows = append(rows, []cell{{"monthly drill", dim}, {"due since " + onClock(st.DrillDue), yellow}})
 	}
 	a.table(rows)
 	if st.Rota.Gaps > 0 {

@@ -183,7 +183,12 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 		return err
 	}
 	for _, row := range rows {
-		if err := in.tx.DeleteSetting(settingSent + row.Hash.String()); err != nil {
+		for _, of := range []string{settingSent, settingSigners} {
+			if err := in.tx.DeleteSetting(of + row.Hash.String()); err != nil {
+				return err
+			}
+		}
+		if err := listShort(in.tx, row.Hash, false); err != nil {
 			return err
 		}
 	}
@@ -208,14 +213,15 @@ const settingRefused = "refused-by-relay"
 // readmitTimeout bounds how long opening a device waits for the relay to take it back.
 const readmitTimeout = 15 * time.Second
 
-// refusedByRelay notes on a light device that the relay ended its session for good: it
-// was revoked, or the relay lies. The entry that revokes it never comes here, since the
+// refusedByRelay notes on a light device that the relay ended its session for good, or
+// lets it log in no more: it was revoked, its clock is wrong, or the relay lies. The entry that revokes it never comes here, since the
 // session is over; so it is the relay's word, and all that follows from it is a lock.
 func (n *Node) refusedByRelay(ctx context.Context) error {
 	if !n.light {
 		return nil
 	}
-	err := n.update(ctx, func(tx *store.Tx) error { return tx.SetSetting(settingRefused, []byte{1}) })
+	// also when this process is being ended just now: the next one must know
+	err := n.update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.SetSetting(settingRefused, []byte{1}) })
 	select {
 	case n.refused <- struct{}{}:
 	default:

@@ -9,6 +9,7 @@ import (
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/store"
 	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/ladder"
 )
@@ -32,12 +33,16 @@ type call struct {
 	exercise bool
 	starts   time.Time // when the ladder begins, by the wall clock; zero: now
 	ladder   ladder.Ladder
+	signers  []identity.PersonID // who signed already, where the ladder asks for more
 }
 
 func (c call) id() string { return string(c.kind) + " " + c.subject }
 
 // overdue is the ladder of what is late already and not acute.
 var overdue = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}, {After: 4 * time.Hour, Level: 1}}, Repeat: 24 * time.Hour, Acknowledgers: 1}
+
+// reminder is the ladder of what somebody must not forget: one page a week.
+var reminder = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}}, Repeat: 7 * 24 * time.Hour, Acknowledgers: 1}
 
 // calls finds everything that waits for a person of this desk. Of a kind in blind not all
 // could be found: one row that cannot be read keeps nobody from being paged for the rest.
@@ -56,22 +61,28 @@ func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, blind map[callKi
 	return out, blind
 }
 
-// waiting is what a named person here must acknowledge. Only that ends it: that the
-// relay was shown a token is not known here, and would mean nothing.
+// waiting is what a named person here must acknowledge, or as many as the ladder asks
+// for. Only that ends it: that the relay was shown a token is not known here, and would
+// mean nothing.
 func (p *pager) waiting(tx *store.Tx, now time.Time) (out []call, err error) {
 	rows, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
+	all := make([]shortRow, 0, len(rows))
 	for _, row := range rows {
+		all = append(all, shortRow{Message: row})
+	}
+	short, broken := p.n.shortHanded(tx)
+	for _, row := range append(all, short...) {
 		tier := protocol.TierOf(row.Urgency, row.Class)
-		if tier == envelope.TierNone || p.n.ackDue(row).IsZero() {
+		if tier == envelope.TierNone || p.n.ackDue(row.Message).IsZero() {
 			continue
 		}
 		starts := row.Received
 		if starts.After(now) { // the clock was set back since
 			starts = now
 		}
-		out = append(out, call{kind: callWaiting, subject: row.Hash.String(), tier: tier, exercise: row.Exercise, starts: starts, ladder: p.roster.Ladder(tier)})
+		out = append(out, call{kind: callWaiting, subject: row.Hash.String(), tier: tier, exercise: row.Exercise, starts: starts, ladder: p.roster.Ladder(tier), signers: row.signers})
 	}
-	return out, err
+	return out, errors.Join(err, broken)
 }
 
 // unheard is this desk's own timer for what it sent: somebody must telephone when no
@@ -108,11 +119,15 @@ func (p *pager) pressing(tier envelope.Tier) ladder.Ladder {
 }
 
 // alarming is what no timer finds: an acute message that broke a rule and was refused
-// here, or that a desk did not take. It ends when a person has dealt with the alarm.
+// here, or that a desk did not take; and that the drill of the month is due. It ends when
+// a person has dealt with the alarm.
 func (p *pager) alarming(tx *store.Tx, _ time.Time) (out []call, err error) {
 	alarms, err := tx.Alarms()
 	for _, a := range alarms {
 		kind := AlarmKind(a.Kind)
+		if kind == AlarmDrill {
+			out = append(out, call{kind: callAlarm, subject: a.Kind + " " + a.Subject, tier: envelope.TierRoutine, starts: a.At, ladder: reminder})
+		}
 		if kind != AlarmRefused && kind != AlarmReturned {
 			continue
 		}
@@ -167,7 +182,7 @@ func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
 const owedEvery = 10 * time.Second
 
 func (p *pager) lookOwed(tx *store.Tx) error {
-	rows, err := tx.Cases(maxList)
+	rows, err := tx.Cases(maxList, 0)
 	if err != nil {
 		return err
 	}

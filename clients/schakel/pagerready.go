@@ -15,10 +15,11 @@ import (
 
 // Readiness is one thing that a desk on call must have, and whether it has it.
 type Readiness struct {
-	Name     string `json:"name"`
-	Ready    bool   `json:"ready"`
-	Evidence string `json:"evidence"`
-	Remedy   string `json:"remedy,omitempty"`
+	Name     string   `json:"name"`
+	Ready    bool     `json:"ready"`
+	Evidence string   `json:"evidence"`
+	Remedy   string   `json:"remedy,omitempty"`
+	Lacking  []string `json:"lacking,omitempty"` // who does not have it, as colleagues know them
 }
 
 // Of readiness: how far ahead the rota is looked at, how old a drill may be, and how
@@ -47,8 +48,19 @@ func (n *Node) Readiness(ctx context.Context) (out []Readiness, err error) {
 	}
 	now := n.now()
 	ahead := contactsAhead(r, now)
-	return []Readiness{readyRota(r, now), n.readyReach(r, ahead), n.readyWays(r, ahead), readyRelay(r, ahead), readyPersons(r, ahead, persons),
-		n.readyPager(), n.readyDevices(now), n.readyKeys(now), readyDrill(drills, now)}, nil
+	out = []Readiness{readyRota(r, now), n.readyReach(r, ahead), n.readyWays(r, ahead), readyRelay(r, ahead), readyPersons(r, ahead, persons),
+		n.readyPager(), n.readyDevices(now), n.readyKeys(now), readyDrill(drills, now)}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		hands, err := n.readyHands(tx, r, ahead, now)
+		out = append(out, hands)
+		if err != nil || !n.drillMonthly {
+			return err
+		}
+		given, err := n.readyGiven(tx, now)
+		out = append(out, given)
+		return err
+	})
+	return out, err
 }
 
 func ready(name string, is bool, evidence, remedy string) Readiness {
@@ -77,14 +89,19 @@ func contactsAhead(r roster.Roster, now time.Time) (out []rota.Contact) {
 }
 
 // lacking names the contacts of which something is missing, as colleagues know them.
-func lacking(r roster.Roster, of []rota.Contact, has func(rota.Contact) bool) string {
-	var names []string
+func lacking(r roster.Roster, of []rota.Contact, has func(rota.Contact) bool) (names []string) {
 	for _, c := range of {
 		if !has(c) {
 			names = append(names, r.Name(c))
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+// without says who lacks something.
+func (r Readiness) without(names []string) Readiness {
+	r.Lacking = names
+	return r
 }
 
 func readyRota(r roster.Roster, now time.Time) Readiness {
@@ -100,8 +117,8 @@ func (n *Node) readyReach(r roster.Roster, ahead []rota.Contact) Readiness {
 	if len(ahead) == 0 {
 		return ready("contacts", false, "nobody is on call", "make a rota: see `schakel oncall rota`")
 	}
-	if without != "" {
-		return ready("contacts", false, "no way to reach "+without, "add a contact point for each to the rota")
+	if len(without) > 0 {
+		return ready("contacts", false, orNone("no way to reach ", without), "add a contact point for each to the rota").without(without)
 	}
 	return ready("contacts", true, fmt.Sprintf("all %d that may be called can be reached", len(ahead)), "")
 }
@@ -118,15 +135,15 @@ func (n *Node) readyWays(r roster.Roster, ahead []rota.Contact) Readiness {
 		}
 		return page.Independent(points)
 	})
-	return ready("two channels", without == "" && len(ahead) > 0, orNone("fewer than two independent channels: ", without),
-		"give each a second way of another kind at another host, such as mail beside ntfy")
+	return ready("two channels", len(without) == 0 && len(ahead) > 0, orNone("fewer than two independent channels: ", without),
+		"give each a second way of another kind at another host, such as mail beside ntfy").without(without)
 }
 
-func orNone(what, names string) string {
-	if names == "" {
+func orNone(what string, names []string) string {
+	if len(names) == 0 {
 		return what + "nobody"
 	}
-	return what + names
+	return what + strings.Join(names, ", ")
 }
 
 // readyRelay: when no device of this desk is on, only the relay pages.
@@ -135,8 +152,8 @@ func readyRelay(r roster.Roster, ahead []rota.Contact) Readiness {
 		p, ok := r.Person(c)
 		return ok && slices.ContainsFunc(p.Points, func(pt roster.Point) bool { return pt.Relay })
 	})
-	return ready("at the relay", without == "" && len(ahead) > 0, orNone("cannot be paged by the relay: ", without),
-		"mark a contact point of each for the relay, best one of the desk; or keep a device of this desk on day and night")
+	return ready("at the relay", len(without) == 0 && len(ahead) > 0, orNone("cannot be paged by the relay: ", without),
+		"mark a contact point of each for the relay, best one of the desk; or keep a device of this desk on day and night").without(without)
 }
 
 // readyPersons: who is on call acknowledges with a key of their own.
@@ -145,8 +162,8 @@ func readyPersons(r roster.Roster, ahead []rota.Contact, here []Person) Readines
 		p, _ := r.Person(c)
 		return p.Person == "" || slices.ContainsFunc(here, func(h Person) bool { return h.ID.String() == p.Person })
 	})
-	return ready("keys of persons", without == "" && len(here) > 0, orNone(fmt.Sprintf("%d persons can acknowledge on this device; on call without a key here: ", len(here)), without),
-		"add them with `schakel person add`, or wait until their keys reach this device")
+	return ready("keys of persons", len(without) == 0 && len(here) > 0, orNone(fmt.Sprintf("%d persons can acknowledge on this device; on call without a key here: ", len(here)), without),
+		"add them with `schakel person add`, or wait until their keys reach this device").without(without)
 }
 
 func (n *Node) readyPager() Readiness {
@@ -154,8 +171,8 @@ func (n *Node) readyPager() Readiness {
 		"run the daemon with pager = \"on\": the relay alone is one pager of three")
 }
 
-// readyDevices: the officer at home needs a device of the desk at hand, and a desk with
-// one device is blind when it breaks.
+// readyDevices: a desk with one device is blind when it breaks. Whether each officer has
+// one at hand is asked of them singly.
 func (n *Node) readyDevices(now time.Time) Readiness {
 	usable := 0
 	for _, d := range n.directory().DevicesOf(n.dev.Desk) {
@@ -163,7 +180,7 @@ func (n *Node) readyDevices(now time.Time) Readiness {
 			usable++
 		}
 	}
-	return ready("devices", usable > 1, fmt.Sprintf("%d devices of this desk can open messages", usable), "enrol a second one, for who is on call at home: see `schakel device`")
+	return ready("devices", usable > 1, fmt.Sprintf("%d devices of this desk can open messages", usable), "enrol a second one: see `schakel device`")
 }
 
 func (n *Node) readyKeys(now time.Time) Readiness {
