@@ -63,7 +63,7 @@ func (l *Loop) wait(u queue.Unattended, row []byte, fresh bool) {
 		e.timer = t.reopened()
 	default:
 		if row != nil {
-			l.log.Error("a timer is damaged and begins again", "id", u.ID.String())
+			l.damagedRow(u.Ref) // and begins again
 		}
 		e.timer = timer{}
 		e.timer.Since = l.since(u, fresh)

@@ -49,10 +49,19 @@ func (l *Loop) adopt(e *entry, row []byte) {
 	if !l.schedule.has(e) {
 		return
 	}
-	if t, err := parseRow(e.Ref, row); err == nil {
+	switch t, err := parseRow(e.Ref, row); {
+	case err == nil:
 		e.timer = t.reopened()
-		l.reckon(e)
+	case len(row) > 0: // nobody wrote it: what is known here counts, and takes its place
+		l.damagedRow(e.Ref)
 	}
+	l.reckon(e)
+}
+
+// damagedRow says that a timer came back damaged: the store loses what it was given.
+func (l *Loop) damagedRow(ref queue.Ref) {
+	l.config.Metrics.damaged.Inc()
+	l.log.Error("a timer is damaged", "id", ref.ID.String())
 }
 
 // settle writes the rows that are behind, for so long: what became of pages, that the
