@@ -70,6 +70,9 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht was niet voor dit bureau ondertekend. Het is geweigerd.", "Waarschuw de beheerder."
 	case AlarmKeySwap:
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
+	case AlarmNewKey:
+		return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
+			"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
 	case AlarmRegister:
 		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
 	case AlarmConflict:

@@ -157,6 +157,7 @@ const (
 	AlarmForged         AlarmKind = "valse-handtekening"    // signature of somebody else
 	AlarmNotAddressed   AlarmKind = "niet-geadresseerd"     // forwarded to a desk it was not signed for
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
+	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
@@ -179,7 +180,8 @@ type Status struct {
 	Desk            identity.DeskID   `json:"desk"`
 	Role            identity.Role     `json:"role,omitempty"` // of the desk, by the register
 	Device          identity.DeviceID `json:"device"`
-	Light           bool              `json:"light,omitempty"` // an officer carries it
+	Light           bool              `json:"light,omitempty"`       // an officer carries it
+	Fingerprint     string            `json:"fingerprint,omitempty"` // of this organisation's key, to read out by telephone
 	Relay           string            `json:"relay"`
 	Connected       bool              `json:"connected"`
 	ConnectedSince  time.Time         `json:"connectedSince,omitzero"`
@@ -207,7 +209,12 @@ type Desk struct {
 	Region    string          `json:"region,omitempty"`
 	Telephone string          `json:"telephone,omitempty"`
 	Devices   int             `json:"devices"`   // active ones
-	Reachable bool            `json:"reachable"` // some device has a key for now
+	Reachable bool            `json:"reachable"` // some device has a key for now, and nothing is wrong with the organisation's
+
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the organisation's key, to compare by telephone
+	Key         KeyState  `json:"key,omitempty"`
+	KeyBy       string    `json:"keyBy,omitempty"` // who verified or refused it
+	KeyAt       time.Time `json:"keyAt,omitzero"`
 }
 
 // Event tells a subscriber that something changed; it carries identifiers only.

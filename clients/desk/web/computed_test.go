@@ -6,7 +6,7 @@ func computedElsewhere() (keys []string) {
 	for _, k := range []string{"override", "leave"} {
 		keys = append(keys, "title."+k, "title."+k+"-check", "title."+k+"-again")
 	}
-	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill"} {
+	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "test"} {
 		keys = append(keys, "done."+k)
 	}
 	for _, k := range []string{"day", "week", "month"} {

@@ -115,6 +115,7 @@ func navigation() []struct {
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.directory", Path: "/directory"}, "Directory"},
 	}
 }
 
@@ -153,7 +154,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 		m.Known = err == nil
 		for _, n := range navigation() {
 			if rights.May(v.user, n.Operation) {
-				n.Current = n.Path == v.URL.Path
+				n.Current = n.Path == v.URL.Path || strings.HasPrefix(v.URL.Path, n.Path+"/")
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

@@ -34,7 +34,7 @@ type Route struct {
 // Routes are all pages.
 func Routes() []Route {
 	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes())
 }
 
 // visit is one request of somebody.
