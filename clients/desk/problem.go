@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"schakel/clients/casefile"
@@ -74,7 +75,10 @@ type refusal struct {
 // refusals is the one table of both directions. The first match wins, so the
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
-func refusals() []refusal {
+func refusals() []refusal { return slices.Concat(messageRefusals(), ownRefusals()) }
+
+// messageRefusals are those of messages, cases and whom they go to.
+func messageRefusals() []refusal {
 	return []refusal{
 		{schakel.ErrNotFound, "not-found", http.StatusNotFound, "No such message", "Bericht niet gevonden", "look in `schakel inbox` or `schakel sent` for its identifier"},
 		{schakel.ErrAmbiguous, "ambiguous", http.StatusConflict, "Several messages begin like that", "Meer dan één bericht begint zo", "give more characters of the identifier"},
@@ -108,6 +112,12 @@ func refusals() []refusal {
 		{schakel.ErrNoReadingKey, "no-reading-key", http.StatusConflict, "Nothing can be closed to this person yet", "Voor deze persoon kan nog niets worden afgesloten", "wait until the register has a new person; let one from before read a message with --person and the PIN"},
 		{schakel.ErrGlassNeeded, "emergency-passphrase-needed", http.StatusBadRequest, "The passphrase for emergencies is needed", "De wachtzin voor noodgevallen is nodig", "name its file with --emergency-file, and put it in the safe"},
 		{schakel.ErrGlass, "emergency-passphrase", http.StatusForbidden, "The passphrase for emergencies is not right", "De wachtzin voor noodgevallen klopt niet", "take the one that was put in the safe when the case was restricted"},
+	}
+}
+
+// ownRefusals are those of the desk itself: its rota, its devices, its daemon, its users.
+func ownRefusals() []refusal {
+	return []refusal{
 		{schakel.ErrNoChannels, "no-pager", http.StatusConflict, "This device pages nobody", "Dit apparaat roept niemand op", "start `schakel run` with pager = \"on\", then try again"},
 		{schakel.ErrNoDrill, "no-drill", http.StatusForbidden, "No drill may go there", "Daarheen kan geen oefening", "ask a desk that may send that desk an acute message"},
 		{schakel.ErrNoRota, "no-rota", http.StatusNotFound, "This desk has no rota yet", "Dit bureau heeft nog geen rooster", "make one with `schakel oncall rota import`; configs/rota.toml is an example"},

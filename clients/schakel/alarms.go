@@ -18,11 +18,18 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 				a.Code = n.nameOfText(tx, a.Code)
 			}
 			text, remedy := n.explain(AlarmKind(a.Kind), a)
-			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Since: a.At.UTC(), Text: text, Remedy: remedy})
+			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Code: a.Code, Since: a.At.UTC(), Text: text, Remedy: remedy})
 		}
 		return err
 	})
 	return out, err
+}
+
+// AlarmKinds are all kinds of alarms.
+func AlarmKinds() []AlarmKind {
+	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its

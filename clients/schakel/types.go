@@ -137,7 +137,8 @@ type Person struct {
 // Alarm is something a person must act on.
 type Alarm struct {
 	Kind    AlarmKind `json:"kind"`
-	Subject string    `json:"subject"` // identifier of what it is about
+	Subject string    `json:"subject"`        // identifier of what it is about
+	Code    string    `json:"code,omitempty"` // detail by kind: a desk, a rule, a date
 	Since   time.Time `json:"since"`
 	Text    string    `json:"text"`   // Dutch
 	Remedy  string    `json:"remedy"` // Dutch: what to do, whom to call

@@ -35,6 +35,7 @@ func own() []struct {
 		{errName, "name", http.StatusMisdirectedRequest},
 		{errCrossOrigin, "cross-origin", http.StatusForbidden},
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
+		{errOwnUser, "own-user", http.StatusForbidden},
 		{errStreams, "streams", http.StatusTooManyRequests},
 		{signin.ErrLink, "link", http.StatusGone},
 		{signin.ErrPasskey, "passkey", http.StatusForbidden},

@@ -102,6 +102,7 @@ func (v view) Other() language {
 type place struct {
 	Key, Path string
 	Current   bool
+	Count     int // of what waits there; 0: nothing, or nothing that is counted
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -115,7 +116,11 @@ func navigation() []struct {
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.alarms", Path: "/alarms"}, "Alarms"},
 		{place{Key: "nav.directory", Path: "/directory"}, "Directory"},
+		{place{Key: "nav.people", Path: "/people"}, "AddPerson"},
+		{place{Key: "nav.devices", Path: "/devices"}, "Devices"},
+		{place{Key: "nav.settings", Path: "/settings"}, "Status"},
 	}
 }
 
@@ -155,6 +160,9 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 		for _, n := range navigation() {
 			if rights.May(v.user, n.Operation) {
 				n.Current = n.Path == v.URL.Path || strings.HasPrefix(v.URL.Path, n.Path+"/")
+				if n.Path == "/alarms" {
+					n.Count = m.Status.Alarms
+				}
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

@@ -34,7 +34,8 @@ type Route struct {
 // Routes are all pages.
 func Routes() []Route {
 	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes())
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(), alarmRoutes(),
+		peopleRoutes(), deviceRoutes(), settingsRoutes())
 }
 
 // visit is one request of somebody.

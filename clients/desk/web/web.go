@@ -47,6 +47,7 @@ type Config struct {
 	Catalogue *protocol.Catalogue // default protocol.V1
 	Theme     []byte              // a style sheet of the organisation's own, after ours
 	PlainLook bool                // our own small style sheet, even where the design system was built in
+	About     AboutFunc           // what the page of settings tells; nil: what the node knows
 	Now       func() time.Time    // default time.Now
 	Log       *slog.Logger        // default discards
 }

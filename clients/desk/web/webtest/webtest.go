@@ -66,7 +66,7 @@ func Open(t testing.TB, opt Options) *Office {
 	ok(t, err)
 	o.Base = "http://localhost:" + port
 	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
-	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
+	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -78,6 +78,12 @@ func Open(t testing.TB, opt Options) *Office {
 		}
 	})
 	return o
+}
+
+// about is what a daemon would tell of itself.
+func about(context.Context) (web.About, error) {
+	return web.About{Version: "1.2.3", Store: 3 << 20, Settings: []web.Setting{{Key: "web-names", Value: "bureau.example", Origin: "/etc/schakel/client.toml"},
+		{Key: "pager", Value: "", Origin: "default"}}}, nil
 }
 
 func ok(t testing.TB, err error) {
