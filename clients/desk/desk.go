@@ -109,6 +109,7 @@ type Colleagues interface {
 type Node interface {
 	Sender
 	Reader
+	Searcher
 	Cases
 	Follower
 	Watch

@@ -18,16 +18,6 @@ import (
 	"schakel/clients/schakel/schakeltest"
 )
 
-// lacks demands that a page does not say something.
-func lacks(t *testing.T, page webtest.Reply, parts ...string) {
-	t.Helper()
-	for _, p := range parts {
-		if strings.Contains(page.Body, p) {
-			t.Errorf("%q in (%d)\n%s", p, page.Status, page.Body)
-		}
-	}
-}
-
 // leads demands that an answer leads to a page, and asks for that.
 func leads(t *testing.T, b *webtest.Browser, a webtest.Reply, path string) webtest.Reply {
 	t.Helper()

@@ -23,7 +23,8 @@ var pageFiles embed.FS
 // pageSet is the templates of one language by their names.
 type pageSet map[string]*template.Template
 
-// readPages parses every page once per language, each with the layout around it.
+// readPages parses every page once per language, each with the layout around it and the
+// parts that several pages share.
 func readPages(styles []string) (map[language]pageSet, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
@@ -32,7 +33,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 	all := map[language]pageSet{dutch: {}, english: {}}
 	for l, set := range all {
 		for _, name := range names {
-			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", name)
+			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", "pages/parts/*.html", name)
 			if err != nil {
 				return nil, fmt.Errorf("failed to read %s: %w", name, err)
 			}
@@ -46,7 +47,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 // through line or text.
 func functions(l language, styles []string) template.FuncMap {
 	return template.FuncMap{
-		"t": l.word, "count": l.count, "when": l.when, "clock": l.clock, "lasts": l.lasts, "of": l.of,
+		"t": l.word, "count": l.count, "when": l.when, "clock": l.clock, "date": l.date, "lasts": l.lasts, "of": l.of,
 		"line": func(v any) string { return harmless.Line(fmt.Sprint(v)) },
 		"text": func(v any) string { return harmless.Text(fmt.Sprint(v)) },
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -115,11 +116,16 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
 		{place{Key: "nav.alarms", Path: "/alarms"}, "Alarms"},
 		{place{Key: "nav.directory", Path: "/directory"}, "Directory"},
+		{place{Key: "nav.log", Path: "/log"}, "Log"},
+		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
 		{place{Key: "nav.people", Path: "/people"}, "AddPerson"},
 		{place{Key: "nav.devices", Path: "/devices"}, "Devices"},
+		{place{Key: "nav.card", Path: "/card"}, "Directory"},
 		{place{Key: "nav.settings", Path: "/settings"}, "Status"},
 	}
 }

@@ -24,8 +24,8 @@ func rotaSheetRoutes() []Route {
 	}
 }
 
-// sheet is the rota as a text to change, and before it is signed, what it comes to.
-type sheet struct {
+// rotaSheet is the rota as a text to change, and before it is signed, what it comes to.
+type rotaSheet struct {
 	*form
 	Text  string
 	Lines int // of the field to type in
@@ -67,8 +67,8 @@ func (s *Site) sheetForm(v *visit) (answer, error) {
 	return answer{page: "sheet", title: "title.sheet", shows: newSheet(v.form(), text)}, err
 }
 
-func newSheet(f *form, text string) sheet {
-	return sheet{form: f, Text: text, Lines: min(max(strings.Count(text, "\n")+2, 8), 24)}
+func newSheet(f *form, text string) rotaSheet {
+	return rotaSheet{form: f, Text: text, Lines: min(max(strings.Count(text, "\n")+2, 8), 24)}
 }
 
 // setSheet takes a text, from the field or from a file, shows what it comes to, and with

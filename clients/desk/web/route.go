@@ -33,9 +33,10 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(), alarmRoutes(),
-		peopleRoutes(), deviceRoutes(), settingsRoutes())
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
+		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
+		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())
 }
 
 // visit is one request of somebody.

@@ -108,6 +108,14 @@ var months = map[language][]string{
 	english: strings.Fields("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"),
 }
 
+// date is a day, of a date without a time.
+func (l language) date(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("%d %s %d", t.Day(), months[l][t.Month()-1], t.Year())
+}
+
 // when is a moment as people say it, by the clock of Amsterdam.
 func (l language) when(t time.Time) string {
 	if t.IsZero() {

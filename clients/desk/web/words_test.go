@@ -38,8 +38,7 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
-	keys = append(keys, computedElsewhere()...)
-	return append(keys, "passkeys.add", "passkeys.enter")
+	return slices.Concat(keys, computedOfCases(), computedElsewhere(), []string{"passkeys.add", "passkeys.enter"})
 }
 
 var (
@@ -51,7 +50,7 @@ var (
 // used are the keys that templates and code name.
 func used(t *testing.T) (keys []string) {
 	t.Helper()
-	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "*.go": {inCode}} {
+	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "pages/parts/*.html": {inTemplates}, "*.go": {inCode}} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatal(pattern, err)

@@ -46,7 +46,8 @@ type Options struct {
 	PlainLook bool
 	Idle      time.Duration
 	Theme     []byte
-	Channels  schakel.Channels // by which the office pages; nil: it pages nobody
+	Node      func(desk.Node) desk.Node // stands before that of the office
+	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -66,7 +67,11 @@ func Open(t testing.TB, opt Options) *Office {
 	ok(t, err)
 	o.Base = "http://localhost:" + port
 	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
-	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
+	node := desk.Node(o.Member.Node)
+	if opt.Node != nil {
+		node = opt.Node(node)
+	}
+	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
