@@ -54,6 +54,7 @@ func functions(l language, styles []string) template.FuncMap {
 		"short": func(s string) string {
 			return harmless.Line(s[:min(8, len(s))])
 		},
+		"nr":     caseNumber,
 		"styles": func() []string { return styles },
 		"dict":   dict,
 	}
@@ -83,6 +84,7 @@ type view struct {
 	Known    bool // Status could be read
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
+	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
 }
@@ -102,8 +104,9 @@ func (v view) Other() language {
 // place is one entry of the navigation.
 type place struct {
 	Key, Path string
-	Current   bool
-	Count     int // of what waits there; 0: nothing, or nothing that is counted
+	Current   bool // this page
+	Around    bool // this page is one of those below it
+	Count     int  // of what waits there; 0: nothing, or nothing that is counted
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -153,7 +156,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("no such template")
 	}
-	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(),
+	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(), Provider: s.Door.HasProvider(),
 		may: func(op rights.Operation) bool { return rights.May(v.user, op) }}
 	if v.Method != http.MethodGet {
 		m.Here = ""
@@ -165,7 +168,8 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 		m.Known = err == nil
 		for _, n := range navigation() {
 			if rights.May(v.user, n.Operation) {
-				n.Current = n.Path == v.URL.Path || strings.HasPrefix(v.URL.Path, n.Path+"/")
+				n.Current = n.Path == v.URL.Path
+				n.Around = strings.HasPrefix(v.URL.Path, n.Path+"/")
 				if n.Path == "/alarms" {
 					n.Count = m.Status.Alarms
 				}

@@ -33,7 +33,7 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
 		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
 		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())

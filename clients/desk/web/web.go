@@ -10,7 +10,8 @@
 //
 // Trusted: the browser of a signed-in user, until its session locks. Not trusted: every
 // other page in that browser, every other program that can reach the port, and all that
-// partners write. No page causes a request to another machine.
+// partners write. No page causes a request to another machine; where the organisation has
+// a sign-in of its own, one link leads there, and it leads back.
 package web
 
 import (

@@ -48,6 +48,7 @@ type Options struct {
 	Theme     []byte
 	Node      func(desk.Node) desk.Node // stands before that of the office
 	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
+	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -66,7 +67,7 @@ func Open(t testing.TB, opt Options) *Office {
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	ok(t, err)
 	o.Base = "http://localhost:" + port
-	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
+	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
 	node := desk.Node(o.Member.Node)
 	if opt.Node != nil {
 		node = opt.Node(node)
