@@ -143,7 +143,7 @@ func (v *visit) alarmPath(a schakel.Alarm) string {
 	switch {
 	case a.Kind == schakel.AlarmRota:
 		return "/on-call"
-	case a.Kind == schakel.AlarmPager && v.may("Drills"):
+	case (a.Kind == schakel.AlarmPager || a.Kind == schakel.AlarmDrill) && v.may("Drills"):
 		return "/on-call/drills"
 	case a.Kind == schakel.AlarmNewKey:
 		return "/directory/" + a.Code
