@@ -83,13 +83,13 @@ func Exit(err error) int {
 		return Locked
 	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, desk.ErrUnknownUser, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
-	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
+	case is(schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
 		return Unverified
 	case is(desk.ErrTied, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
+	case is(schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

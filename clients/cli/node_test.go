@@ -192,6 +192,16 @@ func (n *scripted) AddPerson(_ context.Context, p schakel.Person, _ string) (sch
 	return p, n.personErr
 }
 
+func (n *scripted) VerifyDesk(_ context.Context, id identity.DeskID, heard string, by schakel.By) error {
+	n.did = append(n.did, "verify "+string(id)+" "+heard+" "+by.Person+" "+by.PIN)
+	return n.personErr
+}
+
+func (n *scripted) RefuseDesk(_ context.Context, id identity.DeskID, by schakel.By) error {
+	n.did = append(n.did, "refuse "+string(id)+" "+by.Person+" "+by.PIN)
+	return n.personErr
+}
+
 func (n *scripted) Devices(context.Context) ([]schakel.Device, error) {
 	return []schakel.Device{{ID: identity.DeviceID{1}, Desk: "vt20/crisis", Active: true, Until: now().AddDate(2, 0, 0), Here: true}}, nil
 }

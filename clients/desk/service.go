@@ -93,6 +93,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", answer(s.status))
 	mux.HandleFunc("GET /v1/alarms", answer(s.alarms))
 	mux.HandleFunc("GET /v1/desks", answer(s.desks))
+	mux.HandleFunc("POST /v1/desks/verification", answer(s.verifyDesk))
+	mux.HandleFunc("POST /v1/desks/refusal", answer(s.refuseDesk))
 	mux.HandleFunc("GET /v1/persons", answer(s.persons))
 	mux.HandleFunc("POST /v1/persons", answer(s.addPerson))
 	mux.HandleFunc("GET /v1/messages", answer(s.list))

@@ -18,11 +18,18 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 				a.Code = n.nameOfText(tx, a.Code)
 			}
 			text, remedy := n.explain(AlarmKind(a.Kind), a)
-			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Since: a.At.UTC(), Text: text, Remedy: remedy})
+			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Code: a.Code, Since: a.At.UTC(), Text: text, Remedy: remedy})
 		}
 		return err
 	})
 	return out, err
+}
+
+// AlarmKinds are all kinds of alarms.
+func AlarmKinds() []AlarmKind {
+	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its
@@ -70,6 +77,9 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht was niet voor dit bureau ondertekend. Het is geweigerd.", "Waarschuw de beheerder."
 	case AlarmKeySwap:
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
+	case AlarmNewKey:
+		return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
+			"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
 	case AlarmRegister:
 		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
 	case AlarmConflict:

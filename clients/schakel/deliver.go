@@ -56,7 +56,8 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			ok, err := n.deliver(tx, r)
-			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
+				errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused) {
 				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
 				continue
 			}
@@ -186,6 +187,9 @@ func (n *Node) mine(m message.Message) bool {
 // put seals a delivery to a desk and puts it into the outbox, with a counter of its
 // own and in the place of all earlier ones of the same message.
 func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
+	if err := n.mayWrite(desk); err != nil {
+		return false, err // what waits goes to no key that people did not compare
+	}
 	targets, err := n.targets(desk)
 	if err != nil {
 		return false, err

@@ -94,6 +94,7 @@ type Node struct {
 	unreadable   map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside        map[string]time.Time              // deliveries that failed, and until when they rest
 	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
+	compared     map[identity.OrgID]compared       // keys that people compared by telephone
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -121,7 +122,7 @@ func newNode(cfg Config) *Node {
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
-		asked: map[uint64]chan wire.Frame{},
+		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{},
 	}
 	if n.catalogue == nil {
 		n.catalogue = protocol.V1()
@@ -157,6 +158,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 		return fmt.Errorf("%w: the register does not hold this device", ErrNotEnrolled)
 	}
 	if err := n.checkLight(); err != nil {
+		return err
+	}
+	if err := n.loadCompared(tx); err != nil {
 		return err
 	}
 	if err := n.learnLadders(tx); err != nil {

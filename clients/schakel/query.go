@@ -304,6 +304,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)),
 		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}
+	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
+		st.Fingerprint = orgFingerprint(org)
+	}
 	if last, ok := dir.LastEpoch(n.dev.ID); ok {
 		st.KeysUntil = last.Until.UTC()
 	}
@@ -379,9 +382,11 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 		}
 		org, _ := dir.Org(id.Org())
 		_, err := n.sealable(id, n.now())
+		key, found := n.keyState(dir, id.Org())
 		out = append(out, Desk{
 			ID: id, Org: org.Name, Role: state.Role, Region: state.Region, Telephone: state.Phone,
-			Devices: len(dir.DevicesOf(id)), Reachable: err == nil,
+			Devices: len(dir.DevicesOf(id)), Reachable: err == nil && key != KeyChanged && key != KeyRefused,
+			Fingerprint: orgFingerprint(org), Key: key, KeyBy: found.by, KeyAt: found.at,
 		})
 	}
 	return out, nil

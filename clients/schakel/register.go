@@ -174,6 +174,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	n.dir = dir
 	n.mu.Unlock()
 	if pinned.Size > old.pinned.Size {
+		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")
 		n.recheck.Store(true) // a person of ours may be in it, whom our other devices can be told of now
 	}

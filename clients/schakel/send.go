@@ -237,6 +237,9 @@ func (n *Node) reachable(desks []identity.DeskID) error {
 		if !dir.lane(n.dev.Desk, desk) {
 			return fmt.Errorf("%w: %s (%s) to %s (%s)", ErrLane, n.dev.Desk, dir.role(n.dev.Desk), desk, dir.role(desk))
 		}
+		if err := n.mayWrite(desk); err != nil {
+			return err
+		}
 		if _, err := n.sealable(desk, n.now()); err != nil {
 			return err
 		}

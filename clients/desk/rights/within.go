@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
 
@@ -17,6 +18,16 @@ func (g guarded) Persons(ctx context.Context) ([]schakel.Person, error) {
 
 func (g guarded) AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error) {
 	return allowed(g, "AddPerson", func() (schakel.Person, error) { return g.node.AddPerson(ctx, p, pin) })
+}
+
+func (g guarded) VerifyDesk(ctx context.Context, id identity.DeskID, heard string, by schakel.By) error {
+	_, err := signed(g, "VerifyDesk", by.Person, func() (struct{}, error) { return nothing(g.node.VerifyDesk(ctx, id, heard, by)) })
+	return err
+}
+
+func (g guarded) RefuseDesk(ctx context.Context, id identity.DeskID, by schakel.By) error {
+	_, err := signed(g, "RefuseDesk", by.Person, func() (struct{}, error) { return nothing(g.node.RefuseDesk(ctx, id, by)) })
+	return err
 }
 
 func (g guarded) Devices(ctx context.Context) ([]schakel.Device, error) {

@@ -32,7 +32,11 @@ func (d *Door) Redeem(ctx context.Context, link string) (token string, err error
 	if !ok || !l.until.After(d.now()) {
 		return "", ErrLink
 	}
-	return d.begin(ctx, l.user)
+	token, err = d.begin(ctx, l.user)
+	if err == nil && l.locked {
+		d.Lock(token)
+	}
+	return token, err
 }
 
 // begin begins a session under a token that no browser ever had: one that was planted

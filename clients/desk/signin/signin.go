@@ -98,8 +98,9 @@ var _ desk.Entrance = (*Door)(nil)
 type hash [sha256.Size]byte
 
 type link struct {
-	user  [16]byte
-	until time.Time
+	user   [16]byte
+	until  time.Time
+	locked bool // it leads to a locked screen: see desk.LinkRequest
 }
 
 type session struct {

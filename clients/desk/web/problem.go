@@ -36,6 +36,7 @@ func own() []struct {
 		{errName, "name", http.StatusMisdirectedRequest},
 		{errCrossOrigin, "cross-origin", http.StatusForbidden},
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
+		{errOwnUser, "own-user", http.StatusForbidden},
 		{errStreams, "streams", http.StatusTooManyRequests},
 		{sheets.ErrNone, "no-sheet", http.StatusNotFound},
 		{sheets.ErrFull, "sheets-full", http.StatusConflict},

@@ -107,6 +107,7 @@ type place struct {
 	Key, Path string
 	Current   bool // this page
 	Around    bool // this page is one of those below it
+	Count     int  // of what waits there; 0: nothing, or nothing that is counted
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -124,9 +125,14 @@ func navigation() []struct {
 		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
 		{place{Key: "nav.search", Path: "/search"}, "Search"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.alarms", Path: "/alarms"}, "Alarms"},
+		{place{Key: "nav.directory", Path: "/directory"}, "Directory"},
 		{place{Key: "nav.log", Path: "/log"}, "Log"},
 		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
+		{place{Key: "nav.people", Path: "/people"}, "AddPerson"},
+		{place{Key: "nav.devices", Path: "/devices"}, "Devices"},
 		{place{Key: "nav.card", Path: "/card"}, "Directory"},
+		{place{Key: "nav.settings", Path: "/settings"}, "Status"},
 	}
 }
 
@@ -168,6 +174,9 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 			if rights.May(v.user, n.Operation) {
 				n.Current = n.Path == v.URL.Path
 				n.Around = strings.HasPrefix(v.URL.Path, n.Path+"/")
+				if n.Path == "/alarms" {
+					n.Count = m.Status.Alarms
+				}
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

@@ -37,7 +37,8 @@ type Route struct {
 func Routes() []Route {
 	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
+		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())
 }
 
 // visit is one request of somebody.

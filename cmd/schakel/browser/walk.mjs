@@ -54,6 +54,25 @@ async function fits(page) {
   if (wide > 0) found.push({ name: now.name, what: "wider than the screen", detail: `by ${wide} px` });
 }
 
+// sizes demands that everything that is pressed is at least 24 px high and wide, also
+// where there is room around it that would excuse it (WCAG 2.2, 2.5.8).
+async function sizes(page) {
+  const small = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+    .filter((e) => e.checkVisibility() && !e.matches(".utrecht-skip-link"))
+    .map((e) => [e.closest("label.option") ?? e, e])
+    .filter(([box]) => { const r = box.getBoundingClientRect(); return r.width < 23.5 || r.height < 23.5; })
+    .map(([, e]) => e.outerHTML.slice(0, 90)));
+  for (const html of small) found.push({ name: now.name, what: "target too small", detail: html });
+}
+
+// pastes demands that whoever keeps a PIN, a number or a text elsewhere can paste it.
+async function pastes(page) {
+  const refused = await page.evaluate(() => [...document.querySelectorAll("input:not([type=hidden], [type=radio], [type=checkbox], [type=file]), textarea")]
+    .filter((e) => e.readOnly || e.disabled || e.onpaste || !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: new DataTransfer() })))
+    .map((e) => e.outerHTML.slice(0, 90)));
+  for (const html of refused) found.push({ name: now.name, what: "paste refused", detail: html });
+}
+
 // reached goes through a page with the tab key: everything that can be used must get the
 // focus, in view, with nothing over it, and the focus must come out at the end.
 async function reached(page) {
@@ -122,6 +141,10 @@ async function look(visits) {
       await open(page, visit, way.how);
       if (way.axe) await looked(page);
       if (way.fits) await fits(page);
+      if (way.axe && way.fits) {
+        await sizes(page);
+        await pastes(page);
+      }
       if (way.keys) await reached(page);
       if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
     }
