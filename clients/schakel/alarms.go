@@ -93,6 +93,9 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmGlass, AlarmLists:
 		return explainRestriction(kind, a)
 	case AlarmPager:
+		if a.Subject == pagerBlind {
+			return "Een deel van wat wacht kan niet worden gelezen. Daarvoor wordt niemand opgeroepen.", "Kijk zelf in de inbox en in de zaken. Waarschuw de beheerder, en laat `schakel doctor` de opslag nakijken."
+		}
 		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
 	case AlarmDrill:
 		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
