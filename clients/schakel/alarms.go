@@ -102,10 +102,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
 	case AlarmGlass, AlarmLists:
 		return explainRestriction(kind, a)
-	case AlarmPager:
-		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
-	case AlarmDrill:
-		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
+	case AlarmPager, AlarmDrill:
+		return explainPaging(kind, a)
 	case AlarmRota:
 		return explainRota(a)
 	case AlarmLog:
@@ -167,4 +165,15 @@ func destruction(a store.Alarm) (text, remedy string) {
 		text += " De zaak is nog nooit geëxporteerd."
 	}
 	return text, "Exporteer de zaak als het dossier nog nodig is: schakel case export " + a.Subject + " --out dossier.zip"
+}
+
+// explainPaging says what to do where nobody can be paged, or a drill is owed.
+func explainPaging(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	switch {
+	case kind == AlarmDrill:
+		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
+	case a.Subject == pagerBlind:
+		return "Een deel van wat wacht kan niet worden gelezen. Daarvoor wordt niemand opgeroepen.", "Kijk zelf in de inbox en in de zaken. Waarschuw de beheerder, en laat `schakel doctor` de opslag nakijken."
+	}
+	return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
 }
