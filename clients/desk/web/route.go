@@ -62,7 +62,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		v, err := s.visit(w, r, route)
 		var a answer
 		if err == nil {
+			end := s.confirmed(v, route)
 			a, err = route.serve(s, v)
+			end()
 		}
 		switch {
 		case errors.Is(err, signin.ErrLocked) && r.Method == http.MethodGet:

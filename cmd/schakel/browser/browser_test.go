@@ -34,6 +34,7 @@ type job struct {
 	Cookies  []cookie       `json:"cookies,omitempty"`
 
 	Authenticator bool `json:"authenticator,omitempty"` // the browser has one for passkeys
+	Derives       bool `json:"derives,omitempty"`       // which derives secrets (PRF)
 }
 
 // visit is a page in one state, looked at in every way.

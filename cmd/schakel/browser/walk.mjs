@@ -172,7 +172,7 @@ async function walk() {
     const cdp = await context.newCDPSession(page);
     await cdp.send("WebAuthn.enable");
     await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true,
-      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true, ...(job.derives ? { ctap2Version: "ctap2_1", hasPrf: true } : {}) } });
   }
   for (const [i, s] of job.steps.entries()) {
     try {
