@@ -102,6 +102,7 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/messages/{ref}/wait", answer(s.wait))
 	mux.HandleFunc("POST /v1/messages/{ref}/acknowledgement", answer(s.acknowledge))
 	mux.HandleFunc("POST /v1/messages/{ref}/forwarding", answer(s.forward))
+	mux.HandleFunc("POST /v1/searches", answer(s.search))
 	mux.HandleFunc("POST /v1/preparations", answer(s.prepare))
 	mux.HandleFunc("GET /v1/cases", answer(s.cases))
 	mux.HandleFunc("GET /v1/cases/{ref}", answer(s.overview))

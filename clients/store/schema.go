@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 6
+const schemaVersion = 8
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, "", schemaShelves}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -116,6 +116,12 @@ CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX message_list ON message(direction,rank,seq);
 CREATE INDEX message_unread ON message(direction,rank,seq) WHERE direction=1 AND opened=0 AND destroyed=0;
 CREATE INDEX message_unacked ON message(direction,rank,seq) WHERE direction=1 AND acked=0 AND destroyed=0;
+`
+
+// schemaShelves adds the rows that belong to programs of the organisation: see Shelf.
+const schemaShelves = `
+CREATE TABLE kept(row BLOB PRIMARY KEY, shelf INTEGER NOT NULL, at INTEGER NOT NULL, box BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX kept_at ON kept(shelf,at,row);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -23,7 +23,8 @@ var pageFiles embed.FS
 // pageSet is the templates of one language by their names.
 type pageSet map[string]*template.Template
 
-// readPages parses every page once per language, each with the layout around it.
+// readPages parses every page once per language, each with the layout around it and the
+// parts that several pages share.
 func readPages(styles []string) (map[language]pageSet, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
@@ -32,7 +33,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 	all := map[language]pageSet{dutch: {}, english: {}}
 	for l, set := range all {
 		for _, name := range names {
-			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", name)
+			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", "pages/parts/*.html", name)
 			if err != nil {
 				return nil, fmt.Errorf("failed to read %s: %w", name, err)
 			}
@@ -46,7 +47,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 // through line or text.
 func functions(l language, styles []string) template.FuncMap {
 	return template.FuncMap{
-		"t": l.word, "count": l.count, "when": l.when, "of": l.of,
+		"t": l.word, "count": l.count, "when": l.when, "clock": l.clock, "date": l.date, "lasts": l.lasts, "of": l.of,
 		"line": func(v any) string { return harmless.Line(fmt.Sprint(v)) },
 		"text": func(v any) string { return harmless.Text(fmt.Sprint(v)) },
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -54,7 +55,21 @@ func functions(l language, styles []string) template.FuncMap {
 			return harmless.Line(s[:min(8, len(s))])
 		},
 		"styles": func() []string { return styles },
+		"dict":   dict,
 	}
+}
+
+// dict gives a part of a page several things by name.
+func dict(pairs ...any) (map[string]any, error) {
+	out := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("a name that is no text: %v", pairs[i])
+		}
+		out[name] = pairs[i+1]
+	}
+	return out, nil
 }
 
 // view is what the layout shows, with the page inside it.
@@ -102,6 +117,12 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
+		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.log", Path: "/log"}, "Log"},
+		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
+		{place{Key: "nav.card", Path: "/card"}, "Directory"},
 	}
 }
 

@@ -125,6 +125,12 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestOnCallPages looks at the pages of who is on call.
+func TestOnCallPages(t *testing.T) {
+	p := newPages(t, webtest.Options{})
+	p.onCall()
+}
+
 // TestPlainLook looks once more at pages of a program that was built without the design
 // system.
 func TestPlainLook(t *testing.T) {
