@@ -161,8 +161,12 @@ func (d *Door) user(ctx context.Context, id [16]byte) (desk.User, error) {
 		return desk.User{}, err
 	}
 	if !row.Person.IsZero() {
-		if _, err := d.person(ctx, row.Person.String()); err != nil {
+		_, err := d.person(ctx, row.Person.String())
+		if errors.Is(err, schakel.ErrUnknownPerson) {
 			return desk.User{}, fmt.Errorf("%w: the person of this user may sign no more", ErrNoSession)
+		}
+		if err != nil { // such as a browser that went away: that ends no session
+			return desk.User{}, err
 		}
 	}
 	return userOf(row), nil
