@@ -61,7 +61,9 @@ func (p *pages) look(visits ...visit) {
 		}
 	}
 	p.picture += len(visits)
-	p.t.Run(visits[0].Name+" and others", func(t *testing.T) { report(t, run(t, job{Base: p.Base, Visits: visits}, nil)) })
+	p.t.Run(visits[0].Name+" and others", func(t *testing.T) {
+		report(t, run(t, job{Base: p.Base, Visits: visits, Said: *update, trees: golden}, nil))
+	})
 }
 
 // link is a fresh link for a user, as a path.
@@ -152,7 +154,7 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 	base := crookedSite(t)
 	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
 	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
-		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard"} {
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "no pasting"} {
 		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
 			t.Errorf("looking does not find: %s", want)
 		}

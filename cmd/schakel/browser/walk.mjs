@@ -1,5 +1,5 @@
 // Drives Chromium for the tests of the web desk. It reads one job from standard input as
-// JSON and writes lines of JSON: {"said": ...} on the way, {"found": [...]} at the end.
+// JSON and writes lines of JSON: {"said": ...} and {"tree": ...} on the way, {"found": [...]} at the end.
 //
 // A job either looks at pages in every way of looking (visits), or walks through steps in
 // one way of walking (steps). What is found is what is wrong; an empty list is good.
@@ -87,12 +87,32 @@ async function reached(page) {
   if (seen.size < n) found.push({ name: now.name, what: "not reached by keyboard", detail: `${seen.size} of ${n}` });
 }
 
+// handy finds what is too small to hit (WCAG 2.2, 2.5.8; a link in a line of text may be as
+// high as the line), and fields for secrets into which nothing can be pasted (3.3.8).
+async function handy(page) {
+  const wrong = await page.evaluate(() => {
+    const out = [];
+    for (const e of document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")) {
+      if (!e.checkVisibility() || (e.matches("a") && getComputedStyle(e).display === "inline")) continue;
+      const r = (e.matches("[type=radio], [type=checkbox]") ? e.closest("label") ?? e : e).getBoundingClientRect();
+      const hidden = r.right <= 0 || r.bottom <= 0; // until it has the focus
+      if (!hidden && (r.width < 24 || r.height < 24)) out.push(["target too small", `${Math.round(r.width)} by ${Math.round(r.height)}: ${e.outerHTML.slice(0, 80)}`]);
+    }
+    for (const e of document.querySelectorAll("input[type=password]")) {
+      const pasted = e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true }));
+      if (!pasted || e.autocomplete === "off") out.push(["no pasting", e.outerHTML.slice(0, 80)]);
+    }
+    return out;
+  });
+  for (const [what, detail] of wrong) found.push({ name: now.name, what, detail });
+}
+
 const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
 const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, tree: true },
   { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
-  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true },
+  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true, handy: true },
   { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
   { how: "forced colours", options: { viewport: narrow, forcedColors: "active" }, fits: true },
   { how: "without scripts", options: { viewport: narrow, javaScriptEnabled: false } },
@@ -114,14 +134,16 @@ async function open(page, visit, how) {
 // look opens one window per way of looking, and every page in it: a window is what takes
 // time.
 async function look(visits) {
-  for (const way of ways) {
+  for (const way of job.said ? ways.filter((w) => w.tree).map((w) => ({ ...w, axe: false, keys: false })) : ways) {
     const { context, page } = await watched(way.options);
     for (const visit of visits) {
       now.name = `${visit.name} (${way.how})`;
       await signedIn(context, visit.cookies);
       await open(page, visit, way.how);
       if (way.axe) await looked(page);
+      if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
       if (way.fits) await fits(page);
+      if (way.handy) await handy(page);
       if (way.keys) await reached(page);
       if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
     }
