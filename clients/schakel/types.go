@@ -178,6 +178,7 @@ const (
 	AlarmLists          AlarmKind = "beperking-tegelijk"    // two lists of who may read a case were made at the same time
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
 	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
+	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -205,6 +206,7 @@ type Status struct {
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
 	Rota            RotaStatus        `json:"rota"`
+	DrillDue        time.Time         `json:"drillDue,omitzero"` // since when the drill of the month is, where this desk organises them
 }
 
 // Desk is a desk of the register, as a sender chooses it.

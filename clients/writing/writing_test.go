@@ -16,7 +16,7 @@ func desks() []schakel.Desk {
 		{ID: "politie-ams/oc", Role: identity.RolePolitie, Region: "RE05"},
 		{ID: "politie-mn/oc", Role: identity.RolePolitie, Region: "RE03"},
 		{ID: "knooppunt/piket", Role: identity.RoleKnooppunt, Region: "NL"},
-		{ID: "buza/dcm", Role: identity.RoleBuZa},
+		{ID: "buza/dcm", Role: identity.RoleBuza},
 	}
 }
 
@@ -32,7 +32,7 @@ func TestClasses(t *testing.T) {
 			t.Errorf("%s: verificatieverzoek %t, ontvangstbevestiging %t", role, has(protocol.ClassVerify), has(protocol.ClassAcknowledgement))
 		}
 	}
-	answers := writing.Answers(c, protocol.ClassVerify, identity.RoleBuZa)
+	answers := writing.Answers(c, protocol.ClassVerify, identity.RoleBuza)
 	if len(answers) != 1 || answers[0].Name != protocol.ClassVerified {
 		t.Errorf("BuZa answers a verificatieverzoek with %v", answers)
 	}

@@ -96,6 +96,7 @@ type Loop struct {
 	plans    map[identity.DeskID]*deskPlan
 	planless time.Duration // no plan is asked for before: one could not be read
 	contacts map[contactKey]*contact
+	caps     *caps
 	unlogged map[identity.DeskID][]wire.Paged
 
 	workers sync.WaitGroup
@@ -132,7 +133,7 @@ func New(c Config) (*Loop, error) {
 	}
 	l := &Loop{
 		config: c, log: c.Log, node: rand.Text(), clock: clock{elapsed: c.Elapsed},
-		wake: make(chan struct{}, 1), contacts: make(map[contactKey]*contact), unlogged: make(map[identity.DeskID][]wire.Paged),
+		wake: make(chan struct{}, 1), caps: newCaps(c.Elapsed), contacts: make(map[contactKey]*contact), unlogged: make(map[identity.DeskID][]wire.Paged),
 	}
 	l.plans = make(map[identity.DeskID]*deskPlan)
 	l.schedule.byRef, l.changed = make(map[queue.Ref]*entry), make(map[*entry]struct{})

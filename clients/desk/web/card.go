@@ -14,7 +14,7 @@ func cardRoutes() []Route {
 // outageCard is whom to call when nothing works any more. It is for the wall: it holds
 // numbers of desks and of no case.
 type outageCard struct {
-	Own     party
+	Own     string
 	Printed time.Time
 	Numbers []cardNumber
 	Steps   []string
@@ -45,7 +45,7 @@ func (s *Site) card(v *visit) (answer, error) {
 		desks = append(desks, playbook.Desk{ID: d.ID, Org: d.Org, Role: d.Role, Region: d.Region, Telephone: d.Telephone})
 	}
 	c := s.Playbook.CardOf(status.Desk, desks, s.Now(), v.lang == english)
-	out := outageCard{Own: names[c.Own], Printed: c.Printed}
+	out := outageCard{Own: harmless.Line(string(c.Own)), Printed: c.Printed}
 	for _, n := range c.Numbers {
 		out.Numbers = append(out.Numbers, cardNumber{Telephone: harmless.Line(n.Telephone), What: harmless.Line(v.lang.of(n.What))})
 	}

@@ -178,6 +178,9 @@ func (w viewer) safe(s schakel.SafeContact) safeContact {
 	}
 	body := append(append([]byte(`{"veiligContact":`), s.Says...), '}')
 	says, rest := casefile.Outline(body, form, w.l == english)
+	if len(says) == 1 && len(says[0].Items) > 0 {
+		says = says[0].Items // its heading says what it is
+	}
 	return safeContact{w.mention(s.Message), append(says, rest...)}
 }
 

@@ -36,6 +36,7 @@ type logLine struct {
 	Case                  string // to see the log of it; empty on its own page
 	Device                string
 	Grave                 bool
+	Times                 int // it stands there so many times in a row, within a minute
 }
 
 type logState struct {
@@ -73,12 +74,26 @@ func (s *Site) log(v *visit) (answer, error) {
 		out.Older = path(end)
 	}
 	for _, line := range l.Lines[from:end] {
-		out.Lines = append(out.Lines, logLineOf(v.lang, line, ref == ""))
+		out.add(logLineOf(v.lang, line, ref == ""))
 	}
 	if ref == "" {
 		return answer{page: "log", title: "title.log", shows: out}, nil
 	}
 	return answer{page: "caselog", title: "title.case-log", shows: out}, nil
+}
+
+// add adds an older line: what a page did more than once in one go is one row.
+func (a *accessLog) add(l logLine) {
+	if n := len(a.Lines); n > 0 {
+		last := &a.Lines[n-1]
+		same := *last
+		same.At, same.Times = l.At, l.Times
+		if same == l && last.At.Sub(l.At) < time.Minute {
+			last.Times++
+			return
+		}
+	}
+	a.Lines = append(a.Lines, l)
 }
 
 // logActions are what the access log names, each with its words under did.NAME. What
@@ -95,7 +110,7 @@ func graveActions() []string {
 }
 
 func logLineOf(l language, line schakel.LogLine, everything bool) logLine {
-	out := logLine{At: line.At, Person: harmless.Line(line.Person), What: harmless.Line(line.Action), Subject: harmless.Line(line.Subject),
+	out := logLine{Times: 1, At: line.At, Person: harmless.Line(line.Person), What: harmless.Line(line.Action), Subject: harmless.Line(line.Subject),
 		Device: line.Device[:min(8, len(line.Device))], Grave: slices.Contains(graveActions(), line.Action)}
 	for _, a := range logActions() {
 		if rest, ok := strings.CutPrefix(line.Action, a); ok && (rest == "" || rest[0] == '-' && !slices.Contains(logActions(), line.Action)) {
@@ -104,6 +119,8 @@ func logLineOf(l language, line schakel.LogLine, everything bool) logLine {
 	}
 	if everything {
 		out.Case = line.Case
+	} else if line.Subject == line.Case {
+		out.Subject = ""
 	}
 	return out
 }

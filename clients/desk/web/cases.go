@@ -141,6 +141,16 @@ func (s *Site) caseRow(l language, c schakel.CaseSummary) caseRow {
 	return r
 }
 
+// caseNumber is what people call a case: the beginning of its identifier, which is a time,
+// and the end, which tells cases of one minute apart.
+func caseNumber(ref string) string {
+	ref = harmless.Line(ref)
+	if len(ref) != len("019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01") {
+		return ref
+	}
+	return ref[:8] + "…" + ref[len(ref)-4:]
+}
+
 func casePath(ref string) string { return "/cases/" + ref }
 
 func readers(all []schakel.Reader) (out []reader) {

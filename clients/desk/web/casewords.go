@@ -12,7 +12,7 @@ import (
 
 // dutyRow is something that one desk owes, and how long it still has.
 type dutyRow struct {
-	Who   party
+	Who   *party // nil: this desk
 	What  string
 	Since mention
 	Due   time.Time
@@ -24,8 +24,12 @@ type dutyRow struct {
 
 func (w viewer) duties(all []protocol.Obligation) (out []dutyRow) {
 	for _, d := range all {
-		row := dutyRow{Who: w.party(d.Owes), What: w.duty(d.Duty), Since: w.mention(d.Since), Due: d.Due, Rule: harmless.Line(d.Rule)}
+		row := dutyRow{What: w.duty(d.Duty), Since: w.mention(d.Since), Due: d.Due, Rule: harmless.Line(d.Rule)}
 		row.Left, row.Late = w.l.left(d.Due, w.Now())
+		if d.Owes != w.o.Desk {
+			p := w.party(d.Owes)
+			row.Who = &p
+		}
 		if d.To != "" && d.To != w.o.Desk {
 			p := w.party(d.To)
 			row.For = &p

@@ -54,6 +54,7 @@ func functions(l language, styles []string) template.FuncMap {
 		"short": func(s string) string {
 			return harmless.Line(s[:min(8, len(s))])
 		},
+		"nr":     caseNumber,
 		"styles": func() []string { return styles },
 		"dict":   dict,
 	}
@@ -104,7 +105,8 @@ func (v view) Other() language {
 // place is one entry of the navigation.
 type place struct {
 	Key, Path string
-	Current   bool
+	Current   bool // this page
+	Around    bool // this page is one of those below it
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -163,6 +165,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 		for _, n := range navigation() {
 			if rights.May(v.user, n.Operation) {
 				n.Current = n.Path == v.URL.Path
+				n.Around = strings.HasPrefix(v.URL.Path, n.Path+"/")
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

@@ -25,13 +25,17 @@ type pages struct {
 	keeper  []cookie
 	seen    map[string]bool // routes
 	picture int
+	crowded *crowded
 }
 
 func newPages(t *testing.T, opt webtest.Options) *pages {
 	t.Helper()
 	chromium(t)
+	c := &crowded{}
+	opt.Node = func(n desk.Node) desk.Node { c.Node = n; return c }
 	o := webtest.Open(t, opt)
-	p := &pages{Office: o, t: t, seen: map[string]bool{}}
+	c.now = o.Chain.Now
+	p := &pages{Office: o, t: t, seen: map[string]bool{}, crowded: c}
 	p.worker = cookies(t, o.User("P. Iket", desk.Roles()...), o.Base)
 	p.keeper = cookies(t, o.User("Beheer", desk.RoleKeeper), o.Base)
 	return p
@@ -94,6 +98,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
 		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},
 	)
+	p.emptyCases()
 	hash := p.Report(nil)
 	p.Report(func(d *schakel.Draft) { d.Urgency, d.Exercise = message.Routine, true })
 	hostile := p.Report(func(d *schakel.Draft) { d.Body = hostileBody(t) })
@@ -108,6 +113,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 	)
 	p.restrict(p.Report(nil))
+	p.cases(hash, hostile)
 	p.taken(hash)
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
