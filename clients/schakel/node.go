@@ -77,6 +77,7 @@ type Node struct {
 	work         chan struct{} // wakes upkeep
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
+	open         openKeys      // keys of persons who confirm without a PIN
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows

@@ -318,8 +318,9 @@ func find(tx *store.Tx, ref string) (store.Message, error) {
 	return row, err
 }
 
-// unlock opens a person's signing key with the person's PIN; nil for nobody. It
-// takes about a second on purpose, and runs outside any transaction.
+// unlock opens a person's signing key with the person's PIN, or with what LetSign gave in
+// its place; nil for nobody. A PIN takes about a second on purpose, and runs outside any
+// transaction.
 func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, error) {
 	if who == "" {
 		return nil, nil
@@ -328,7 +329,10 @@ func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, er
 	if err != nil {
 		return nil, err
 	}
-	key, err := p.Unlock(pin)
+	key := n.open.of(p.ID, pin)
+	if key == nil {
+		key, err = p.Unlock(pin)
+	}
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, ErrPIN
 	}

@@ -43,6 +43,7 @@ func own() []struct {
 		{sheets.ErrLarge, "sheet-large", http.StatusRequestEntityTooLarge},
 		{signin.ErrLink, "link", http.StatusGone},
 		{signin.ErrPasskey, "passkey", http.StatusForbidden},
+		{signin.ErrNoSecret, "passkey-no-secret", http.StatusForbidden},
 		{signin.ErrProvider, "provider", http.StatusBadGateway},
 		{signin.ErrAnswer, "provider-answer", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},

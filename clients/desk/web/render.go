@@ -85,6 +85,7 @@ type view struct {
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
 	Typing   bool // somebody writes here: the page does not go away by itself
+	Signs    bool // the user has a passkey that can take the place of the PIN
 	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
@@ -166,6 +167,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	}
 	m.Typing = a.typing
 	if v.user.ID != "" && s.Door.Remaining(v.token) > 0 {
+		m.Signs = v.URL.Path != "/passkeys" && s.Door.CanSign(v.Context(), v.user)
 		m.User, m.Idle = harmless.Line(v.user.Name), int(s.Door.Idle().Seconds())
 		var err error
 		m.Status, err = v.node.Status(v.Context())

@@ -69,7 +69,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		v, err := s.visit(w, r, route)
 		var a answer
 		if err == nil {
+			end := s.confirmed(v, route)
 			a, err = route.serve(s, v)
+			end()
 		}
 		over := errors.Is(err, signin.ErrLocked) || errors.Is(err, signin.ErrNoSession)
 		switch {
@@ -109,6 +111,9 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visi
 		v.token = c.Value
 	}
 	user, err := s.Door.Visitor(r.Context(), v.token, route.Who == Users && !route.Still)
+	if err == nil {
+		recognise(r.Context())
+	}
 	if err == nil || errors.Is(err, signin.ErrLocked) {
 		v.user, v.node = user, rights.As(s.Node, user)
 	}

@@ -116,7 +116,7 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	crowd := newCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved, ConnContext: crowd.seated,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
 }

@@ -65,7 +65,9 @@ func (p *pages) look(visits ...visit) {
 		}
 	}
 	p.picture += len(visits)
-	p.t.Run(visits[0].Name+" and others", func(t *testing.T) { report(t, run(t, job{Base: p.Base, Visits: visits}, nil)) })
+	p.t.Run(visits[0].Name+" and others", func(t *testing.T) {
+		report(t, run(t, job{Base: p.Base, Visits: visits, Said: *update, trees: golden}, nil))
+	})
 }
 
 // link is a fresh link for a user, as a path.

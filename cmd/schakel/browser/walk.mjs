@@ -1,5 +1,5 @@
 // Drives Chromium for the tests of the web desk. It reads one job from standard input as
-// JSON and writes lines of JSON: {"said": ...} on the way, {"found": [...]} at the end.
+// JSON and writes lines of JSON: {"said": ...} and {"tree": ...} on the way, {"found": [...]} at the end.
 //
 // A job either looks at pages in every way of looking (visits), or walks through steps in
 // one way of walking (steps). What is found is what is wrong; an empty list is good.
@@ -109,7 +109,7 @@ async function reached(page) {
 const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
 const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, tree: true },
   { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
   { how: "narrow", options: { viewport: narrow }, axe: true, fits: true },
   { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
@@ -133,13 +133,14 @@ async function open(page, visit, how) {
 // look opens one window per way of looking, and every page in it: a window is what takes
 // time.
 async function look(visits) {
-  for (const way of ways) {
+  for (const way of job.said ? ways.filter((w) => w.tree).map((w) => ({ ...w, axe: false, keys: false })) : ways) {
     const { context, page } = await watched(way.options);
     for (const visit of visits) {
       now.name = `${visit.name} (${way.how})`;
       await signedIn(context, visit.cookies);
       await open(page, visit, way.how);
       if (way.axe) await looked(page);
+      if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
       if (way.fits) await fits(page);
       if (way.axe && way.fits) {
         await sizes(page);
@@ -195,7 +196,7 @@ async function walk() {
     const cdp = await context.newCDPSession(page);
     await cdp.send("WebAuthn.enable");
     await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true,
-      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true, ...(job.derives ? { ctap2Version: "ctap2_1", hasPrf: true } : {}) } });
   }
   for (const [i, s] of job.steps.entries()) {
     try {

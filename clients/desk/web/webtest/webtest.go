@@ -47,9 +47,9 @@ type Options struct {
 	PlainLook bool
 	Idle      time.Duration
 	Theme     []byte
+	Signs     *signin.Provider
 	Node      func(desk.Node) desk.Node // stands before that of the office
 	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
-	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
