@@ -112,6 +112,7 @@ type Node interface {
 	People
 	Authority
 	Archivist
+	Safekeeper
 	Colleagues
 	Rotas
 	Pages

@@ -75,7 +75,7 @@ type refusal struct {
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
 func refusals() []refusal {
-	return []refusal{
+	return append(storeRefusals(), []refusal{
 		{schakel.ErrNotFound, "not-found", http.StatusNotFound, "No such message", "Bericht niet gevonden", "look in `schakel inbox` or `schakel sent` for its identifier"},
 		{schakel.ErrAmbiguous, "ambiguous", http.StatusConflict, "Several messages begin like that", "Meer dan één bericht begint zo", "give more characters of the identifier"},
 		{schakel.ErrUnknownDesk, "unknown-desk", http.StatusNotFound, "Desk is not in the register", "Bureau staat niet in het register", "look in `schakel desks` for the desks you may write to"},
@@ -86,7 +86,6 @@ func refusals() []refusal {
 		{schakel.ErrPersonNeeded, "person-needed", http.StatusForbidden, "A named person must sign this", "Hiervoor moet een persoon tekenen", "add --person and --pin-file; `schakel person list` shows who can"},
 		{schakel.ErrUnknownPerson, "unknown-person", http.StatusNotFound, "No such person on this device", "Deze persoon staat niet op dit apparaat", "look in `schakel person list`, or add one with `schakel person add`"},
 		{schakel.ErrPIN, "wrong-pin", http.StatusForbidden, "Wrong PIN", "Verkeerde pincode", "try again; a forgotten PIN means a new person key: `schakel person add`"},
-		{schakel.ErrNoWords, "no-words", http.StatusBadRequest, "No words to look for", "Geen woorden om te zoeken", "give a word, or the beginning of one"},
 		{schakel.ErrNotEnrolled, "not-enrolled", http.StatusConflict, "This device has not joined yet", "Dit apparaat is nog niet toegelaten", "run `schakel join` with the invitation of the root holders"},
 		{schakel.ErrEnrolled, "enrolled", http.StatusConflict, "This device has joined already", "Dit apparaat is al toegelaten", ""},
 		{schakel.ErrFingerprint, "fingerprint", http.StatusForbidden, "Fingerprint does not match", "Vingerafdruk klopt niet", "stop, and telephone the root holders on a number you already had"},
@@ -132,7 +131,7 @@ func refusals() []refusal {
 		{ErrEnding, "ending", http.StatusServiceUnavailable, "The daemon is ending", "De daemon stopt", "start it again with `schakel run`, then try again"},
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
-	}
+	}...)
 }
 
 // Codes are the codes of all problems, in the order of the table.

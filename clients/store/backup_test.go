@@ -276,4 +276,3 @@ func TestRecover(t *testing.T) {
 		t.Error("the old passphrase opens it, or the new one does not")
 	}
 }
-
