@@ -86,7 +86,7 @@ func Exit(err error) int {
 	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
 		return Unverified
-	case is(schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes,
+	case is(desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
 	case is(schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):

@@ -21,6 +21,7 @@ import (
 type scripted struct {
 	sendErr, waitErr, personErr error
 	rotaErr                     error
+	setErr                      error // of SetRota alone
 	recipients                  []schakel.Recipient
 	body                        []byte
 	alarms                      []schakel.Alarm
@@ -79,7 +80,7 @@ func (n *scripted) Forward(_ context.Context, ref string, f schakel.Forwarding) 
 	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
 }
 
-func (n *scripted) Cases(context.Context, int) ([]schakel.CaseSummary, error) {
+func (n *scripted) Cases(context.Context, schakel.Paging) ([]schakel.CaseSummary, error) {
 	return []schakel.CaseSummary{{Case: case1, Messages: 3, Unread: 1, Last: now(), Owed: 1, Due: now().Add(14 * time.Minute), Awaited: 1, Missing: 1,
 		Exercise: n.overview.Exercise, Lead: &protocol.LeadTerm{Number: 1, Holder: "vt20/crisis", Role: identity.RoleVeiligThuis, Since: now()}}}, nil
 }

@@ -106,6 +106,7 @@ func (c *Client) List(ctx context.Context, f schakel.Filter) ([]schakel.Summary,
 	set("case", f.Case, f.Case != "")
 	set("to-ack", "true", f.ToAck)
 	set("unread", "true", f.Unread)
+	set("after", f.After, f.After != "")
 	set("offset", strconv.Itoa(f.Offset), f.Offset > 0)
 	set("limit", strconv.Itoa(f.Limit), f.Limit != 0)
 	return ask[[]schakel.Summary](ctx, c, "GET", "/v1/messages?"+q.Encode(), nil)

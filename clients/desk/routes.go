@@ -42,7 +42,7 @@ func (s *Service) addPerson(r *http.Request) (schakel.Person, error) {
 
 func (s *Service) list(r *http.Request) ([]schakel.Summary, error) {
 	q := r.URL.Query()
-	f := schakel.Filter{Box: q.Get("box"), Case: q.Get("case"), ToAck: q.Get("to-ack") == "true", Unread: q.Get("unread") == "true"}
+	f := schakel.Filter{Box: q.Get("box"), Case: q.Get("case"), ToAck: q.Get("to-ack") == "true", Unread: q.Get("unread") == "true", After: q.Get("after")}
 	var err error
 	if f.Limit, err = count(r, "limit"); err != nil {
 		return nil, err

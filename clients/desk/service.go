@@ -136,6 +136,7 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/users", answer(s.users))
 	mux.HandleFunc("POST /v1/users/link", answer(s.links))
 	mux.HandleFunc("POST /v1/users/removal", answer(s.removeUser))
+	mux.HandleFunc("POST /v1/users/account", answer(s.tieUser))
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("/v1/lock", answer(s.noLock))
 	mux.HandleFunc("/v1/unlock", answer(s.noLock))

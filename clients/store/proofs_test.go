@@ -119,7 +119,7 @@ func toSchema2(t *testing.T, s *store.Store) {
 	t.Helper()
 	for _, sql := range []string{
 		`DROP INDEX message_list`, `DROP INDEX message_unread`, `DROP INDEX message_unacked`, `DROP TABLE user`,
-		`DROP TABLE watch`, `DROP TABLE paged`,
+		`DROP TABLE watch`, `DROP TABLE paged`, `DROP TABLE kept`,
 		`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
 		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`,
 		`DROP TABLE proves`, `DROP TABLE proof`, `PRAGMA user_version=2`,

@@ -32,7 +32,8 @@ type Query struct {
 	Order          Order
 	Limit          int // 0 means 100; at most 1000
 	Offset         int
-	Content        bool // with Raw; a message that does not open fails the list
+	Following      message.Hash // zero: from the first; else what comes after that one in the order Urgent
+	Content        bool         // with Raw; a message that does not open fails the list
 }
 
 // Messages returns the messages of a query.
@@ -80,6 +81,7 @@ func (q Query) where() (string, args) {
 	and(q.Unread, `direction=1 AND opened=0 AND destroyed=0`)
 	and(q.Unacknowledged, `direction=1 AND acked=0 AND destroyed=0`)
 	and(q.Live, `destroyed=0`)
+	and(q.Following != message.Hash{}, `(rank,seq)<(SELECT rank,seq FROM message WHERE hash=?)`, q.Following[:])
 	and(q.Unjudged, `verdict=?`, Unjudged)
 	and(q.After != 0, `seq>?`, q.After)
 	and(q.Before != 0, `seq<?`, q.Before)

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 7
+const schemaVersion = 8
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, schemaAgain}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, schemaAgain, schemaShelves}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -126,6 +126,12 @@ ALTER TABLE recipient ADD COLUMN counter INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE recipient ADD COLUMN envelope BLOB;
 ALTER TABLE recipient ADD COLUMN again BLOB;
 CREATE INDEX recipient_again ON recipient(desk,counter) WHERE counter>0 AND delivered>0;
+`
+
+// schemaShelves adds the rows that belong to programs of the organisation: see Shelf.
+const schemaShelves = `
+CREATE TABLE kept(row BLOB PRIMARY KEY, shelf INTEGER NOT NULL, at INTEGER NOT NULL, box BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX kept_at ON kept(shelf,at,row);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

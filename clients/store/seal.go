@@ -35,6 +35,7 @@ const (
 	kindProof      kind = 14
 	kindUnsent     kind = 15
 	kindUser       kind = 16
+	kindKept       kind = 20
 )
 
 // secrets are the keys derived from the data key, one per purpose.

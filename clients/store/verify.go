@@ -48,6 +48,7 @@ var sealedTables = [...]sealedTable{
 	{kindPerson, `SELECT id, box, NULL FROM person`},
 	{kindUnsent, `SELECT message, box, NULL FROM unsent`},
 	{kindUser, `SELECT id, box, NULL FROM user`},
+	{kindKept, `SELECT row, box, NULL FROM kept`},
 	{kindWitnessed, `SELECT device, box, NULL, number FROM witnessed`},
 	{kindRecord, `SELECT hash, box, CASE WHEN kind IN (3,4) AND kase<>zeroblob(16) THEN kase END FROM record`},
 }

@@ -108,8 +108,8 @@ func (g guarded) Export(ctx context.Context, ref string, to identity.DeskID) ([]
 	return allowed(g, "Export", func() ([]byte, error) { return g.node.Export(ctx, ref, to) })
 }
 
-func (g guarded) Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error) {
-	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, limit) })
+func (g guarded) Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
+	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, p) })
 }
 
 func (g guarded) Overview(ctx context.Context, ref string, by ...schakel.By) (schakel.Overview, error) {
