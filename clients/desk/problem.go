@@ -75,7 +75,9 @@ type refusal struct {
 // refusals is the one table of both directions. The first match wins, so the
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
-func refusals() []refusal { return slices.Concat(entranceRefusals(), messageRefusals(), ownRefusals()) }
+func refusals() []refusal {
+	return slices.Concat(storeRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
+}
 
 // messageRefusals are those of messages, cases and whom they go to.
 func messageRefusals() []refusal {
@@ -93,7 +95,6 @@ func messageRefusals() []refusal {
 		{schakel.ErrPersonNeeded, "person-needed", http.StatusForbidden, "A named person must sign this", "Hiervoor moet een persoon tekenen", "add --person and --pin-file; `schakel person list` shows who can"},
 		{schakel.ErrUnknownPerson, "unknown-person", http.StatusNotFound, "No such person on this device", "Deze persoon staat niet op dit apparaat", "look in `schakel person list`, or add one with `schakel person add`"},
 		{schakel.ErrPIN, "wrong-pin", http.StatusForbidden, "Wrong PIN", "Verkeerde pincode", "try again; a forgotten PIN means a new person key: `schakel person add`"},
-		{schakel.ErrNoWords, "no-words", http.StatusBadRequest, "No words to look for", "Geen woorden om te zoeken", "give a word, or the beginning of one"},
 		{schakel.ErrNotEnrolled, "not-enrolled", http.StatusConflict, "This device has not joined yet", "Dit apparaat is nog niet toegelaten", "run `schakel join` with the invitation of the root holders"},
 		{schakel.ErrEnrolled, "enrolled", http.StatusConflict, "This device has joined already", "Dit apparaat is al toegelaten", ""},
 		{schakel.ErrFingerprint, "fingerprint", http.StatusForbidden, "Fingerprint does not match", "Vingerafdruk klopt niet", "stop, and telephone the root holders on a number you already had"},

@@ -106,6 +106,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return explainPaging(kind, a)
 	case AlarmRota:
 		return explainRota(a)
+	case AlarmBackup:
+		return "De laatste reservekopie van dit apparaat is te oud.", "Maak er een met `schakel backup BESTAND`, en bewaar die op een andere machine."
 	case AlarmLog:
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:

@@ -243,6 +243,11 @@ func (n *Node) allSuperseded(tx *store.Tx, h message.Hash, desk identity.DeskID)
 	for _, d := range earlier {
 		out = append(out, delivery.Superseded{Envelope: d.Envelope, Sealer: d.Sealer, Counter: d.Counter})
 	}
+	if last, err := tx.LastTold(h, desk); err != nil {
+		return nil, err
+	} else if len(earlier) == 0 && last.Counter > 0 { // it was confirmed, and is told once more
+		out = append(out, delivery.Superseded{Envelope: last.Envelope, Sealer: n.dev.ID, Counter: last.Counter})
+	}
 	c, err := copyOf(tx, h)
 	for _, s := range c.Sent {
 		if s.Desk == desk {

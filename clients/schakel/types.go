@@ -181,6 +181,7 @@ const (
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
 	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
+	AlarmBackup         AlarmKind = "geen-reservekopie"     // the latest backup is too old
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
