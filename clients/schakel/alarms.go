@@ -78,8 +78,7 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmKeySwap:
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
 	case AlarmNewKey:
-		return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
-			"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
+		return explainNewKey(a, call)
 	case AlarmRegister:
 		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
 	case AlarmConflict:
@@ -114,6 +113,12 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// explainNewKey says that an organisation has another key than before.
+func explainNewKey(a store.Alarm, call string) (text, remedy string) {
+	return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
+		"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
 }
 
 // explainRestriction says what happened to a case that only named persons may read.
