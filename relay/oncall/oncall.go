@@ -90,6 +90,8 @@ type Loop struct {
 	arrivals time.Duration // when it was last asked what came by other nodes
 	scanned  time.Duration // when the last look at all that waits ended
 	lookAll  bool          // something may have been missed
+	survey   *survey       // nil: none is on its way
+	surveys  uint64        // how many have begun
 	schedule schedule
 	unnoted  []queue.Ref         // without a row
 	changed  map[*entry]struct{} // whose rows are behind

@@ -36,7 +36,7 @@ const (
 	Busy        Outcome = "busy"
 	Broken      Outcome = "broken"
 	Forbidden   Outcome = "forbidden"
-	Capped      Outcome = "capped" // a relay's: over the budget of the point, the desk or the domain
+	Capped      Outcome = "capped"   // a relay's: over the budget of the point, the desk or the domain
 	Unusable    Outcome = "unusable" // no such channel here, or no such point
 )
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/signin"
 	"schakel/clients/desk/web"
 	"schakel/clients/protocol"
@@ -72,7 +73,7 @@ func Open(t testing.TB, opt Options) *Office {
 	if opt.Node != nil {
 		node = opt.Node(node)
 	}
-	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
+	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Sheets: sheets.New(o.Member.Store(), chain.Now), Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
