@@ -54,8 +54,7 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 // concerns a desk names its telephone number: software that failed is no way to
 // reach somebody.
 func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
-	desk := identity.DeskID(a.Code)
-	call := n.call(desk)
+	desk, call := identity.DeskID(a.Code), n.call(identity.DeskID(a.Code))
 	switch kind {
 	case AlarmUnacknowledged:
 		return fmt.Sprintf("%s heeft uw bericht nog niet bevestigd.", desk), call
