@@ -29,7 +29,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
 		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
-		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog}
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its
@@ -54,8 +54,7 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 // concerns a desk names its telephone number: software that failed is no way to
 // reach somebody.
 func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
-	desk := identity.DeskID(a.Code)
-	call := n.call(desk)
+	desk, call := identity.DeskID(a.Code), n.call(identity.DeskID(a.Code))
 	switch kind {
 	case AlarmUnacknowledged:
 		return fmt.Sprintf("%s heeft uw bericht nog niet bevestigd.", desk), call
@@ -78,8 +77,7 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmKeySwap:
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
 	case AlarmNewKey:
-		return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
-			"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
+		return explainNewKey(a, call)
 	case AlarmRegister:
 		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
 	case AlarmConflict:
@@ -114,6 +112,12 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// explainNewKey says that an organisation has another key than before.
+func explainNewKey(a store.Alarm, call string) (text, remedy string) {
+	return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
+		"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
 }
 
 // explainRestriction says what happened to a case that only named persons may read.

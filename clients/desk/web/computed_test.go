@@ -32,5 +32,5 @@ func computedElsewhere() (keys []string) {
 	for _, r := range revocationReasons() {
 		keys = append(keys, "device.reason-"+string(r))
 	}
-	return keys
+	return append(keys, "title.search-again") // set beside something else
 }
