@@ -99,10 +99,10 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	if s.TLS != nil {
 		ln = tls.NewListener(ln, s.TLS)
 	}
-	crowd := newCrowd(maxConns)
+	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
 }

@@ -1,4 +1,4 @@
-package web
+package desk
 
 import (
 	"net"
@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// crowd bounds the connections of a server. Where there is no room, the oldest one that
+// Crowd bounds the connections of a server. Where there is no room, the oldest one that
 // is not in the middle of a request makes place: a thousand clients that open a
 // connection and say nothing push each other out, and not the case worker.
-type crowd struct {
+type Crowd struct {
 	room int
 
 	mu      sync.Mutex // guards what follows
@@ -17,18 +17,19 @@ type crowd struct {
 	waiting []net.Conn // new or idle, the oldest first
 }
 
-func newCrowd(room int) *crowd { return &crowd{room: room, all: map[net.Conn]bool{}} }
+// NewCrowd returns one with room for so many.
+func NewCrowd(room int) *Crowd { return &Crowd{room: room, all: map[net.Conn]bool{}} }
 
-// moved follows a connection through the states of net/http: it is active once the head
+// Moved follows a connection through the states of net/http: it is active once the head
 // of a request was read whole.
-func (c *crowd) moved(conn net.Conn, state http.ConnState) {
+func (c *Crowd) Moved(conn net.Conn, state http.ConnState) {
 	if leaves := c.place(conn, state); leaves != nil {
 		_ = leaves.Close()
 	}
 }
 
 // place notes where a connection is, and returns the one that must make room.
-func (c *crowd) place(conn net.Conn, state http.ConnState) (leaves net.Conn) {
+func (c *Crowd) place(conn net.Conn, state http.ConnState) (leaves net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopWaiting(conn)
@@ -50,7 +51,7 @@ func (c *crowd) place(conn net.Conn, state http.ConnState) (leaves net.Conn) {
 	return leaves
 }
 
-func (c *crowd) stopWaiting(conn net.Conn) {
+func (c *Crowd) stopWaiting(conn net.Conn) {
 	for i, w := range c.waiting {
 		if w == conn {
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
