@@ -33,7 +33,7 @@ type Query struct {
 	Limit          int // 0 means 100; at most 1000
 	Offset         int
 	Following      message.Hash // zero: from the first; else what comes after that one in the order Urgent
-	Content        bool // with Raw; a message that does not open fails the list
+	Content        bool         // with Raw; a message that does not open fails the list
 }
 
 // Messages returns the messages of a query.

@@ -123,4 +123,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
