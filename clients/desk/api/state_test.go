@@ -56,8 +56,7 @@ func TestDraftsAreNotOverwritten(t *testing.T) {
 func TestRotaAndItsVersion(t *testing.T) {
 	o := open(t)
 	p := o.worker()
-	rota := map[string]any{"roster": map[string]any{"version": 1, "people": []any{map[string]any{"contact": "p-7k2", "name": "P. Iket", "phone": "+31600000007", "person": o.person.ID.String()}},
-		"layers": []any{map[string]any{"rules": []any{map[string]any{"from": "2026-01-01T08:00", "to": "2026-01-02T08:00", "repeat": "FREQ=DAILY", "contacts": []string{"p-7k2"}}}}}, "fallback": []string{"p-7k2"}}, "by": by(o)}
+	rota := aRota(o)
 	if code := p.want(428, "PUT", "/v1/rota", rota).code(t); code != "match-missing" {
 		t.Errorf("no version: %s", code)
 	}
