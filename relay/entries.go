@@ -122,8 +122,8 @@ func (r *Relay) appendEntry(ctx context.Context, entry []byte, recipients []stri
 }
 
 // watch follows the register: whenever it grows, sessions of devices that are no
-// longer active end, the others are told, and mailboxes stop waiting for revoked
-// devices.
+// longer active end, the others are told, mailboxes stop waiting for revoked devices,
+// and plans of revoked desks are taken away.
 func (r *Relay) watch(ctx context.Context) {
 	known := uint64(0) // so that a crash between a revocation and its effect heals
 	for {
@@ -163,8 +163,8 @@ func (s *session) registerGrew(size uint64) {
 	signal(s.wake)
 }
 
-// dropRevoked ends the part of devices revoked by the entries from known to size,
-// and returns how far it came.
+// dropRevoked ends the part of devices and desks revoked by the entries from known to
+// size, and returns how far it came.
 func (r *Relay) dropRevoked(ctx context.Context, known, size uint64) uint64 {
 	for known < size {
 		entries, err := r.config.Register.Entries(known, size-known)
@@ -193,7 +193,7 @@ func (r *Relay) dropIfRevoked(ctx context.Context, raw []byte) error {
 	}
 	id, ok := revokedDevice(revoke.Of)
 	if !ok {
-		return nil
+		return r.dropPlans(ctx, revoke.Of)
 	}
 	d, ok := r.config.Register.Register().Device(id)
 	if !ok || d.Revoked == 0 {
@@ -204,6 +204,25 @@ func (r *Relay) dropIfRevoked(ctx context.Context, raw []byte) error {
 		return result.Err // the next look at the log begins here again
 	}
 	return err
+}
+
+// dropPlans takes away the plans of a revoked desk, or of all desks of a revoked
+// organisation: with the telephone numbers in them nothing is to be done any more.
+func (r *Relay) dropPlans(ctx context.Context, of trust.Subject) error {
+	reg := r.config.Register.Register()
+	for _, desk := range reg.Desks() {
+		if of != (trust.Desk{ID: desk}).Subject() && of != (trust.Org{ID: desk.Org()}).Subject() {
+			continue
+		}
+		if d, ok := reg.Desk(desk); !ok || d.Revoked == 0 {
+			continue // the revocation does not count
+		}
+		if _, err := r.RemovePlan(ctx, desk); err != nil {
+			r.log.Warn("the plan of a revoked desk is still there", "desk", string(desk), "error", err.Error())
+			return err // the next look at the log begins here again
+		}
+	}
+	return nil
 }
 
 func revokedDevice(s trust.Subject) (identity.DeviceID, bool) {

@@ -65,6 +65,18 @@ func (r *Relay) page(ctx context.Context) {
 	r.pager.tests.end()
 }
 
+// RemovePlan takes away the plan of a desk, and reports whether there was one; a relay
+// without paging has none.
+func (r *Relay) RemovePlan(ctx context.Context, desk identity.DeskID) (had bool, err error) {
+	if r.pager == nil {
+		return false, nil
+	}
+	if had, err = r.pager.loop.Remove(ctx, desk); errors.Is(err, queue.ErrIndeterminate) {
+		r.fail(fmt.Errorf("paging failed: %w", err))
+	}
+	return had, err
+}
+
 // silent reports that nobody may count on pages.
 func (p *pager) silent() bool { return p != nil && p.loop.Silent() }
 

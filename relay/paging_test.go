@@ -11,6 +11,7 @@ import (
 
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
+	"schakel/crypto/trust"
 	"schakel/relay"
 	"schakel/relay/oncall"
 	"schakel/relay/oncall/oncalltest"
@@ -76,7 +77,7 @@ func planFor(t *testing.T, desk identity.DeskID, serial uint64) []byte {
 func callingWorld(t *testing.T) (*relaytest.World, *telephones, *mute) {
 	phones, journal := &telephones{}, &mute{Memory: oncalltest.NewMemory(time.Now)}
 	w := relaytest.New(t, relaytest.Config{Limits: relay.Limits{AsksPerSecond: 5000}, Paging: func(queue.Store) *relay.Paging {
-		return &relay.Paging{Journal: journal, Points: phones, DeadMan: 5 * time.Second}
+		return &relay.Paging{Journal: journal, Points: phones, DeadMan: 5 * time.Second, Operator: []paging.Point{{Channel: paging.NTFY, Target: "operator"}}}
 	}})
 	return w, phones, journal
 }
@@ -129,6 +130,47 @@ func TestPlanAndPages(t *testing.T) {
 	sender.Send(wire.WantPages{Tag: 10})
 	if f := relaytest.Expect[wire.PagesAre](sender); f.Tag != 10 || len(f.Pages) != 0 {
 		t.Errorf("another desk reads %+v", f)
+	}
+}
+
+// The plan of a desk that the register ends is taken away, and of all desks of an
+// organisation; what waits for it, and what waits for others, is paged for.
+func TestPlanOfARevokedDesk(t *testing.T) {
+	w, phones, journal := callingWorld(t)
+	from := w.Enrol("arts/praktijk", identity.RoleSignaleerder)
+	sender := from.Login()
+	gone := []identity.DeskID{"pol-mn/zeden", "vt20/crisis", "vt20/team"}
+	var first *relaytest.Device
+	for i, desk := range append(gone, "pol-mn/ander") {
+		d := w.Enrol(desk, identity.RolePolitie)
+		if i == 0 {
+			first = d
+		}
+		s := d.Login()
+		s.Send(wire.Plan{Plan: planFor(t, desk, 1)})
+		if f := relaytest.Expect[wire.PlanIs](s); f.Code != wire.CodeOK {
+			t.Fatal(f.Code)
+		}
+	}
+	raw, _ := from.EnvelopeWith(func(h *envelope.Header) { h.Tier = envelope.TierAcute }, 1200, first)
+	sender.Send(wire.Put{Envelope: raw})
+	relaytest.Expect[wire.Stored](sender)
+	until(t, "the desk rings", func() bool { return len(phones.calls()) == 1 })
+
+	w.End(trust.Desk{ID: gone[0]}.Subject(), gone[0].Org())
+	w.End(trust.Org{ID: "vt20"}.Subject(), "vt20")
+	has := func(desk identity.DeskID) bool {
+		plan, err := journal.Plan(t.Context(), desk)
+		return err != nil || len(plan) > 0
+	}
+	until(t, "their plans are away", func() bool { return !slices.ContainsFunc(gone, has) })
+	if !has("pol-mn/ander") {
+		t.Error("another desk of that organisation has no plan any more")
+	}
+	until(t, "the operator rings for what waits, long before the backup would", func() bool { return len(phones.calls()) == 2 })
+	sender.Send(plenty)
+	if f := relaytest.Expect[wire.Notice](sender); f.Kind != wire.NoticeUnattended {
+		t.Errorf("the sender is told %+v", f)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,8 @@ func (a *app) ackCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ack MESSAGE", Short: "Acknowledge a message as a named person",
 		Long: "Signs and sends the ontvangstbevestiging of a named person: from then on that person has it.\n" +
-			"Reading alone acknowledges nothing.\n\n" +
+			"Reading alone acknowledges nothing. Where the ladder of this desk asks for several persons, each\n" +
+			"further one does the same; that stays within the desk, and the ladder goes on until enough did.\n\n" +
 			"Came it to the wrong desk? Answer with --wrong-recipient, and say who is right: the sender then\n" +
 			"sends it on with one command. Who is right is filled in where the rules can tell.",
 		Example: "  schakel ack 4f1c09aa --person \"P. Iket\" --pin-file pin --first-action \"Meldkamer gebeld\"\n" +
@@ -78,8 +80,32 @@ func (a *app) ack(ctx context.Context, ref string, f ackFlags) error {
 		if err != nil {
 			return suggestPerson(ctx, s, f.signer.person, err)
 		}
+		if sent.Confirmed {
+			return a.confirmed(ctx, s, sent)
+		}
 		return a.follow(ctx, s, sent, f.noWait)
 	})
+}
+
+// confirmed says that a further person confirmed, within the desk, and how many have.
+func (a *app) confirmed(ctx context.Context, s *session, sent schakel.Sent) error {
+	if a.json {
+		return a.writeJSON(sentDocument{"schakel.sent/1", sent, schakel.StateAcknowledged})
+	}
+	a.printf("%s\n", sent.Hash)
+	a.sayf("a colleague had acknowledged it to the sender: your confirmation stays within the desk")
+	list, err := s.List(ctx, schakel.Filter{Case: sent.Case})
+	for _, m := range list {
+		if m.Hash == sent.Hash && m.Confirms != nil {
+			a.sayf("%s", confirmedBy(*m.Confirms))
+		}
+	}
+	return err
+}
+
+// confirmedBy says who of how many signed.
+func confirmedBy(c schakel.Confirmations) string {
+	return fmt.Sprintf("%d of %d confirmed: %s", len(c.By), c.Asked, inertLine(strings.Join(c.By, ", ")))
 }
 
 // redirect says that a message came to the wrong desk, and who is right.

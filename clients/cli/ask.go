@@ -145,19 +145,9 @@ func (q asker) yes(prompt string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if said, ok := yesOrNo(typed); ok {
+		if said, ok := protocol.YesOrNo(typed); ok {
 			return said, nil
 		}
 		q.tell("  %s", q.say(text("antwoord ja of nee", "answer yes or no")))
 	}
-}
-
-func yesOrNo(typed string) (said, ok bool) {
-	switch strings.ToLower(typed) {
-	case "j", "ja", "y", "yes":
-		return true, true
-	case "n", "nee", "no":
-		return false, true
-	}
-	return false, false
 }

@@ -68,7 +68,7 @@ func (q questions) ask() error {
 	for {
 		asked := false
 		for _, f := range q.fields {
-			if !q.needs(f) || q.hides(f) || given(q.values[f.Name]) {
+			if !q.needs(f) || q.hides(f) || protocol.Given(q.values[f.Name]) {
 				continue
 			}
 			if err := q.one(f, true); err != nil {
@@ -89,26 +89,11 @@ func (q questions) ask() error {
 	}
 }
 
-// given reports whether a field has an answer.
-func given(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case string:
-		return strings.TrimSpace(v) != ""
-	case []any:
-		return len(v) > 0
-	case protocol.Values:
-		return len(v) > 0
-	}
-	return true
-}
-
 // more lets a person choose one of the fields that are not needed; nil for none.
 func (q questions) more() (*protocol.Field, error) {
 	var choices []choice
 	for _, f := range q.fields {
-		if !q.needs(f) && !q.hides(f) && !given(q.values[f.Name]) && f.Kind != protocol.KindHash && f.Kind != protocol.KindReference {
+		if !q.needs(f) && !q.hides(f) && !protocol.Given(q.values[f.Name]) && f.Kind != protocol.KindHash && f.Kind != protocol.KindReference {
 			choices = append(choices, choice{f.Name, q.say(f.Label), ""})
 		}
 	}
@@ -149,7 +134,7 @@ func (q questions) one(f protocol.Field, required bool) (err error) {
 	default:
 		v, err = q.single(f, required)
 	}
-	if err == nil && given(v) {
+	if err == nil && protocol.Given(v) {
 		q.values[f.Name] = v
 	}
 	return err
@@ -185,7 +170,7 @@ func (q questions) groups(f protocol.Field) (any, error) {
 		if err != nil {
 			return out, err
 		}
-		if given(v) {
+		if protocol.Given(v) {
 			out = append(out, v)
 		}
 		more, err := q.yes(fmt.Sprintf("%s %s (%s)", q.say(text("Nog een:", "One more:")), q.say(f.Label), q.say(text("ja/nee", "yes/no"))))

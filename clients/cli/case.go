@@ -45,7 +45,7 @@ func (a *app) cases(ctx context.Context, limit int, say func(protocol.Text) stri
 		return usage(fmt.Errorf("--limit %d: at most 200", limit))
 	}
 	return a.with(ctx, false, func(s *session) error {
-		cases, err := s.Cases(ctx, limit)
+		cases, err := s.Cases(ctx, schakel.Paging{Limit: limit})
 		if err != nil {
 			return err
 		}

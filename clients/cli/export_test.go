@@ -22,7 +22,7 @@ var InertJSON = inertJSON
 // FormValues reads the values of a form as --from-file does.
 func FormValues(path string, raw []byte) (protocol.Values, error) {
 	if isJSON(path, raw) {
-		return jsonValues(raw)
+		return protocol.ParseValues(raw)
 	}
 	return tomlValues(raw)
 }

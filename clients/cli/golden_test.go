@@ -13,9 +13,9 @@ import (
 func commands() []string {
 	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register export|register fingerprint|register init|register publish|register relay|register revoke|register show|"+
-		"run|lock|unlock|piket|send|sent|status|version|wait|where|"+
+		"run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
-		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|web|web link|web remove|web users|"+
+		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|web|web link|web remove|web tie|web users|"+
 		"token|token add|token list|token log|token revoke|webhook|webhook add|webhook list|webhook redeliver|webhook remove|webhook rotate|webhook test", "|")
 }
 
@@ -57,7 +57,7 @@ func fullNode() *scripted {
 
 func reading() map[string][]string {
 	return map[string][]string{
-		"status": {"status"}, "inbox": {"inbox"}, "sent": {"sent"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
+		"status": {"status"}, "inbox": {"inbox"}, "search": {"search", "celik"}, "sent": {"sent"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
 		"cases": {"case", "list"}, "case": {"case", "show", "4f1c"}, "timeline": {"case", "timeline", "4f1c"}, "obligations": {"case", "obligations", "4f1c", "--all"},
 		"cases-english": {"case", "list", "--english"}, "case-english": {"case", "show", "4f1c", "--english"},
 		"timeline-english": {"case", "timeline", "4f1c", "--english"}, "obligations-english": {"case", "obligations", "4f1c", "--all", "--english"},

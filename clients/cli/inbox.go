@@ -114,6 +114,10 @@ func (a *app) stateOf(m schakel.Summary) cell {
 	switch {
 	case !m.Inbound:
 		return cell{string(slowest(m.Recipients).State), plain}
+	case m.Confirms.Short():
+		return cell{confirmedBy(*m.Confirms), yellow}
+	case !m.Acknowledged.IsZero() && m.Confirms != nil:
+		return cell{confirmedBy(*m.Confirms), green}
 	case !m.Acknowledged.IsZero():
 		return cell{"acknowledged", green}
 	case !m.AckDue.IsZero() && m.AckDue.Before(a.Now()):

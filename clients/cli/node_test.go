@@ -9,6 +9,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
+	"schakel/clients/store/index"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
@@ -18,6 +19,7 @@ import (
 type scripted struct {
 	sendErr, waitErr, personErr error
 	rotaErr                     error
+	setErr                      error // of SetRota alone
 	recipients                  []schakel.Recipient
 	body                        []byte
 	alarms                      []schakel.Alarm
@@ -75,7 +77,7 @@ func (n *scripted) Forward(_ context.Context, ref string, f schakel.Forwarding) 
 	return schakel.Sent{Hash: hash1, ID: id1, Case: case1}, n.sendErr
 }
 
-func (n *scripted) Cases(context.Context, int) ([]schakel.CaseSummary, error) {
+func (n *scripted) Cases(context.Context, schakel.Paging) ([]schakel.CaseSummary, error) {
 	return []schakel.CaseSummary{{Case: case1, Messages: 3, Unread: 1, Last: now(), Owed: 1, Due: now().Add(14 * time.Minute), Awaited: 1, Missing: 1,
 		Exercise: n.overview.Exercise, Lead: &protocol.LeadTerm{Number: 1, Holder: "vt20/crisis", Role: identity.RoleVeiligThuis, Since: now()}}}, nil
 }
@@ -113,6 +115,21 @@ func (n *scripted) List(_ context.Context, f schakel.Filter) ([]schakel.Summary,
 		return []schakel.Summary{n.outbound()}, nil
 	}
 	return []schakel.Summary{inbound()}, nil
+}
+
+func (n *scripted) Search(_ context.Context, q schakel.Search) (schakel.Hits, error) {
+	if len(index.Words(q.Words)) == 0 {
+		return schakel.Hits{}, schakel.ErrNoWords
+	}
+	if n.body == nil {
+		return schakel.Hits{}, nil
+	}
+	m := inbound()
+	return schakel.Hits{Total: 70, Unreadable: 1, Hits: []schakel.Hit{
+		{Kind: schakel.HitMessage, Hash: m.Hash, Case: case1, At: m.Received, Message: &m},
+		{Kind: schakel.HitNote, Hash: hash1, Case: case1, At: now(), By: "P. Iket"},
+		{Kind: schakel.HitDraft, Hash: hash1, At: now(), By: "P. Iket", Draft: id1, Class: "melding"},
+	}}, nil
 }
 
 func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {

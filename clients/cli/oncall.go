@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/relay/ladder"
@@ -116,6 +117,16 @@ func (a *app) showOnCall(got schakel.OnCall) {
 		rows = append(rows, []cell{{"fallback", dim}, {orDash(inertLine(d.Name)), plain}, {orDash(inertLine(d.Telephone)), plain}, {"", plain}})
 	}
 	a.table(rows)
+	for _, w := range got.Short {
+		mark := ""
+		if w.Exercise {
+			mark = protocol.ExerciseMark().NL + " "
+		}
+		a.printf("%s%s  %s  %s\n", mark, short(w.Message), inertLine(string(w.Urgency)), a.in(yellow, confirmedBy(w.Confirmations)))
+	}
+	if len(got.Short) > 0 {
+		a.sayf("more persons must confirm these: see `schakel ack`")
+	}
 	if open {
 		a.sayf("where nobody is on call the fallback is called; `schakel oncall take` puts you there")
 	}

@@ -1,9 +1,11 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +46,7 @@ func (n *scripted) Rota(context.Context) (schakel.Rota, error) { return rotaOf()
 
 func (n *scripted) SetRota(_ context.Context, s roster.Sheet, by schakel.By) (schakel.Rota, error) {
 	n.did = append(n.did, "set "+s.Revision+" "+s.People[0].Name+" by "+by.Person+" "+by.PIN)
-	return rotaOf(), n.rotaErr
+	return rotaOf(), cmp.Or(n.rotaErr, n.setErr)
 }
 
 func (n *scripted) ChangeRota(_ context.Context, c schakel.RotaChange, by schakel.By) (schakel.Rota, error) {
@@ -185,6 +187,15 @@ func TestEditor(t *testing.T) {
 	}
 	if st, err := os.Stat(kept[0]); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("others may read it: %v", err)
+	}
+	n.setErr = schakel.ErrRotaChanged
+	errs := edit(cli.Conflict, `sed -i "s/telefoon van het piket/mobiel van het piket/" "$1"`)
+	path := regexp.MustCompile(`kept in (\S+\.toml)`).FindStringSubmatch(errs)
+	if path == nil {
+		t.Fatalf("a sheet that came too late is not named: %s", errs)
+	}
+	if text, err := os.ReadFile(path[1]); err != nil || !strings.Contains(string(text), "mobiel van het piket") {
+		t.Errorf("a sheet that came too late is lost: %v", err)
 	}
 }
 

@@ -255,47 +255,49 @@ func (a *app) editRota(ctx context.Context, f signer) error {
 		return err
 	}
 	return a.with(ctx, true, func(s *session) error {
-		sheet, err := a.editedSheet(ctx, s, editor)
+		sheet, path, err := a.editedSheet(ctx, s, editor)
 		if err != nil {
 			return err
 		}
 		got, err := s.SetRota(ctx, sheet, by)
 		if err != nil {
-			return suggestPerson(ctx, s, f.person, err)
+			// What somebody typed is never lost: not to a colleague who was faster, nor to a mistyped PIN.
+			return suggestPerson(ctx, s, f.person, fmt.Errorf("%w; what you wrote is kept in %s", err, path))
 		}
-		return a.writeRota(got)
+		return errors.Join(a.writeRota(got), os.Remove(path))
 	})
 }
 
 // editedSheet lets somebody edit the rota in a file in the folder of this device, which
-// no other user may enter. A sheet that cannot be used is kept, and named.
-func (a *app) editedSheet(ctx context.Context, s *session, editor []string) (sheet roster.Sheet, err error) {
+// no other user may enter. The file is the caller's to remove once the rota is in; a
+// sheet that cannot be used is kept, and named.
+func (a *app) editedSheet(ctx context.Context, s *session, editor []string) (sheet roster.Sheet, path string, err error) {
 	text, err := a.rotaFile(ctx, s, false, schakel.CalendarWish{})
 	if err != nil {
-		return sheet, err
+		return sheet, "", err
 	}
 	file, err := os.CreateTemp(a.settings.get("home"), "rota-*.toml")
 	if err != nil {
-		return sheet, fmt.Errorf("failed to make the sheet: %w", err)
+		return sheet, path, fmt.Errorf("failed to make the sheet: %w", err)
 	}
-	path := file.Name()
+	path = file.Name()
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return sheet, fmt.Errorf("failed to write the sheet: %w", err)
+		return sheet, path, fmt.Errorf("failed to write the sheet: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, editor[0], append(editor[1:], path)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = a.In, a.Err, a.Err, a.Environ
 	if err := cmd.Run(); err != nil {
 		_ = os.Remove(path)
-		return sheet, fmt.Errorf("the editor failed, and the rota is as it was: %w", err)
+		return sheet, path, fmt.Errorf("the editor failed, and the rota is as it was: %w", err)
 	}
 	if text, err = readFile(path, roster.MaxBytes); err != nil {
-		return sheet, err
+		return sheet, path, err
 	}
 	if sheet, err = roster.ParseSheet(text); err != nil {
-		return sheet, advise(err, "mend "+path+", and take it in with `schakel oncall rota import "+path+"`")
+		return sheet, path, advise(err, "mend "+path+", and take it in with `schakel oncall rota import "+path+"`")
 	}
-	return sheet, os.Remove(path)
+	return sheet, path, nil
 }
 
 func firstOf(names ...string) string {

@@ -206,6 +206,9 @@ func (w watch) handle(ctx context.Context, m schakel.Summary) error {
 		}
 		sent, err := w.Acknowledge(ctx, m.Hash, schakel.Acknowledgement{Person: p.ID.String(), PIN: pin})
 		switch {
+		case err == nil && sent.Confirmed:
+			w.printf("%s\n", w.in(green, fmt.Sprintf(w.say(text("Bevestigd: ook %s heeft het.", "Confirmed: %s has it too.")), inertLine(p.Name))))
+			return nil
 		case err == nil:
 			return w.taken(ctx, m, p, sent)
 		case errors.Is(err, schakel.ErrAcknowledged):

@@ -155,7 +155,7 @@ func (a *app) ready(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
 }
 
 func (a *app) sendIn(ctx context.Context, s *session, f sendFlags, d schakel.Draft, known *protocol.Catalogue) error {
-	w := &writing{asker: a.questioner(f.english), session: s, catalogue: known, flags: f, draft: d}
+	w := &sending{asker: a.questioner(f.english), session: s, catalogue: known, flags: f, draft: d}
 	if err := w.write(ctx); err != nil {
 		return suggestDesk(ctx, s, w.draft.To, err)
 	}

@@ -9,12 +9,13 @@ import (
 
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
+	"schakel/clients/writing"
 	"schakel/crypto/identity"
 )
 
 // check has Schakel complete the draft, shows what will go to whom, and asks whether
 // that is right where somebody can be asked. A message cannot be called back.
-func (w *writing) check(ctx context.Context) error {
+func (w *sending) check(ctx context.Context) error {
 	p, err := w.session.Prepare(ctx, w.draft)
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func (w *writing) check(ctx context.Context) error {
 }
 
 // sayAdded says on standard error what Schakel added by itself.
-func (w *writing) sayAdded(p schakel.Prepared) {
+func (w *sending) sayAdded(p schakel.Prepared) {
 	for _, id := range p.Added {
 		w.tell("also goes to %s, which must hear who leads the case", inertLine(string(id)))
 	}
@@ -50,7 +51,7 @@ func (w *writing) sayAdded(p schakel.Prepared) {
 	}
 }
 
-func (w *writing) namedLine(m schakel.Named) string {
+func (w *sending) namedLine(m schakel.Named) string {
 	s := short(m.Hash.String())
 	if m.Class != "" {
 		s = inertLine(m.Class) + " " + s + ", " + inertLine(string(m.From)) + ", " + w.when(m.Created)
@@ -63,7 +64,7 @@ func (w *writing) namedLine(m schakel.Named) string {
 
 // checkPage is what a person sees before it goes: the organisations by name and role,
 // with what the register proves of them, and what the message carries.
-func (w *writing) checkPage(p schakel.Prepared) error {
+func (w *sending) checkPage(p schakel.Prepared) error {
 	w.exerciseBanner(p)
 	orgs := map[string]bool{}
 	for _, id := range p.To {
@@ -89,13 +90,13 @@ func (w *writing) checkPage(p schakel.Prepared) error {
 	return err
 }
 
-func (w *writing) exerciseBanner(p schakel.Prepared) {
+func (w *sending) exerciseBanner(p schakel.Prepared) {
 	if p.Exercise {
 		w.tell("\n%s", w.in(yellow, w.say(protocol.ExerciseBanner())))
 	}
 }
 
-func (w *writing) desk(id identity.DeskID) (schakel.Desk, bool) {
+func (w *sending) desk(id identity.DeskID) (schakel.Desk, bool) {
 	i := slices.IndexFunc(w.desks, func(d schakel.Desk) bool { return d.ID == id })
 	if i < 0 {
 		return schakel.Desk{}, false
@@ -103,7 +104,7 @@ func (w *writing) desk(id identity.DeskID) (schakel.Desk, bool) {
 	return w.desks[i], true
 }
 
-func (w *writing) addressee(p schakel.Prepared, id identity.DeskID) {
+func (w *sending) addressee(p schakel.Prepared, id identity.DeskID) {
 	d, ok := w.desk(id)
 	if !ok {
 		w.tell("  %s  %s", inertLine(string(id)), w.in(red, w.say(text("NIET in het register", "NOT in the register"))))
@@ -120,7 +121,7 @@ func (w *writing) addressee(p schakel.Prepared, id identity.DeskID) {
 }
 
 // facts are what the message is and carries.
-func (w *writing) facts(p schakel.Prepared) {
+func (w *sending) facts(p schakel.Prepared) {
 	zaak := p.Case
 	if p.Opens {
 		zaak = w.say(text("nieuw", "new"))
@@ -149,14 +150,14 @@ func (w *writing) facts(p schakel.Prepared) {
 
 // guard warns of an addressed Veilig Thuis or police unit that does not serve any of the
 // municipalities in the message: the commonest wrong recipient.
-func (w *writing) guard(p schakel.Prepared) {
+func (w *sending) guard(p schakel.Prepared) {
 	if len(w.places) == 0 {
 		return
 	}
 	places := inertLine(strings.Join(w.places, ", ")) // of a draft, perhaps, that a colleague wrote
 	for _, id := range p.To {
 		d, ok := w.desk(id)
-		if !ok || w.serves(d) || d.Role != identity.RoleVeiligThuis && d.Role != identity.RolePolitie {
+		if !ok || !writing.Misplaced(d, w.places) {
 			continue
 		}
 		w.tell("  %s", w.in(red, w.say(text("LET OP: "+inertLine(string(id))+" hoort niet bij de gemeente in dit bericht ("+places+")",

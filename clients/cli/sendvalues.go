@@ -2,12 +2,9 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -25,7 +22,7 @@ func (a *app) fromFile(c *protocol.Catalogue, class, path string) (values protoc
 		if c.Fits(class, raw) == nil {
 			return nil, raw, nil
 		}
-		values, err = jsonValues(raw)
+		values, err = protocol.ParseValues(raw)
 	} else {
 		values, err = tomlValues(raw)
 	}
@@ -45,57 +42,12 @@ func isJSON(path string, raw []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{"))
 }
 
-func jsonValues(raw []byte) (protocol.Values, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v map[string]any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	out, _ := plainValue(v).(protocol.Values)
-	return out, nil
-}
-
 func tomlValues(raw []byte) (protocol.Values, error) {
 	var v map[string]any
 	if err := toml.Unmarshal(raw, &v); err != nil {
 		return nil, err
 	}
-	out, _ := plainValue(v).(protocol.Values)
-	return out, nil
-}
-
-// plainValue turns what a decoder gives into what a form takes: text, lists and groups.
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := protocol.Values{}
-		for name, x := range v {
-			out[name] = plainValue(x)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = plainValue(x)
-		}
-		return out
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case json.Number:
-		return v.String()
-	case time.Time:
-		return v.Format(time.RFC3339)
-	case toml.LocalDate:
-		return v.String()
-	case nil:
-		return ""
-	case string, bool:
-		return v
-	}
-	return fmt.Sprint(v)
+	return protocol.PlainValues(v), nil
 }
 
 // bodyOf is the body of the values of a form, where nobody can be asked for more.

@@ -1,15 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"schakel/clients/protocol"
-	"schakel/clients/protocol/routing"
 	"schakel/clients/schakel"
+	"schakel/clients/writing"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -17,9 +17,9 @@ import (
 // errNotSent ends a command whose person said no on the check page.
 var errNotSent = fmt.Errorf("%w: not sent, as you said", errRefused)
 
-// writing is a message while it is being made ready: what was given, what Schakel fills
+// sending is a message while it is being made ready: what was given, what Schakel fills
 // in, what a person is asked for, and the page to check before it goes.
-type writing struct {
+type sending struct {
 	asker
 	session   *session
 	catalogue *protocol.Catalogue
@@ -33,7 +33,7 @@ type writing struct {
 	signs  schakel.Person    // who signs, where somebody does and is known here
 }
 
-func (w *writing) write(ctx context.Context) error {
+func (w *sending) write(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.choosePerson, w.fillIn, w.chooseDesks, w.check} {
 		if err := step(ctx); err != nil {
 			return err
@@ -43,7 +43,7 @@ func (w *writing) write(ctx context.Context) error {
 }
 
 // look reads what the register and the case say.
-func (w *writing) look(ctx context.Context) (err error) {
+func (w *sending) look(ctx context.Context) (err error) {
 	if w.status, err = w.session.Status(ctx); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (w *writing) look(ctx context.Context) (err error) {
 }
 
 // lookAs looks at a restricted case as the person who will sign.
-func (w *writing) lookAs(ctx context.Context, ref string) (o schakel.Overview, err error) {
+func (w *sending) lookAs(ctx context.Context, ref string) (o schakel.Overview, err error) {
 	if w.draft.PIN == "" {
 		if w.draft.PIN, err = w.pin(signer{w.draft.Person, w.flags.signer.pinFile, w.flags.signer.asked}); err != nil {
 			return o, err
@@ -82,12 +82,11 @@ func (w *writing) lookAs(ctx context.Context, ref string) (o schakel.Overview, e
 }
 
 // chooseKind asks for the class and the urgency, of those that this desk can send.
-func (w *writing) chooseKind(context.Context) (err error) {
+func (w *sending) chooseKind(context.Context) (err error) {
 	if w.draft.Class == "" {
 		var choices []choice
-		for _, c := range w.catalogue.Classes() {
-			form, err := w.catalogue.Form(c.Name)
-			if err == nil && w.catalogue.Sends(c.Name, w.status.Role) && c.Name != protocol.ClassAcknowledgement {
+		for _, c := range writing.Classes(w.catalogue, w.status.Role) {
+			if form, err := w.catalogue.Form(c.Name); err == nil {
 				choices = append(choices, choice{c.Name, w.say(form.Label) + ": " + w.say(form.Help), ""})
 			}
 		}
@@ -112,7 +111,7 @@ func (w *writing) chooseKind(context.Context) (err error) {
 }
 
 // callFirst says before anything is filled in or sent that an acute matter is a call.
-func (w *writing) callFirst() {
+func (w *sending) callFirst() {
 	if w.draft.Urgency != message.Acute {
 		return
 	}
@@ -126,75 +125,25 @@ func (w *writing) callFirst() {
 // rest finds what a message of this class rests on, where nobody said it and the case
 // leaves one answer: the last weighing of this organisation that says to report, the
 // last verification.
-func (w *writing) rest(context.Context) error {
+func (w *sending) rest(context.Context) error {
 	if w.zaak == nil || len(w.draft.RestsOn) > 0 {
 		return nil
 	}
-	var fits func(schakel.Moment) bool
-	switch w.draft.Class {
-	case protocol.ClassOffence:
-		fits = func(m schakel.Moment) bool {
-			return m.Class == protocol.ClassWeighing && m.From.Desk.Org() == w.status.Desk.Org()
-		}
-	case protocol.ClassTravel:
-		fits = func(m schakel.Moment) bool { return m.Class == protocol.ClassVerified }
-	default:
-		return nil
-	}
-	for _, m := range slices.Backward(w.zaak.Messages) {
-		if fits(m) {
-			w.draft.RestsOn = []string{m.Hash.String()}
-			return nil
-		}
-	}
+	w.draft.RestsOn = writing.RestsOn(*w.zaak, w.draft.Class, w.status.Desk)
 	return nil
 }
 
-// inCase returns the messages of the case that references name.
-func (w *writing) inCase(refs ...string) (out []schakel.Moment) {
-	if w.zaak == nil {
-		return nil
+// known are the values that Schakel knows.
+func (w *sending) known(form protocol.Form) protocol.Values {
+	var zaak schakel.Overview
+	if w.zaak != nil {
+		zaak = *w.zaak
 	}
-	for _, ref := range refs {
-		for _, m := range w.zaak.Messages {
-			if ref != "" && (strings.HasPrefix(m.Hash.String(), ref) || strings.HasPrefix(m.ID.String(), ref)) {
-				out = append(out, m)
-			}
-		}
-	}
-	return out
-}
-
-// known are the values that Schakel knows: the names of what the message rests on, what
-// a besluit is about, and who signs.
-func (w *writing) known(form protocol.Form) protocol.Values {
-	v := protocol.Values{}
-	for _, m := range w.inCase(w.draft.Answers) {
-		if w.draft.Class == protocol.ClassDecision {
-			v["betreft"] = m.Class
-		}
-	}
-	for _, f := range form.Fields {
-		if w.signs.Name != "" && f.Required && slices.Contains([]string{"contact", "door", "besluitDoor"}, f.Name) {
-			v[f.Name] = protocol.Values{"naam": w.signs.Name, "functie": w.signs.Function, "telefoon": w.signs.Telephone}
-		}
-	}
-	for _, m := range w.inCase(w.draft.RestsOn...) {
-		id, hash := m.ID.String(), "sha256:"+m.Hash.String()
-		switch {
-		case w.draft.Class == protocol.ClassOffence && m.Class == protocol.ClassWeighing:
-			v["afwegingRef"], v["afwegingHash"] = id, hash
-		case w.draft.Class == protocol.ClassTravel && m.Class == protocol.ClassVerified:
-			v["verificatieRef"] = id
-		case w.draft.Class == protocol.ClassCorrection, w.draft.Class == protocol.ClassWithdrawal:
-			v["bericht"] = protocol.Values{"berichtId": id, "hash": hash}
-		}
-	}
-	return v
+	return writing.Known(form, w.draft, zaak, w.signs)
 }
 
 // fillIn makes the body: from the file, and from the person where one can be asked.
-func (w *writing) fillIn(context.Context) error {
+func (w *sending) fillIn(context.Context) error {
 	values, err := w.begun()
 	if err != nil || w.draft.Body != nil {
 		return err
@@ -212,7 +161,7 @@ func (w *writing) fillIn(context.Context) error {
 		return err
 	}
 	for name, v := range w.known(form) {
-		if !given(values[name]) {
+		if !protocol.Given(values[name]) {
 			values[name] = v
 		}
 	}
@@ -221,20 +170,18 @@ func (w *writing) fillIn(context.Context) error {
 	} else {
 		w.draft.Body, err = bodyOf(w.catalogue, form, values)
 	}
-	if outcome, ok := values["uitkomst"].(string); ok && w.draft.Class == protocol.ClassDecision && w.draft.Outcome == "" {
-		w.draft.Outcome = outcome
-	}
-	w.places = placesIn(values)
+	w.draft.Outcome = cmp.Or(w.draft.Outcome, writing.Outcome(w.draft.Class, values))
+	w.places = writing.Places(values)
 	return err
 }
 
 // begun is what a saved draft says already, where it is not finished and somebody can be
 // asked for the rest.
-func (w *writing) begun() (protocol.Values, error) {
+func (w *sending) begun() (protocol.Values, error) {
 	if w.draft.Body == nil || w.draft.Saved == nil || !w.Asks || w.catalogue.Fits(w.draft.Class, w.draft.Body) == nil {
 		return protocol.Values{}, nil
 	}
-	values, err := jsonValues(w.draft.Body)
+	values, err := protocol.ParseValues(w.draft.Body)
 	if err != nil {
 		return nil, advise(usage(fmt.Errorf("the body of this draft is no JSON: %w", err)), "give the whole body with --body, or the values with --from-file")
 	}
@@ -242,43 +189,20 @@ func (w *writing) begun() (protocol.Values, error) {
 	return values, nil
 }
 
-// placesIn are the codes of the municipalities in a form.
-func placesIn(v any) (out []string) {
-	switch v := v.(type) {
-	case protocol.Values:
-		for name, x := range v {
-			if code, ok := x.(string); ok && name == "gemeentecode" {
-				out = append(out, code)
-			}
-			out = append(out, placesIn(x)...)
-		}
-	case []any:
-		for _, x := range v {
-			out = append(out, placesIn(x)...)
-		}
-	}
-	return out
-}
-
 // chooseDesks asks whom to send to, of the desks that may get this class from here. The
 // desks that serve a municipality in the message stand first and are marked.
-func (w *writing) chooseDesks(context.Context) error {
+func (w *sending) chooseDesks(context.Context) error {
 	if len(w.draft.To) > 0 || w.draft.Answers != "" {
 		return nil
 	}
 	class, _ := w.catalogue.Class(w.draft.Class)
 	var choices []choice
-	for _, serving := range []bool{true, false} {
-		for _, d := range w.desks {
-			if w.serves(d) != serving || !class.CarriesAt(w.status.Role, d.Role, w.draft.Urgency) && d.ID.Org() != w.status.Desk.Org() {
-				continue
-			}
-			label := w.deskLine(d)
-			if serving {
-				label += "  " + w.say(text("<- hoort bij de gemeente", "<- serves the municipality"))
-			}
-			choices = append(choices, choice{string(d.ID), label, ""})
+	for _, d := range writing.Addressable(class, w.draft.Urgency, w.status, w.desks, w.places) {
+		label := w.deskLine(d)
+		if writing.Serves(d, w.places) {
+			label += "  " + w.say(text("<- hoort bij de gemeente", "<- serves the municipality"))
 		}
+		choices = append(choices, choice{string(d.ID), label, ""})
 	}
 	if len(choices) == 0 {
 		return advise(fmt.Errorf("%w: no desk of the register may get a %s from here", errRefused, w.draft.Class), "see `schakel desks`, or telephone the knooppunt")
@@ -291,20 +215,12 @@ func (w *writing) chooseDesks(context.Context) error {
 	return err
 }
 
-// serves reports whether a desk serves one of the municipalities in the message.
-func (w *writing) serves(d schakel.Desk) bool {
-	return slices.ContainsFunc(w.places, func(code string) bool {
-		m, ok := routing.Of(code)
-		return ok && m.Serves(d.Role, d.Region)
-	})
-}
-
-func (w *writing) deskLine(d schakel.Desk) string {
+func (w *sending) deskLine(d schakel.Desk) string {
 	return fmt.Sprintf("%s, %s (%s)", inertLine(d.Org), inertLine(strings.TrimSpace(string(d.Role)+" "+d.Region)), inertLine(string(d.ID)))
 }
 
 // choosePerson asks who signs, where the class asks for a person.
-func (w *writing) choosePerson(ctx context.Context) error {
+func (w *sending) choosePerson(ctx context.Context) error {
 	persons, err := w.session.Persons(ctx)
 	if err != nil {
 		return err

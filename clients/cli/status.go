@@ -45,7 +45,7 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"connection", dim}, a.connection(st, daemon)},
 		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; witnesses: " + orDash(inertLine(st.Witnesses)), plain}},
 		{{"keys until", dim}, {a.when(st.KeysUntil), plain}},
-		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow),
+		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow), count("more to confirm", st.ToConfirm, yellow),
 		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
 		count("alarms", st.Alarms, red), count("skipped entries", st.RegisterSkipped, red),
 		{{"rota", dim}, rotaCell(st.Rota)},

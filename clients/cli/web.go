@@ -54,12 +54,16 @@ func (a *app) openWeb(node *schakel.Node, st *store.Store, log *slog.Logger) (*w
 	if err != nil {
 		return nil, err
 	}
+	provider, err := a.provider()
+	if err != nil {
+		return nil, err
+	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, advise(fmt.Errorf("failed to open the web desk: %w", err), "set `web` to another port, or to off")
 	}
 	w := &webDesk{ln: ln}
-	w.door = signin.New(signin.Config{Store: st, People: node, Base: a.webBase(ln, secure != nil), Idle: a.settings.duration("auto-lock"), Now: a.Now, Log: log})
+	w.door = signin.New(signin.Config{Store: st, People: node, Base: a.webBase(ln, secure != nil), Signs: provider, Idle: a.settings.duration("auto-lock"), Now: a.Now, Log: log})
 	w.site, err = web.New(web.Config{Node: node, Door: w.door, Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, Now: a.Now, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
@@ -143,7 +147,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (a *app) webCommand() *cobra.Command {
-	return noun("web", "Who may open the web desk of this device", a.webLinkCommand(), a.webUsersCommand(), a.webRemoveCommand())
+	return noun("web", "Who may open the web desk of this device", a.webLinkCommand(), a.webUsersCommand(), a.webTieCommand(), a.webRemoveCommand())
 }
 
 type linkDocument struct {
@@ -230,13 +234,13 @@ func (a *app) webUsersCommand() *cobra.Command {
 				if a.json {
 					return a.writeJSON(usersDocument{"schakel.web-users/1", list(users)})
 				}
-				rows := [][]cell{heads("NAME", "ROLES", "SIGNS AS")}
+				rows := [][]cell{heads("NAME", "ROLES", "SIGNS AS", "ACCOUNT")}
 				for _, u := range users {
 					var roles []string
 					for _, r := range u.Roles {
 						roles = append(roles, inertLine(string(r)))
 					}
-					rows = append(rows, []cell{{inertLine(u.Name), bold}, {strings.Join(roles, ", "), plain}, {orDash(inertLine(u.Person)), dim}})
+					rows = append(rows, []cell{{inertLine(u.Name), bold}, {strings.Join(roles, ", "), plain}, {orDash(inertLine(u.Person)), dim}, {orDash(inertLine(u.Account)), dim}})
 				}
 				a.table(rows)
 				return nil

@@ -13,17 +13,21 @@ import (
 // Cases tells how cases stand, by the messages that this desk has of them. Who looks, as
 // by proves, stands in the access log, and alone sees a restricted case.
 type Cases interface {
-	Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error)
+	Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error)
 	Overview(ctx context.Context, ref string, by ...schakel.By) (schakel.Overview, error)
 	Progress(ctx context.Context, ref string, s playbook.Situation, by ...schakel.By) ([]playbook.Taken, error)
 }
 
 func (s *Service) cases(r *http.Request) ([]schakel.CaseSummary, error) {
-	n, err := count(r, "limit")
-	if err != nil {
+	var p schakel.Paging
+	var err error
+	if p.Limit, err = count(r, "limit"); err != nil {
 		return nil, err
 	}
-	return s.node.Cases(r.Context(), n)
+	if p.Offset, err = count(r, "offset"); err != nil {
+		return nil, err
+	}
+	return s.node.Cases(r.Context(), p)
 }
 
 func (s *Service) overview(r *http.Request) (schakel.Overview, error) {
@@ -70,8 +74,8 @@ func (s *Service) forward(r *http.Request) (schakel.Sent, error) {
 }
 
 // Cases implements Cases.
-func (c *Client) Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error) {
-	return ask[[]schakel.CaseSummary](ctx, c, "GET", "/v1/cases?limit="+strconv.Itoa(limit), nil)
+func (c *Client) Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
+	return ask[[]schakel.CaseSummary](ctx, c, "GET", "/v1/cases?limit="+strconv.Itoa(p.Limit)+"&offset="+strconv.Itoa(p.Offset), nil)
 }
 
 // Overview implements Cases. The case has no messages of its own on this side of the

@@ -105,6 +105,7 @@ type Colleagues interface {
 type Node interface {
 	Sender
 	Reader
+	Searcher
 	Cases
 	Follower
 	Watch

@@ -78,8 +78,8 @@ func (n *node) Prepare(_ context.Context, d schakel.Draft) (schakel.Prepared, er
 	return schakel.Prepared{Case: "c", To: d.To, Added: []identity.DeskID{"e/f"}, RestsOn: []schakel.Named{{Ref: ref(1), Class: "afweging", Created: at()}},
 		Refusal: &protocol.Refusal{Rule: "R02"}}, n.note(d)
 }
-func (n *node) Cases(_ context.Context, limit int) ([]schakel.CaseSummary, error) {
-	return []schakel.CaseSummary{{Case: "zaak", Messages: 3, Last: at(), Lead: &protocol.LeadTerm{Number: 1, Holder: "a/b", Begins: ref(1), Since: at()}}}, n.note(limit)
+func (n *node) Cases(_ context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
+	return []schakel.CaseSummary{{Case: "zaak", Messages: 3, Last: at(), Lead: &protocol.LeadTerm{Number: 1, Holder: "a/b", Begins: ref(1), Since: at()}}}, n.note(p)
 }
 func (n *node) Overview(_ context.Context, r string, by ...schakel.By) (schakel.Overview, error) {
 	o := schakel.Overview{Exercise: true, Messages: []schakel.Moment{{Ref: ref(2), Class: "melding", Created: at(), To: []protocol.Party{{Desk: "c/d"}}}}}
@@ -281,7 +281,7 @@ func calls(ctx context.Context, n desk.Node) map[string]func() (any, error) {
 		"export":      func() (any, error) { return n.Export(ctx, "ab", "c/d") },
 		"forward":     func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
 		"prepare":     func() (any, error) { return n.Prepare(ctx, draft) },
-		"cases":       func() (any, error) { return n.Cases(ctx, 7) },
+		"cases":       func() (any, error) { return n.Cases(ctx, schakel.Paging{Limit: 7, Offset: 2}) },
 		"overview":    func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
 		"progress":    func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
 		"trace":       func() (any, error) { return n.Trace(ctx, "ab") },

@@ -137,11 +137,11 @@ func (d *Door) locked() LockState {
 	return LockState{Locked: true, Because: d.config.Because}
 }
 
-// Acute counts the acute messages that wait for an acknowledgement.
+// Acute counts the acute messages that nobody has acknowledged.
 func Acute(ctx context.Context, n Lister) (count int, err error) {
 	all, err := n.List(ctx, schakel.Filter{ToAck: true, Limit: 1000})
 	for _, m := range all {
-		if m.Urgency == message.Acute {
+		if m.Urgency == message.Acute && m.Acknowledged.IsZero() {
 			count++
 		}
 	}

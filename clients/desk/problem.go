@@ -74,10 +74,8 @@ type refusal struct {
 // refusals is the one table of both directions. The first match wins, so the
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
-func refusals() []refusal { return append(programRefusals(), nodeRefusals()...) }
-
-func nodeRefusals() []refusal {
-	return []refusal{
+func refusals() []refusal {
+	return append(append(programRefusals(), entranceRefusals()...), []refusal{
 		{schakel.ErrNotFound, "not-found", http.StatusNotFound, "No such message", "Bericht niet gevonden", "look in `schakel inbox` or `schakel sent` for its identifier"},
 		{schakel.ErrAmbiguous, "ambiguous", http.StatusConflict, "Several messages begin like that", "Meer dan één bericht begint zo", "give more characters of the identifier"},
 		{schakel.ErrUnknownDesk, "unknown-desk", http.StatusNotFound, "Desk is not in the register", "Bureau staat niet in het register", "look in `schakel desks` for the desks you may write to"},
@@ -88,6 +86,7 @@ func nodeRefusals() []refusal {
 		{schakel.ErrPersonNeeded, "person-needed", http.StatusForbidden, "A named person must sign this", "Hiervoor moet een persoon tekenen", "add --person and --pin-file; `schakel person list` shows who can"},
 		{schakel.ErrUnknownPerson, "unknown-person", http.StatusNotFound, "No such person on this device", "Deze persoon staat niet op dit apparaat", "look in `schakel person list`, or add one with `schakel person add`"},
 		{schakel.ErrPIN, "wrong-pin", http.StatusForbidden, "Wrong PIN", "Verkeerde pincode", "try again; a forgotten PIN means a new person key: `schakel person add`"},
+		{schakel.ErrNoWords, "no-words", http.StatusBadRequest, "No words to look for", "Geen woorden om te zoeken", "give a word, or the beginning of one"},
 		{schakel.ErrNotEnrolled, "not-enrolled", http.StatusConflict, "This device has not joined yet", "Dit apparaat is nog niet toegelaten", "run `schakel join` with the invitation of the root holders"},
 		{schakel.ErrEnrolled, "enrolled", http.StatusConflict, "This device has joined already", "Dit apparaat is al toegelaten", ""},
 		{schakel.ErrFingerprint, "fingerprint", http.StatusForbidden, "Fingerprint does not match", "Vingerafdruk klopt niet", "stop, and telephone the root holders on a number you already had"},
@@ -122,18 +121,13 @@ func nodeRefusals() []refusal {
 		{ErrNoLock, "no-lock", http.StatusConflict, "This device does not lock", "Dit apparaat vergrendelt niet", "only a light device locks, one made with `schakel device request --light`; lock the session of this machine"},
 		{schakel.ErrLight, "light-device", http.StatusForbidden, "Not on a light device", "Niet op een licht apparaat", "do this in the office: what an officer carries cannot take a case out of the desk, nor decide who belongs to it"},
 		{schakel.ErrRefused, "admitted-no-more", http.StatusForbidden, "The relay admits this device no more", "De relay laat dit apparaat niet meer toe", "telephone the office: if nobody there revoked this device, it opens again as soon as the relay admits it"},
-		{ErrNoWeb, "web-off", http.StatusServiceUnavailable, "The web desk is off", "Het webbureau staat uit", "set `web` to an address such as 127.0.0.1:8477, and start the daemon again"},
-		{ErrUnknownUser, "unknown-user", http.StatusNotFound, "No such user of the web desk", "Deze gebruiker kent het webbureau niet", "look in `schakel web users`"},
-		{ErrRole, "unknown-role", http.StatusBadRequest, "No such role", "Deze rol bestaat niet", "the roles are behandelaar, piket, beheerder and functionaris"},
-		{ErrOwnPerson, "own-person", http.StatusForbidden, "You sign as yourself only", "U tekent alleen als uzelf", "sign with your own name and PIN"},
-		{ErrRight, "no-right", http.StatusForbidden, "Your role may not do this", "Uw rol mag dit niet", "ask a colleague with the right role"},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
 		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},
 		{ErrEnding, "ending", http.StatusServiceUnavailable, "The daemon is ending", "De daemon stopt", "start it again with `schakel run`, then try again"},
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
-	}
+	}...)
 }
 
 // programRefusals are those about tokens and webhooks.

@@ -47,7 +47,9 @@ func (r Roster) Plan(desk identity.DeskID, serial uint64, now time.Time) (rota.P
 		if err != nil {
 			return rota.Plan{}, nil, err
 		}
-		p.Ladders = append(p.Ladders, rota.Tightening{Tier: tier, Ladder: l.own()})
+		asked := l.own()
+		asked.Acknowledgers = 0 // ours to count: the relay knows no persons
+		p.Ladders = append(p.Ladders, rota.Tightening{Tier: tier, Ladder: asked})
 	}
 	slices.Sort(needed)
 	var warnings []Warning

@@ -167,6 +167,9 @@ func TestPlan(t *testing.T) {
 	if !reflect.DeepEqual(warnings, want) {
 		t.Errorf("warnings %+v", warnings)
 	}
+	if l := p.Ladders[0].Ladder; l.Acknowledgers != 0 || l.Alarm != 10*time.Minute {
+		t.Errorf("the relay is asked for %+v, where it knows no persons", l)
+	}
 	raw, err := p.Encode()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +17,15 @@ import (
 )
 
 // Acknowledge sends the ontvangstbevestiging of a named person for an inbound
-// message and shows the relay that it is attended to. It refuses with ErrNotFound,
+// message and shows the relay that it is attended to. Where the ladder of this desk asks
+// for several persons, and one has done so, it notes within the desk that another one
+// confirms: see Sent.Confirmed. It refuses with ErrNotFound,
 // ErrAcknowledged, ErrNothingToAck, ErrUnknownPerson, ErrPIN or a *protocol.Refusal.
 func (n *Node) Acknowledge(ctx context.Context, ref string, a Acknowledgement) (Sent, error) {
 	row, err := n.acknowledgeable(ctx, ref)
+	if errors.Is(err, ErrAcknowledged) {
+		return n.confirm(ctx, row, a, err)
+	}
 	if err != nil {
 		return Sent{}, err
 	}
@@ -173,14 +179,25 @@ func (n *Node) attended(tx *store.Tx, row store.Message, p store.Person, ack mes
 	if err := tx.Audit("acknowledged", row.Hash.String(), p.ID, now); err != nil {
 		return err
 	}
+	if acknowledgementOf(ack.Message.Body).taken() {
+		if err := n.signed(tx, row.Hash, p.ID); err != nil {
+			return err
+		}
+	}
 	return tx.SetStatus(row.Peer, delivery.Status{Message: row.Hash, Opened: unix(now), Acknowledged: unix(now)})
 }
 
-// showAttended stops the relay's ladder for a message. The token is worth nothing
-// to anybody else: the sender believes only the person's signature (attack H07).
+// showAttended stops the relay's ladder for a message, once as many persons signed as
+// this desk asks: the relay knows no persons, and would stop at the first (decision 0155).
+// The token is worth nothing to anybody else: the sender believes only the person's
+// signature (attack H07).
 func (n *Node) showAttended(ctx context.Context, row store.Message) {
 	s := n.live()
 	if s == nil || len(row.Attended) != 32 {
+		return
+	}
+	var list []message.Hash
+	if err := n.store.View(ctx, func(tx *store.Tx) (err error) { list, err = shortList(tx); return err }); err != nil || slices.Contains(list, row.Hash) {
 		return
 	}
 	if err := s.say(ctx, wire.Attended{ID: row.Envelope, Token: [32]byte(row.Attended)}); err != nil {

@@ -351,7 +351,8 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	if heard, err := in.overheard(answered, m.Sender.Desk); err != nil || heard {
 		return err
 	}
-	if !said.taken() {
+	ours := from == in.n.dev.Desk // of a colleague on another device, about what came to this desk
+	if !said.taken() && !ours {
 		return in.returned(answered, from, said.Status)
 	}
 	err := in.tx.SetAcknowledged(answered, store.Acknowledgement{
@@ -368,6 +369,11 @@ func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
 	}
 	if err := in.tx.ClearAlarm(string(AlarmOverdue), answered.String()); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
+	}
+	if ours && said.taken() && len(m.Person) == len(identity.PersonID{}) {
+		if err := in.n.signed(in.tx, answered, identity.PersonID(m.Person)); err != nil {
+			return err
+		}
 	}
 	in.event(EventAcknowledged, answered, from)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"schakel/clients/protocol"
+	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 	"schakel/clients/store"
 	"schakel/crypto/identity"
@@ -41,7 +42,7 @@ func BenchmarkCases(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		cases, err := m.Node.Cases(b.Context(), 200)
+		cases, err := m.Node.Cases(b.Context(), schakel.Paging{Limit: 200})
 		if err != nil || len(cases) != 200 || cases[0].Messages != 10 {
 			b.Fatalf("%d cases, %v", len(cases), err)
 		}

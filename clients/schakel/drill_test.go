@@ -125,4 +125,14 @@ func TestTestPages(t *testing.T) {
 	if err != nil || len(log) != 2 || log[0].Why != "test" {
 		t.Errorf("%+v, %v", log, err)
 	}
+	p.to.Stop()
+	for _, after := range []struct{ days, pages int }{{364, 2}, {366, 0}} {
+		p.to.MoveClock(time.Duration(after.days) * day)
+		if err := p.to.Node.ForgetForTest(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		if log, err = p.to.Node.PageLog(testContext(t), 10); err != nil || len(log) != after.pages {
+			t.Errorf("after %d days %d pages in the log, %v", after.days, len(log), err)
+		}
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"slices"
+	"strings"
+	"time"
 
 	"schakel/clients/store"
 	"schakel/crypto/canon"
@@ -13,6 +15,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
+	"schakel/relay/page"
 	"schakel/relay/wire"
 )
 
@@ -170,6 +173,24 @@ func PagedForTest() []byte {
 	}
 	return b
 }
+
+// ToldForTest is the content of the record of a round in which everybody was paged about so
+// many messages that went to a desk with the longest name.
+func ToldForTest(messages int) ([]byte, error) {
+	var r round
+	about := message.Hash{}.String() + " " + strings.Repeat("d", 65)
+	for range maxErrands {
+		r.errands = append(r.errands, errand{outcome: page.Sent, row: store.Paged{Kind: string(callUnheard), Subject: about, Reference: "ABCD-EFGH",
+			Contact: strings.Repeat("c", 40), Channel: page.NTFY}})
+	}
+	for range messages {
+		r.rungs = append(r.rungs, rung{call: call{kind: callUnheard, subject: about}, errands: []int{0}})
+	}
+	return canon.Marshal(r.told(time.Unix(1790000000, 0)))
+}
+
+// ForgetForTest forgets what is old now.
+func (n *Node) ForgetForTest(ctx context.Context) error { return n.forget(ctx) }
 
 // RowsForTest are the rows of a record of pages as they would be stored.
 func RowsForTest(b []byte) (rows []store.Paged, err error) {

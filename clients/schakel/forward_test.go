@@ -132,7 +132,7 @@ func TestPrepareSaysWhatSendDoes(t *testing.T) {
 	if all, err := e.vt.Node.List(ctx, schakel.Filter{Box: "sent"}); err != nil || len(all) != 1 {
 		t.Errorf("preparing sent something: %d, %v", len(all), err)
 	}
-	cases, err := e.vt.Node.Cases(ctx, 0)
+	cases, err := e.vt.Node.Cases(ctx, schakel.Paging{})
 	if err != nil || len(cases) != 1 || cases[0].Case != weighed.Case || cases[0].Messages != 1 {
 		t.Errorf("cases %+v, %v", cases, err)
 	}

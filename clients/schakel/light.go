@@ -183,7 +183,12 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 		return err
 	}
 	for _, row := range rows {
-		if err := in.tx.DeleteSetting(settingSent + row.Hash.String()); err != nil {
+		for _, of := range []string{settingSent, settingSigners} {
+			if err := in.tx.DeleteSetting(of + row.Hash.String()); err != nil {
+				return err
+			}
+		}
+		if err := listShort(in.tx, row.Hash, false); err != nil {
 			return err
 		}
 	}
@@ -215,7 +220,8 @@ func (n *Node) refusedByRelay(ctx context.Context) error {
 	if !n.light {
 		return nil
 	}
-	err := n.update(ctx, func(tx *store.Tx) error { return tx.SetSetting(settingRefused, []byte{1}) })
+	// also when this process is being ended just now: the next one must know
+	err := n.update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.SetSetting(settingRefused, []byte{1}) })
 	select {
 	case n.refused <- struct{}{}:
 	default:

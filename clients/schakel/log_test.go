@@ -131,3 +131,15 @@ func FuzzPaged(f *testing.F) {
 		}
 	})
 }
+
+// However much waits, the record of a round fits: one that does not would keep the outcomes
+// of all its pages from being written down.
+func TestRecordOfARoundFits(t *testing.T) {
+	few, err := schakel.ToldForTest(10)
+	if err != nil || len(few) < 10*100 {
+		t.Fatalf("control: %d bytes, %v", len(few), err)
+	}
+	if many, err := schakel.ToldForTest(5000); err != nil || len(many) > delivery.MaxRecordContent {
+		t.Errorf("%d bytes, %v", len(many), err)
+	}
+}

@@ -83,11 +83,12 @@ type Node struct {
 	lastSaid  time.Time                     // the moment of the newest message of this device
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
 
-	plan       published                         // of the rota, to the relay
-	told       []identity.DeviceID               // devices of this desk that its records were sealed for
-	unreadable map[identity.DeskID][]envelope.ID // to be stated to that desk
-	aside      map[string]time.Time              // deliveries that failed, and until when they rest
-	asked      map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
+	plan         published                         // of the rota, to the relay
+	signersAsked [envelope.TierAcute + 1]int       // how many persons must sign for a message of a tier
+	told         []identity.DeviceID               // devices of this desk that its records were sealed for
+	unreadable   map[identity.DeskID][]envelope.ID // to be stated to that desk
+	aside        map[string]time.Time              // deliveries that failed, and until when they rest
+	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -152,6 +153,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	}
 	if err := n.checkLight(); err != nil {
 		return err
+	}
+	if err := n.learnLadders(tx); err != nil {
+		n.log.Error("rota not read: one person is taken to be enough", "err", err)
 	}
 	return n.loadEpochs(tx)
 }

@@ -80,13 +80,19 @@ const (
 	maxJudged    = 100 // the newest messages are judged again, the older ones were when they came
 )
 
+// Paging is which part of a list is asked for.
+type Paging struct {
+	Limit  int `json:"limit,omitempty"`  // default and bound are those of the list
+	Offset int `json:"offset,omitempty"` // so many are passed over
+}
+
 // Cases returns the cases of which messages are here, the one that moved last first. The
 // access log does not say so: nothing of what was said is in it, and of a restricted case
 // no more than that it is there, and whose it is.
-func (n *Node) Cases(ctx context.Context, limit int) (out []CaseSummary, err error) {
-	limit = cmp.Or(min(max(limit, 0), maxCases), defaultCases)
+func (n *Node) Cases(ctx context.Context, p Paging) (out []CaseSummary, err error) {
+	limit := cmp.Or(min(max(p.Limit, 0), maxCases), defaultCases)
 	err = n.store.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Cases(limit)
+		rows, err := tx.Cases(limit, max(p.Offset, 0))
 		if err != nil {
 			return err
 		}

@@ -479,6 +479,42 @@ func TestOneDeviceOfADeskPages(t *testing.T) {
 	rang.until(t, "the other one pages when it is off", want)
 }
 
+// A device without a pager has the pages of the others in its log, and no timers that
+// nothing would ever end.
+func TestDeviceWithoutPagerKeepsNoTimers(t *testing.T) {
+	p := newAcutePair(t, nil)
+	second := p.to.Sibling()
+	second.Start()
+	giveRota(t, p.to)
+	rang := &phones{}
+	second.Equip(rang)
+	eventually(t, "the rota is on both", func() bool { _, err := second.Node.Roster(testContext(t)); return err == nil })
+	eventually(t, "the sender knows both devices", func() bool {
+		desks, err := p.from.Node.Directory(testContext(t))
+		return err == nil && len(desks) == 1 && desks[0].Devices == 2 && desks[0].Reachable
+	})
+	sent := p.report(t)
+	eventually(t, "it is there", func() bool { return inbox(t, second, sent.Hash) != nil })
+	p.Pass(21 * time.Second) // for the first device, which pages nobody
+	rang.until(t, "who is on call", map[string]int{firstNTFY: 1, firstMail: 1})
+	eventually(t, "the other device has it in its log", func() bool {
+		log, err := p.to.Node.PageLog(testContext(t), 10)
+		return err == nil && len(log) == 2
+	})
+	for m, want := range map[*schakeltest.Member]int{p.to: 0, second: 1} {
+		err := m.Store().View(testContext(t), func(tx *store.Tx) error {
+			ws, err := tx.Watches()
+			if len(ws) != want {
+				t.Errorf("%d timers, want %d", len(ws), want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Acknowledged, and then nothing: the knooppunt is called before its hour is over.
 func TestAcknowledgedThenSilent(t *testing.T) {
 	chain := schakeltest.New(t)

@@ -9,6 +9,7 @@ import (
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/store"
 	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/ladder"
 )
@@ -32,6 +33,7 @@ type call struct {
 	exercise bool
 	starts   time.Time // when the ladder begins, by the wall clock; zero: now
 	ladder   ladder.Ladder
+	signers  []identity.PersonID // who signed already, where the ladder asks for more
 }
 
 func (c call) id() string { return string(c.kind) + " " + c.subject }
@@ -56,22 +58,28 @@ func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, blind map[callKi
 	return out, blind
 }
 
-// waiting is what a named person here must acknowledge. Only that ends it: that the
-// relay was shown a token is not known here, and would mean nothing.
+// waiting is what a named person here must acknowledge, or as many as the ladder asks
+// for. Only that ends it: that the relay was shown a token is not known here, and would
+// mean nothing.
 func (p *pager) waiting(tx *store.Tx, now time.Time) (out []call, err error) {
 	rows, err := tx.Messages(store.Query{Direction: store.In, Unacknowledged: true, Order: store.Urgent, Limit: maxList})
+	all := make([]shortRow, 0, len(rows))
 	for _, row := range rows {
+		all = append(all, shortRow{Message: row})
+	}
+	short, broken := p.n.shortHanded(tx)
+	for _, row := range append(all, short...) {
 		tier := protocol.TierOf(row.Urgency, row.Class)
-		if tier == envelope.TierNone || p.n.ackDue(row).IsZero() {
+		if tier == envelope.TierNone || p.n.ackDue(row.Message).IsZero() {
 			continue
 		}
 		starts := row.Received
 		if starts.After(now) { // the clock was set back since
 			starts = now
 		}
-		out = append(out, call{kind: callWaiting, subject: row.Hash.String(), tier: tier, exercise: row.Exercise, starts: starts, ladder: p.roster.Ladder(tier)})
+		out = append(out, call{kind: callWaiting, subject: row.Hash.String(), tier: tier, exercise: row.Exercise, starts: starts, ladder: p.roster.Ladder(tier), signers: row.signers})
 	}
-	return out, err
+	return out, errors.Join(err, broken)
 }
 
 // unheard is this desk's own timer for what it sent: somebody must telephone when no
@@ -167,7 +175,7 @@ func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
 const owedEvery = 10 * time.Second
 
 func (p *pager) lookOwed(tx *store.Tx) error {
-	rows, err := tx.Cases(maxList)
+	rows, err := tx.Cases(maxList, 0)
 	if err != nil {
 		return err
 	}

@@ -48,19 +48,25 @@ type rungRow struct {
 
 const maxPagedText = 256
 
-// tell makes a record of what was paged for the desk's other devices.
-func (r *round) tell(in *intake) error {
-	var content pagedRecord
+// told is what the desk's other devices hear of a round. Of more rungs than they take in it
+// is the most pressing: what did not fit a record would keep its outcomes from being written.
+func (r *round) told(at time.Time) (content pagedRecord) {
 	for _, e := range r.errands {
 		content.Rows = append(content.Rows, pagedRow{Kind: e.row.Kind, Subject: e.row.Subject, Reference: e.row.Reference, Tier: uint64(e.row.Tier),
 			Rung: uint64(e.row.Rung), Level: uint64(e.row.Level + 1), Contact: e.row.Contact, Channel: e.row.Channel, Exercise: e.page.Exercise,
-			Waiting: uint64(e.page.Waiting), At: unix(in.now), Outcome: string(e.outcome)})
+			Waiting: uint64(e.page.Waiting), At: unix(at), Outcome: string(e.outcome)})
 	}
 	for _, g := range r.rungs {
-		if g.spared || slices.ContainsFunc(g.errands, func(i int) bool { return r.errands[i].reached() }) {
+		if len(content.Rungs) < maxErrands && (g.spared || slices.ContainsFunc(g.errands, func(i int) bool { return r.errands[i].reached() })) {
 			content.Rungs = append(content.Rungs, rungRow{Kind: string(g.kind), Subject: g.subject, Rungs: uint64(g.watch.Rungs)})
 		}
 	}
+	return content
+}
+
+// tell makes a record of what was paged for the desk's other devices.
+func (r *round) tell(in *intake) error {
+	content := r.told(in.now)
 	if len(content.Rows) == 0 && len(content.Rungs) == 0 {
 		return nil
 	}
@@ -91,6 +97,9 @@ func (in *intake) paged(r delivery.Record) error {
 		if _, err := in.tx.AddPaged(p); err != nil {
 			return err
 		}
+	}
+	if in.n.channels == nil {
+		return nil // it pages nobody, and nothing here would end a timer
 	}
 	ws, err := in.tx.Watches()
 	if err != nil {

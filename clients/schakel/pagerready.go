@@ -15,10 +15,11 @@ import (
 
 // Readiness is one thing that a desk on call must have, and whether it has it.
 type Readiness struct {
-	Name     string `json:"name"`
-	Ready    bool   `json:"ready"`
-	Evidence string `json:"evidence"`
-	Remedy   string `json:"remedy,omitempty"`
+	Name     string   `json:"name"`
+	Ready    bool     `json:"ready"`
+	Evidence string   `json:"evidence"`
+	Remedy   string   `json:"remedy,omitempty"`
+	Lacking  []string `json:"lacking,omitempty"` // who does not have it, as colleagues know them
 }
 
 // Of readiness: how far ahead the rota is looked at, how old a drill may be, and how
@@ -77,14 +78,19 @@ func contactsAhead(r roster.Roster, now time.Time) (out []rota.Contact) {
 }
 
 // lacking names the contacts of which something is missing, as colleagues know them.
-func lacking(r roster.Roster, of []rota.Contact, has func(rota.Contact) bool) string {
-	var names []string
+func lacking(r roster.Roster, of []rota.Contact, has func(rota.Contact) bool) (names []string) {
 	for _, c := range of {
 		if !has(c) {
 			names = append(names, r.Name(c))
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+// without says who lacks something.
+func (r Readiness) without(names []string) Readiness {
+	r.Lacking = names
+	return r
 }
 
 func readyRota(r roster.Roster, now time.Time) Readiness {
@@ -100,8 +106,8 @@ func (n *Node) readyReach(r roster.Roster, ahead []rota.Contact) Readiness {
 	if len(ahead) == 0 {
 		return ready("contacts", false, "nobody is on call", "make a rota: see `schakel oncall rota`")
 	}
-	if without != "" {
-		return ready("contacts", false, "no way to reach "+without, "add a contact point for each to the rota")
+	if len(without) > 0 {
+		return ready("contacts", false, orNone("no way to reach ", without), "add a contact point for each to the rota").without(without)
 	}
 	return ready("contacts", true, fmt.Sprintf("all %d that may be called can be reached", len(ahead)), "")
 }
@@ -118,15 +124,15 @@ func (n *Node) readyWays(r roster.Roster, ahead []rota.Contact) Readiness {
 		}
 		return page.Independent(points)
 	})
-	return ready("two channels", without == "" && len(ahead) > 0, orNone("fewer than two independent channels: ", without),
-		"give each a second way of another kind at another host, such as mail beside ntfy")
+	return ready("two channels", len(without) == 0 && len(ahead) > 0, orNone("fewer than two independent channels: ", without),
+		"give each a second way of another kind at another host, such as mail beside ntfy").without(without)
 }
 
-func orNone(what, names string) string {
-	if names == "" {
+func orNone(what string, names []string) string {
+	if len(names) == 0 {
 		return what + "nobody"
 	}
-	return what + names
+	return what + strings.Join(names, ", ")
 }
 
 // readyRelay: when no device of this desk is on, only the relay pages.
@@ -135,8 +141,8 @@ func readyRelay(r roster.Roster, ahead []rota.Contact) Readiness {
 		p, ok := r.Person(c)
 		return ok && slices.ContainsFunc(p.Points, func(pt roster.Point) bool { return pt.Relay })
 	})
-	return ready("at the relay", without == "" && len(ahead) > 0, orNone("cannot be paged by the relay: ", without),
-		"mark a contact point of each for the relay, best one of the desk; or keep a device of this desk on day and night")
+	return ready("at the relay", len(without) == 0 && len(ahead) > 0, orNone("cannot be paged by the relay: ", without),
+		"mark a contact point of each for the relay, best one of the desk; or keep a device of this desk on day and night").without(without)
 }
 
 // readyPersons: who is on call acknowledges with a key of their own.
@@ -145,8 +151,8 @@ func readyPersons(r roster.Roster, ahead []rota.Contact, here []Person) Readines
 		p, _ := r.Person(c)
 		return p.Person == "" || slices.ContainsFunc(here, func(h Person) bool { return h.ID.String() == p.Person })
 	})
-	return ready("keys of persons", without == "" && len(here) > 0, orNone(fmt.Sprintf("%d persons can acknowledge on this device; on call without a key here: ", len(here)), without),
-		"add them with `schakel person add`, or wait until their keys reach this device")
+	return ready("keys of persons", len(without) == 0 && len(here) > 0, orNone(fmt.Sprintf("%d persons can acknowledge on this device; on call without a key here: ", len(here)), without),
+		"add them with `schakel person add`, or wait until their keys reach this device").without(without)
 }
 
 func (n *Node) readyPager() Readiness {

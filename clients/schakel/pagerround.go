@@ -136,11 +136,26 @@ func (p *pager) judge(r *round, c call, w store.Watch, known bool, wall time.Tim
 	if w.Silenced {
 		return
 	}
-	action, due, ok := c.ladder.Next(ladder.State{Since: w.Since, Rungs: w.Rungs, Last: w.Last, Unreached: w.Unreached, Alarmed: true})
+	action, due, ok := c.ladder.Next(ladder.State{Since: w.Since, Rungs: w.Rungs, Last: w.Last, Unreached: w.Unreached, Alarmed: true, Acknowledged: len(c.signers)})
 	if !ok || action.Kind != ladder.Call || r.now.Before(due.Add(p.rank())) {
 		return
 	}
-	r.rungs = append(r.rungs, rung{call: c, watch: w, action: action, contacts: p.contacts(action.Level, wall)})
+	g := rung{call: c, watch: w, action: action, contacts: p.contacts(action.Level, wall)}
+	if others := p.yetToSign(g.contacts, c.signers); len(others) < len(g.contacts) {
+		// Where all of a level have signed it has been reached, and the next one is climbed to
+		// in its time. Of everyone that cannot be said: then nobody is left to ask.
+		g.contacts, g.spared = others, len(others) == 0 && action.Level != ladder.Everyone
+	}
+	r.rungs = append(r.rungs, g)
+}
+
+// yetToSign leaves out who signed already. A contact that is a function of the desk, such
+// as the telephone that goes round, may be in anybody's hands.
+func (p *pager) yetToSign(contacts []rota.Contact, signers []identity.PersonID) []rota.Contact {
+	return slices.DeleteFunc(slices.Clone(contacts), func(c rota.Contact) bool {
+		who, _ := p.roster.Person(c)
+		return slices.ContainsFunc(signers, func(id identity.PersonID) bool { return who.Person == id.String() })
+	})
 }
 
 // contacts is whom to call at a level. Without a roster that is nobody, and the alarm

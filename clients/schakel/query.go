@@ -37,26 +37,44 @@ func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
 		}
 		q.Case = message.CaseRef(u)
 	}
-	err = n.store.View(ctx, func(tx *store.Tx) error {
+	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
+		short, err := n.toConfirm(tx, q.Case, f)
+		if err != nil {
+			return err
+		}
 		if f.After != "" {
 			last, err := find(tx, f.After)
 			if err != nil && !errors.Is(err, store.ErrDestroyed) {
 				return err
 			}
+			if i := slices.IndexFunc(short, func(m Summary) bool { return m.Hash == last.Hash.String() }); i >= 0 {
+				out = short[i+1:]
+				return nil
+			}
 			q.Following = last.Hash
 		}
-		for {
-			rows, err := tx.Messages(q)
-			if err != nil {
-				return err
-			}
-			if out, err = n.listed(tx, out, rows, f); err != nil || len(rows) < q.Limit || len(out) >= q.Limit {
-				return err
-			}
-			q.Following, q.Offset = rows[len(rows)-1].Hash, 0 // some were none of the list: a short page would look like its end
+		ended, err := n.fill(tx, &out, q, f)
+		if ended {
+			out = append(out, short...)
 		}
+		return err
 	})
 	return out[:min(len(out), q.Limit)], err
+}
+
+// fill adds messages of a list until there are as many as q asks for, or no more: some rows
+// are none of the list, and a short page would look like its end.
+func (n *Node) fill(tx *store.Tx, out *[]Summary, q store.Query, f Filter) (ended bool, err error) {
+	for {
+		rows, err := tx.Messages(q)
+		if err != nil {
+			return false, err
+		}
+		if *out, err = n.listed(tx, *out, rows, f); err != nil || len(rows) < q.Limit || len(*out) >= q.Limit {
+			return len(rows) < q.Limit, err
+		}
+		q.Following, q.Offset = rows[len(rows)-1].Hash, 0
+	}
 }
 
 func (n *Node) listed(tx *store.Tx, out []Summary, rows []store.Message, f Filter) ([]Summary, error) {
@@ -71,6 +89,28 @@ func (n *Node) listed(tx *store.Tx, out []Summary, rows []store.Message, f Filte
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// toConfirm is what is acknowledged and asks for more persons. It comes after what nobody
+// has acknowledged.
+func (n *Node) toConfirm(tx *store.Tx, of message.CaseRef, f Filter) (out []Summary, err error) {
+	if !f.ToAck || f.Offset > 0 {
+		return nil, nil
+	}
+	short, err := n.shortHanded(tx)
+	for _, row := range short {
+		if err != nil {
+			return nil, err
+		}
+		if of != (message.CaseRef{}) && row.Case != of {
+			continue
+		}
+		var s Summary
+		if s, err = n.summary(tx, row.Message); err == nil {
+			out = append(out, s)
+		}
+	}
+	return out, err
 }
 
 // ackDue is when a named person here must have acknowledged an inbound message.
@@ -105,6 +145,9 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 		return s, err
 	}
 	s.Restricted = n.readers(tx, l)
+	if s.Confirms, err = n.confirmations(tx, row); err != nil {
+		return s, err
+	}
 	has, err := n.assignment(tx, row.Case)
 	if s.Holder = has.Name; err != nil || s.Inbound {
 		return s, err
@@ -298,6 +341,11 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 	if err != nil {
 		return err
 	}
+	short, err := n.shortHanded(tx)
+	if err != nil {
+		return err
+	}
+	st.ToConfirm = len(short)
 	alarms, err := tx.Alarms()
 	if err != nil {
 		return err

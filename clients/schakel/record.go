@@ -202,6 +202,8 @@ func (in *intake) record(a *arrival) error {
 		return in.glassBroken(r)
 	case delivery.RecordRoster:
 		return in.rotaMoved()
+	case delivery.RecordConfirm:
+		return in.alsoSigned(r)
 	}
 	return nil
 }

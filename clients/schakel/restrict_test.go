@@ -82,7 +82,7 @@ func TestRestrictedCase(t *testing.T) {
 		all, err := k.first.Node.Drafts(ctx, k.sent.Case, as(k.ann))
 		return err == nil && len(all) == 1 && all[0].By == k.bob.Name && bytes.Contains(all[0].Draft.Body, []byte("twee"))
 	})
-	cases, err := k.first.Node.Cases(ctx, 0)
+	cases, err := k.first.Node.Cases(ctx, schakel.Paging{})
 	if err != nil || len(cases) != 1 || len(cases[0].Restricted) != 2 || cases[0].Owed != 0 {
 		t.Errorf("listed as %+v, %v", cases, err)
 	}

@@ -43,6 +43,17 @@ type OnCall struct {
 	At       time.Time `json:"at"`
 	Levels   []Duty    `json:"levels"`
 	Fallback []Duty    `json:"fallback"` // called where a level is a gap
+	// Short is what was acknowledged and asks for more persons, where who is on call now
+	// was asked.
+	Short []ShortHanded `json:"short,omitempty"`
+}
+
+// ShortHanded is a message for which more persons of this desk must sign.
+type ShortHanded struct {
+	Message  string          `json:"message"`
+	Urgency  message.Urgency `json:"urgency"`
+	Exercise bool            `json:"exercise,omitempty"`
+	Confirmations
 }
 
 // Duty is one contact that has a level, or nobody.
@@ -159,15 +170,20 @@ func shownGaps(gaps []rota.Gap) []RotaGap {
 
 // OnCall says who is on call at t; at the zero time, now.
 func (n *Node) OnCall(ctx context.Context, t time.Time) (OnCall, error) {
+	var short []ShortHanded
 	if t.IsZero() {
 		t = n.now()
+		err := n.store.View(ctx, func(tx *store.Tx) (err error) { short, err = n.shownShort(tx); return err })
+		if err != nil {
+			return OnCall{}, err
+		}
 	}
 	r, err := n.Roster(ctx)
 	if err != nil {
 		return OnCall{}, err
 	}
 	answer := r.Rota().At(t)
-	out := OnCall{At: t.UTC().Truncate(time.Second), Levels: []Duty{}, Fallback: []Duty{}}
+	out := OnCall{At: t.UTC().Truncate(time.Second), Levels: []Duty{}, Fallback: []Duty{}, Short: short}
 	for _, s := range answer.Levels {
 		d := duty(r, s.Contact)
 		d.Level, d.Until = s.Level, s.To
@@ -223,6 +239,9 @@ func (in *intake) rotaMoved() error {
 func (in *intake) watchRota() error {
 	st, err := in.n.rotaStatus(in.tx)
 	if err != nil {
+		return err
+	}
+	if err := in.n.learnLadders(in.tx); err != nil {
 		return err
 	}
 	if err := in.raiseWhile(st.Gaps > 0, rotaGap, fmt.Sprintf("%d %d", st.Gaps, st.Gap.Unix())); err != nil {

@@ -39,6 +39,9 @@ type Sent struct {
 	Case string `json:"case"`
 	// Exercise: it is part of one, asked for or not. Whoever sent it must hear that.
 	Exercise bool `json:"exercise,omitempty"`
+	// Confirmed: a colleague had acknowledged the message named here, and this is one
+	// more signature within the desk. Nothing was sent to anybody else.
+	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // State is how far a message has come with one desk. Each but the first two rests
@@ -81,7 +84,8 @@ type Summary struct {
 	Opened       time.Time       `json:"opened,omitzero"`
 	Acknowledged time.Time       `json:"acknowledged,omitzero"`
 	AckBy        string          `json:"ackBy,omitempty"`
-	AckDue       time.Time       `json:"ackDue,omitzero"` // when a named person must have acknowledged
+	Confirms     *Confirmations  `json:"confirms,omitempty"` // where the ladder asks for several persons
+	AckDue       time.Time       `json:"ackDue,omitzero"`    // when a named person must have acknowledged
 	Answers      string          `json:"answers,omitempty"`
 	Exercise     bool            `json:"exercise,omitempty"`   // of an exercise: show protocol.ExerciseMark before all else
 	Recipients   []Recipient     `json:"recipients,omitempty"` // outbound only
@@ -195,6 +199,7 @@ type Status struct {
 	NotAtRelay      int               `json:"notAtRelay"`
 	Unread          int               `json:"unread"`
 	ToAcknowledge   int               `json:"toAcknowledge"`
+	ToConfirm       int               `json:"toConfirm,omitempty"` // acknowledged, and more persons must sign
 	KeysUntil       time.Time         `json:"keysUntil"`
 	ClockAhead      time.Duration     `json:"clockAhead"` // the relay's clock less ours at login, in nanoseconds; believed by nobody
 	Alarms          int               `json:"alarms"`

@@ -18,6 +18,8 @@ const (
 	rotaEvery    = time.Minute
 	gapAlarm     = 30 * time.Minute
 	alarmsAtOnce = 5000
+	// pagesKept is how long the log of pages goes back: who was paged when is about officers.
+	pagesKept = 365 * 24 * time.Hour
 )
 
 // upkeep does what time asks for: deliveries to make, statements to send, keys to
@@ -100,6 +102,9 @@ func (n *Node) upkeepOnce(ctx context.Context) (soon time.Duration, err error) {
 
 func (n *Node) forget(ctx context.Context) error {
 	return n.update(ctx, func(tx *store.Tx) error {
+		if err := tx.ForgetPages(n.now().Add(-pagesKept)); err != nil {
+			return err
+		}
 		_, err := tx.ForgetArrivals(n.now().Add(-2 * life))
 		return err
 	})

@@ -25,13 +25,17 @@ func TestCases(t *testing.T) {
 		return errors.Join(tx.SetOpened(storedMessage(1, store.In).Hash, now, identity.PersonID{}), tx.DestroyCase(caseOf(3), now))
 	})
 	view(t, s, func(tx *store.Tx) error {
-		all, err := tx.Cases(10)
+		all, err := tx.Cases(10, 0)
 		if err != nil || len(all) != 2 || all[0].Ref != caseOf(1) || all[0].Messages != 2 || all[0].Unread != 1 || all[1].Ref != caseOf(2) || all[0].Last.IsZero() {
 			t.Errorf("%+v, %v", all, err)
 		}
-		one, err := tx.Cases(1)
+		one, err := tx.Cases(1, 0)
 		if err != nil || len(one) != 1 || one[0].Ref != caseOf(1) {
 			t.Errorf("limited: %+v, %v", one, err)
+		}
+		rest, err := tx.Cases(10, 1)
+		if err != nil || len(rest) != 1 || rest[0].Ref != caseOf(2) {
+			t.Errorf("without the first: %+v, %v", rest, err)
 		}
 		return nil
 	})

@@ -129,6 +129,7 @@ func (tx *Tx) hashesOf(ref message.CaseRef) (hs []message.Hash, err error) {
 }
 
 func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
+	tx.unfind(h)
 	if err := errors.Join(tx.drop(kindMessage, h[:]), tx.dropUnsent(h)); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"runtime"
 
+	"schakel/clients/store/index"
 	"schakel/crypto/canon"
 )
 
@@ -95,4 +97,31 @@ func (s *Store) CaseKeyForTest(ctx context.Context, ref [16]byte) (key []byte, e
 		})
 	})
 	return key, err
+}
+
+// WordsForTest returns how many of these folded words the index holds in any text.
+func (s *Store) WordsForTest(words ...string) (held int) {
+	for _, w := range words {
+		if _, total := s.found.Find(index.Query{Words: []string{w}}); total > 0 {
+			held++
+		}
+	}
+	return held
+}
+
+// GenerationForTest returns how many transactions wrote.
+func (s *Store) GenerationForTest() uint64 { return s.last.generation }
+
+// IndexSizeForTest returns what the index takes of the memory: what is given back when it
+// is let go.
+func (s *Store) IndexSizeForTest() int64 {
+	use := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := use()
+	s.found = nil
+	return before - use()
 }

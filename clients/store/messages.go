@@ -106,6 +106,7 @@ func (tx *Tx) putMessage(c caseSeal, m Message) error {
 	}
 	addressed := ""
 	if lock != nil {
+		tx.unfind(m.Hash)
 		addressed = addressedIn(m.Raw)
 	}
 	return tx.exec(`UPDATE message SET box=?, lock=?, addressed=? WHERE hash=?`, box, lock, addressed, m.Hash[:])

@@ -52,6 +52,9 @@ func (tx *Tx) putRecord(c caseSeal, hash message.Hash, raw []byte) error {
 }
 
 func (tx *Tx) putSealedRecord(c caseSeal, hash message.Hash, plain []byte, lock any) error {
+	if lock != nil {
+		tx.unfind(hash)
+	}
 	box, err := tx.put(c.key, kindRecord, hash[:], plain)
 	if err != nil {
 		return err
@@ -61,6 +64,7 @@ func (tx *Tx) putSealedRecord(c caseSeal, hash message.Hash, plain []byte, lock 
 
 func (tx *Tx) follows(hs []message.Hash) error {
 	for _, f := range hs {
+		tx.unfind(f)
 		if err := tx.exec(`INSERT INTO followed(hash) VALUES(?) ON CONFLICT DO NOTHING`, f[:]); err != nil {
 			return err
 		}
@@ -115,7 +119,7 @@ func (tx *Tx) RecordHeads(k delivery.RecordKind, ref message.CaseRef, thread [16
 func (tx *Tx) records(where string, a args) (rs []Record, err error) {
 	var boxes [][]byte
 	err = tx.each(selectRecord+where, a, func(r row1) error {
-		rs = append(rs, Record{Seq: r.num(0), Hash: r.b32(1), Kind: delivery.RecordKind(r.num(2)), Case: r.b16(3), Thread: r.b16(4), Lock: r.b32(6)})
+		rs = append(rs, readRecord(r))
 		boxes = append(boxes, r.blob(5))
 		return nil
 	})
@@ -126,6 +130,10 @@ func (tx *Tx) records(where string, a args) (rs []Record, err error) {
 		err = tx.openRecord(&rs[i], boxes[i])
 	}
 	return rs, err
+}
+
+func readRecord(r row1) Record {
+	return Record{Seq: r.num(0), Hash: r.b32(1), Kind: delivery.RecordKind(r.num(2)), Case: r.b16(3), Thread: r.b16(4), Lock: r.b32(6)}
 }
 
 func (tx *Tx) openRecord(r *Record, box []byte) error {
@@ -200,6 +208,7 @@ func (tx *Tx) DeleteRecord(h message.Hash) error {
 	if err := tx.drop(kindRecord, h[:]); err != nil {
 		return err
 	}
+	tx.unfind(h)
 	tx.destroyed = true
 	return errors.Join(tx.exec(`DELETE FROM recipient WHERE message=?`, h[:]), tx.exec(`DELETE FROM record WHERE hash=?`, h[:]))
 }

@@ -99,11 +99,12 @@ type Store struct {
 	readOnly bool
 	attended bool
 
-	turn chan struct{} // holds one token: whoever took it owns all below
-	conn *connection   // nil once closed
-	side *sideFile     // nil when read-only
-	last state         // as committed
-	lost error         // why nothing may be written any more
+	turn  chan struct{} // holds one token: whoever took it owns all below
+	conn  *connection   // nil once closed
+	side  *sideFile     // nil when read-only
+	last  state         // as committed
+	found *search       // nil until somebody searched
+	lost  error         // why nothing may be written any more
 }
 
 // Create makes a store in dir, which it creates with mode 0700, and opens it. It
@@ -250,7 +251,7 @@ func (s *Store) release() error {
 	if s.side != nil {
 		errs = append(errs, s.side.close())
 	}
-	s.conn, s.side, s.dataKey = nil, nil, vault.Key{}
+	s.conn, s.side, s.dataKey, s.found = nil, nil, vault.Key{}, nil
 	return errors.Join(errs...)
 }
 

@@ -19,6 +19,7 @@ type Tx struct {
 	sum        sum
 	cases      map[message.CaseRef]caseSeal
 	opens      map[[32]byte]*seal.ReadKey // keys of restricted cases that were given to this transaction
+	unfound    []message.Hash             // what is not to be found any more, once this has come about
 	destroyed  bool                       // something was deleted that should not linger in the log
 	over       error                      // why this transaction takes no more: it failed, or ended
 }
@@ -121,6 +122,7 @@ func (tx *Tx) commit() error {
 		return errors.Join(s.lost, tx.rollback())
 	}
 	s.last = st
+	s.forgetFound(tx.unfound)
 	if err := s.side.write(st); err != nil {
 		s.lost = err // this transaction is durable and says so; the next one must not run
 	}

@@ -31,11 +31,12 @@ const (
 	RecordClosed   RecordKind = 10 // a note or draft of a restricted case, closed
 	RecordGlass    RecordKind = 11 // somebody opened a restricted case with the emergency passphrase
 	RecordPaged    RecordKind = 12 // a device paged somebody: the others need not
+	RecordConfirm  RecordKind = 13 // a further person of the desk confirms a message that one acknowledged
 )
 
 // known are the kinds of this version.
 var known = []RecordKind{RecordPerson, RecordAssign, RecordNote, RecordDraft, RecordLog,
-	RecordReading, RecordRestrict, RecordRoster, RecordShares, RecordClosed, RecordGlass, RecordPaged}
+	RecordReading, RecordRestrict, RecordRoster, RecordShares, RecordClosed, RecordGlass, RecordPaged, RecordConfirm}
 
 // ofDevice reports whether the device signs records of this kind, and no person.
 func (k RecordKind) ofDevice() bool {

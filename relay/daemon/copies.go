@@ -14,23 +14,24 @@ import (
 	"syscall"
 	"time"
 
+	"schakel/relay"
 	"schakel/relay/queue"
 	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
 )
 
-// A running relay holds its files. It hands out copies of them, each of one moment,
-// on a socket in the data folder: who may open that may read the files as well, and
-// nobody else may learn from them who writes to whom.
+// A running relay holds its files. It hands out copies of them, each of one moment, and
+// takes plans away, on a socket in the data folder: who may open that may read and change
+// the files as well, and nobody else may learn from them who writes to whom.
 const fileCopies = "copies.sock"
 
 // slowest is how long one write of a copy may wait for its reader. While a copy is
 // being made, the file grows instead of using its pages again.
 const slowest = 10 * time.Second
 
-// serveCopies serves copies until stop is called. A relay that cannot is a relay
+// serveOperator serves the operator until stop is called. A relay that cannot is a relay
 // still: it says so, and is copied while it stands still.
-func (a *app) serveCopies(registered *register.Log, store queue.Store, log *slog.Logger) (stop func()) {
+func (a *app) serveOperator(r *relay.Relay, registered *register.Log, store queue.Store, log *slog.Logger) (stop func()) {
 	path := a.settings.path(fileCopies)
 	_ = os.Remove(path) // of a killed relay: this one has the register's lock
 	listener, err := net.Listen("unix", path)
@@ -38,7 +39,7 @@ func (a *app) serveCopies(registered *register.Log, store queue.Store, log *slog
 		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
-		log.Warn("no backup can be made while the relay runs", "error", err.Error())
+		log.Warn("no backup can be made, and no plan taken away, while the relay runs", "error", err.Error())
 		return func() {}
 	}
 	routes := http.NewServeMux()
@@ -46,6 +47,7 @@ func (a *app) serveCopies(registered *register.Log, store queue.Store, log *slog
 	if embedded, ok := store.(*boltqueue.Store); ok {
 		routes.Handle("GET /"+fileQueue, copies(log, embedded.Copy))
 	}
+	routes.Handle("DELETE "+pathPlans+"{desk...}", plans(r.RemovePlan, log))
 	server := &http.Server{Handler: routes, ReadTimeout: slowest}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) }) // ends by Close, and only by that
@@ -84,22 +86,31 @@ func (p patient) Write(b []byte) (int, error) {
 	return p.Writer.Write(b)
 }
 
-// fetchCopy has the running relay write a copy of one of its files. It reports
-// false when no relay runs.
-func (a *app) fetchCopy(ctx context.Context, name string, w io.Writer) (running bool, err error) {
+// askRunning asks the running relay. The answer is nil when none runs.
+func (a *app) askRunning(ctx context.Context, method, path string) (*http.Response, error) {
 	dialer := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", a.settings.path(fileCopies))
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: dialer, DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://relay/"+name, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://relay"+path, nil)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	answer, err := client.Do(request)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return false, nil
+		return nil, nil
 	} else if err != nil {
-		return true, fmt.Errorf("failed to ask the running relay for a copy: %w", err)
+		return nil, fmt.Errorf("failed to ask the running relay: %w", err)
+	}
+	return answer, nil
+}
+
+// fetchCopy has the running relay write a copy of one of its files. It reports
+// false when no relay runs.
+func (a *app) fetchCopy(ctx context.Context, name string, w io.Writer) (running bool, err error) {
+	answer, err := a.askRunning(ctx, http.MethodGet, "/"+name)
+	if answer == nil {
+		return err != nil, err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

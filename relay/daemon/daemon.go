@@ -10,7 +10,7 @@
 //	register.db   the register's log; public content
 //	queue.db      the mailboxes
 //	suspended     organisations that the operator does not serve, one a line
-//	copies.sock   while the relay runs: where backup gets its copies
+//	copies.sock   while the relay runs: where backup gets its copies, and plans are taken away
 //
 // Who can read the private keys can pose as this relay: withhold, delay, promise
 // what he does not keep, show different registers to different clients. He cannot
@@ -122,7 +122,7 @@ func (a *app) commands() *cobra.Command {
 	registers.AddCommand(a.registerImport(), a.registerList())
 	partners := &cobra.Command{Use: "partner", Short: "The organisations that this relay serves", Args: cobra.ArbitraryArgs, RunE: needsCommand}
 	partners.AddCommand(a.partnerList(), a.partnerSuspend(), a.partnerResume())
-	root.AddCommand(a.serveCommand(), a.initCommand(), a.checkCommand(), a.backupCommand(), a.restoreCommand(), a.redisCommand(), registers, partners)
+	root.AddCommand(a.serveCommand(), a.initCommand(), a.checkCommand(), a.backupCommand(), a.restoreCommand(), a.redisCommand(), registers, partners, a.onCallCommand())
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -281,6 +282,11 @@ func TestPageCommands(t *testing.T) {
 			h.enter()
 			h.AddDesk("vt20/crisis", identity.RoleVeiligThuis)
 			args[len(args)-1] = h.entriesFile()
+		case "oncall":
+			j := h.timers()
+			if err := errors.Join(j.Publish(t.Context(), "vt20/crisis", 1, []byte("a plan")), j.Close()); err != nil {
+				t.Fatal(err)
+			}
 		case "backup":
 			args[len(args)-1] = backup
 		case "restore":

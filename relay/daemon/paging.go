@@ -7,30 +7,36 @@ import (
 	"strings"
 
 	"schakel/relay"
+	"schakel/relay/oncall"
 	"schakel/relay/oncall/boltjournal"
 	"schakel/relay/page"
 	"schakel/relay/queue"
 	"schakel/relay/queue/redisqueue"
 )
 
-// openPaging opens the timers where the mailboxes are: in a file beside theirs, or in
-// the same Redis. The function closes what was opened.
+// openPaging opens the timers and the ways to people. The function closes what was opened.
 func (a *app) openPaging(store queue.Store) (*relay.Paging, func() error, error) {
 	channels, err := a.channels()
 	if err != nil {
 		return nil, nil, err
 	}
 	p := &relay.Paging{Points: channels, Operator: pointsOf(a.settings["oncall-operator"])}
+	var closed func() error
+	p.Journal, closed, err = a.openTimers(store)
+	return p, closed, err
+}
+
+// openTimers opens the timers where the mailboxes are: in a file beside theirs, or in the
+// same Redis.
+func (a *app) openTimers(store queue.Store) (oncall.Journal, func() error, error) {
 	if shared, ok := store.(*redisqueue.Store); ok {
-		p.Journal = shared.Journal()
-		return p, func() error { return nil }, nil
+		return shared.Journal(), func() error { return nil }, nil
 	}
 	journal, err := boltjournal.Open(a.settings.path(fileTimers))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w%s", err, timersRemedy(err))
 	}
-	p.Journal = journal
-	return p, journal.Close, nil
+	return journal, journal.Close, nil
 }
 
 func timersRemedy(err error) string {

@@ -48,7 +48,6 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 		return err
 	}
 	defer registered.Close()
-	defer a.serveCopies(registered, store, log)()
 	config, err := a.relayConfig(own, registered, store, log)
 	if err != nil {
 		return err
@@ -72,6 +71,7 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	if err != nil {
 		return err
 	}
+	defer a.serveOperator(r, registered, store, log)()
 	return r.Run(ctx)
 }
 

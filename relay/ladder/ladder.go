@@ -56,7 +56,7 @@ type Ladder struct {
 	Steps         []Step
 	Repeat        time.Duration // after the last step everyone is called again and again
 	Alarm         time.Duration // the sender is told that nobody attended
-	Acknowledgers int           // persons who must acknowledge before it stops
+	Acknowledgers int           // persons who must sign before it stops; who pages without knowing them takes one
 }
 
 // Floor is the latest that the partners allow. An acute envelope calls who is on

@@ -54,6 +54,20 @@ func (l *Loop) Publish(ctx context.Context, desk identity.DeskID, raw []byte) (u
 	return plan.Serial, nil
 }
 
+// Remove takes away the plan of a desk, and reports whether there was one. Until the desk
+// publishes another the operator is called for what waits for it, and senders are told.
+func (l *Loop) Remove(ctx context.Context, desk identity.DeskID) (had bool, err error) {
+	had, err = l.config.Journal.Remove(ctx, desk)
+	if err != nil {
+		return had, fmt.Errorf("failed to take a plan away: %w", err)
+	}
+	l.leave(func(i *inbox) { i.republished = append(i.republished, desk) })
+	if had {
+		l.log.Warn("the plan of a desk was taken away", "desk", string(desk))
+	}
+	return had, nil
+}
+
 // serial is that of the plan that counts, 0 where there is none.
 func (l *Loop) serial(ctx context.Context, desk identity.DeskID) uint64 {
 	raw, err := l.config.Journal.Plan(ctx, desk)

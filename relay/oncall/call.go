@@ -35,8 +35,8 @@ type contact struct {
 	last    time.Duration // when a page went out, as Config.Elapsed counts
 }
 
-// loudest sorts what is pending by tier and due time, and drops what need not wait
-// any more. It reports the first, and false when nothing is left.
+// loudest drops what need not wait any more, and returns the loudest of what is left, of
+// those the one that waits longest; false when nothing is left.
 func (c *contact) loudest(s *schedule) (*entry, bool) {
 	c.pending = slices.DeleteFunc(c.pending, func(e *entry) bool { return !s.has(e) })
 	if len(c.pending) == 0 {

@@ -144,10 +144,10 @@ func (l *Loop) begin(ctx, pages context.Context, rungs []rung, now time.Time) er
 // start has the contacts of a rung called, and the sender told.
 func (l *Loop) start(pages context.Context, r rung) {
 	e := r.entry
-	if late := r.after.Last.Sub(e.due); r.after.Rungs > e.timer.Rungs && late > lateAfter {
+	began := r.after.Rungs > e.timer.Rungs
+	if began && r.after.Last.Sub(e.due) > lateAfter {
 		l.config.Metrics.late.Inc()
 	}
-	began := r.after.Rungs > e.timer.Rungs
 	e.timer = r.after
 	if r.tell {
 		e.alarming = true

@@ -54,6 +54,9 @@ type Journal interface {
 	// it with ErrSerial; the same bytes again are fine. Plan returns the latest, or none.
 	Publish(ctx context.Context, desk identity.DeskID, serial uint64, plan []byte) error
 	Plan(ctx context.Context, desk identity.DeskID) ([]byte, error)
+	// Remove takes the plan of a desk away, a damaged one too, and reports whether there
+	// was one. A plan of any serial may come after.
+	Remove(ctx context.Context, desk identity.DeskID) (had bool, err error)
 
 	// Log adds rows to the desk's log of pages and gives them their numbers; the newest
 	// LogRows are kept. Logged returns those beyond a number, oldest first.

@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/relay/ladder"
@@ -42,7 +45,11 @@ type office struct {
 	freeze    chan struct{} // not nil: the journal hangs until it is closed
 	away      bool
 	plansAway bool
-	partAway  bool      // what is in the other part arrives, and nobody can look at all
+	partAway  bool // what is in the other part arrives, and nobody can look at all
+	slow      bool // the next rows are written, and answered after the lease
+	ringing   bool // a page takes eight seconds
+	taken     bool // another node has the timers, and keeps them
+	registry  *prometheus.Registry
 	elsewhere queue.Ref // attended at another node: only the journal knows
 	dead      []string  // targets that take no page
 }
@@ -56,6 +63,9 @@ type bell struct {
 
 func (b bell) Notify(_ context.Context, p page.Page) error {
 	b.o.mu.Lock()
+	if b.o.ringing {
+		defer func() { <-time.After(8 * time.Second) }()
+	}
 	defer b.o.mu.Unlock()
 	b.o.calls, b.o.waiting = append(b.o.calls, b.target), append(b.o.waiting, p.Waiting)
 	if slices.Contains(b.o.dead, b.target) {
@@ -74,7 +84,7 @@ func (o *office) Waiting(_ context.Context, after queue.Ref, limit int) ([]queue
 
 func (o *office) Hold(ctx context.Context, b oncall.Bid) (oncall.Lease, error) {
 	o.mu.Lock()
-	freeze, away := o.freeze, o.away
+	freeze, away, taken := o.freeze, o.away, o.taken
 	o.mu.Unlock()
 	if freeze != nil {
 		<-freeze
@@ -82,12 +92,15 @@ func (o *office) Hold(ctx context.Context, b oncall.Bid) (oncall.Lease, error) {
 	if away {
 		return oncall.Lease{}, queue.ErrUnavailable
 	}
+	if taken {
+		o.keep()
+	}
 	return o.Memory.Hold(ctx, b)
 }
 
 // open starts a loop in the bubble of a test.
 func open(t *testing.T) *office {
-	o := &office{Memory: oncalltest.NewMemory(time.Now), t: t}
+	o := &office{Memory: oncalltest.NewMemory(time.Now), t: t, registry: prometheus.NewRegistry()}
 	o.Memory.Waits = func(r queue.Ref) bool {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -107,7 +120,7 @@ func open(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	o.loop, err = oncall.New(oncall.Config{
-		Journal: o, Waiting: o, Points: o, Operator: []page.Point{{Channel: page.NTFY, Target: "operator"}},
+		Journal: o, Waiting: o, Points: o, Metrics: oncall.NewMetrics(o.registry), Operator: []page.Point{{Channel: page.NTFY, Target: "operator"}},
 		Tell: func(_ context.Context, u queue.Unattended) error {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -165,6 +178,17 @@ func (o *office) expect(what string, d time.Duration, want ...string) {
 	}
 }
 
+// metric is one of the loop's gauges.
+func (o *office) metric(name string) float64 {
+	o.t.Helper()
+	families, err := o.registry.Gather()
+	i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "schakel_relay_oncall_"+name })
+	if err != nil || i < 0 {
+		o.t.Fatalf("no metric %s: %v", name, err)
+	}
+	return families[i].GetMetric()[0].GetGauge().GetValue()
+}
+
 func (o *office) end() {
 	o.t.Helper()
 	if err := o.ends(); err != nil {
@@ -192,6 +216,26 @@ func TestAcuteClimbs(t *testing.T) {
 		o.expect("everyone who has a point", 5*time.Minute, first, second)
 		o.attend(ref)
 		o.expect("attended", time.Hour)
+		o.end()
+	})
+}
+
+// TestPlanTakenAway: what waits for a desk whose plan is gone climbs on to the operator
+// at once, and its sender is told.
+func TestPlanTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		ref := o.put(1, police, envelope.TierAcute)
+		o.expect("who is on call", 10*time.Second, first)
+		if had, err := o.loop.Remove(t.Context(), police); err != nil || !had {
+			t.Fatal(had, err)
+		}
+		o.expect("the operator", 5*time.Second, "operator")
+		if len(o.told) != 1 || o.told[0] != ref {
+			t.Errorf("told %v", o.told)
+		}
+		o.put(2, police, envelope.TierAcute)
+		o.expect("the operator for what comes after", 10*time.Second, "operator")
 		o.end()
 	})
 }

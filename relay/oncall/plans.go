@@ -105,7 +105,21 @@ func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) (changed bool
 		p.ladders, _ = Ladders(rota.Plan{})
 	}
 	l.plans[desk] = p
+	if old.has && !p.has {
+		l.callOn(desk)
+	}
 	return true, nil
+}
+
+// callOn has what waits for a desk whose plan is gone climb on at once, to the operator:
+// whom the plan named must not be the last who was called.
+func (l *Loop) callOn(desk identity.DeskID) {
+	for _, e := range l.schedule.byRef {
+		if e.Desk == desk && e.timer.Rungs > 0 {
+			e.timer.Unreached = true
+			l.changed[e] = struct{}{}
+		}
+	}
 }
 
 // refreshPlans reads the plans of desks for which something came, and again those for
@@ -150,7 +164,6 @@ func (l *Loop) ladderOf(e *entry) ladder.Ladder {
 		climbs = all.ladders[tier]
 		e.noPlan = all.known && !all.has
 	}
-	climbs.Acknowledgers = 1 // the relay knows one token, not who showed it
 	switch {
 	case e.nobody:
 		climbs.Alarm = 0

@@ -8,7 +8,8 @@ import (
 	"schakel/relay/queue"
 )
 
-// How the loop waits: never shorter than the least, and longer after a failure.
+// How the loop waits: until something comes, not shorter than the least for what is due,
+// and longer after a failure.
 const (
 	leastWait   = 5 * time.Millisecond
 	failureWait = 200 * time.Millisecond
@@ -64,8 +65,8 @@ func (l *Loop) loop(ctx context.Context) error {
 func (l *Loop) turn(ctx, pages context.Context) error {
 	err := l.ask(ctx)
 	l.take(l.collect())
-	if !l.lease.Held {
-		return err
+	if !l.lease.Held { // of pages that were on their way the desk reads all the same
+		return errors.Join(err, l.writeLog(ctx))
 	}
 	for _, step := range [...]func(context.Context) error{l.arrive, l.look, l.refreshPlans} {
 		err = errors.Join(err, step(ctx))
@@ -100,12 +101,11 @@ func (l *Loop) ask(ctx context.Context) error {
 	l.beat.Store(int64(l.config.Elapsed()))
 	l.clock.set(lease.Steady)
 	before := l.lease
-	if before.Held && (!lease.Held || lease.Term != before.Term) {
+	if !lease.Held || lease.Term != before.Term { // also where it was only unsure
 		l.lose()
 	}
 	l.lease = lease
 	if !lease.Held {
-		l.config.Metrics.owner.Set(0)
 		return nil
 	}
 	l.heard = asked
@@ -141,15 +141,15 @@ func (l *Loop) lose() {
 }
 
 func (l *Loop) giveUp(ctx context.Context) {
-	if !l.lease.Held {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, lastPages)
 	defer cancel()
 	l.take(l.collect())
 	err := errors.Join(l.settle(ctx), l.writeLog(ctx))
-	_, held := l.config.Journal.Hold(ctx, Bid{Node: l.node, Steady: l.clock.now(), Wall: l.config.Now()})
-	if err := errors.Join(err, held); err != nil {
+	if l.lease.Held {
+		_, held := l.config.Journal.Hold(ctx, Bid{Node: l.node, Steady: l.clock.now(), Wall: l.config.Now()})
+		err = errors.Join(err, held)
+	}
+	if err != nil {
 		l.log.Warn("timers were not given up", "error", err.Error())
 	}
 	l.lose()

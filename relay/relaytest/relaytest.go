@@ -277,12 +277,22 @@ func (w *World) Enrol(desk identity.DeskID, role identity.Role) *Device {
 }
 
 // Revoke revokes a device.
-func (w *World) Revoke(d *Device) {
+func (w *World) Revoke(d *Device) { w.End(d.Device.Device.Subject(), d.Desk.Org()) }
+
+// End revokes a device, a desk or a whole organisation.
+func (w *World) End(of trust.Subject, org identity.OrgID) {
 	w.t.Helper()
 	w.growing.Lock()
 	defer w.growing.Unlock()
-	b := trust.Revoke{Of: d.Device.Device.Subject(), Reason: trust.ReasonLost, Effective: w.config.Now()}
-	entry, err := b.Sign(w.Chain.Register().Next(b.Of), trust.ByOrg(trusttest.OrgKey(d.Desk.Org())))
+	by := []trust.By{trust.ByOrg(trusttest.OrgKey(org))}
+	if of == (trust.Org{ID: org}).Subject() {
+		by = nil // only the root ends an organisation
+		for _, s := range w.Quorum() {
+			by = append(by, trust.ByRoot(s))
+		}
+	}
+	b := trust.Revoke{Of: of, Reason: trust.ReasonLost, Effective: w.config.Now()}
+	entry, err := b.Sign(w.Chain.Register().Next(b.Of), by...)
 	w.must(err)
 	w.append(entry, nil)
 }

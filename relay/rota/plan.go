@@ -33,8 +33,11 @@ type Point struct {
 
 // Tightening is what a desk asks beyond the floor of a tier.
 type Tightening struct {
-	Tier   envelope.Tier
-	Ladder ladder.Ladder // what it leaves out is as in the floor
+	Tier envelope.Tier
+	// Ladder is as in the floor where it leaves something out. It names no number of
+	// acknowledgers: a relay knows no persons, and the desk shows the attended token when
+	// enough of them have signed (decision 0155).
+	Ladder ladder.Ladder
 }
 
 // Plan is what a desk publishes to the relay. Of two the one with the higher Serial
@@ -125,12 +128,11 @@ type (
 		Contact  Contact
 	}
 	ladderRow struct {
-		_             struct{} `cbor:",toarray"`
-		Tier          uint64
-		Steps         []stepRow
-		Repeat        uint64
-		Alarm         uint64
-		Acknowledgers uint64
+		_      struct{} `cbor:",toarray"`
+		Tier   uint64
+		Steps  []stepRow
+		Repeat uint64
+		Alarm  uint64
 	}
 	stepRow struct {
 		_     struct{} `cbor:",toarray"`
@@ -155,7 +157,7 @@ func (p Plan) Encode() ([]byte, error) {
 		row.Shifts = append(row.Shifts, shiftRow{From: uint64(s.From.Unix()), To: uint64(s.To.Unix()), Level: uint64(s.Level), Contact: s.Contact})
 	}
 	for _, l := range p.Ladders {
-		lr := ladderRow{Tier: uint64(l.Tier), Repeat: seconds(l.Ladder.Repeat), Alarm: seconds(l.Ladder.Alarm), Acknowledgers: uint64(l.Ladder.Acknowledgers)}
+		lr := ladderRow{Tier: uint64(l.Tier), Repeat: seconds(l.Ladder.Repeat), Alarm: seconds(l.Ladder.Alarm)}
 		for _, s := range l.Ladder.Steps {
 			lr.Steps = append(lr.Steps, stepRow{After: seconds(s.After), Level: uint64(s.Level + 1)})
 		}
@@ -188,7 +190,7 @@ func ParsePlan(b []byte) (Plan, error) {
 		p.Shifts = append(p.Shifts, Shift{From: r.time(s.From), To: r.time(s.To), Level: r.number(s.Level, MaxLevels), Contact: s.Contact})
 	}
 	for _, l := range row.Ladders {
-		own := ladder.Ladder{Repeat: r.length(l.Repeat), Alarm: r.length(l.Alarm), Acknowledgers: r.number(l.Acknowledgers, ladder.MaxAcknowledgers)}
+		own := ladder.Ladder{Repeat: r.length(l.Repeat), Alarm: r.length(l.Alarm)}
 		for _, s := range l.Steps {
 			own.Steps = append(own.Steps, ladder.Step{After: r.length(s.After), Level: r.number(s.Level, ladder.MaxLevel+1) - 1})
 		}

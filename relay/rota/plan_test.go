@@ -83,6 +83,7 @@ func TestPlanRefuses(t *testing.T) {
 		"17 steps":           {func(p *rota.Plan) { p.Ladders[0].Ladder.Steps = make([]ladder.Step, 17) }, ladder.ErrLadder},
 		"a wait of a year":   {func(p *rota.Plan) { p.Ladders[0].Ladder.Alarm = 365 * 24 * time.Hour }, rota.ErrFormat},
 		"half a second more": {func(p *rota.Plan) { p.Ladders[0].Ladder.Alarm += time.Second / 2 }, rota.ErrFormat},
+		"two acknowledgers":  {func(p *rota.Plan) { p.Ladders[0].Ladder.Acknowledgers = 2 }, rota.ErrFormat},
 		"a negative wait":    {func(p *rota.Plan) { p.Ladders[0].Ladder.Repeat = -time.Second }, rota.ErrFormat},
 	} {
 		p := plan()
@@ -101,7 +102,7 @@ func TestPlanRefuses(t *testing.T) {
 // TestPlanLadder: a plan can only make the floor tighter.
 func TestPlanLadder(t *testing.T) {
 	p := plan()
-	if l, err := p.Ladder(envelope.TierAcute); err != nil || l.Alarm != 10*time.Minute || l.Acknowledgers != 2 || l.Repeat != ladder.Floor(envelope.TierAcute).Repeat {
+	if l, err := p.Ladder(envelope.TierAcute); err != nil || l.Alarm != 10*time.Minute || l.Acknowledgers != 1 || l.Repeat != ladder.Floor(envelope.TierAcute).Repeat {
 		t.Errorf("%+v, %v", l, err)
 	}
 	if l, err := p.Ladder(envelope.TierUrgent); err != nil || !reflect.DeepEqual(l, ladder.Floor(envelope.TierUrgent)) {

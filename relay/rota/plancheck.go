@@ -101,6 +101,9 @@ func (l Tightening) check() error {
 	if err := l.Ladder.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
+	if l.Ladder.Acknowledgers != 0 {
+		return fmt.Errorf("%w: a ladder that asks a relay for %d acknowledgers; the desk itself holds the attended token back until they have signed", ErrFormat, l.Ladder.Acknowledgers)
+	}
 	waits := []time.Duration{l.Ladder.Repeat, l.Ladder.Alarm}
 	for _, s := range l.Ladder.Steps {
 		waits = append(waits, s.After)

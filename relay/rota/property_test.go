@@ -247,6 +247,6 @@ func plan() rota.Plan {
 	return rota.Plan{Desk: "vt20/crisis", Serial: 7, From: from, Until: from.Add(14 * 24 * time.Hour), Fallback: []rota.Contact{"fallback"},
 		Shifts: []rota.Shift{{From: from, To: from.Add(time.Hour), Level: 0, Contact: "a"}, {From: from, To: from.Add(2 * time.Hour), Level: 1, Contact: "b"}},
 		Ladders: []rota.Tightening{{Tier: envelope.TierAcute, Ladder: ladder.Ladder{
-			Steps: []ladder.Step{{After: 0, Level: 0}, {After: 3 * time.Minute, Level: ladder.Everyone}}, Alarm: 10 * time.Minute, Acknowledgers: 2}}},
+			Steps: []ladder.Step{{After: 0, Level: 0}, {After: 3 * time.Minute, Level: ladder.Everyone}}, Alarm: 10 * time.Minute}}},
 		Points: []rota.Point{{Contact: "a", Channel: "ntfy", Target: "https://ntfy.example/piket"}, {Contact: "fallback", Channel: "webhook", Target: "https://desk.example/hook"}}}
 }

@@ -12,7 +12,10 @@ const maxCases = 1000
 
 func caseActs() map[string]act {
 	return map[string]act{
-		"listCases": listed(func(c *call) ([]schakel.CaseSummary, error) { return c.node.Cases(c.Context(), maxCases) }, func(k schakel.CaseSummary) string { return k.Case }),
+		"listCases": listed(func(c *call) ([]schakel.CaseSummary, error) {
+			return c.node.Cases(c.Context(), schakel.Paging{Limit: maxCases})
+		}, func(k schakel.CaseSummary) string { return k.Case }),
+		"search": take(func(c *call, q schakel.Search) (schakel.Hits, error) { return c.node.Search(c.Context(), q) }),
 		"openCase": take(func(c *call, by schakel.By) (schakel.Overview, error) {
 			return c.node.Overview(c.Context(), c.PathValue("case"), by)
 		}),

@@ -90,6 +90,12 @@ func (g guarded) List(ctx context.Context, f schakel.Filter) ([]schakel.Summary,
 	return allowed(g, "List", func() ([]schakel.Summary, error) { return g.node.List(ctx, f) })
 }
 
+// Search finds no drafts for who may not see them.
+func (g guarded) Search(ctx context.Context, q schakel.Search) (schakel.Hits, error) {
+	q.WithoutDrafts = q.WithoutDrafts || !May(g.user, "Drafts")
+	return allowed(g, "Search", func() (schakel.Hits, error) { return g.node.Search(ctx, q) })
+}
+
 func (g guarded) Read(ctx context.Context, ref string) (schakel.Letter, error) {
 	return allowed(g, "Read", func() (schakel.Letter, error) { return g.node.Read(ctx, ref) })
 }
@@ -102,8 +108,8 @@ func (g guarded) Export(ctx context.Context, ref string, to identity.DeskID) ([]
 	return allowed(g, "Export", func() ([]byte, error) { return g.node.Export(ctx, ref, to) })
 }
 
-func (g guarded) Cases(ctx context.Context, limit int) ([]schakel.CaseSummary, error) {
-	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, limit) })
+func (g guarded) Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
+	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, p) })
 }
 
 func (g guarded) Overview(ctx context.Context, ref string, by ...schakel.By) (schakel.Overview, error) {

@@ -20,7 +20,7 @@ func scopes() []scope {
 	return []scope{
 		{"messages:read", []Operation{"List", "Read", "ReadAs", "Trace", "Wait"}},
 		{"messages:send", []Operation{"Send", "Forward", "Prepare", "Acknowledge"}},
-		{"cases:read", []Operation{"Cases", "Overview", "Progress", "Worksheet", "Restriction"}},
+		{"cases:read", []Operation{"Cases", "Overview", "Progress", "Worksheet", "Restriction", "Search"}},
 		{"cases:write", []Operation{"Assign", "AddNote", "Restrict"}},
 		{"cases:export", []Operation{"ExportCase", "Export"}},
 		{"drafts", []Operation{"Drafts", "SaveDraft", "DropDraft"}},

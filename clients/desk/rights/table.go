@@ -26,7 +26,7 @@ func table() []right {
 	planned := []desk.Role{desk.RoleCaseWorker, desk.RoleOnCall, desk.RoleKeeper}
 	paged := []desk.Role{desk.RoleOnCall, desk.RoleKeeper, desk.RoleOfficer}
 	return []right{
-		{"List", cases}, {"Read", cases}, {"ReadAs", cases}, {"Trace", cases}, {"Wait", cases},
+		{"List", cases}, {"Search", cases}, {"Read", cases}, {"ReadAs", cases}, {"Trace", cases}, {"Wait", cases},
 		{"Cases", cases}, {"Overview", cases}, {"Progress", cases},
 		{"Acknowledge", cases}, {"Assign", cases}, {"AddNote", cases}, {"Worksheet", cases},
 		{"Send", worker}, {"Forward", worker}, {"Prepare", worker}, {"Export", worker}, {"ExportCase", worker},

@@ -154,10 +154,12 @@ func (d *Door) Lock(token string) {
 }
 
 // End ends a session, if there is one.
-func (d *Door) End(ctx context.Context, token string) {
+func (d *Door) End(ctx context.Context, token string) { d.endHash(ctx, hashOf(token)) }
+
+func (d *Door) endHash(ctx context.Context, h hash) {
 	d.mu.Lock()
-	s, ok := d.sessions[hashOf(token)]
-	delete(d.sessions, hashOf(token))
+	s, ok := d.sessions[h]
+	delete(d.sessions, h)
 	d.mu.Unlock()
 	if ok {
 		s.end()

@@ -1,5 +1,5 @@
-// Package signin decides who is at the web desk: users, one-time links and the sessions
-// that come of them.
+// Package signin decides who is at the web desk: users, one-time links, passkeys, the
+// organisation's own sign-in, and the sessions that come of them.
 //
 //	door := signin.New(signin.Config{Store: st, People: node, Base: "http://localhost:8477"})
 //	link, err := door.Link(ctx, desk.LinkRequest{Person: "P. Iket"})   // the owner of the device asks
@@ -66,6 +66,7 @@ type Config struct {
 	Store  *store.Store
 	People People
 	Base   string           // begin of the links, such as http://localhost:8477
+	Signs  *Provider        // sign-in of the organisation; nil: there is none
 	Idle   time.Duration    // default DefaultIdle
 	Now    func() time.Time // default time.Now
 	Log    *slog.Logger     // default discards
@@ -81,11 +82,14 @@ type Door struct {
 	log    *slog.Logger
 	keys   *webauthn.WebAuthn // nil where this desk can have no passkeys
 
+	provider *provider // nil where the organisation has no sign-in
+
 	mu       sync.Mutex // guards what follows
 	links    map[hash]link
 	sessions map[hash]*session
 
 	ceremonies map[string]ceremony // by challenge
+	attempts   map[hash]attempt    // by state
 }
 
 var _ desk.Entrance = (*Door)(nil)
@@ -110,7 +114,7 @@ type session struct {
 // New returns a Door. It starts nothing.
 func New(cfg Config) *Door {
 	d := &Door{store: cfg.Store, people: cfg.People, base: cfg.Base, idle: cfg.Idle, now: cfg.Now, log: cfg.Log,
-		links: map[hash]link{}, sessions: map[hash]*session{}, ceremonies: map[string]ceremony{}, keys: passkeysAt(cfg.Base)}
+		links: map[hash]link{}, sessions: map[hash]*session{}, ceremonies: map[string]ceremony{}, attempts: map[hash]attempt{}, keys: passkeysAt(cfg.Base)}
 	if d.idle <= 0 {
 		d.idle = DefaultIdle
 	}
@@ -119,6 +123,9 @@ func New(cfg Config) *Door {
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Signs != nil {
+		d.provider = newProvider(*cfg.Signs, cfg.Base)
 	}
 	return d
 }
@@ -158,7 +165,7 @@ func (d *Door) user(ctx context.Context, id [16]byte) (desk.User, error) {
 }
 
 func userOf(row store.User) desk.User {
-	u := desk.User{ID: identity.FormatUUID(row.ID), Name: row.Name}
+	u := desk.User{ID: identity.FormatUUID(row.ID), Name: row.Name, Account: row.Subject}
 	if !row.Person.IsZero() {
 		u.Person = row.Person.String()
 	}

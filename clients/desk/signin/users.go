@@ -146,18 +146,26 @@ func (d *Door) keep(ctx context.Context, row store.User, roles []desk.Role) (sto
 	return row, err
 }
 
-// RemoveUser implements desk.Entrance. The sessions go first: whatever fails after that,
-// nobody is in any more.
-func (d *Door) RemoveUser(ctx context.Context, who string) error {
+// named is the user of that name or identifier, and all users.
+func (d *Door) named(ctx context.Context, who string) (store.User, []store.User, error) {
 	rows, err := d.rows(ctx)
 	if err != nil {
-		return err
+		return store.User{}, nil, err
 	}
 	i := slices.IndexFunc(rows, func(u store.User) bool { return identity.FormatUUID(u.ID) == who || strings.EqualFold(u.Name, who) })
 	if i < 0 {
-		return fmt.Errorf("%w: %.80q", desk.ErrUnknownUser, who)
+		return store.User{}, rows, fmt.Errorf("%w: %.80q", desk.ErrUnknownUser, who)
 	}
-	row := rows[i]
+	return rows[i], rows, nil
+}
+
+// RemoveUser implements desk.Entrance. The sessions go first: whatever fails after that,
+// nobody is in any more.
+func (d *Door) RemoveUser(ctx context.Context, who string) error {
+	row, _, err := d.named(ctx, who)
+	if err != nil {
+		return err
+	}
 	d.endAll(row.ID)
 	err = d.store.Update(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.DeleteUser(row.ID), tx.Audit("web-user-removed", identity.FormatUUID(row.ID), row.Person, d.now()))

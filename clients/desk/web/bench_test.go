@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -19,13 +20,13 @@ const manyMessages = 10_000
 
 // fill puts ten thousand messages into the store of the office, in a thousand cases, a
 // tenth of them unread.
-func fill(b *testing.B, o *webtest.Office) {
+func fill(b *testing.B, o *webtest.Office, raw []byte) {
 	b.Helper()
 	for done := 0; done < manyMessages; done += 1000 {
 		err := o.Member.Store().Update(b.Context(), func(tx *store.Tx) error {
 			for i := range 1000 {
 				m := store.Message{Case: message.CaseRef{byte(i >> 8), byte(i), 1}, Direction: store.In, Class: "signaal", Urgency: message.Routine,
-					Peer: "arts/praktijk", Created: time.Now(), Received: time.Now(), Raw: make([]byte, 2000)}
+					Peer: "arts/praktijk", Created: time.Now(), Received: time.Now(), Raw: bytes.Clone(raw)}
 				_, _ = rand.Read(m.Hash[:])
 				id, err := identity.NewUUIDv7(time.Now(), rand.Reader)
 				if err != nil {
@@ -57,7 +58,7 @@ func fill(b *testing.B, o *webtest.Office) {
 // beside it the bare lists of the node that it shows.
 func BenchmarkInbox(b *testing.B) {
 	o := webtest.Open(b, webtest.Options{})
-	fill(b, o)
+	fill(b, o, make([]byte, 2000))
 	user := o.User("P. Iket", desk.RoleCaseWorker)
 	for _, path := range []string{"/inbox", "/inbox?part=all&from=5000"} {
 		b.Run(fmt.Sprintf("page %s", path), func(b *testing.B) {
@@ -78,4 +79,51 @@ func BenchmarkInbox(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkSearch is a search among ten thousand messages: the whole page over HTTP, the
+// node's answer, and beside them the bare query that lists as many of the same rows.
+func BenchmarkSearch(b *testing.B) {
+	o := webtest.Open(b, webtest.Options{})
+	hash, raw := o.Report(nil), []byte(nil)
+	err := o.Member.Store().View(b.Context(), func(tx *store.Tx) error {
+		m, err := tx.FindMessage(hash)
+		raw = m.Raw
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fill(b, o, raw)
+	user := o.User("P. Iket", desk.RoleCaseWorker)
+	began := time.Now()
+	user.Get(lookFor("fietslampje")) // makes the index
+	b.Logf("first search: %s", time.Since(began))
+	for _, words := range []string{"fietslampje", "leerling mentor", "niemand"} {
+		b.Run("page "+words, func(b *testing.B) {
+			for b.Loop() {
+				if a := user.Get(lookFor(words)); a.Status != http.StatusOK {
+					b.Fatal(a.Status)
+				}
+			}
+		})
+		b.Run("node "+words, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := o.Member.Node.Search(b.Context(), schakel.Search{Words: words, Limit: 50}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("bare query", func(b *testing.B) {
+		for b.Loop() {
+			err := o.Member.Store().View(b.Context(), func(tx *store.Tx) error {
+				_, err := tx.Messages(store.Query{Limit: 50})
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

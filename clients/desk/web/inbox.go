@@ -3,6 +3,7 @@ package web
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"schakel/clients/harmless"
@@ -28,10 +29,11 @@ const rowsPerPage = 50
 
 // letterbox is the inbox, or one part of it.
 type letterbox struct {
-	Part  string // empty: the front, with the first of each
-	Parts []part
-	Newer string // path of the page before this one; empty: none
-	Older string
+	lookup        // the box above the list, with nothing in it
+	Part   string // empty: the front, with the first of each
+	Parts  []part
+	Newer  string // path of the page before this one; empty: none
+	Older  string
 }
 
 type part struct {
@@ -162,6 +164,8 @@ func (s *Site) state(l language, m schakel.Summary) (words string, late bool) {
 	switch {
 	case !m.Inbound:
 		return l.word("state." + string(slowest(m.Recipients))), false
+	case m.Confirms != nil:
+		return l.word("inbox.confirmed", len(m.Confirms.By), m.Confirms.Asked, harmless.Line(strings.Join(m.Confirms.By, ", "))), false
 	case !m.Acknowledged.IsZero():
 		return l.word("inbox.acknowledged", harmless.Line(m.AckBy)), false
 	case !m.AckDue.IsZero() && m.AckDue.Before(s.Now()):

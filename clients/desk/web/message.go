@@ -171,7 +171,7 @@ func (s *Site) letter(l language, m schakel.Letter, names map[identity.DeskID]pa
 	}
 	out := letter{item: s.item(l, m.Summary), Ref: m.Hash, ID: m.ID, Inbound: m.Inbound, From: party(m.From), Created: m.Created,
 		Received: m.Received, Opened: m.Opened, Taken: m.Acknowledged, TakenBy: harmless.Line(m.AckBy), Flags: m.Flags}
-	out.MayTake = m.Inbound && !m.AckDue.IsZero() && m.Acknowledged.IsZero()
+	out.MayTake = m.Inbound && !m.AckDue.IsZero() && (m.Acknowledged.IsZero() || m.Confirms.Short())
 	for _, d := range m.To {
 		out.To = append(out.To, party(d))
 	}

@@ -38,6 +38,8 @@ func own() []struct {
 		{errStreams, "streams", http.StatusTooManyRequests},
 		{signin.ErrLink, "link", http.StatusGone},
 		{signin.ErrPasskey, "passkey", http.StatusForbidden},
+		{signin.ErrProvider, "provider", http.StatusBadGateway},
+		{signin.ErrAnswer, "provider-answer", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},
 		{signin.ErrLocked, "locked", http.StatusForbidden},
 		{signin.ErrNoSession, "no-session", http.StatusForbidden},

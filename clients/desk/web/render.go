@@ -23,7 +23,8 @@ var pageFiles embed.FS
 // pageSet is the templates of one language by their names.
 type pageSet map[string]*template.Template
 
-// readPages parses every page once per language, each with the layout around it.
+// readPages parses every page once per language, each with the layout around it and the
+// parts that several pages share.
 func readPages(styles []string) (map[language]pageSet, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
@@ -32,7 +33,7 @@ func readPages(styles []string) (map[language]pageSet, error) {
 	all := map[language]pageSet{dutch: {}, english: {}}
 	for l, set := range all {
 		for _, name := range names {
-			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", name)
+			t, err := template.New("layout.html").Funcs(functions(l, styles)).ParseFS(pageFiles, "pages/layout.html", "pages/parts/*.html", name)
 			if err != nil {
 				return nil, fmt.Errorf("failed to read %s: %w", name, err)
 			}
@@ -46,15 +47,30 @@ func readPages(styles []string) (map[language]pageSet, error) {
 // through line or text.
 func functions(l language, styles []string) template.FuncMap {
 	return template.FuncMap{
-		"t": l.word, "count": l.count, "when": l.when, "of": l.of,
+		"t": l.word, "count": l.count, "when": l.when, "clock": l.clock, "date": l.date, "lasts": l.lasts, "of": l.of,
 		"line": func(v any) string { return harmless.Line(fmt.Sprint(v)) },
 		"text": func(v any) string { return harmless.Text(fmt.Sprint(v)) },
 		"iso":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"short": func(s string) string {
 			return harmless.Line(s[:min(8, len(s))])
 		},
+		"nr":     caseNumber,
 		"styles": func() []string { return styles },
+		"dict":   dict,
 	}
+}
+
+// dict gives a part of a page several things by name.
+func dict(pairs ...any) (map[string]any, error) {
+	out := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("a name that is no text: %v", pairs[i])
+		}
+		out[name] = pairs[i+1]
+	}
+	return out, nil
 }
 
 // view is what the layout shows, with the page inside it.
@@ -68,6 +84,7 @@ type view struct {
 	Known    bool // Status could be read
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
+	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
 }
@@ -87,7 +104,8 @@ func (v view) Other() language {
 // place is one entry of the navigation.
 type place struct {
 	Key, Path string
-	Current   bool
+	Current   bool // this page
+	Around    bool // this page is one of those below it
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -100,6 +118,12 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
+		{place{Key: "nav.search", Path: "/search"}, "Search"},
+		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.log", Path: "/log"}, "Log"},
+		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
+		{place{Key: "nav.card", Path: "/card"}, "Directory"},
 	}
 }
 
@@ -126,7 +150,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("no such template")
 	}
-	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(),
+	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(), Provider: s.Door.HasProvider(),
 		may: func(op rights.Operation) bool { return rights.May(v.user, op) }}
 	if v.Method != http.MethodGet {
 		m.Here = ""
@@ -139,6 +163,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 		for _, n := range navigation() {
 			if rights.May(v.user, n.Operation) {
 				n.Current = n.Path == v.URL.Path
+				n.Around = strings.HasPrefix(v.URL.Path, n.Path+"/")
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

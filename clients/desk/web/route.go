@@ -33,7 +33,9 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), inboxRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes())
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
+		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
 }
 
 // visit is one request of somebody.
@@ -123,3 +125,6 @@ func (s *Site) setToken(v *visit, token string) {
 	http.SetCookie(v.w, c)
 	v.token = token
 }
+
+// may reports whether the user may do an operation.
+func (v *visit) may(op rights.Operation) bool { return rights.May(v.user, op) }

@@ -10,13 +10,15 @@
 //
 // Trusted: the browser of a signed-in user, until its session locks. Not trusted: every
 // other page in that browser, every other program that can reach the port, and all that
-// partners write. No page causes a request to another machine.
+// partners write. No page causes a request to another machine; where the organisation has
+// a sign-in of its own, one link leads there, and it leads back.
 package web
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +27,8 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/desk/signin"
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/playbook"
+	"schakel/configs"
 )
 
 // Limits of the server. A form is at most a message with its heading.
@@ -45,6 +49,7 @@ type Config struct {
 
 	TLS       *tls.Config         // nil: loopback only
 	Catalogue *protocol.Catalogue // default protocol.V1
+	Playbook  playbook.Playbook   // default that of this program
 	Theme     []byte              // a style sheet of the organisation's own, after ours
 	PlainLook bool                // our own small style sheet, even where the design system was built in
 	Now       func() time.Time    // default time.Now
@@ -59,6 +64,7 @@ type Site struct {
 	mux   *http.ServeMux
 	guard http.Handler
 	live  streams
+	told  outcomes
 }
 
 // New returns a Site. It starts nothing. It refuses a template that is wrong.
@@ -72,8 +78,13 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Site{Config: cfg, mux: http.NewServeMux(), files: staticFiles(cfg)}
 	var err error
+	if len(cfg.Playbook.Situations) == 0 {
+		if cfg.Playbook, err = playbook.Parse(configs.Playbook, cfg.Catalogue); err != nil {
+			return nil, fmt.Errorf("failed to read the playbook: %w", err)
+		}
+	}
+	s := &Site{Config: cfg, mux: http.NewServeMux(), files: staticFiles(cfg)}
 	if s.pages, err = readPages(s.styles()); err != nil {
 		return nil, err
 	}

@@ -108,6 +108,14 @@ var months = map[language][]string{
 	english: strings.Fields("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"),
 }
 
+// date is a day, of a date without a time.
+func (l language) date(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("%d %s %d", t.Day(), months[l][t.Month()-1], t.Year())
+}
+
 // when is a moment as people say it, by the clock of Amsterdam.
 func (l language) when(t time.Time) string {
 	if t.IsZero() {
@@ -115,4 +123,31 @@ func (l language) when(t time.Time) string {
 	}
 	t = t.In(calendar.Zone())
 	return fmt.Sprintf("%d %s %d, %s", t.Day(), months[l][t.Month()-1], t.Year(), t.Format("15:04"))
+}
+
+var weekdays = map[language][]string{
+	dutch:   strings.Fields("zo ma di wo do vr za"),
+	english: strings.Fields("Sun Mon Tue Wed Thu Fri Sat"),
+}
+
+// clock is a moment of these weeks with its weekday, as a rota is read.
+func (l language) clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	t = t.In(calendar.Zone())
+	return fmt.Sprintf("%s %d %s, %s", weekdays[l][t.Weekday()], t.Day(), months[l][t.Month()-1], t.Format("15:04"))
+}
+
+// lasts is a length of time as people say it.
+func (l language) lasts(d time.Duration) string {
+	switch d = d.Round(time.Second); {
+	case d < time.Minute:
+		return l.count("time.seconds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return l.count("time.minutes", int(d.Round(time.Minute).Minutes()))
+	case d < 48*time.Hour:
+		return l.count("time.hours", int(d.Round(time.Hour).Hours()))
+	}
+	return l.count("time.days", int(d.Hours()/24))
 }

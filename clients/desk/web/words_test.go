@@ -38,19 +38,19 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
-	return append(keys, "passkeys.add", "passkeys.enter")
+	return slices.Concat(keys, computedOfCases(), computedElsewhere(), []string{"passkeys.add", "passkeys.enter"})
 }
 
 var (
 	inTemplates = regexp.MustCompile(`\bt "([^"]+)"`)
-	counted     = regexp.MustCompile(`\bcount "([^"]+)"`)
-	inCode      = regexp.MustCompile(`(?:\bword\(|\btitle: +|\bKey: )"([^"]+)"`)
+	counted     = regexp.MustCompile(`\bcount[ (]"([^"]+)"`)
+	inCode      = regexp.MustCompile(`(?:\bword\(|\bfault\([^,]+, |\btitle: +|\bKey: )"([^"]+)"`)
 )
 
 // used are the keys that templates and code name.
 func used(t *testing.T) (keys []string) {
 	t.Helper()
-	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "*.go": {inCode}} {
+	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "pages/parts/*.html": {inTemplates}, "*.go": {inCode}} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatal(pattern, err)

@@ -26,6 +26,7 @@ type job struct {
 	Name     string         `json:"name,omitempty"`
 	Chromium string         `json:"chromium"`
 	Base     string         `json:"base"`
+	Beside   []string       `json:"beside,omitempty"` // where the browser may ask beside the desk
 	Visits   []visit        `json:"visits,omitempty"`
 	Steps    []step         `json:"steps,omitempty"`
 	Hand     string         `json:"hand,omitempty"` // mouse or keyboard

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/signin"
 	"schakel/clients/desk/web"
 	"schakel/clients/desk/web/webtest"
 	"schakel/clients/schakel"
@@ -24,13 +25,17 @@ type pages struct {
 	keeper  []cookie
 	seen    map[string]bool // routes
 	picture int
+	crowded *crowded
 }
 
 func newPages(t *testing.T, opt webtest.Options) *pages {
 	t.Helper()
 	chromium(t)
+	c := &crowded{}
+	opt.Node = func(n desk.Node) desk.Node { c.Node = n; return c }
 	o := webtest.Open(t, opt)
-	p := &pages{Office: o, t: t, seen: map[string]bool{}}
+	c.now = o.Chain.Now
+	p := &pages{Office: o, t: t, seen: map[string]bool{}, crowded: c}
 	p.worker = cookies(t, o.User("P. Iket", desk.Roles()...), o.Base)
 	p.keeper = cookies(t, o.User("Beheer", desk.RoleKeeper), o.Base)
 	return p
@@ -74,11 +79,14 @@ func (p *pages) link() string {
 // TestPages looks at every page in every state: as a wide and a narrow window, at 400 %,
 // dark, in forced colours, in English and without scripts. Nothing may be wrong.
 func TestPages(t *testing.T) {
-	p := newPages(t, webtest.Options{})
+	p := newPages(t, webtest.Options{Signs: &signin.Provider{Issuer: "http://127.0.0.1:9", Client: "schakel"}}) // nobody is there
 	p.look(
 		visit{Name: "not signed in", Path: "/sign-in", Shows: []string{"een link die één keer werkt"}},
 		visit{Name: "a link", Path: p.link(), route: "/enter/{link}", Shows: []string{"Aanmelden als N. Ieuw"}},
 		visit{Name: "a link that was used", Path: "/enter/x", Status: http.StatusGone, Shows: []string{"Deze link werkt niet meer"}},
+		visit{Name: "organisation is down", Path: "/sign-in/organisation", Status: http.StatusBadGateway, Shows: []string{"antwoordt niet"}},
+		visit{Name: "not from the organisation", Path: signin.ReturnPath + "?code=x&state=y", route: signin.ReturnPath, Status: http.StatusForbidden, Shows: []string{"Begin opnieuw"}},
+		visit{Name: "signed in there", Path: "/sign-in/done", Shows: []string{"U bent aangemeld"}},
 		visit{Name: "no such page", Path: "/nergens", Status: http.StatusNotFound, Cookies: p.worker, Shows: []string{"Deze pagina bestaat niet"}},
 		visit{Name: "nothing to read", Path: "/welcome", Cookies: p.keeper, Shows: []string{"Welkom, Beheer"}},
 		visit{Name: "no right", Path: "/inbox", Status: http.StatusForbidden, Cookies: p.keeper, Shows: []string{"Uw rol mag dit niet"}},
@@ -88,6 +96,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
 		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},
 	)
+	p.emptyCases()
 	hash := p.Report(nil)
 	p.Report(func(d *schakel.Draft) { d.Urgency, d.Exercise = message.Routine, true })
 	hostile := p.Report(func(d *schakel.Draft) { d.Body = hostileBody(t) })
@@ -102,6 +111,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 	)
 	p.restrict(p.Report(nil))
+	p.cases(hash, hostile)
 	p.taken(hash)
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
@@ -119,6 +129,12 @@ func TestPages(t *testing.T) {
 			t.Errorf("nobody looked at %s", r.Path)
 		}
 	}
+}
+
+// TestOnCallPages looks at the pages of who is on call.
+func TestOnCallPages(t *testing.T) {
+	p := newPages(t, webtest.Options{})
+	p.onCall()
 }
 
 // TestPlainLook looks once more at pages of a program that was built without the design

@@ -25,7 +25,7 @@ const now = { name: job.name ?? "", status: 200 };
 async function watched(options) {
   const context = await browser.newContext({ locale: "nl-NL", ...options });
   context.on("request", (r) => {
-    if (!r.url().startsWith(job.base + "/")) found.push({ name: now.name, what: "outside request", detail: r.url() });
+    if (![job.base, ...(job.beside ?? [])].some((b) => r.url().startsWith(b + "/"))) found.push({ name: now.name, what: "outside request", detail: r.url() });
   });
   const page = await context.newPage();
   page.on("console", (m) => {

@@ -39,6 +39,7 @@ func (p *pages) restrict(hash string) {
 		visit{Name: "restricted message", Path: path, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"Bel een van hen", "A. Nnie"}},
 		visit{Name: "restricted, wrong PIN", Path: path, route: "/messages/{ref}", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 	)
+	p.restrictedCase(hash)
 }
 
 // StopRelay ends the relay: the desk is offline from then on.

@@ -178,7 +178,7 @@ func (o *offices) sawNothing(t *testing.T) {
 // allCases are the cases of every desk.
 func (o *offices) allCases() (refs []string) {
 	for _, b := range bureaus {
-		for _, k := range must[[]schakel.CaseSummary](o.t)(o.node(b.desk).Cases(o.t.Context(), 0)) {
+		for _, k := range must[[]schakel.CaseSummary](o.t)(o.node(b.desk).Cases(o.t.Context(), schakel.Paging{})) {
 			if !slices.Contains(refs, k.Case) {
 				refs = append(refs, k.Case)
 			}

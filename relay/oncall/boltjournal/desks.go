@@ -45,6 +45,18 @@ func (j *Journal) Plan(_ context.Context, desk identity.DeskID) (plan []byte, er
 	return plan, err
 }
 
+// Remove implements oncall.Journal.
+func (j *Journal) Remove(_ context.Context, desk identity.DeskID) (had bool, err error) {
+	err = j.view(func(tx *bolt.Tx) error {
+		had = tx.Bucket(bucketPlans).Get([]byte(desk)) != nil
+		return nil
+	})
+	if err != nil || !had {
+		return false, err
+	}
+	return true, j.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketPlans).Delete([]byte(desk)) })
+}
+
 // Log implements oncall.Journal.
 func (j *Journal) Log(_ context.Context, desk identity.DeskID, pages []wire.Paged) error {
 	if desk == "" {

@@ -156,6 +156,16 @@ func (m *Memory) Plan(_ context.Context, desk identity.DeskID) ([]byte, error) {
 	return m.plans[desk], nil
 }
 
+// Remove implements oncall.Journal.
+func (m *Memory) Remove(_ context.Context, desk identity.DeskID) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, had := m.plans[desk]
+	delete(m.plans, desk)
+	delete(m.serials, desk)
+	return had, nil
+}
+
 // Log implements oncall.Journal.
 func (m *Memory) Log(_ context.Context, desk identity.DeskID, pages []wire.Paged) error {
 	m.mu.Lock()

@@ -300,6 +300,23 @@ func checkPlans(w *world) {
 	if p, err := w.j.Plan(w.Context(), "pol-mn/ander"); err != nil || len(p) != 0 {
 		w.Errorf("the plan of another desk: %q, %v", p, err)
 	}
+	w.must(w.j.Publish(w.Context(), "pol-mn/ander", 3, []byte("other")))
+	for _, want := range []bool{true, false} { // removing what is not there is fine
+		if had, err := w.j.Remove(w.Context(), desk); err != nil || had != want {
+			w.Errorf("removed: %v, want %v; %v", had, want, err)
+		}
+	}
+	w.again()
+	if p, err := w.j.Plan(w.Context(), desk); err != nil || len(p) != 0 {
+		w.Errorf("after it was removed: %q, %v", p, err)
+	}
+	if p, err := w.j.Plan(w.Context(), "pol-mn/ander"); err != nil || string(p) != "other" {
+		w.Errorf("another desk, whose plan nobody removed: %q, %v", p, err)
+	}
+	w.must(publish(1, "one"))
+	if p, err := w.j.Plan(w.Context(), desk); err != nil || string(p) != "one" {
+		w.Errorf("the first after that: %q, %v", p, err)
+	}
 }
 
 func checkLog(w *world) {

@@ -69,7 +69,7 @@ func (s *Store) callOnce(ctx context.Context, bucket int, name string, keys []st
 
 // waitsForReplicas reports that what a function writes is promised to somebody.
 func waitsForReplicas(name string) bool {
-	return name == "register_append" || name == "timers_write" || name == "plan_publish"
+	return name == "register_append" || name == "timers_write" || name == "plan_publish" || name == "plan_remove"
 }
 
 // Housekeep reports whether this relay is the one that looks for what expired, from

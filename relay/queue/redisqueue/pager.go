@@ -193,6 +193,12 @@ func (j Journal) Plan(ctx context.Context, desk identity.DeskID) ([]byte, error)
 	return []byte(plan), err
 }
 
+// Remove implements oncall.Journal.
+func (j Journal) Remove(ctx context.Context, desk identity.DeskID) (bool, error) {
+	reply, err := j.s.call(ctx, bucketOf(desk), "plan_remove", []string{"plans"}, string(desk))
+	return reply == int64(1), err
+}
+
 // Log implements oncall.Journal.
 func (j Journal) Log(ctx context.Context, desk identity.DeskID, pages []wire.Paged) error {
 	args := []any{string(desk), oncall.LogRows}

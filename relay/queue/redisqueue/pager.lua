@@ -124,6 +124,12 @@ local function planPublish(keys, args)
   return 1
 end
 
+-- planRemove takes the plan of desk args[2] away. Answers how many there were.
+local function planRemove(keys, args)
+  if not opened(keys, args[1]) then return redis.error_reply(EPOCH) end
+  return redis.call('HDEL', keys[2], args[2])
+end
+
 local function planIs(keys, args)
   if not opened(keys, args[1]) then return redis.error_reply(EPOCH) end
   local now = unseal(args[2], redis.call('HGET', keys[2], args[2]))
@@ -161,6 +167,7 @@ redis.register_function { function_name = 'timers_hold_VERSION', callback = hold
 redis.register_function { function_name = 'timers_write_VERSION', callback = timersWrite, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'timers_arrived_VERSION', callback = timersArrived, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'plan_publish_VERSION', callback = planPublish, flags = { 'allow-oom' } }
+redis.register_function { function_name = 'plan_remove_VERSION', callback = planRemove, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'paged_log_VERSION', callback = pagedLog, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'timers_rows_VERSION', callback = timersRows, flags = { 'no-writes', 'allow-oom' } }
 redis.register_function { function_name = 'plan_is_VERSION', callback = planIs, flags = { 'no-writes', 'allow-oom' } }

@@ -46,6 +46,9 @@ type Options struct {
 	PlainLook bool
 	Idle      time.Duration
 	Theme     []byte
+	Node      func(desk.Node) desk.Node // stands before that of the office
+	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
+	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -54,6 +57,9 @@ func Open(t testing.TB, opt Options) *Office {
 	chain := schakeltest.New(t)
 	o := &Office{t: t, Chain: chain, Doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), Member: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
 	o.Doctor.Start()
+	if opt.Channels != nil {
+		o.Member.Equip(opt.Channels)
+	}
 	o.Member.Start()
 	o.Person = o.Member.AddPerson("P. Iket")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,6 +68,12 @@ func Open(t testing.TB, opt Options) *Office {
 	ok(t, err)
 	o.Base = "http://localhost:" + port
 	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
+	node := desk.Node(o.Member.Node)
+	if opt.Node != nil {
+		node = opt.Node(node)
+	}
+	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
+	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
 	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

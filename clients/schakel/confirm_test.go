@@ -1,0 +1,186 @@
+package schakel_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/roster"
+	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/relay/wire"
+)
+
+// twoNeeded is a desk of two devices that wants two persons for what is acute.
+type twoNeeded struct {
+	pair
+	second     *schakeltest.Member
+	iket, acht schakel.Person
+	rang       *phones
+	sent       schakel.Sent
+	shown      atomic.Int32 // how often the relay was shown the token
+}
+
+func newTwoNeeded(t *testing.T) *twoNeeded {
+	t.Helper()
+	w := &twoNeeded{rang: &phones{}}
+	w.pair = newAcutePair(t, func(_ identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
+		if _, is := f.(wire.Attended); is && from == wire.SideDevice {
+			w.shown.Add(1)
+		}
+		return []wire.Frame{f}
+	})
+	w.iket, w.acht = w.to.AddPerson("P. Iket"), w.to.AddPerson("W. Acht")
+	r := staffed()
+	r.People[0].Person, r.People[1].Person = w.iket.ID.String(), w.acht.ID.String()
+	r.Ladders = []roster.Ladder{{Urgency: message.Acute, Acknowledgers: 2, Steps: []roster.Step{}}}
+	w.to.Equip(w.rang)
+	if _, err := w.to.Node.SetRota(testContext(t), roster.Sheet{Roster: r}, schakel.By{Person: w.iket.Name, PIN: schakeltest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	w.second = w.to.Sibling()
+	w.second.Start()
+	w.reachable(t)
+	eventually(t, "both devices have the rota and both persons", func() bool {
+		_, err := w.second.Node.Roster(testContext(t))
+		persons, err2 := w.second.Node.Persons(testContext(t))
+		desks, err3 := w.from.Node.Directory(testContext(t))
+		return err == nil && err2 == nil && len(persons) == 2 && err3 == nil && desks[0].Devices == 2
+	})
+	w.sent = w.report(t)
+	eventually(t, "both devices have it", func() bool {
+		return inbox(t, w.to, w.sent.Hash) != nil && inbox(t, w.second, w.sent.Hash) != nil
+	})
+	return w
+}
+
+func (w *twoNeeded) ack(t *testing.T, m *schakeltest.Member, who schakel.Person) (schakel.Sent, error) {
+	t.Helper()
+	return m.Node.Acknowledge(testContext(t), w.sent.Hash, schakel.Acknowledgement{Person: who.Name, PIN: schakeltest.PIN})
+}
+
+// has waits until a device shows who signed.
+func (w *twoNeeded) has(t *testing.T, m *schakeltest.Member, by ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("it shows that %v signed", by), func() bool {
+		c := summaryOf(t, m, w.sent.Hash).Confirms
+		return c != nil && c.Asked == 2 && slices.Equal(slices.Sorted(slices.Values(c.By)), by)
+	})
+}
+
+// Two persons are asked for. The first tells the sender; the ladder goes on for who has
+// not signed, until another one has, on whichever device. The same one twice is one.
+func TestTwoAcknowledge(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	want := map[string]int{firstNTFY: 1, firstMail: 1}
+	w.rang.until(t, "who is on call", want)
+	if sent, err := w.ack(t, w.to, w.iket); err != nil || sent.Confirmed {
+		t.Fatalf("the first: %+v, %v", sent, err)
+	}
+	for _, m := range []*schakeltest.Member{w.to, w.second} {
+		w.has(t, m, "P. Iket")
+		eventually(t, "it waits for another one", func() bool {
+			st, err := m.Node.Status(ctx)
+			list, err2 := m.Node.List(ctx, schakel.Filter{ToAck: true})
+			return err == nil && err2 == nil && st.ToConfirm == 1 && st.ToAcknowledge == 0 && len(list) == 1 && list[0].Confirms.Short()
+		})
+		if _, err := w.ack(t, m, w.iket); !errors.Is(err, schakel.ErrAcknowledged) {
+			t.Errorf("the same person twice: %v", err)
+		}
+	}
+	eventually(t, "the sender sees who has it", func() bool {
+		s, err := w.from.Node.Trace(ctx, w.sent.Hash)
+		return err == nil && s.Recipients[0].State == schakel.StateAcknowledged && s.Recipients[0].By == "P. Iket"
+	})
+	if n := w.shown.Load(); n != 0 {
+		t.Errorf("the relay was shown the token %d times while one person is missing", n)
+	}
+	w.Pass(5 * time.Minute)
+	want[backupNTFY], want[backupMail] = 1, 1
+	w.rang.until(t, "the backup, although the first acknowledged", want)
+	w.Pass(16 * time.Minute)
+	want = map[string]int{firstNTFY: 1, firstMail: 1, backupNTFY: 2, backupMail: 2, allMail: 1}
+	w.rang.until(t, "everyone who has not signed", want)
+	now, err := w.second.Node.OnCall(ctx, time.Time{})
+	if err != nil || len(now.Short) != 1 || now.Short[0].Message != w.sent.Hash || now.Short[0].Asked != 2 {
+		t.Errorf("who is on call is told %+v, %v", now.Short, err)
+	}
+	late := schakel.Acknowledgement{Person: w.acht.Name, PIN: schakeltest.PIN, AnswerBy: w.Now().Add(time.Hour)}
+	if _, err := w.second.Node.Acknowledge(ctx, w.sent.Hash, late); !errors.Is(err, schakel.ErrAcknowledged) {
+		t.Errorf("what would be lost is not refused: %v", err)
+	}
+	late = schakel.Acknowledgement{Person: w.acht.Name, PIN: "654321"}
+	if _, err := w.second.Node.Acknowledge(ctx, w.sent.Hash, late); !errors.Is(err, schakel.ErrPIN) {
+		t.Errorf("without the PIN: %v", err)
+	}
+	late = schakel.Acknowledgement{Person: w.acht.Name, PIN: schakeltest.PIN, FirstAction: "ga erheen"}
+	sent, err := w.second.Node.Acknowledge(ctx, w.sent.Hash, late)
+	if err != nil || !sent.Confirmed || sent.Hash != w.sent.Hash {
+		t.Fatalf("the second: %+v, %v", sent, err)
+	}
+	for _, m := range []*schakeltest.Member{w.to, w.second} {
+		w.has(t, m, "P. Iket", "W. Acht")
+		eventually(t, "what the second did is a note", func() bool {
+			sheet, err := m.Node.Worksheet(ctx, w.sent.Case)
+			return err == nil && len(sheet.Notes) == 1 && sheet.Notes[0].Text == "ga erheen" && sheet.Notes[0].By == "W. Acht"
+		})
+		eventually(t, "nothing waits", func() bool {
+			list, err := m.Node.List(ctx, schakel.Filter{ToAck: true})
+			return err == nil && len(list) == 0
+		})
+		if _, err := w.ack(t, m, w.acht); !errors.Is(err, schakel.ErrAcknowledged) {
+			t.Errorf("one more: %v", err)
+		}
+	}
+	eventually(t, "the relay's ladder ends", func() bool { return w.shown.Load() > 0 })
+	w.Pass(16 * time.Minute) // everyone's turn again
+	settle(t, w.to)
+	if got := w.rang.heard(); got[backupNTFY] != 2 || got[allMail] != 1 {
+		t.Errorf("it rang on: %v", got)
+	}
+	in, err := w.from.Node.List(ctx, schakel.Filter{})
+	if err != nil || len(in) != 1 {
+		t.Errorf("the sender got %d messages, %v", len(in), err)
+	}
+}
+
+// What was signed and what is still asked survive a restart, and two who signed without
+// seeing each other are two.
+func TestTwoAcknowledgeApart(t *testing.T) {
+	w := newTwoNeeded(t)
+	w.second.Stop() // it hears nothing of the other one
+	if _, err := w.ack(t, w.to, w.iket); err != nil {
+		t.Fatal(err)
+	}
+	w.to.Reopen()
+	w.has(t, w.to, "P. Iket")
+	if sent, err := w.ack(t, w.second, w.acht); err != nil || sent.Confirmed {
+		t.Fatalf("the other one: %+v, %v", sent, err)
+	}
+	w.to.Start()
+	w.second.Start()
+	for _, m := range []*schakeltest.Member{w.to, w.second} {
+		w.has(t, m, "P. Iket", "W. Acht")
+	}
+}
+
+// That a message came to the wrong desk ends it on every device of that desk.
+func TestWrongRecipientEndsItEverywhere(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	wrong := schakel.Acknowledgement{Person: w.iket.Name, PIN: schakeltest.PIN, Status: protocol.StatusWrongRecipient, RightRole: "veilig-thuis", RightUnit: "VT20"}
+	if _, err := w.to.Node.Acknowledge(ctx, w.sent.Hash, wrong); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*schakeltest.Member{w.to, w.second} {
+		eventually(t, "nobody is asked for any more", func() bool {
+			list, err := m.Node.List(ctx, schakel.Filter{ToAck: true})
+			return err == nil && len(list) == 0
+		})
+	}
+}
