@@ -39,8 +39,8 @@ type opened struct {
 // kernel takes back all memory of the old one, whatever the garbage collector or a
 // library would have left in it.
 //
-// It does not hold the store's lock while it is locked; a second daemon that starts in
-// the same instant could take its socket, and one of both then has none.
+// It does not hold the store's lock while it is locked; the one beside the socket keeps a
+// second daemon out.
 func (a *app) runLight(ctx context.Context, because string) error {
 	if !slices.Contains(desk.Reasons(), desk.Because(because)) {
 		return usage(fmt.Errorf("--%s %q is no reason", flagBecause, because))
@@ -51,9 +51,12 @@ func (a *app) runLight(ctx context.Context, because string) error {
 	if err != nil {
 		return err
 	}
-	inside := make(chan opened, 1)
+	inside, opening := make(chan opened, 1), make(chan error, 1)
 	door := desk.NewDoor(desk.DoorConfig{Because: desk.Because(because), Log: log, Open: func(ctx context.Context, phrase string) (desk.Node, error) {
 		o, err := a.openLight(ctx, phrase, log)
+		if errors.As(err, new(halfOpen)) {
+			opening <- err // room for one: what comes after it is a fresh process
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -73,6 +76,13 @@ func (a *app) runLight(ctx context.Context, because string) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-opening:
+			door.Shut()
+			if errors.Is(err, schakel.ErrRefused) {
+				because = string(desk.BecauseRefused)
+			}
+			log.Warn("not opened, and locked again", "because", because)
+			return errLocking
 		case o := <-inside:
 			why, err := a.whileOpen(ctx, door, o, log)
 			because = string(why)
@@ -99,10 +109,16 @@ func (a *app) openLight(ctx context.Context, phrase string, log *slog.Logger) (o
 		return o, err
 	}
 	if o.node, err = a.newNode(ctx, o.store, log, nil); err != nil {
-		return o, errors.Join(err, o.store.Close())
+		return o, halfOpen{errors.Join(err, o.store.Close())}
 	}
 	return o, nil
 }
+
+// halfOpen is a device that did not open although its passphrase fitted, such as one that
+// the relay refuses: the keys were in memory, and only starting over takes them out.
+type halfOpen struct{ error }
+
+func (h halfOpen) Unwrap() error { return h.error }
 
 // whileOpen runs an open device until something locks it, and says what did; "" when
 // the daemon is to end, with the error that the node ended with, if it did.

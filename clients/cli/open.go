@@ -86,7 +86,7 @@ func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger, ch
 		return nil, err
 	}
 	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
-		Channels: channels})
+		Channels: channels, DrillMonthly: a.settings.get("drill") == "monthly"})
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,7 @@ func keys() []key {
 // pageKeys are the settings of this device's own pager.
 func pageKeys() []key {
 	all := []key{{"pager", "whether the daemon pages who is on call: on or off", fixed("on"), oneOf("on", "off"), true}}
+	all = append(all, key{"drill", "whether this desk organises a drill every month, and is to be reminded: off or monthly", fixed("off"), oneOf("off", "monthly"), true})
 	for _, s := range page.Settings() {
 		all = append(all, key{s.Name, s.Help, fixed(s.Fallback), anything, true})
 	}

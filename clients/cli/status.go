@@ -51,6 +51,9 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"rota", dim}, rotaCell(st.Rota)},
 		count("quarantined", st.Quarantined, red), count("rejected", st.Rejected, yellow),
 	}
+	if !st.DrillDue.IsZero() {
+		rows = append(rows, []cell{{"monthly drill", dim}, {"due since " + onClock(st.DrillDue), yellow}})
+	}
 	a.table(rows)
 	if st.Rota.Gaps > 0 {
 		a.sayf("nobody is on call %d times in the 14 days from now, first on %s: see `schakel oncall rota show`", st.Rota.Gaps, onClock(st.Rota.Gap))

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/signin"
 	"schakel/clients/desk/web"
 	"schakel/clients/schakel"
@@ -64,7 +65,7 @@ func (a *app) openWeb(node *schakel.Node, st *store.Store, log *slog.Logger) (*w
 	}
 	w := &webDesk{ln: ln}
 	w.door = signin.New(signin.Config{Store: st, People: node, Base: a.webBase(ln, secure != nil), Signs: provider, Idle: a.settings.duration("auto-lock"), Now: a.Now, Log: log})
-	w.site, err = web.New(web.Config{Node: node, Door: w.door, Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, Now: a.Now, Log: log})
+	w.site, err = web.New(web.Config{Node: node, Door: w.door, Sheets: sheets.New(st, a.Now), Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, Now: a.Now, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}

@@ -120,7 +120,7 @@ func refusals() []refusal {
 		{vault.ErrPassphrase, "wrong-passphrase", http.StatusForbidden, "Wrong passphrase", "Verkeerde wachtzin", "try again; a forgotten passphrase means a new light device: `schakel device request --light`"},
 		{ErrNoLock, "no-lock", http.StatusConflict, "This device does not lock", "Dit apparaat vergrendelt niet", "only a light device locks, one made with `schakel device request --light`; lock the session of this machine"},
 		{schakel.ErrLight, "light-device", http.StatusForbidden, "Not on a light device", "Niet op een licht apparaat", "do this in the office: what an officer carries cannot take a case out of the desk, nor decide who belongs to it"},
-		{schakel.ErrRefused, "admitted-no-more", http.StatusForbidden, "The relay admits this device no more", "De relay laat dit apparaat niet meer toe", "telephone the office: if nobody there revoked this device, it opens again as soon as the relay admits it"},
+		{schakel.ErrRefused, "admitted-no-more", http.StatusForbidden, "The relay admits this device no more", "De relay laat dit apparaat niet meer toe", "look whether the clock of this device is right, and telephone the office: if nobody there revoked it, it opens again as soon as the relay admits it"},
 		{message.ErrFormat, "malformed", http.StatusBadRequest, "Malformed message", "Bericht niet goed gevormd", ""},
 		{identity.ErrInvalid, "invalid-identifier", http.StatusBadRequest, "Invalid identifier", "Ongeldige aanduiding", ""},
 		{context.DeadlineExceeded, "time-out", http.StatusGatewayTimeout, "Took too long", "Duurde te lang", "try again"},

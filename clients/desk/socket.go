@@ -13,13 +13,17 @@ import (
 // maxSocketPath is what sun_path holds on Linux, its final zero byte not counted.
 const maxSocketPath = 107
 
+// ErrOtherDaemon says that a daemon of this device runs already.
+var ErrOtherDaemon = errors.New("another daemon answers there, or begins to: end that one first")
+
 // ErrStranger is wrapped when the other end of a connection is another user.
 var ErrStranger = errors.New("another user asks")
 
 // Listen makes the socket at path, in a folder that only its owner may enter.
-// A socket that nobody answers is what a killed daemon left, and is replaced. The
-// caller must hold the store's lock, or two starting daemons could race here.
-func Listen(path string) (net.Listener, error) {
+// A socket that nobody answers is what a killed daemon left, and is replaced. Of two that
+// start in the same instant one gets ErrOtherDaemon: a locked light device holds no
+// store whose lock would part them.
+func Listen(path string) (_ net.Listener, err error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("socket path of %d bytes, at most %d: set `socket` to a shorter one", len(path), maxSocketPath)
 	}
@@ -29,6 +33,15 @@ func Listen(path string) (net.Listener, error) {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
+	mine, err := claim(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = mine.Close()
+		}
+	}()
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -40,7 +53,7 @@ func Listen(path string) (net.Listener, error) {
 		_ = ln.Close()
 		return nil, fmt.Errorf("failed to close the socket to others: %w", err)
 	}
-	return &ownersOnly{ln}, nil
+	return &ownersOnly{ln, mine}, nil
 }
 
 // checkFolder refuses a folder in which another user could put a socket of his own
@@ -69,7 +82,7 @@ func removeStale(path string) error {
 	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
-		return fmt.Errorf("%s: another daemon answers there", path)
+		return fmt.Errorf("%s: %w", path, ErrOtherDaemon)
 	}
 	return os.Remove(path)
 }
@@ -77,7 +90,17 @@ func removeStale(path string) error {
 // ownersOnly refuses every connection of another user than this process's own and
 // root. The mode of the socket says so too; this holds where a copy of the path,
 // a bind mount or a mistaken chmod does not.
-type ownersOnly struct{ net.Listener }
+type ownersOnly struct {
+	net.Listener
+	claim *os.File
+}
+
+// Close gives the place up once the socket is gone.
+func (l *ownersOnly) Close() error {
+	err := l.Listener.Close()
+	_ = l.claim.Close()
+	return err
+}
 
 func (l *ownersOnly) Accept() (net.Conn, error) {
 	for {

@@ -31,7 +31,7 @@ func (f Field) Read(typed string, zone *time.Location) (v string, wrong Text) {
 	case KindDate:
 		return instant(typed, zone, []string{time.DateOnly, "02-01-2006", "2-1-2006"}, time.DateOnly, Text{"schrijf een datum zoals 2026-11-24", "write a date such as 2026-11-24"})
 	case KindInstant:
-		return instant(typed, zone, []string{time.RFC3339, "2006-01-02 15:04", "02-01-2006 15:04", "2006-01-02T15:04"}, time.RFC3339,
+		return instant(typed, zone, []string{time.RFC3339, "2006-01-02 15:04", "02-01-2006 15:04", "2006-01-02T15:04", "2006-01-02T15:04:05"}, time.RFC3339,
 			Text{"schrijf datum en tijd zoals 2026-11-24 15:00", "write date and time such as 2026-11-24 15:00"})
 	case KindChoice:
 		for _, c := range f.Choices {
@@ -46,7 +46,7 @@ func (f Field) Read(typed string, zone *time.Location) (v string, wrong Text) {
 			return "", Text{"schrijf de twee letters van het land, zoals NL", "write the two letters of the country, such as NL"}
 		}
 	case KindTelephone:
-		return telephone(typed), wrong
+		return telephone(typed)
 	case KindMunicipality:
 		return municipality(typed)
 	case KindBSN:
@@ -124,15 +124,19 @@ func instant(typed string, zone *time.Location, layouts []string, want string, w
 }
 
 // telephone writes a number as messages carry it: a Dutch one gets its country code.
-func telephone(typed string) string {
+func telephone(typed string) (string, Text) {
 	plain := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(typed)
 	switch {
 	case strings.HasPrefix(plain, "00"):
-		return "+" + plain[2:]
+		plain = "+" + plain[2:]
 	case strings.HasPrefix(plain, "0"):
-		return "+31" + plain[1:]
+		plain = "+31" + plain[1:]
 	}
-	return plain
+	digits, ok := strings.CutPrefix(plain, "+")
+	if !ok || len(digits) < 6 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
+		return "", Text{"schrijf een nummer zoals 06 0000 0007 of +31600000007", "write a number such as 06 0000 0007 or +31600000007"}
+	}
+	return plain, Text{}
 }
 
 // municipality finds the code of a municipality by its name. Where a name may mean two it

@@ -94,6 +94,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return explainRestriction(kind, a)
 	case AlarmPager:
 		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
+	case AlarmDrill:
+		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
 	case AlarmRota:
 		return explainRota(a)
 	case AlarmLog:

@@ -42,7 +42,9 @@ func (n *Node) stayConnected(ctx context.Context) error {
 		// A connection that stood and broke is no sign of a relay to be spared: what is
 		// too much for it, it refuses before. A restart costs about what it takes.
 		code, closed := wire.CloseCodeOf(err)
-		if code == wire.CloseRevoked {
+		// A relay that ended the session of a revoked device refuses its next login, for no
+		// reason that it names: a laptop that was off when it was revoked hears only that.
+		if code == wire.CloseRevoked || code == wire.CloseLogin {
 			if err := n.refusedByRelay(ctx); err != nil {
 				return err
 			}

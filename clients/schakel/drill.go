@@ -33,7 +33,12 @@ func (n *Node) StartDrill(ctx context.Context, to identity.DeskID, by By) (Sent,
 		if err != nil || n.keepsProtocol(m, known) != nil {
 			continue
 		}
-		return n.Send(ctx, d)
+		sent, err := n.Send(ctx, d)
+		if err == nil { // it is not owed any more
+			n.replan.Store(true)
+			n.poke()
+		}
+		return sent, err
 	}
 	return Sent{}, fmt.Errorf("%w (%s)", ErrNoDrill, to)
 }

@@ -10,7 +10,11 @@ import (
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/trust"
 	"schakel/relay/page"
+	"schakel/relay/rota"
 )
 
 // readyIn is one line of the report.
@@ -92,6 +96,116 @@ func TestReadiness(t *testing.T) {
 	}
 	if r := readyIn(t, p.to, "two channels"); !strings.Contains(r.Evidence, "wachtkamer") || strings.Contains(r.Evidence, "Iket") {
 		t.Errorf("the fallback has one way, and nobody else: %+v", r)
+	}
+}
+
+// The reminder comes on the first Tuesday that is a working day, in the hours of the
+// office in Amsterdam, whatever the clock does in summer.
+func TestDrillDay(t *testing.T) {
+	m := schakeltest.New(t).Join("arts/praktijk", identity.RoleSignaleerder)
+	for month, day := range map[string]int{"2026-11": 3, "2026-12": 1, "2027-01": 5, "2027-03": 2, "2027-04": 6, "2030-01": 8} { // that year begins on one
+		for _, within := range []string{"-01T00:30:00+01:00", "-28T23:00:00+01:00"} {
+			at, err := time.Parse(time.RFC3339, month+within)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := m.Node.DrillDayForTest(at).In(rota.Zone())
+			if got.Format("2006-01") != month || got.Day() != day || got.Hour() < 10 || got.Hour() > 15 {
+				t.Errorf("in %s it is due %s, want day %d from 10 to 16", month, got, day)
+			}
+		}
+	}
+}
+
+// A desk that organises the drills is paged until somebody begins one, in a month's time
+// again; and no program begins one. Control: a desk that does not organise them.
+func TestMonthlyDrill(t *testing.T) {
+	p := newAcutePair(t, nil)
+	other := staff(t, p.to)
+	p.from.Stop()
+	p.from.Organise()
+	rang := staff(t, p.from)
+	p.from.Start()
+	p.reachable(t)
+	due := func(m *schakeltest.Member) bool {
+		st, err := m.Node.Status(testContext(t))
+		return err == nil && !st.DrillDue.IsZero() && hasAlarm(t, m, schakel.AlarmDrill)
+	}
+	eventually(t, "a drill is due", func() bool { return due(p.from) })
+	rang.until(t, "who is on call", map[string]int{firstNTFY: 1, firstMail: 1})
+	if tier := rang.pages()[0].page.Tier; tier != envelope.TierRoutine {
+		t.Errorf("paged at tier %d", tier)
+	}
+	p.Pass(24 * time.Hour)
+	settle(t, p.from)
+	rang.until(t, "nobody again the next day", map[string]int{firstNTFY: 1, firstMail: 1})
+	if r := readyIn(t, p.from, "monthly drill"); r.Ready {
+		t.Errorf("%+v", r)
+	}
+	if _, err := p.from.Node.StartDrill(testContext(t), p.to.Desk, schakel.By{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is not due any more", func() bool { return !due(p.from) })
+	if r := readyIn(t, p.from, "monthly drill"); !r.Ready {
+		t.Errorf("%+v", r)
+	}
+	p.Pass(45 * 24 * time.Hour)
+	eventually(t, "it is again", func() bool { return due(p.from) })
+	if due(p.to) || other.heard()[allMail] > 0 && len(drillsGiven(t, p.to)) > 0 {
+		t.Error("a desk that organises none is reminded")
+	}
+	if got := drillsGiven(t, p.from); len(got) != 1 {
+		t.Errorf("%d drills were begun, one of them by a person", len(got))
+	}
+}
+
+func drillsGiven(t *testing.T, m *schakeltest.Member) (out []schakel.Drill) {
+	t.Helper()
+	all, err := m.Node.Drills(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(d schakel.Drill) bool { return d.Inbound })
+}
+
+// Whether an officer has a device at hand is what they did on one: not that a key lies
+// there, and not for ever.
+func TestReadinessOfEachOfficer(t *testing.T) {
+	h, ctx := newHomework(t), testContext(t)
+	r := staffed()
+	r.People[0].Person = h.officer.ID.String()
+	by := schakel.By{Person: h.officer.Name, PIN: schakeltest.PIN}
+	sent := h.send(t)
+	eventually(t, "both devices have it", func() bool { return inbox(t, h.home, sent.Hash) != nil && inbox(t, h.office, sent.Hash) != nil })
+	if _, err := h.home.Node.Read(ctx, sent.Hash); err != nil { // without the PIN: whoever it was
+		t.Fatal(err)
+	}
+	planner := schakel.By{Person: h.office.AddPerson("R. Ooster").ID.String(), PIN: schakeltest.PIN}
+	if _, err := h.office.Node.SetRota(ctx, roster.Sheet{Roster: r}, planner); err != nil {
+		t.Fatal(err)
+	}
+	const name = "device at hand"
+	said := func() schakel.Readiness { return readyIn(t, h.office, name) }
+	if got := said(); got.Ready {
+		t.Errorf("nobody proved themselves: %+v", got)
+	}
+	if _, err := h.office.Node.ReadAs(ctx, sent.Hash, by); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(); !got.Ready || !strings.Contains(got.Evidence, "P. Iket: device of the office") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := h.home.Node.ReadAs(ctx, sent.Hash, by); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the office hears of it", func() bool { return strings.Contains(said().Evidence, "P. Iket: light device") })
+	if err := h.office.Node.Revoke(ctx, trust.Device{ID: h.home.Node.Device()}.Subject(), trust.ReasonLost); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what was lost is not at hand", func() bool { return strings.Contains(said().Evidence, "P. Iket: device of the office") })
+	h.Pass(32 * 24 * time.Hour)
+	if got := said(); got.Ready || got.Remedy == "" || !slices.Equal(got.Lacking, []string{"P. Iket"}) {
+		t.Errorf("a month later: %+v", got)
 	}
 }
 

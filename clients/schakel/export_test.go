@@ -189,6 +189,9 @@ func ToldForTest(messages int) ([]byte, error) {
 	return canon.Marshal(r.told(time.Unix(1790000000, 0)))
 }
 
+// DrillDayForTest is when the drill of a month is due.
+func (n *Node) DrillDayForTest(t time.Time) time.Time { return n.drillDay([]byte("test"), t) }
+
 // ForgetForTest forgets what is old now.
 func (n *Node) ForgetForTest(ctx context.Context) error { return n.forget(ctx) }
 

@@ -213,8 +213,8 @@ const settingRefused = "refused-by-relay"
 // readmitTimeout bounds how long opening a device waits for the relay to take it back.
 const readmitTimeout = 15 * time.Second
 
-// refusedByRelay notes on a light device that the relay ended its session for good: it
-// was revoked, or the relay lies. The entry that revokes it never comes here, since the
+// refusedByRelay notes on a light device that the relay ended its session for good, or
+// lets it log in no more: it was revoked, its clock is wrong, or the relay lies. The entry that revokes it never comes here, since the
 // session is over; so it is the relay's word, and all that follows from it is a lock.
 func (n *Node) refusedByRelay(ctx context.Context) error {
 	if !n.light {

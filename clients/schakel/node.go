@@ -42,6 +42,10 @@ type Config struct {
 	// then the relay and the desk's other devices page, and this one does not.
 	Channels Channels
 
+	// DrillMonthly says that this desk organises a drill every month. Once it is due there
+	// is an alarm, and the pager pages for it, until somebody begins one: see StartDrill.
+	DrillMonthly bool
+
 	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
@@ -54,25 +58,26 @@ type Config struct {
 // Node is one device's end of the chain. Its methods may be called from any
 // goroutine.
 type Node struct {
-	store     *store.Store
-	now       func() time.Time
-	log       *slog.Logger
-	every     time.Duration
-	pinWork   int
-	keepFor   time.Duration
-	light     bool                // an officer carries this device: see notLight
-	catalogue *protocol.Catalogue // the agreement
-	spoken    protocol.Versions   // it and the others that this node reads, and writes to who speaks them
-	dev       store.Device
-	keys      *seal.DeviceKeys
-	parsed    *seal.Recipients // public keys of others, checked against the register
-	events    subscribers
-	channels  Channels      // nil: this device pages nobody
-	rounds    atomic.Int64  // that the pager made
-	work      chan struct{} // wakes upkeep
-	refused   chan struct{} // holds a token once the relay said that this device is admitted no more
-	replan    atomic.Bool   // the rota changed, or the relay answered: look at the plan now
-	recheck   atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
+	store        *store.Store
+	now          func() time.Time
+	log          *slog.Logger
+	every        time.Duration
+	pinWork      int
+	keepFor      time.Duration
+	drillMonthly bool
+	light        bool                // an officer carries this device: see notLight
+	catalogue    *protocol.Catalogue // the agreement
+	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
+	dev          store.Device
+	keys         *seal.DeviceKeys
+	parsed       *seal.Recipients // public keys of others, checked against the register
+	events       subscribers
+	channels     Channels      // nil: this device pages nobody
+	rounds       atomic.Int64  // that the pager made
+	work         chan struct{} // wakes upkeep
+	refused      chan struct{} // holds a token once the relay said that this device is admitted no more
+	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
+	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
 	dir       directory
@@ -112,7 +117,7 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels, drillMonthly: cfg.DrillMonthly,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},

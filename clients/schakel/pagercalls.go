@@ -41,6 +41,9 @@ func (c call) id() string { return string(c.kind) + " " + c.subject }
 // overdue is the ladder of what is late already and not acute.
 var overdue = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}, {After: 4 * time.Hour, Level: 1}}, Repeat: 24 * time.Hour, Acknowledgers: 1}
 
+// reminder is the ladder of what somebody must not forget: one page a week.
+var reminder = ladder.Ladder{Steps: []ladder.Step{{After: 0, Level: 0}}, Repeat: 7 * 24 * time.Hour, Acknowledgers: 1}
+
 // calls finds everything that waits for a person of this desk. Of a kind in blind not all
 // could be found: one row that cannot be read keeps nobody from being paged for the rest.
 func (p *pager) calls(tx *store.Tx, now time.Time) (out []call, blind map[callKind]error) {
@@ -116,11 +119,15 @@ func (p *pager) pressing(tier envelope.Tier) ladder.Ladder {
 }
 
 // alarming is what no timer finds: an acute message that broke a rule and was refused
-// here, or that a desk did not take. It ends when a person has dealt with the alarm.
+// here, or that a desk did not take; and that the drill of the month is due. It ends when
+// a person has dealt with the alarm.
 func (p *pager) alarming(tx *store.Tx, _ time.Time) (out []call, err error) {
 	alarms, err := tx.Alarms()
 	for _, a := range alarms {
 		kind := AlarmKind(a.Kind)
+		if kind == AlarmDrill {
+			out = append(out, call{kind: callAlarm, subject: a.Kind + " " + a.Subject, tier: envelope.TierRoutine, starts: a.At, ladder: reminder})
+		}
 		if kind != AlarmRefused && kind != AlarmReturned {
 			continue
 		}

@@ -48,8 +48,19 @@ func (n *Node) Readiness(ctx context.Context) (out []Readiness, err error) {
 	}
 	now := n.now()
 	ahead := contactsAhead(r, now)
-	return []Readiness{readyRota(r, now), n.readyReach(r, ahead), n.readyWays(r, ahead), readyRelay(r, ahead), readyPersons(r, ahead, persons),
-		n.readyPager(), n.readyDevices(now), n.readyKeys(now), readyDrill(drills, now)}, nil
+	out = []Readiness{readyRota(r, now), n.readyReach(r, ahead), n.readyWays(r, ahead), readyRelay(r, ahead), readyPersons(r, ahead, persons),
+		n.readyPager(), n.readyDevices(now), n.readyKeys(now), readyDrill(drills, now)}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		hands, err := n.readyHands(tx, r, ahead, now)
+		out = append(out, hands)
+		if err != nil || !n.drillMonthly {
+			return err
+		}
+		given, err := n.readyGiven(tx, now)
+		out = append(out, given)
+		return err
+	})
+	return out, err
 }
 
 func ready(name string, is bool, evidence, remedy string) Readiness {
@@ -160,8 +171,8 @@ func (n *Node) readyPager() Readiness {
 		"run the daemon with pager = \"on\": the relay alone is one pager of three")
 }
 
-// readyDevices: the officer at home needs a device of the desk at hand, and a desk with
-// one device is blind when it breaks.
+// readyDevices: a desk with one device is blind when it breaks. Whether each officer has
+// one at hand is asked of them singly.
 func (n *Node) readyDevices(now time.Time) Readiness {
 	usable := 0
 	for _, d := range n.directory().DevicesOf(n.dev.Desk) {
@@ -169,7 +180,7 @@ func (n *Node) readyDevices(now time.Time) Readiness {
 			usable++
 		}
 	}
-	return ready("devices", usable > 1, fmt.Sprintf("%d devices of this desk can open messages", usable), "enrol a second one, for who is on call at home: see `schakel device`")
+	return ready("devices", usable > 1, fmt.Sprintf("%d devices of this desk can open messages", usable), "enrol a second one: see `schakel device`")
 }
 
 func (n *Node) readyKeys(now time.Time) Readiness {

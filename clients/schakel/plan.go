@@ -51,6 +51,9 @@ func (n *Node) keepRota(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := in.watchDrill(); err != nil {
+			return err
+		}
 		return in.watchRota()
 	})
 	if err != nil {

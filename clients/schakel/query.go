@@ -351,6 +351,11 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 		return err
 	}
 	st.Alarms = len(alarms)
+	for _, a := range alarms {
+		if AlarmKind(a.Kind) == AlarmDrill {
+			st.DrillDue = a.At.UTC()
+		}
+	}
 	rejected, err := tx.Rejected()
 	for _, times := range rejected {
 		st.Rejected += int(times)

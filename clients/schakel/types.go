@@ -179,6 +179,7 @@ const (
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
 	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmWebhook        AlarmKind = "webhook-faalt"         // a program that asked for events takes none any more
+	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -206,6 +207,7 @@ type Status struct {
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`
 	Rota            RotaStatus        `json:"rota"`
+	DrillDue        time.Time         `json:"drillDue,omitzero"` // since when the drill of the month is, where this desk organises them
 }
 
 // Desk is a desk of the register, as a sender chooses it.

@@ -26,6 +26,7 @@ type Query struct {
 	Answers        message.Hash    // zero: all
 	Unread         bool            // inbound and not opened
 	Unacknowledged bool            // inbound and not acknowledged
+	Exercise       bool            // only what is part of an exercise
 	Unjudged       bool            // the rules were not asked yet
 	After, Before  uint64          // exclusive bounds on Seq; 0: none
 	Live           bool            // not those that were destroyed
@@ -80,6 +81,7 @@ func (q Query) where() (string, args) {
 	and(q.Answers != message.Hash{}, `answers=?`, q.Answers[:])
 	and(q.Unread, `direction=1 AND opened=0 AND destroyed=0`)
 	and(q.Unacknowledged, `direction=1 AND acked=0 AND destroyed=0`)
+	and(q.Exercise, `exercise=1`)
 	and(q.Live, `destroyed=0`)
 	and(q.Following != message.Hash{}, `(rank,seq)<(SELECT rank,seq FROM message WHERE hash=?)`, q.Following[:])
 	and(q.Unjudged, `verdict=?`, Unjudged)

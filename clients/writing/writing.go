@@ -34,17 +34,6 @@ func Classes(c *protocol.Catalogue, role identity.Role) (out []protocol.Class) {
 	return out
 }
 
-// Answers are the classes with which a desk of that role may answer a message of a class.
-func Answers(c *protocol.Catalogue, class string, role identity.Role) (out []protocol.Class) {
-	asked, _ := c.Class(class)
-	for _, k := range Classes(c, role) {
-		if slices.Contains(asked.Answers, k.Name) {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
 // RestsOn is what a message of a class rests on where the case leaves one answer: the last
 // weighing of this organisation, the last verification.
 func RestsOn(zaak schakel.Overview, class string, own identity.DeskID) []string {

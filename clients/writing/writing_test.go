@@ -32,13 +32,6 @@ func TestClasses(t *testing.T) {
 			t.Errorf("%s: verificatieverzoek %t, ontvangstbevestiging %t", role, has(protocol.ClassVerify), has(protocol.ClassAcknowledgement))
 		}
 	}
-	answers := writing.Answers(c, protocol.ClassVerify, identity.RoleBuza)
-	if len(answers) != 1 || answers[0].Name != protocol.ClassVerified {
-		t.Errorf("BuZa answers a verificatieverzoek with %v", answers)
-	}
-	if other := writing.Answers(c, protocol.ClassVerify, identity.RoleOpvang); len(other) != 0 {
-		t.Errorf("a shelter answers a verificatieverzoek with %v", other)
-	}
 }
 
 func TestAddressable(t *testing.T) {

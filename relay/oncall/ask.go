@@ -91,7 +91,7 @@ func (l *Loop) Test(ctx context.Context, desk identity.DeskID, c rota.Contact) e
 		return ErrContact
 	}
 	p := page.Page{Tier: envelope.TierNone, Test: true, Reference: page.Reference([]byte(l.node), []byte(c))}
-	results := notify(ctx, l.config.Points, l.config.Patience, p, points)
+	results := notify(ctx, l.within(desk), l.config.Patience, p, points)
 	var rows []wire.Paged
 	for _, s := range results {
 		rows = append(rows, wire.Paged{

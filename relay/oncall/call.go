@@ -123,16 +123,17 @@ func (l *Loop) send(pages context.Context, c *contact, first *entry) {
 		l.config.Metrics.merged.Add(float64(held))
 	}
 	c.pending = nil
-	points := l.config.Operator
+	points, ways := l.config.Operator, l.config.Points
 	if c.key == operator {
 		a.row.Contact = operatorContact
 		l.config.Metrics.operator.Inc()
 	} else {
 		points = pointsOf(l.planOf(pages, c.key.desk).plan, c.key.contact)
+		ways = l.within(c.key.desk)
 	}
 	p := page.Page{Tier: first.Tier, Reference: a.row.Reference, Waiting: len(a.entries)}
 	l.workers.Go(func() {
-		a.sent = notify(pages, l.config.Points, l.config.Patience, p, points)
+		a.sent = notify(pages, ways, l.config.Patience, p, points)
 		l.leave(func(i *inbox) { i.answers = append(i.answers, a) })
 	})
 }

@@ -15,7 +15,7 @@ import (
 // Bounds of one round of climbing, and for how long a journal that does not answer
 // keeps a page from going out.
 const (
-	mostRungs = 256
+	mostRungs = MaxChanges
 	grace     = 2 * time.Second
 	tellAgain = 2 * time.Second
 )
@@ -28,9 +28,10 @@ type rung struct {
 	tell     bool
 }
 
-// climb begins what is due: rows first, then pages.
+// climb begins what is due: rows first, then pages. After an outage that may be very much,
+// and the lease must be kept, and what comes taken, in between.
 func (l *Loop) climb(ctx, pages context.Context) error {
-	for l.lease.Held {
+	for began := l.config.Elapsed(); l.lease.Held && l.config.Elapsed()-began < l.config.Beat/4; {
 		now := l.clock.now()
 		due := l.schedule.take(now, mostRungs)
 		if len(due) == 0 {

@@ -9,8 +9,15 @@ import (
 	"schakel/relay/queue"
 )
 
-// lookPage is how much of what waits is looked at before the lease is kept again.
-const lookPage = 20_000
+// lookPage is how much of what waits is looked at in one turn: what is due of it is paged
+// for, and the lease kept, before the rest is looked at.
+const lookPage = 4096
+
+// survey is a look at all that waits, on its way.
+type survey struct {
+	rows  map[queue.Ref][]byte // as they were when it began, of what was not seen yet
+	after queue.Ref            // where it goes on
+}
 
 // take takes over what others left.
 func (l *Loop) take(i inbox) {
@@ -45,17 +52,18 @@ func (l *Loop) take(i inbox) {
 
 // wait enters an envelope that nobody has attended, with its row where there is one.
 func (l *Loop) wait(u queue.Unattended, row []byte, fresh bool) {
-	if l.schedule.byRef[u.Ref] != nil {
+	if e := l.schedule.byRef[u.Ref]; e != nil {
+		e.survey = l.surveys
 		return
 	}
-	e := &entry{Unattended: u, stored: row, place: -1}
+	e := &entry{Unattended: u, stored: row, place: -1, survey: l.surveys}
 	t, err := parseRow(u.Ref, row)
 	switch {
 	case err == nil:
 		e.timer = t.reopened()
 	default:
 		if row != nil {
-			l.log.Error("a timer is damaged and begins again", "id", u.ID.String())
+			l.damagedRow(u.Ref) // and begins again
 		}
 		e.timer = timer{}
 		e.timer.Since = l.since(u, fresh)
@@ -121,64 +129,57 @@ func (l *Loop) arrive(ctx context.Context) error {
 	return err
 }
 
-// look goes through all that waits: when this node has taken over, when it may have
-// missed something, and once per Config.Rescan.
+// look goes through all that waits, a part in each turn: when this node has taken over,
+// when it may have missed something, and once per Config.Rescan.
 func (l *Loop) look(ctx context.Context) error {
-	if !l.lease.Held || !l.lookAll && l.config.Elapsed()-l.scanned < l.config.Rescan {
+	if !l.lease.Held || l.survey == nil && !l.lookAll && l.config.Elapsed()-l.scanned < l.config.Rescan {
 		return nil
 	}
-	rows := make(map[queue.Ref][]byte)
-	err := l.config.Journal.Rows(ctx, func(ref queue.Ref, row []byte) { rows[ref] = append([]byte(nil), row...) })
-	if err != nil {
-		return err
-	}
-	seen := make(map[queue.Ref]struct{})
-	var after queue.Ref
-	for {
-		list, err := l.config.Waiting.Waiting(ctx, after, lookPage)
+	if l.survey == nil {
+		rows := make(map[queue.Ref][]byte)
+		err := l.config.Journal.Rows(ctx, func(ref queue.Ref, row []byte) { rows[ref] = append([]byte(nil), row...) })
 		if err != nil {
 			return err
 		}
-		if len(list) == 0 {
-			break
-		}
-		for _, u := range list {
-			seen[u.Ref] = struct{}{}
-			l.wait(u, rows[u.Ref], false)
-		}
-		after = list[len(list)-1].Ref
-		l.turned.Store(int64(l.config.Elapsed())) // a long look is none that hangs
-		if err := l.ask(ctx); err != nil || !l.lease.Held {
-			return err
-		}
+		l.survey, l.lookAll = &survey{rows: rows}, false
+		l.surveys++
 	}
-	l.sweep(seen, rows)
-	l.lookAll, l.scanned = false, l.config.Elapsed()
+	list, err := l.config.Waiting.Waiting(ctx, l.survey.after, lookPage)
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		l.wait(u, l.survey.rows[u.Ref], false)
+		delete(l.survey.rows, u.Ref)
+	}
+	if len(list) > 0 {
+		l.survey.after = list[len(list)-1].Ref
+		return nil
+	}
+	l.sweep()
+	l.survey, l.scanned = nil, l.config.Elapsed()
 	return nil
 }
 
-// sweep forgets what does not wait any more, rows of nothing, and plans of desks for
-// which nothing waits.
-func (l *Loop) sweep(seen map[queue.Ref]struct{}, rows map[queue.Ref][]byte) {
-	defer func() {
-		waits := make(map[identity.DeskID]bool)
-		for ref := range l.schedule.byRef {
-			waits[ref.Desk] = true
-		}
-		for desk := range l.plans {
-			if !waits[desk] {
-				delete(l.plans, desk)
-			}
-		}
-	}()
-	for ref, e := range l.schedule.byRef {
-		if _, ok := seen[ref]; !ok {
+// sweep forgets what a survey that has ended did not see, rows of nothing, and plans of
+// desks for which nothing waits. What came meanwhile counts as seen.
+func (l *Loop) sweep() {
+	waits := make(map[identity.DeskID]bool)
+	for _, e := range l.schedule.byRef {
+		if e.survey != l.surveys {
 			l.forget(e)
+			continue
+		}
+		waits[e.Desk] = true
+	}
+	for ref, row := range l.survey.rows {
+		if l.schedule.byRef[ref] == nil {
+			l.changed[&entry{Unattended: queue.Unattended{Ref: ref}, stored: row, place: -1}] = struct{}{}
 		}
 	}
-	for ref, row := range rows {
-		if _, ok := seen[ref]; !ok {
-			l.changed[&entry{Unattended: queue.Unattended{Ref: ref}, stored: row, place: -1}] = struct{}{}
+	for desk := range l.plans {
+		if !waits[desk] {
+			delete(l.plans, desk)
 		}
 	}
 }

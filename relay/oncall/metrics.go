@@ -14,6 +14,7 @@ type Metrics struct {
 	owner, beat, waiting, silent            prometheus.Gauge
 	takeovers, alarms, merged, late         prometheus.Counter
 	unjournaled, operator, unreached, plans prometheus.Counter
+	damaged                                 prometheus.Counter
 	pages                                   *prometheus.CounterVec // tier, channel, outcome
 }
 
@@ -38,13 +39,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		operator:    counter("operator_total", "Pages to the operator: no plan, nobody reached, or silence."),
 		unreached:   counter("unreached_total", "Rungs by which nobody could be reached."),
 		plans:       counter("without_plan_total", "Rungs for desks that have published no plan."),
+		damaged:     counter("damaged_total", "Timers and plans that came back damaged: what waits climbs all the same."),
 		pages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "schakel", Subsystem: "relay_oncall", Name: "pages_total", Help: "Pages by tier, channel and outcome.",
 		}, []string{"tier", "channel", "outcome"}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.owner, m.beat, m.waiting, m.silent, m.takeovers, m.alarms, m.merged, m.late,
-			m.unjournaled, m.operator, m.unreached, m.plans, m.pages)
+			m.unjournaled, m.operator, m.unreached, m.plans, m.damaged, m.pages)
 	}
 	return m
 }

@@ -90,12 +90,15 @@ type Loop struct {
 	arrivals time.Duration // when it was last asked what came by other nodes
 	scanned  time.Duration // when the last look at all that waits ended
 	lookAll  bool          // something may have been missed
+	survey   *survey       // nil: none is on its way
+	surveys  uint64        // how many have begun
 	schedule schedule
 	unnoted  []queue.Ref         // without a row
 	changed  map[*entry]struct{} // whose rows are behind
 	plans    map[identity.DeskID]*deskPlan
 	planless time.Duration // no plan is asked for before: one could not be read
 	contacts map[contactKey]*contact
+	caps     *caps
 	unlogged map[identity.DeskID][]wire.Paged
 
 	workers sync.WaitGroup
@@ -132,7 +135,7 @@ func New(c Config) (*Loop, error) {
 	}
 	l := &Loop{
 		config: c, log: c.Log, node: rand.Text(), clock: clock{elapsed: c.Elapsed},
-		wake: make(chan struct{}, 1), contacts: make(map[contactKey]*contact), unlogged: make(map[identity.DeskID][]wire.Paged),
+		wake: make(chan struct{}, 1), caps: newCaps(c.Elapsed), contacts: make(map[contactKey]*contact), unlogged: make(map[identity.DeskID][]wire.Paged),
 	}
 	l.plans = make(map[identity.DeskID]*deskPlan)
 	l.schedule.byRef, l.changed = make(map[queue.Ref]*entry), make(map[*entry]struct{})

@@ -98,6 +98,7 @@ func (l *Loop) readPlan(ctx context.Context, desk identity.DeskID) (changed bool
 			p.ladders, err = Ladders(p.plan)
 		}
 		if p.has = err == nil; !p.has {
+			l.config.Metrics.damaged.Inc()
 			l.log.Error("a plan is damaged", "desk", string(desk), "error", err.Error())
 		}
 	}

@@ -71,13 +71,11 @@ func (l *Loop) turn(ctx, pages context.Context) error {
 	for _, step := range [...]func(context.Context) error{l.arrive, l.look, l.refreshPlans} {
 		err = errors.Join(err, step(ctx))
 	}
-	if !l.lease.Held { // a look takes long
+	if !l.lease.Held {
 		return err
 	}
 	err = errors.Join(err, l.climb(ctx, pages), l.call(ctx, pages))
-	for _, step := range [...]func(context.Context) error{l.settle, l.note, l.writeLog} {
-		err = errors.Join(err, step(ctx))
-	}
+	err = errors.Join(err, l.settle(ctx, l.config.Beat/4), l.note(ctx), l.writeLog(ctx))
 	l.config.Metrics.waiting.Set(float64(len(l.schedule.byRef)))
 	return err
 }
@@ -131,6 +129,7 @@ func (l *Loop) lose() {
 		l.log.Warn("another relay keeps the timers")
 	}
 	l.lease.Held = false
+	l.survey = nil
 	l.schedule.clear()
 	clear(l.contacts)
 	clear(l.plans)
@@ -144,7 +143,7 @@ func (l *Loop) giveUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastPages)
 	defer cancel()
 	l.take(l.collect())
-	err := errors.Join(l.settle(ctx), l.writeLog(ctx))
+	err := errors.Join(l.settle(ctx, lastPages), l.writeLog(ctx))
 	if l.lease.Held {
 		_, held := l.config.Journal.Hold(ctx, Bid{Node: l.node, Steady: l.clock.now(), Wall: l.config.Now()})
 		err = errors.Join(err, held)
@@ -167,6 +166,9 @@ func (l *Loop) pause(ctx context.Context, failed bool) {
 		wait = min(wait, l.nextCall())
 		if len(l.changed)+len(l.unnoted)+len(l.unlogged) > 0 {
 			wait = min(wait, failureWait)
+		}
+		if l.survey != nil || len(l.changed) > MaxChanges {
+			wait = 0
 		}
 	}
 	least := leastWait

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/relay/queue"
 )
@@ -48,16 +49,25 @@ func (l *Loop) adopt(e *entry, row []byte) {
 	if !l.schedule.has(e) {
 		return
 	}
-	if t, err := parseRow(e.Ref, row); err == nil {
+	switch t, err := parseRow(e.Ref, row); {
+	case err == nil:
 		e.timer = t.reopened()
-		l.reckon(e)
+	case len(row) > 0: // nobody wrote it: what is known here counts, and takes its place
+		l.damagedRow(e.Ref)
 	}
+	l.reckon(e)
 }
 
-// settle writes the rows that are behind: what became of pages, that the sender was
-// told, and what is over.
-func (l *Loop) settle(ctx context.Context) error {
-	for len(l.changed) > 0 {
+// damagedRow says that a timer came back damaged: the store loses what it was given.
+func (l *Loop) damagedRow(ref queue.Ref) {
+	l.config.Metrics.damaged.Inc()
+	l.log.Error("a timer is damaged", "id", ref.ID.String())
+}
+
+// settle writes the rows that are behind, for so long: what became of pages, that the
+// sender was told, and what is over.
+func (l *Loop) settle(ctx context.Context, span time.Duration) error {
+	for began := l.config.Elapsed(); len(l.changed) > 0 && l.config.Elapsed()-began < span; {
 		var list []*entry
 		var after [][]byte
 		for e := range l.changed {

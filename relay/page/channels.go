@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // The channels. Exec exists in local configuration only: nobody publishes what a
@@ -166,6 +169,16 @@ func (p Point) host() string {
 		return p.Channel + ":" + p.Target
 	}
 	return strings.ToLower(u.Hostname())
+}
+
+// Domain is the registered domain of whom a point depends on: whoever has one has all
+// names under it. An address, or a name that is not registered, stands for itself.
+func (p Point) Domain() string {
+	host := strings.TrimSuffix(p.host(), ".")
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil && net.ParseIP(host) == nil {
+		return domain
+	}
+	return host
 }
 
 func unprintable(r rune) bool { return r <= ' ' || r > '~' }

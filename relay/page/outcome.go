@@ -20,6 +20,7 @@ var (
 	ErrBusy        = errors.New("the contact point is busy: try again")
 	ErrBroken      = errors.New("the contact point did not answer as its kind does")
 	ErrForbidden   = errors.New("the contact point leads where this pager does not go")
+	ErrCapped      = errors.New("the contact point was called too often")
 )
 
 // Outcome is what became of one page through one channel, for the delivery log.
@@ -35,6 +36,7 @@ const (
 	Busy        Outcome = "busy"
 	Broken      Outcome = "broken"
 	Forbidden   Outcome = "forbidden"
+	Capped      Outcome = "capped"   // a relay's: over the budget of the point, the desk or the domain
 	Unusable    Outcome = "unusable" // no such channel here, or no such point
 )
 
@@ -44,7 +46,7 @@ var outcomes = []struct {
 	outcome Outcome
 }{
 	{ErrUnreachable, Unreachable}, {ErrDeadline, Late}, {ErrUntrusted, Untrusted}, {ErrRefused, Refused},
-	{ErrBusy, Busy}, {ErrForbidden, Forbidden}, {ErrPoint, Unusable}, {ErrPage, Unusable},
+	{ErrBusy, Busy}, {ErrForbidden, Forbidden}, {ErrCapped, Capped}, {ErrPoint, Unusable}, {ErrPage, Unusable},
 }
 
 // OutcomeOf is what became of a page whose Notify, or For, returned err.

@@ -133,6 +133,20 @@ func TestIndependent(t *testing.T) {
 	}
 }
 
+func TestDomain(t *testing.T) {
+	for target, want := range map[string]string{
+		"https://ntfy.example/a": "ntfy.example", "https://A.b.NTFY.example:8443/a": "ntfy.example", "https://ntfy.example./a": "ntfy.example",
+		"https://politie.example.co.uk/a": "example.co.uk", "https://co.uk/a": "co.uk", "https://192.0.2.7/a": "192.0.2.7", "https://[2001:db8::7]:1/a": "2001:db8::7",
+	} {
+		if got := (page.Point{Channel: page.NTFY, Target: target}).Domain(); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+	if got := (page.Point{Channel: page.SMTP, Target: "piket@mail.desk.example"}).Domain(); got != "desk.example" {
+		t.Errorf("mail: %s", got)
+	}
+}
+
 // FuzzPoint: what Check takes, For takes or refuses by configuration, and the address
 // that is dialled is the one that was checked.
 func FuzzPoint(f *testing.F) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
 	"schakel/crypto/identity"
@@ -168,7 +169,7 @@ func (d *Door) RemoveUser(ctx context.Context, who string) error {
 	}
 	d.endAll(row.ID)
 	err = d.store.Update(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.DeleteUser(row.ID), tx.Audit("web-user-removed", identity.FormatUUID(row.ID), row.Person, d.now()))
+		return errors.Join(tx.DeleteUser(row.ID), sheets.Forget(tx, identity.FormatUUID(row.ID)), tx.Audit("web-user-removed", identity.FormatUUID(row.ID), row.Person, d.now()))
 	})
 	if err != nil || row.Person.IsZero() {
 		return err

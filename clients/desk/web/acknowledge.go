@@ -11,6 +11,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 )
 
 func acknowledgeRoutes() []Route {
@@ -29,6 +30,8 @@ type taking struct {
 	FirstAction string
 	AnswerBy    string
 	Trouble     *trouble
+	Right       rightDesk
+	WrongDesk   bool // the answer is that it came to the wrong desk
 	WrongPIN    bool
 	WrongTime   bool
 }
@@ -54,10 +57,12 @@ func (s *Site) taking(v *visit) (taking, error) {
 		return taking{}, err
 	}
 	t := taking{letter: m, Name: v.user.Name, FirstAction: v.PostFormValue("first-action"), AnswerBy: v.PostFormValue("answer-by")}
-	chosen := v.PostFormValue("status")
+	t.Right = s.rightDesk(v)
+	chosen := v.FormValue("status")
 	if chosen == "" {
 		chosen = protocol.StatusTaken
 	}
+	t.WrongDesk = chosen == protocol.StatusWrongRecipient
 	form, err := s.Catalogue.Form(protocol.ClassAcknowledgement)
 	if err != nil {
 		return t, fmt.Errorf("failed to make the form: %w", err)
@@ -79,6 +84,9 @@ const localTime = "2006-01-02T15:04"
 func (s *Site) acknowledge(v *visit) (answer, error) {
 	a := schakel.Acknowledgement{Person: v.user.Person, PIN: v.PostFormValue("pin"), Status: v.PostFormValue("status"),
 		FirstAction: strings.TrimSpace(v.PostFormValue("first-action"))}
+	if a.Status == protocol.StatusWrongRecipient {
+		a.RightRole, a.RightUnit = identity.Role(v.PostFormValue("right-role")), strings.ToUpper(strings.TrimSpace(v.PostFormValue("right-region")))
+	}
 	if by := v.PostFormValue("answer-by"); by != "" {
 		t, err := time.ParseInLocation(localTime, by, calendar.Zone())
 		if err != nil || !t.After(s.Now()) {

@@ -138,7 +138,7 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 			if role != "" {
 				b = o.User("N. "+string(role), role)
 			}
-			path := strings.NewReplacer("{ref}", hash, "{link}", "x", "{$}", "").Replace(r.Path)
+			path := strings.NewReplacer("{ref}", hash, "{link}", "x", "{$}", "", "{class}", "melding", "{id}", "x").Replace(r.Path)
 			a := b.Get(path)
 			if r.Method == http.MethodPost {
 				a = b.Post(path, nil)

@@ -18,6 +18,8 @@ func caseRoutes() []Route {
 	return []Route{
 		{Method: "GET", Path: "/cases/{ref}", Operation: "Overview", Who: Users, serve: (*Site).showCase},
 		{Method: "POST", Path: "/cases/{ref}", Operation: "Overview", Who: Users, serve: (*Site).showCase},
+		{Method: "GET", Path: "/cases/{ref}/emergency", Operation: "Overview", Who: Users, serve: (*Site).emergencyForm},
+		{Method: "POST", Path: "/cases/{ref}/emergency", Operation: "Overview", Who: Users, serve: (*Site).emergency},
 	}
 }
 
@@ -34,6 +36,7 @@ type caseView struct {
 	caseHead
 	Restricted   []reader
 	Safe         []safeContact
+	Actions      []action
 	State        string
 	Lead         string
 	Claimed      []party // say to lead, and it cannot be proved here
@@ -47,7 +50,7 @@ type caseView struct {
 	Newer, Older string      // paths; empty: none
 	Remarks      []remarks
 	KnownAt      mention
-	Sheet        sheet
+	Sheet        worksheet
 }
 
 type closing struct {
@@ -89,22 +92,25 @@ type viewer struct {
 }
 
 func (s *Site) showCase(v *visit) (answer, error) {
-	return s.gated(v, func(by schakel.By) (answer, error) {
-		o, err := s.overview(v, by)
-		if err != nil {
-			return answer{}, err
-		}
-		w, err := s.viewer(v, o)
-		if err != nil {
-			return answer{}, err
-		}
-		out := w.view()
-		out.page(v)
-		if rightsOf(v, "Worksheet") {
-			out.Sheet, err = s.sheet(v, o.Ref.String(), by)
-		}
-		return answer{page: "case", title: "title.case", shows: out}, err
-	})
+	return s.gated(v, func(by schakel.By) (answer, error) { return s.caseAs(v, by) })
+}
+
+func (s *Site) caseAs(v *visit, by schakel.By) (answer, error) {
+	o, err := s.overview(v, by)
+	if err != nil {
+		return answer{}, err
+	}
+	w, err := s.viewer(v, o)
+	if err != nil {
+		return answer{}, err
+	}
+	out := w.view()
+	out.page(v)
+	out.Actions = caseActions(v, out.Ref)
+	if by.Glass == "" { // the notes would break the glass once more
+		out.Sheet, err = s.worksheet(v, o.Ref.String(), by)
+	}
+	return answer{page: "case", title: "title.case", shows: out}, err
 }
 
 // overview is a case as by may see it. Who looked is noted before anything is shown.

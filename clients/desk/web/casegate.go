@@ -13,6 +13,7 @@ type restrictedCase struct {
 	Ref string
 	closed
 	Messages []item
+	Signs    bool        // this user can open it in an emergency
 	More     bool        // there are more of them
 	Asked    [][2]string // what the form sends along beside the PIN
 }
@@ -48,7 +49,7 @@ func (s *Site) gate(v *visit, wrongPIN bool) (answer, error) {
 	if len(r.Readers) == 0 {
 		return answer{goTo: v.URL.Path}, nil // it is open, and asks for no PIN
 	}
-	out := restrictedCase{Ref: r.Case}
+	out := restrictedCase{Ref: r.Case, Signs: v.user.Person != ""}
 	out.Readers, out.WrongPIN = readers(r.Readers), wrongPIN
 	for i, p := range r.Readers {
 		if p.ID == v.user.Person {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"schakel/clients/desk/rights"
 	"schakel/clients/harmless"
 	"schakel/clients/schakel"
 )
@@ -19,8 +18,8 @@ func notesRoutes() []Route {
 	}
 }
 
-// sheet is what this desk keeps to itself about a case. Its texts are harmless.
-type sheet struct {
+// worksheet is what this desk keeps to itself about a case. Its texts are harmless.
+type worksheet struct {
 	caseHead
 	Holder  string   // colleague who has it; empty: nobody
 	Also    []string // who took it at the same time
@@ -39,15 +38,13 @@ type noteRow struct {
 	At       time.Time
 }
 
-func rightsOf(v *visit, op rights.Operation) bool { return rights.May(v.user, op) }
-
-// sheet reads what this desk keeps to itself about a case.
-func (s *Site) sheet(v *visit, ref string, by schakel.By) (sheet, error) {
+// worksheet reads what this desk keeps to itself about a case.
+func (s *Site) worksheet(v *visit, ref string, by schakel.By) (worksheet, error) {
 	w, err := v.node.Worksheet(v.Context(), ref, by)
 	if err != nil {
-		return sheet{}, err
+		return worksheet{}, err
 	}
-	out := sheet{caseHead: caseHead{Ref: w.Assignment.Case, Here: "notes"}, Holder: harmless.Line(w.Assignment.Name), Drafts: len(w.Drafts)}
+	out := worksheet{caseHead: caseHead{Ref: w.Assignment.Case, Here: "notes"}, Holder: harmless.Line(w.Assignment.Name), Drafts: len(w.Drafts)}
 	if v.user.Person != "" {
 		out.Signer = harmless.Line(v.user.Name)
 	}
@@ -63,7 +60,7 @@ func (s *Site) sheet(v *visit, ref string, by schakel.By) (sheet, error) {
 
 func (s *Site) caseNotes(v *visit) (answer, error) {
 	return s.gated(v, func(by schakel.By) (answer, error) {
-		out, err := s.sheet(v, v.PathValue("ref"), by)
+		out, err := s.worksheet(v, v.PathValue("ref"), by)
 		if err == nil {
 			err = s.Door.Opened(v.Context(), v.user, out.Ref)
 		}
@@ -75,7 +72,7 @@ func (s *Site) caseNotes(v *visit) (answer, error) {
 // the notes before it need the PIN once more.
 func (s *Site) addNote(v *visit) (answer, error) {
 	text := strings.ReplaceAll(v.PostFormValue("text"), "\r\n", "\n")
-	again := sheet{Text: text, Empty: strings.TrimSpace(text) == "", Long: len(text) > schakel.MaxNote, Signer: harmless.Line(v.user.Name)}
+	again := worksheet{Text: text, Empty: strings.TrimSpace(text) == "", Long: len(text) > schakel.MaxNote, Signer: harmless.Line(v.user.Name)}
 	again.Here = "notes"
 	r, err := v.node.Restriction(v.Context(), v.PathValue("ref"))
 	if err != nil {

@@ -47,7 +47,7 @@ type drill struct {
 
 // readyNames are the checks of a node by their names.
 func readyNames() []string {
-	return []string{"rota", "contacts", "two channels", "at the relay", "keys of persons", "own pager", "devices", "keys of this device", "drill"}
+	return []string{"rota", "contacts", "two channels", "at the relay", "keys of persons", "own pager", "devices", "keys of this device", "drill", "device at hand", "monthly drill"}
 }
 
 func readyKey(name string) string { return strings.ReplaceAll(name, " ", "-") }

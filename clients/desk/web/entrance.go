@@ -36,7 +36,7 @@ func (s *Site) welcome(v *visit) (answer, error) {
 
 // signIn says how to get in, to somebody who is not.
 func (s *Site) signIn(v *visit) (answer, error) {
-	return answer{page: "signin", title: "title.sign-in"}, nil
+	return answer{page: "signin", title: "title.sign-in", shows: v.URL.Query().Get("kept") != ""}, nil
 }
 
 // invitation asks whoever follows a link to press a button: a link that is only looked

@@ -66,13 +66,22 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 		switch {
 		case !s.named(r.Host):
 			s.refuse(w, r, errName)
-		case r.ContentLength > maxForm:
+		case r.ContentLength > room(r):
 			s.refuse(w, r, errTooMuch)
 		default:
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			r.Body = http.MaxBytesReader(w, r.Body, room(r))
 			inside.ServeHTTP(w, r)
 		}
 	})
+}
+
+// room is how large a form may be. Where a message is written there is more: what is too
+// long must come back to who typed it.
+func room(r *http.Request) int64 {
+	if strings.HasPrefix(r.URL.Path, "/compose/") {
+		return maxTyped
+	}
+	return maxForm
 }
 
 // named reports whether a Host header is one of ours, with any port: the port is how

@@ -24,6 +24,7 @@ type lockScreen struct {
 	Name  string
 	PIN   bool // a PIN opens it; otherwise the user signs in again
 	Wrong bool
+	Kept  bool // what was typed is safe
 }
 
 // locked shows the lock of a session that is locked, and leads on from one that is not: a
@@ -32,7 +33,7 @@ func (s *Site) locked(v *visit) (answer, error) {
 	if s.Door.Remaining(v.token) > 0 {
 		return answer{goTo: "/"}, nil
 	}
-	return answer{page: "locked", title: "title.locked", shows: lockScreen{Name: harmless.Line(v.user.Name), PIN: v.user.Person != ""}}, nil
+	return answer{page: "locked", title: "title.locked", shows: lockScreen{Name: harmless.Line(v.user.Name), PIN: v.user.Person != "", Kept: v.URL.Query().Get("kept") != ""}}, nil
 }
 
 func (s *Site) lock(v *visit) (answer, error) {

@@ -38,6 +38,7 @@ type letter struct {
 	Body     []casefile.Said
 	Flags    []protocol.Flag
 	Went     []went
+	Actions  []action
 	Closed   *closed // its case is restricted, and nothing of what it says is shown
 }
 
@@ -102,6 +103,9 @@ func (s *Site) read(v *visit, by schakel.By) (letter, error) {
 		return letter{}, err // looked at and not noted must not happen
 	}
 	out := s.letter(v.lang, m, names)
+	if out.Actions, err = s.messageActions(v, m.Summary, false); err != nil {
+		return letter{}, err
+	}
 	form, err := s.Catalogue.Form(m.Class)
 	if err != nil {
 		form = protocol.Form{} // a class of another agreement: shown by the names of its fields
@@ -119,6 +123,9 @@ func (s *Site) closed(v *visit, names map[identity.DeskID]party) (letter, error)
 	}
 	out := s.letter(v.lang, schakel.Letter{Summary: m}, names)
 	out.Closed = &closed{}
+	if out.Actions, err = s.messageActions(v, m, true); err != nil {
+		return letter{}, err
+	}
 	for _, r := range m.Restricted {
 		out.Closed.Readers = append(out.Closed.Readers, reader{harmless.Line(r.Name), harmless.Line(r.Telephone)})
 		if r.ID == v.user.Person {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/signin"
 	"schakel/clients/protocol"
 )
@@ -36,6 +37,9 @@ func own() []struct {
 		{errCrossOrigin, "cross-origin", http.StatusForbidden},
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
 		{errStreams, "streams", http.StatusTooManyRequests},
+		{sheets.ErrNone, "no-sheet", http.StatusNotFound},
+		{sheets.ErrFull, "sheets-full", http.StatusConflict},
+		{sheets.ErrLarge, "sheet-large", http.StatusRequestEntityTooLarge},
 		{signin.ErrLink, "link", http.StatusGone},
 		{signin.ErrPasskey, "passkey", http.StatusForbidden},
 		{signin.ErrProvider, "provider", http.StatusBadGateway},

@@ -84,6 +84,7 @@ type view struct {
 	Known    bool // Status could be read
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
+	Typing   bool // somebody writes here: the page does not go away by itself
 	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
@@ -118,6 +119,8 @@ func navigation() []struct {
 		rights.Operation
 	}{
 		{place{Key: "nav.inbox", Path: "/inbox"}, "List"},
+		{place{Key: "nav.compose", Path: "/compose"}, "Send"},
+		{place{Key: "nav.drafts", Path: "/drafts"}, "Drafts"},
 		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
 		{place{Key: "nav.search", Path: "/search"}, "Search"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
@@ -153,8 +156,9 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	m := view{Lang: v.lang, Title: v.lang.word(a.title), Here: v.URL.RequestURI(), Page: a.shows, Passkeys: s.Door.HasPasskeys(), Provider: s.Door.HasProvider(),
 		may: func(op rights.Operation) bool { return rights.May(v.user, op) }}
 	if v.Method != http.MethodGet {
-		m.Here = ""
+		m.Here = a.here
 	}
+	m.Typing = a.typing
 	if v.user.ID != "" && s.Door.Remaining(v.token) > 0 {
 		m.User, m.Idle = harmless.Line(v.user.Name), int(s.Door.Idle().Seconds())
 		var err error

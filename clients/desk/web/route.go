@@ -28,12 +28,14 @@ type Route struct {
 	Who          Who
 	Still        bool // asked for by scripts by themselves: no sign of life of a person
 
+	keeps bool // a message is written here: what was typed is kept even when the session is over
+
 	serve func(*Site, *visit) (answer, error)
 }
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), liveRoutes(),
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
 		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
 }
@@ -56,6 +58,8 @@ type answer struct {
 	shows  any
 	goTo   string // redirects there
 	sent   bool   // the page has written its answer itself
+	here   string // where the page can be found again, if a form led to it
+	typing bool   // somebody writes on it: it does not go away by itself
 }
 
 // page wraps what serves a route: who is it, may they, and what does it come to.
@@ -66,7 +70,10 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		if err == nil {
 			a, err = route.serve(s, v)
 		}
+		over := errors.Is(err, signin.ErrLocked) || errors.Is(err, signin.ErrNoSession)
 		switch {
+		case over && route.keeps && r.Method == http.MethodPost && s.rescue(v):
+			s.redirect(w, r, afterRescue(err))
 		case errors.Is(err, signin.ErrLocked) && r.Method == http.MethodGet:
 			s.redirect(w, r, "/locked")
 		case errors.Is(err, signin.ErrNoSession) && r.Method == http.MethodGet:
@@ -79,6 +86,14 @@ func (s *Site) page(route Route) http.HandlerFunc {
 			s.render(w, v, a)
 		}
 	}
+}
+
+// afterRescue is where somebody goes on whose typing was kept.
+func afterRescue(err error) string {
+	if errors.Is(err, signin.ErrLocked) {
+		return "/locked?kept=1"
+	}
+	return "/sign-in?kept=1"
 }
 
 func (s *Site) redirect(w http.ResponseWriter, r *http.Request, to string) {

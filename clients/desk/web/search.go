@@ -50,8 +50,8 @@ func (s *Site) search(v *visit) (answer, error) {
 	}
 	found, err := v.node.Search(v.Context(), schakel.Search{Words: words, Skip: from, Limit: rowsPerPage})
 	if errors.Is(err, schakel.ErrNoWords) {
-		page.Wrong, a.status, a.title = v.lang.word("search.no-words"), http.StatusBadRequest, "title.search-again"
-		return a, nil
+		page.Wrong = v.lang.word("search.no-words")
+		return answer{page: "search", title: "title.search-again", status: http.StatusBadRequest, shows: &page}, nil
 	}
 	if err != nil {
 		return answer{}, err

@@ -1,7 +1,7 @@
 // Package web is the desk in a browser: pages that a case worker looks at all day, on
 // the partner's own machine, beside the keys.
 //
-//	site, err := web.New(web.Config{Node: node, Door: door, Names: []string{"localhost"}})
+//	site, err := web.New(web.Config{Node: node, Door: door, Sheets: sheets, Names: []string{"localhost"}})
 //	err = site.Serve(ctx, ln)
 //
 // Every page is a plain form or a plain list and works without scripts; what the one
@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/signin"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
@@ -41,11 +42,12 @@ const (
 	maxConns      = 512
 )
 
-// Config is what a Site needs. Node, Door and Names are required.
+// Config is what a Site needs. Node, Door, Sheets and Names are required.
 type Config struct {
-	Node  desk.Node
-	Door  *signin.Door
-	Names []string // under which browsers may ask for this desk; without port
+	Node   desk.Node
+	Door   *signin.Door
+	Sheets *sheets.Desk // what users are writing
+	Names  []string     // under which browsers may ask for this desk; without port
 
 	TLS       *tls.Config         // nil: loopback only
 	Catalogue *protocol.Catalogue // default protocol.V1

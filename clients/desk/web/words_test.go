@@ -11,6 +11,7 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
+	"schakel/clients/writing"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
@@ -38,6 +39,23 @@ func computed() (keys []string) {
 	for _, p := range []string{forUs, unread, forThem, all} {
 		keys = append(keys, "inbox."+p, "inbox.none-"+p, "inbox.more-"+p)
 	}
+	for _, u := range []message.Urgency{message.Acute, message.Urgent, message.Routine, message.Info} {
+		keys = append(keys, "urgency-help."+string(u))
+	}
+	for _, d := range []writing.Doubt{writing.DoubtUnknown, writing.DoubtElsewhere, writing.DoubtOutside} {
+		keys = append(keys, "doubt."+string(d))
+	}
+	for _, g := range append(wants(), struct {
+		key     string
+		classes []string
+		inCase  bool
+	}{key: "own"}) {
+		keys = append(keys, "kinds."+g.key)
+	}
+	keys = append(keys, "kinds.answer")
+	for _, a := range []string{"acknowledge", "answer", "wrong-desk", protocol.ClassCorrection, protocol.ClassWithdrawal, "forward", "write", "assign"} {
+		keys = append(keys, "action."+a)
+	}
 	return slices.Concat(keys, computedOfCases(), computedElsewhere(), []string{"passkeys.add", "passkeys.enter"})
 }
 
@@ -45,12 +63,13 @@ var (
 	inTemplates = regexp.MustCompile(`\bt "([^"]+)"`)
 	counted     = regexp.MustCompile(`\bcount[ (]"([^"]+)"`)
 	inCode      = regexp.MustCompile(`(?:\bword\(|\bfault\([^,]+, |\btitle: +|\bKey: )"([^"]+)"`)
+	inTitles    = regexp.MustCompile(`"(title\.[a-z-]+)"`)
 )
 
 // used are the keys that templates and code name.
 func used(t *testing.T) (keys []string) {
 	t.Helper()
-	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "pages/parts/*.html": {inTemplates}, "*.go": {inCode}} {
+	for pattern, found := range map[string][]*regexp.Regexp{"pages/*.html": {inTemplates}, "pages/parts/*.html": {inTemplates}, "*.go": {inCode, inTitles}} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatal(pattern, err)

@@ -33,6 +33,7 @@ type Member struct {
 	stop       func()
 
 	channels schakel.Channels // nil: it pages nobody
+	drills   bool             // it organises them
 
 	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
 }
@@ -138,7 +139,7 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also, Channels: m.channels})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
 	ok(m.chain.t, err)
 }
 
@@ -160,6 +161,13 @@ func (m *Member) Equip(channels schakel.Channels) {
 	if running {
 		m.Start()
 	}
+}
+
+// Organise makes the device's desk one that holds a drill every month. It must not be
+// running.
+func (m *Member) Organise() {
+	m.drills = true
+	m.open()
 }
 
 // MoveClock makes this device's own clock wrong: ahead of everybody else's by d.

@@ -85,7 +85,7 @@ func (p *pages) cases(hash, hostile string) {
 	unlike := append(check, step{Type: []string{"#glass", "zes woorden in de kluis"}}, step{Type: []string{"#glass-again", "vijf woorden in de kluis"}}, step{Type: []string{"#pin", "000000"}, Status: http.StatusUnprocessableEntity}, step{Use: "main form button"})
 	const ref = "/cases/{ref}"
 	p.look(
-		visit{Name: "cases", Path: "/cases", Cookies: p.worker, Shows: []string{"Alle open zaken", "taak voor ons"}},
+		visit{Name: "cases", Path: "/cases", Cookies: p.worker, Shows: []string{"Alle open zaken", "taken voor ons"}},
 		visit{Name: "no closed cases", Path: "/cases?part=closed", route: "/cases", Cookies: p.worker, Shows: []string{"Er zijn geen gesloten zaken"}},
 		visit{Name: "case", Path: path, route: ref, Cookies: p.worker, Shows: []string{"fietslampje", "Wacht op ons", "3 uur te laat", "Ontbreekt hier", "Mentor"}},
 		visit{Name: "hostile case", Path: "/cases/" + hostile, route: ref, Cookies: p.worker, Shows: []string{"Wie doet mee"}},
@@ -110,12 +110,15 @@ func (p *pages) cases(hash, hostile string) {
 func (p *pages) restrictedCase(hash string) {
 	p.t.Helper()
 	path, wrong := "/cases/"+hash, []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	glass := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	right := []step{{Type: []string{"#pin", schakeltest.PIN}}, {Use: "main form button"}}
 	const ref = "/cases/{ref}"
 	p.look(
 		visit{Name: "restricted case", Path: path, route: ref, Cookies: p.worker, Shows: []string{"Bel een van hen", "Wat iedereen hier ziet"}},
 		visit{Name: "restricted case, wrong PIN", Path: path, route: ref, Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "restricted case, opened", Path: path, route: ref, Cookies: p.worker, Steps: right, Shows: []string{"Deze zaak is alleen voor", "fietslampje"}},
+		visit{Name: "emergency", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Shows: []string{"Bel eerst deze mensen"}},
+		visit{Name: "emergency, wrong passphrase", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Steps: glass, Shows: []string{"De wachtzin klopt niet"}},
 		visit{Name: "who may read a restricted case", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Shows: []string{"Nu mogen deze mensen"}},
 	)
 }

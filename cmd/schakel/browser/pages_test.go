@@ -110,6 +110,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "acknowledge", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Shows: []string{"Pincode van P. Iket"}},
 		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 	)
+	p.writing()
 	p.restrict(p.Report(nil))
 	p.cases(hash, hostile)
 	p.taken(hash)

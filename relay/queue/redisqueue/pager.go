@@ -29,7 +29,7 @@ func (s *Store) Journal() Journal { return Journal{s} }
 
 // What one call brings, and how many buckets are written at once.
 const (
-	arrivals    = 1000
+	arrivals    = 256 // of each bucket: after a silence of all relays there is very much
 	timersAhead = 8
 	maxLogged   = 512 // bytes of a row of a log of pages
 )
@@ -129,17 +129,22 @@ func (j Journal) write(ctx context.Context, bucket int, term uint64, changes []o
 
 // Rows implements oncall.Journal.
 func (j Journal) Rows(ctx context.Context, each func(queue.Ref, []byte)) error {
-	return j.all(ctx, "fcall_ro", "timers_rows", "timers", nil, func(field, row string) {
-		desk, id, ok := strings.Cut(field, "\x00")
-		if ok && len(id) == len(envelope.ID{}) {
-			each(queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))}, []byte(row))
-		}
-	})
+	var errs error
+	for first := 0; first < buckets && errs == nil; first += bucketsAtOnce {
+		end := min(first+bucketsAtOnce, buckets)
+		errs = j.all(ctx, first, end, "fcall_ro", "timers_rows", "timers", nil, func(field, row string) {
+			desk, id, ok := strings.Cut(field, "\x00")
+			if ok && len(id) == len(envelope.ID{}) {
+				each(queue.Ref{Desk: identity.DeskID(desk), ID: envelope.ID([]byte(id))}, []byte(row))
+			}
+		})
+	}
+	return errs
 }
 
 // Arrived implements oncall.Journal.
 func (j Journal) Arrived(ctx context.Context, term uint64) (list []queue.Unattended, err error) {
-	err = j.all(ctx, "fcall", "timers_arrived", "arrived", []any{term, arrivals}, func(field, known string) {
+	err = j.all(ctx, 0, buckets, "fcall", "timers_arrived", "arrived", []any{term, arrivals}, func(field, known string) {
 		if u, ok := parseUnattended(field, known); ok {
 			list = append(list, u)
 		}
@@ -147,18 +152,19 @@ func (j Journal) Arrived(ctx context.Context, term uint64) (list []queue.Unatten
 	return list, err
 }
 
-// all calls a function on every bucket, and each with the pairs that it answers.
-func (j Journal) all(ctx context.Context, command, name, key string, args []any, each func(field, value string)) error {
+// all calls a function on every bucket from first up to end, and each with the pairs that
+// it answers.
+func (j Journal) all(ctx context.Context, first, end int, command, name, key string, args []any, each func(field, value string)) error {
 	if err := j.s.usable(); err != nil {
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.s.config.Patience)
 	defer cancel()
-	answers := j.s.reads.ask(ctx, 0, func(bucket int) []any {
+	answers := j.s.reads.ask(ctx, first, end, func(bucket int) []any {
 		return append([]any{command, function(name), 2, j.s.metaKey(bucket), j.s.key(bucket, key), j.s.marker}, args...)
 	})
 	var errs error
-	for _, a := range answers {
+	for _, a := range answers[first:end] {
 		switch {
 		case a.err != nil:
 			j.s.mayAskAgain(ctx, a.err) // the caller will

@@ -164,29 +164,42 @@ func (s *Store) Waiting(ctx context.Context, after queue.Ref, limit int) ([]queu
 	if after != (queue.Ref{}) {
 		first, from = bucketOf(after.Desk), "("+string(after.Desk)+"\x00"+string(after.ID[:])
 	}
-	answers := s.reads.ask(ctx, first, func(bucket int) []any {
-		start := "-"
-		if bucket == first {
-			start = from
-		}
-		keys := &s.keys[bucket]
-		return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[4], s.marker, start, limit}
-	})
 	var list []queue.Unattended
-	for _, answer := range answers[first:] {
-		if answer.err != nil {
-			s.mayAskAgain(ctx, answer.err) // the caller will
-			return nil, s.readError(answer.err)
-		}
-		pairs, _ := answer.reply.([]any)
-		for i := 0; i+1 < len(pairs) && len(list) < limit; i += 2 {
-			if u, ok := parseUnattended(pairs[i], pairs[i+1]); ok {
-				list = append(list, u)
+	for many := 1; first < buckets && len(list) < limit; {
+		end, before := min(first+many, buckets), len(list)
+		answers := s.reads.ask(ctx, first, end, func(bucket int) []any {
+			start := "-"
+			if bucket == first {
+				start = from
+			}
+			keys := &s.keys[bucket]
+			return []any{"fcall_ro", function("waiting"), 3, keys.meta, keys.fixed[2], keys.fixed[4], s.marker, start, limit - len(list)}
+		})
+		for _, answer := range answers[first:end] {
+			if answer.err != nil {
+				s.mayAskAgain(ctx, answer.err) // the caller will
+				return nil, s.readError(answer.err)
+			}
+			pairs, _ := answer.reply.([]any)
+			for i := 0; i+1 < len(pairs) && len(list) < limit; i += 2 {
+				if u, ok := parseUnattended(pairs[i], pairs[i+1]); ok {
+					list = append(list, u)
+				}
 			}
 		}
+		// Each bucket may have as much as is asked for, and what is too much was read in
+		// vain: several at once only where there is little.
+		many *= 4
+		if len(list)-before > limit/buckets {
+			many = 1
+		}
+		first, from = end, "-"
 	}
 	return list, nil
 }
+
+// bucketsAtOnce bounds what one look at all timers brings at once.
+const bucketsAtOnce = 8
 
 func parseUnattended(field, row any) (queue.Unattended, bool) {
 	name, _ := field.(string)

@@ -139,13 +139,13 @@ func (a answer) list(atLeast int) ([]any, bool) {
 
 var errNotAsked = errors.New("not asked")
 
-// ask sends a command about each of the buckets from first on: one pipeline per
-// server, all servers at once.
-func (s *servers) ask(ctx context.Context, first int, command func(bucket int) []any) (answers [buckets]answer) {
+// ask sends a command about each of the buckets from first on, up to end: one pipeline
+// per server, all servers at once.
+func (s *servers) ask(ctx context.Context, first, end int, command func(bucket int) []any) (answers [buckets]answer) {
 	byServer := make(map[*redis.Client][]int)
 	for bucket := range buckets {
 		answers[bucket].err = errNotAsked
-		if bucket < first {
+		if bucket < first || bucket >= end {
 			continue
 		}
 		client, err := s.of(ctx, bucket)

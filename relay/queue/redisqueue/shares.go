@@ -49,7 +49,7 @@ func (u *shares) close(q *queue.Quota, puts map[identity.OrgID]use) bool {
 func (s *Store) refreshShares(ctx context.Context) error {
 	s.write.Lock() // or a batch that is being written would be counted as of before
 	defer s.write.Unlock()
-	answers := s.watches.ask(ctx, 0, func(bucket int) []any { return []any{"hgetall", s.keys[bucket].fixed[5]} })
+	answers := s.watches.ask(ctx, 0, buckets, func(bucket int) []any { return []any{"hgetall", s.keys[bucket].fixed[5]} })
 	var late error
 	now := shares{total: make(map[identity.OrgID]use)}
 	for bucket, a := range answers {

@@ -88,7 +88,7 @@ func (s *Store) vouch(ctx context.Context) (string, error) {
 func (s *Store) survey(ctx context.Context) (seen [buckets]vouched, err error) {
 	for range 5 {
 		moved := false
-		answers := s.watches.ask(ctx, 0, func(bucket int) []any {
+		answers := s.watches.ask(ctx, 0, buckets, func(bucket int) []any {
 			return []any{"fcall_ro", function("vouched"), 1, s.metaKey(bucket)}
 		})
 		for bucket, a := range answers {

@@ -1,14 +1,38 @@
-// What the pages do by themselves, beside their forms: say that there is news, lock in
-// time, and hide at once. Nothing here moves the focus or changes what somebody reads.
+// What the pages do by themselves, beside their forms: keep what is typed, say that there is
+// news, lock in time, and hide at once. Nothing here moves the focus or changes what somebody reads.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 const idle = Number(document.body.dataset.idle) * 1000;
 
+// What is typed in a message is kept as it is typed, and once more before the page goes
+// away. The PIN is not among it.
+const writing = document.querySelector("form[data-keep]");
+let unkept = false;
+let keeping;
+function keep() {
+  clearTimeout(keeping);
+  if (!writing || !unkept) return Promise.resolve();
+  unkept = false;
+  const typed = new URLSearchParams(new FormData(writing));
+  typed.delete("pin");
+  typed.set("do", "keep");
+  const small = typed.toString().length < 60000; // more than this no browser sends from a page that goes
+  return fetch(writing.action, { method: "POST", body: typed, redirect: "manual", keepalive: small }).catch(() => { unkept = true; });
+}
+writing?.addEventListener("input", () => {
+  unkept = true;
+  clearTimeout(keeping);
+  keeping = setTimeout(keep, 1500);
+});
+writing?.addEventListener("submit", () => { unkept = false; clearTimeout(keeping); });
+addEventListener("pagehide", keep);
+
 // Hide: the page is empty before the server knows. That the session is locked by then is
 // no news: the lock screen, which says what program this is, must not come first.
 function hide() {
   stream.close();
+  keep();
   document.documentElement.hidden = true;
   document.title = "";
   fetch("/hide", { method: "POST", keepalive: true, redirect: "manual" }).finally(() => location.replace("/notes"));
@@ -47,4 +71,4 @@ stream.addEventListener("news", () => {
   if (document.hidden && !document.querySelector("form textarea, main form")) location.reload();
   else byId("news").hidden = false;
 });
-stream.addEventListener("locked", () => { stream.close(); location.replace("/locked"); });
+stream.addEventListener("locked", () => { stream.close(); keep().finally(() => location.replace("/locked")); });

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/signin"
 	"schakel/clients/desk/web"
 	"schakel/clients/protocol"
@@ -67,14 +68,12 @@ func Open(t testing.TB, opt Options) *Office {
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	ok(t, err)
 	o.Base = "http://localhost:" + port
-	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Idle: opt.Idle, Now: chain.Now})
+	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
 	node := desk.Node(o.Member.Node)
 	if opt.Node != nil {
 		node = opt.Node(node)
 	}
-	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
-	o.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: o.Base, Signs: opt.Signs, Idle: opt.Idle, Now: chain.Now})
-	o.Site, err = web.New(web.Config{Node: o.Member.Node, Door: o.Door, Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
+	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Sheets: sheets.New(o.Member.Store(), chain.Now), Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

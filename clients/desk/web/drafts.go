@@ -1,0 +1,340 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"time"
+
+	"schakel/clients/casefile"
+	"schakel/clients/desk"
+	"schakel/clients/desk/web/formbody"
+	"schakel/clients/harmless"
+	"schakel/clients/protocol"
+	"schakel/clients/protocol/calendar"
+	"schakel/clients/schakel"
+)
+
+func draftRoutes() []Route {
+	return []Route{
+		{Method: "GET", Path: "/drafts", Operation: "Drafts", Who: Users, serve: (*Site).drafts},
+		{Method: "GET", Path: "/drafts/{id}", Operation: "Drafts", Who: Users, serve: (*Site).draftPage},
+		{Method: "POST", Path: "/drafts/{id}", Operation: "SaveDraft", Who: Users, serve: (*Site).continueDraft},
+		{Method: "GET", Path: "/drafts/{id}/removal", Operation: "DropDraft", Who: Users, serve: (*Site).dropPage},
+		{Method: "POST", Path: "/drafts/{id}/removal", Operation: "DropDraft", Who: Users, serve: (*Site).dropDraft},
+		{Method: "GET", Path: "/sheets/{id}/removal", Operation: "Prepare", Who: Users, serve: (*Site).dropSheetPage},
+		{Method: "POST", Path: "/sheets/{id}/removal", Operation: "Prepare", Who: Users, serve: (*Site).dropSheet},
+	}
+}
+
+// draftList is what is being written: by this user on this device, and by all of this desk.
+type draftList struct {
+	Mine []draftRow
+	Desk []draftRow
+}
+
+type draftRow struct {
+	ID, Version string
+	Path        string
+	Class, By   string
+	Gist        string
+	Case        string
+	To          string
+	At          time.Time
+	Twice       bool // two people changed it without seeing each other
+}
+
+func (s *Site) drafts(v *visit) (answer, error) {
+	mine, err := s.Sheets.List(v.Context(), v.user.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	var page draftList
+	for _, kept := range mine {
+		p, err := paperOf(kept)
+		if err != nil {
+			return answer{}, err
+		}
+		form, _ := s.Catalogue.Form(p.Class) // of a class that is no more: no gist
+		page.Mine = append(page.Mine, draftRow{Gist: harmless.Line(formbody.Gist(form, p.Typed)), ID: kept.ID, Path: p.path(), Class: s.className(v.lang, p.Class), Case: p.Case, To: p.addressed(), At: kept.At})
+	}
+	saved, err := v.node.Drafts(v.Context(), "")
+	if err != nil {
+		return answer{}, err
+	}
+	times := map[string]int{}
+	for _, d := range saved {
+		times[d.ID]++
+	}
+	for _, d := range saved {
+		row := s.draftRow(v.lang, d)
+		row.Twice = times[d.ID] > 1
+		page.Desk = append(page.Desk, row)
+	}
+	return answer{page: "drafts", title: "title.drafts", shows: page}, nil
+}
+
+func (p *paper) addressed() (out string) {
+	for _, to := range p.To {
+		if out != "" {
+			out += ", "
+		}
+		out += harmless.Line(to)
+	}
+	return out
+}
+
+func (s *Site) draftRow(l language, d schakel.SavedDraft) draftRow {
+	row := draftRow{ID: d.ID, Version: d.Version, Path: "/drafts/" + url.PathEscape(d.ID), Class: s.className(l, d.Draft.Class), By: harmless.Line(d.By), At: d.At,
+		Case: harmless.Line(d.Draft.Case)}
+	if d.Draft.Class == "" {
+		row.Class = l.word("drafts.no-class")
+	}
+	if form, err := s.Catalogue.Form(d.Draft.Class); err == nil && len(d.Draft.Body) > 0 {
+		values, _ := protocol.ParseValues(d.Draft.Body) // what is none has no gist
+		row.Gist = harmless.Line(formbody.Gist(form, formbody.Typed(form, values, calendar.Zone())))
+	}
+	for i, to := range d.Draft.To {
+		if i > 0 {
+			row.To += ", "
+		}
+		row.To += harmless.Line(string(to))
+	}
+	return row
+}
+
+// draftText is one version of a draft as a person reads it.
+type draftText struct {
+	draftRow
+	Safe, Body []casefile.Said
+	Mine       bool
+}
+
+// draftView is a draft with all its versions.
+type draftView struct {
+	ID       string
+	Versions []draftText
+	Mine     *draftText // what this user has, where it came too late
+	Sheet    string     // path of that
+	Ticket   string
+	Class    string
+	Gone     bool
+	Unfit    bool // it says what a page cannot show
+	WrongPIN bool
+	Trouble  *trouble
+	Version  string // that is to be dropped
+}
+
+func (s *Site) versions(v *visit, id string) (out []schakel.SavedDraft, err error) {
+	all, err := v.node.Drafts(v.Context(), "")
+	for _, d := range all {
+		if d.ID == id {
+			out = append(out, d)
+		}
+	}
+	return out, err
+}
+
+func (s *Site) draftText(l language, d schakel.SavedDraft) draftText {
+	form, err := s.Catalogue.Form(d.Draft.Class)
+	if err != nil {
+		form = protocol.Form{}
+	}
+	t := draftText{draftRow: s.draftRow(l, d)}
+	if len(d.Draft.Body) > 0 {
+		t.Safe, t.Body = casefile.Outline(d.Draft.Body, form, l == english)
+	}
+	return t
+}
+
+func (s *Site) draftView(v *visit) (draftView, []schakel.SavedDraft, error) {
+	view := draftView{ID: v.PathValue("id")}
+	found, err := s.versions(v, view.ID)
+	if err == nil && len(found) == 0 {
+		err = schakel.ErrNotFound
+	}
+	for _, d := range found {
+		view.Versions = append(view.Versions, s.draftText(v.lang, d))
+	}
+	return view, found, err
+}
+
+func (s *Site) draftPage(v *visit) (answer, error) {
+	view, _, err := s.draftView(v)
+	return answer{page: "draft", title: "title.draft", shows: view}, err
+}
+
+// continueDraft goes on with one version of a draft of the desk, on a sheet of one's own.
+func (s *Site) continueDraft(v *visit) (answer, error) {
+	view, found, err := s.draftView(v)
+	if err != nil {
+		return answer{}, err
+	}
+	version := cmp.Or(v.PostFormValue("version"), found[0].Version)
+	i := slices.IndexFunc(found, func(d schakel.SavedDraft) bool { return d.Version == version })
+	if i < 0 {
+		return answer{page: "draft", title: "title.draft", status: http.StatusConflict, shows: view}, nil
+	}
+	p, err := s.paperOfDraft(found[i])
+	if err != nil {
+		return answer{}, err
+	}
+	if p == nil {
+		view.Unfit = true
+		return answer{page: "draft", title: "title.draft", status: http.StatusUnprocessableEntity, shows: view}, nil
+	}
+	if _, err := s.scene(v, p, ""); err != nil {
+		return answer{}, err
+	}
+	if err := s.keep(v, p); err != nil {
+		return answer{}, err
+	}
+	return answer{goTo: p.path()}, nil
+}
+
+// paperOfDraft is a draft of the desk as a form, or nil where it says what no form shows:
+// nothing of it may get lost by going on here.
+func (s *Site) paperOfDraft(d schakel.SavedDraft) (*paper, error) {
+	form, err := s.Catalogue.Form(d.Draft.Class)
+	if err != nil {
+		return nil, nil
+	}
+	values := protocol.Values{}
+	if len(d.Draft.Body) > 0 {
+		if values, err = protocol.ParseValues(d.Draft.Body); err != nil {
+			return nil, nil
+		}
+	}
+	p := &paper{Class: d.Draft.Class, Urgency: d.Draft.Urgency, Case: d.Draft.Case, Answers: d.Draft.Answers, RestsOn: d.Draft.RestsOn,
+		Exercise: d.Draft.Exercise, Saved: &schakel.SavedVersion{ID: d.ID, Version: d.Version}, Typed: formbody.Typed(form, values, calendar.Zone())}
+	for _, to := range d.Draft.To {
+		p.To = append(p.To, string(to))
+	}
+	back, wrong := formbody.Parse(form, p.Typed, calendar.Zone())
+	shown := formbody.Typed(form, back, calendar.Zone())
+	if len(wrong) == 0 && (!reflect.DeepEqual(shown, p.Typed) || len(formbody.Hidden(form, values)) > 0) {
+		return nil, nil
+	}
+	return p, p.number(s)
+}
+
+// saveFor saves a paper as a draft of the desk, signed by its user.
+func (s *Site) saveFor(v *visit, p *paper, pin string) error {
+	d, err := s.sketch(p)
+	if err != nil {
+		return err
+	}
+	id, version := "", ""
+	if p.Saved != nil {
+		id, version = p.Saved.ID, p.Saved.Version
+	}
+	saved, err := v.node.SaveDraft(v.Context(), id, version, d, schakel.By{Person: v.user.Person, PIN: pin})
+	if err != nil {
+		return err
+	}
+	p.Saved = &schakel.SavedVersion{ID: saved.ID, Version: saved.Version}
+	if p.closed {
+		return nil
+	}
+	return s.keep(v, p)
+}
+
+// saveDraft is the button by which colleagues see what is being written.
+func (s *Site) saveDraft(v *visit, p *paper, c scene) (answer, error) {
+	if err := s.saveFor(v, p, v.PostForm.Get("pin")); err != nil {
+		return s.notSaved(v, p, c, err)
+	}
+	if err := s.Sheets.Drop(v.Context(), v.user.ID, p.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{goTo: "/drafts"}, nil
+}
+
+// notSaved shows why a draft was not saved, with all that was typed.
+func (s *Site) notSaved(v *visit, p *paper, c scene, err error) (answer, error) {
+	switch {
+	case errors.Is(err, schakel.ErrPIN):
+		return s.form(v, p, c, formTrouble{WrongPIN: true, status: http.StatusForbidden})
+	case p.Saved != nil && (errors.Is(err, schakel.ErrNotFound) || errors.Is(err, schakel.ErrDraftVersions)):
+		return s.conflict(v, p, v.PostForm.Get("pin"))
+	case desk.ProblemOf(err).Status >= http.StatusInternalServerError:
+		return answer{}, err
+	}
+	refused, status := troubleOf(err, v.lang)
+	return s.form(v, p, c, formTrouble{Trouble: &refused, status: status})
+}
+
+// conflict shows a paper beside what others made of the same draft meanwhile: both stay,
+// and a person decides.
+func (s *Site) conflict(v *visit, p *paper, pin string) (answer, error) {
+	var by []schakel.By
+	if p.closed {
+		by = append(by, schakel.By{Person: v.user.Person, PIN: pin})
+	}
+	all, err := v.node.Drafts(v.Context(), "", by...)
+	if err != nil {
+		return answer{}, err
+	}
+	view := draftView{ID: p.Saved.ID, Sheet: p.path(), Class: p.Class}
+	for _, d := range all {
+		if d.ID == p.Saved.ID {
+			view.Versions = append(view.Versions, s.draftText(v.lang, d))
+		}
+	}
+	view.Gone = len(view.Versions) == 0
+	d, err := s.sketch(p)
+	if err != nil {
+		return answer{}, err
+	}
+	mine := s.draftText(v.lang, schakel.SavedDraft{By: v.user.Name, At: s.Now(), Draft: d})
+	mine.Mine, view.Mine = true, &mine
+	if !p.closed {
+		p.Saved = nil // going on makes a new draft of it, beside the other
+		if err := s.keep(v, p); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{page: "draft", title: "title.draft-conflict", status: http.StatusConflict, shows: view}, nil
+}
+
+func (s *Site) dropPage(v *visit) (answer, error) {
+	view, found, err := s.draftView(v)
+	if err != nil {
+		return answer{}, err
+	}
+	view.Version = cmp.Or(v.FormValue("version"), found[0].Version)
+	return answer{page: "draft-removal", title: "title.draft-removal", shows: view}, nil
+}
+
+func (s *Site) dropDraft(v *visit) (answer, error) {
+	err := v.node.DropDraft(v.Context(), v.PathValue("id"), v.PostFormValue("version"), schakel.By{Person: v.user.Person, PIN: v.PostFormValue("pin")})
+	if errors.Is(err, schakel.ErrPIN) {
+		a, err := s.dropPage(v)
+		if view, ok := a.shows.(draftView); ok {
+			view.WrongPIN = true
+			a.shows, a.status = view, http.StatusForbidden
+		}
+		return a, err
+	}
+	return answer{goTo: "/drafts"}, err
+}
+
+func (s *Site) dropSheetPage(v *visit) (answer, error) {
+	p, err := s.keptPaper(v, v.PathValue("id"))
+	if err != nil {
+		return answer{}, err
+	}
+	d, err := s.sketch(p)
+	if err != nil {
+		return answer{}, err
+	}
+	kept := s.draftText(v.lang, schakel.SavedDraft{ID: p.ID, Draft: d})
+	return answer{page: "sheet-removal", title: "title.draft-removal", shows: kept}, nil
+}
+
+func (s *Site) dropSheet(v *visit) (answer, error) {
+	return answer{goTo: "/drafts"}, s.Sheets.Drop(v.Context(), v.user.ID, v.PathValue("id"))
+}
