@@ -66,6 +66,9 @@ func (a *app) runLight(ctx context.Context, because string) error {
 	if a.settings.get("web") != webOff {
 		log.Warn("web desk off: a light device serves none, so that nothing but its lock opens it")
 	}
+	if a.settings.get("api") != webOff {
+		log.Warn("API off: a light device serves none")
+	}
 	log.Info("locked", "because", because, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return door.Serve(ctx, ln) })

@@ -23,7 +23,8 @@ func (a *app) runCommand() *cobra.Command {
 		Use: "run", Short: "Run the daemon of this device",
 		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
-			"with everything on disk. With the setting `web` it also serves the web desk.\n\n" +
+			"with everything on disk. With the setting `web` it also serves the web desk,\n" +
+			"with `api` an API for programs of your own organisation.\n\n" +
 			"On a light device it begins locked: it has no key until `schakel unlock` brings the officer's\n" +
 			"passphrase, and locks again by itself (--lock-after). It serves no web desk. See `schakel lock`.",
 		Args: arguments(),
@@ -72,10 +73,15 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	gate, err := a.openGate(ctx, node, st, log)
+	if err != nil {
+		return errors.Join(err, ln.Close(), site.close())
+	}
 	log.Info("ready", "desk", status.Desk, "device", status.Device, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return unlessEnded(ctx, node.Run(ctx)) })
-	service := desk.Config{Node: node, Log: log}
+	service := desk.Config{Node: node, Tokens: gate.tokens, Webhooks: gate.webhooks, Log: log}
+	gate.serve(ctx, tasks, log)
 	if site != nil {
 		service.Entrance = site.door
 		tasks.Go(func() error { return site.site.Serve(ctx, site.ln) })

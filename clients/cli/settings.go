@@ -65,6 +65,8 @@ func deviceKeys() []key {
 		{"oidc-client", "name under which that sign-in knows this desk", fixed(""), anything, true},
 		{"oidc-secret-file", "file with the secret that goes with that name, if there is one", fixed(""), anything, true},
 		{"auto-lock", "how long the web desk stays open when nobody is there", fixed("10m"), between(time.Minute, 12*time.Hour), true},
+		{"api", "address of the API for your own programs, such as 127.0.0.1:8478 or unix: and a path, or off", fixed(webOff), apiAddress, true},
+		{"webhook-targets", "networks that webhooks may go to over https, beside this machine", fixed(""), anything, true},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never"), false},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration, false},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error"), false},

@@ -97,6 +97,14 @@ func (a *app) about(context.Context) (out web.About, err error) {
 	return out, err
 }
 
+// close gives up a web desk that was not served yet; nil is none.
+func (w *webDesk) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.ln.Close()
+}
+
 // webNames are those that browsers may ask for. The names of this machine itself always
 // are among them.
 func (a *app) webNames() []string {

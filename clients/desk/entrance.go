@@ -22,12 +22,15 @@ const (
 // Roles are all of them.
 func Roles() []Role { return []Role{RoleCaseWorker, RoleOnCall, RoleKeeper, RoleOfficer} }
 
-// User is somebody who may open the web desk.
+// User is somebody who may open the web desk, or a program with a token.
 type User struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
 	Roles  []Role `json:"roles"`
 	Person string `json:"person,omitempty"` // identifier of the person that signs; empty: signs nothing
+	// Scopes narrow what a program may to what its token is for. Nil: a person, whom the
+	// roles alone bind; empty: nothing at all.
+	Scopes []string `json:"scopes,omitempty"`
 
 	Account string `json:"account,omitempty"` // at the organisation's own sign-in, "issuer subject"
 }

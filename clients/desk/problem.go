@@ -76,7 +76,7 @@ type refusal struct {
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
 func refusals() []refusal {
-	return slices.Concat(storeRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
+	return slices.Concat(storeRefusals(), programRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
 }
 
 // messageRefusals are those of messages, cases and whom they go to.
@@ -141,6 +141,19 @@ func ownRefusals() []refusal {
 		{ErrEnding, "ending", http.StatusServiceUnavailable, "The daemon is ending", "De daemon stopt", "start it again with `schakel run`, then try again"},
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
+	}
+}
+
+// programRefusals are those about tokens and webhooks.
+func programRefusals() []refusal {
+	return []refusal{
+		{ErrNoPrograms, "no-programs", http.StatusConflict, "This device gives programs no access", "Dit apparaat geeft programma's geen toegang", "do this on a device in the office: a light device has no tokens and no webhooks"},
+		{ErrUnknownToken, "unknown-token", http.StatusNotFound, "No such token", "Dit token bestaat niet", "look in `schakel token list`"},
+		{ErrScope, "unknown-scope", http.StatusBadRequest, "No such scope", "Dit bereik bestaat niet", "look in `schakel token add --help`"},
+		{ErrSameName, "name-taken", http.StatusConflict, "That name is taken", "Die naam is al in gebruik", "take another name, or revoke the token that has it"},
+		{ErrUnknownWebhook, "unknown-webhook", http.StatusNotFound, "No such webhook", "Deze webhook bestaat niet", "look in `schakel webhook list`"},
+		{ErrTarget, "target", http.StatusForbidden, "This address may not hear of events", "Dit adres mag geen gebeurtenissen horen", "webhooks go to this machine, and over https to what the setting `webhook-targets` names"},
+		{ErrNotTaken, "not-taken", http.StatusBadGateway, "The other side did not take it", "De andere kant nam het niet aan", "look at what the other program answered"},
 	}
 }
 

@@ -30,6 +30,8 @@ const APIVersion = "1.0.0"
 type Config struct {
 	Node     Node
 	Entrance Entrance     // nil: the web desk is off
+	Tokens   Tokens       // nil: this device gives programs nothing
+	Webhooks Webhooks     // nil: likewise
 	Log      *slog.Logger // default discards
 }
 
@@ -37,6 +39,8 @@ type Config struct {
 type Service struct {
 	node     Node
 	entrance Entrance
+	tokens   Tokens
+	webhooks Webhooks
 	log      *slog.Logger
 }
 
@@ -45,7 +49,7 @@ func New(cfg Config) *Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{node: cfg.Node, entrance: cfg.Entrance, log: cfg.Log}
+	return &Service{node: cfg.Node, entrance: cfg.Entrance, tokens: cfg.Tokens, webhooks: cfg.Webhooks, log: cfg.Log}
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a few
@@ -128,6 +132,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/drafts/list", answer(s.draftsAs))
 	mux.HandleFunc("POST /v1/drafts/{id}/drop", answer(s.dropDraft))
 	s.onCallRoutes(mux)
+	s.tokenRoutes(mux)
+	s.webhookRoutes(mux)
 	mux.HandleFunc("GET /v1/log", answer(s.accessLog))
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
 	mux.HandleFunc("GET /v1/devices", answer(s.devices))

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
-
-	"schakel/crypto/message"
 )
 
 // Limits of a body, beside message.MaxBody bytes. The deepest example nests four.
@@ -26,13 +24,13 @@ type walker struct {
 	values int
 }
 
-// parseBody reads a body strictly. Its numbers are json.Number, as the schema
+// parseWithin reads a JSON text strictly. Its numbers are json.Number, as the schema
 // library wants them.
-func parseBody(raw []byte) (any, *Refusal) {
-	if len(raw) == 0 || len(raw) > message.MaxBody {
+func parseWithin(raw []byte, limit int) (any, *Refusal) {
+	if len(raw) == 0 || len(raw) > limit {
 		return nil, badJSON(Text{
-			fmt.Sprintf("de inhoud is %d bytes; dat moet tussen 1 en %d zijn", len(raw), message.MaxBody),
-			fmt.Sprintf("the body has %d bytes, and must have 1 to %d", len(raw), message.MaxBody)})
+			fmt.Sprintf("de inhoud is %d bytes; dat moet tussen 1 en %d zijn", len(raw), limit),
+			fmt.Sprintf("the body has %d bytes, and must have 1 to %d", len(raw), limit)})
 	}
 	if !utf8.Valid(raw) || !json.Valid(raw) || loneSurrogate(raw) {
 		return nil, badJSON(Text{"de inhoud is geen geldige JSON in UTF-8", "the body is not valid JSON in UTF-8"})

@@ -111,6 +111,15 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
+	return explainProgram(kind, a)
+}
+
+// explainProgram says what happened to a program of the organisation's own.
+func explainProgram(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	if kind == AlarmWebhook {
+		return "Een eigen programma neemt al dagen geen gebeurtenissen meer aan. Er gaan er geen meer heen.",
+			"Waarschuw de beheerder: `schakel webhook list` zegt wat er misgaat, `schakel webhook redeliver " + a.Subject + "` begint opnieuw."
+	}
 	return string(kind), "Waarschuw de beheerder."
 }
 

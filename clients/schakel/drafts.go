@@ -115,7 +115,9 @@ func (n *Node) writeDraft(ctx context.Context, id, version string, c draftConten
 func (n *Node) enterDraft(ctx context.Context, id string, d Draft, key *seal.PersonKey) (a access, err error) {
 	err = n.store.View(ctx, func(tx *store.Tx) error {
 		if u, bad := identity.ParseUUID(id); bad == nil {
-			a.kase, err = tx.CaseOfThread(delivery.RecordDraft, u)
+			if a.kase, err = tx.CaseOfThread(delivery.RecordDraft, u); errors.Is(err, store.ErrNotFound) {
+				err = fmt.Errorf("%w: draft %.80q", ErrNotFound, id)
+			}
 		} else {
 			a.kase, err = draftCase(tx, d)
 		}

@@ -180,6 +180,7 @@ const (
 	AlarmLists          AlarmKind = "beperking-tegelijk"    // two lists of who may read a case were made at the same time
 	AlarmPager          AlarmKind = "niemand-opgeroepen"    // nobody of this desk could be paged
 	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
+	AlarmWebhook        AlarmKind = "webhook-faalt"         // a program that asked for events takes none any more
 	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
 	AlarmBackup         AlarmKind = "geen-reservekopie"     // the latest backup is too old
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed

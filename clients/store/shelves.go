@@ -58,7 +58,11 @@ func (tx *Tx) Kept(s Shelf, id []byte) (k Kept, err error) {
 }
 
 // KeptUntil returns at most limit rows whose time is not after until, the earliest first.
+// The zero time is no bound.
 func (tx *Tx) KeptUntil(s Shelf, until time.Time, limit int) (ks []Kept, err error) {
+	if until.IsZero() {
+		until = time.UnixMilli(maxCounter)
+	}
 	err = tx.each(`SELECT row, at, box FROM kept WHERE shelf=? AND at<=? ORDER BY at, row LIMIT ?`, args{int(s), millis(until), limit}, func(r row1) error {
 		k, err := tx.readKept(r)
 		ks = append(ks, k)

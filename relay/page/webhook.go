@@ -75,12 +75,12 @@ func (w webhook) Notify(ctx context.Context, p Page) error {
 	name, at := "msg_"+hex.EncodeToString(id[:]), strconv.FormatInt(now.Unix(), 10)
 	return w.post(ctx, w.address, string(body), map[string]string{
 		"Content-Type": "application/json", "webhook-id": name, "webhook-timestamp": at,
-		"webhook-signature": "v1," + sign(w.secret, name, at, string(body)),
+		"webhook-signature": "v1," + Sign(w.secret, name, at, string(body)),
 	})
 }
 
-// sign is the symmetric signature of Standard Webhooks over id.timestamp.body.
-func sign(secret []byte, id, at, body string) string {
+// Sign is the symmetric signature of Standard Webhooks over id.timestamp.body.
+func Sign(secret []byte, id, at, body string) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(id + "." + at + "." + body))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))

@@ -56,9 +56,9 @@ func Operations() (out []Operation) {
 }
 
 // May reports whether a user may do an operation. What the table does not name nobody
-// may.
+// may; a program's token is narrowed by its scopes as well.
 func May(user desk.User, op Operation) bool {
-	return slices.ContainsFunc(table(), func(r right) bool {
+	return inScope(user, op) && slices.ContainsFunc(table(), func(r right) bool {
 		return r.operation == op && slices.ContainsFunc(user.Roles, func(role desk.Role) bool { return slices.Contains(r.roles, role) })
 	})
 }

@@ -112,7 +112,7 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visi
 	}
 	user, err := s.Door.Visitor(r.Context(), v.token, route.Who == Users && !route.Still)
 	if err == nil {
-		recognise(r.Context())
+		desk.Recognise(r.Context())
 	}
 	if err == nil || errors.Is(err, signin.ErrLocked) {
 		v.user, v.node = user, rights.As(s.Node, user)

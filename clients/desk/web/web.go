@@ -113,10 +113,10 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	if s.TLS != nil {
 		ln = tls.NewListener(ln, s.TLS)
 	}
-	crowd := newCrowd(maxConns)
+	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.moved, ConnContext: crowd.seated,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved, ConnContext: crowd.Seated,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
 }

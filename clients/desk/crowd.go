@@ -1,4 +1,4 @@
-package web
+package desk
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// crowd bounds the connections of a server. Where there is no room, somebody makes place:
+// Crowd bounds the connections of a server. Where there is no room, somebody makes place:
 // first the oldest one that is not in the middle of a request, then the oldest one whose
 // request is of nobody who is signed in. A thousand clients that open a connection and say
 // nothing, or send a form one byte a second, push each other out, and not the case worker.
-type crowd struct {
+type Crowd struct {
 	room int
 
 	mu      sync.Mutex // guards what follows
@@ -21,13 +21,14 @@ type crowd struct {
 	asking  []net.Conn // in the middle of a request of nobody known, the oldest first
 }
 
-func newCrowd(room int) *crowd { return &crowd{room: room, all: map[net.Conn]bool{}} }
+// NewCrowd returns one with room for so many.
+func NewCrowd(room int) *Crowd { return &Crowd{room: room, all: map[net.Conn]bool{}} }
 
 // seat is under which a request's context has what says that it is of somebody known.
 type seat struct{}
 
-// seated is the context of a connection's requests.
-func (c *crowd) seated(ctx context.Context, conn net.Conn) context.Context {
+// Seated is the context of a connection's requests.
+func (c *Crowd) Seated(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, seat{}, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -35,23 +36,23 @@ func (c *crowd) seated(ctx context.Context, conn net.Conn) context.Context {
 	})
 }
 
-// recognise says that a request is of somebody who is signed in.
-func recognise(ctx context.Context) {
+// Recognise says that a request is of somebody who is signed in.
+func Recognise(ctx context.Context) {
 	if known, ok := ctx.Value(seat{}).(func()); ok {
 		known()
 	}
 }
 
-// moved follows a connection through the states of net/http: it is active once the head
+// Moved follows a connection through the states of net/http: it is active once the head
 // of a request was read whole.
-func (c *crowd) moved(conn net.Conn, state http.ConnState) {
+func (c *Crowd) Moved(conn net.Conn, state http.ConnState) {
 	if leaves := c.place(conn, state); leaves != nil {
 		_ = leaves.Close()
 	}
 }
 
 // place notes where a connection is, and returns the one that must make room.
-func (c *crowd) place(conn net.Conn, state http.ConnState) (leaves net.Conn) {
+func (c *Crowd) place(conn net.Conn, state http.ConnState) (leaves net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting, c.asking = without(c.waiting, conn), without(c.asking, conn)

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"schakel/clients/desk/once"
+	"schakel/clients/schakel"
+)
+
+// perform does what a request asks: once, where it came with a key.
+func (s *Site) perform(c *call) (answer, error) {
+	key := c.Header.Get(headerKey)
+	if !c.op.keyed || key == "" {
+		return s.attempt(c)
+	}
+	print, err := printOf(c)
+	if err != nil {
+		return answer{}, err
+	}
+	k := once.KeyOf(c.token.ID, key)
+	given, err := s.Answers.Begin(c.Context(), k, print)
+	if err != nil {
+		return answer{}, err
+	}
+	if given != nil {
+		return again(given), nil
+	}
+	return s.first(c, k, print)
+}
+
+// first does a request, and keeps its answer. It goes on when the program hangs up: what
+// was begun ends in an answer that can be asked for again.
+func (s *Site) first(c *call, k once.Key, print once.Print) (answer, error) {
+	ended := false
+	defer func() {
+		if !ended { // it panicked
+			s.Answers.Lost(k)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), answerTime)
+	defer cancel()
+	c.Request = c.WithContext(ctx)
+	a, err := s.attempt(c)
+	ended = true
+	switch {
+	case err != nil && problemOf(err, true).Status < http.StatusInternalServerError, errors.Is(err, schakel.ErrUnreachable), errors.Is(err, schakel.ErrNoKeys):
+		return a, errors.Join(err, s.Answers.Undo(ctx, k)) // refused, so nothing happened
+	case err != nil:
+		s.Answers.Lost(k)
+		return a, err
+	}
+	kept := once.Answer{Status: c.op.status, Header: a.header}
+	if a.value != nil {
+		if kept.Body, err = json.Marshal(a.value); err != nil {
+			s.Answers.Lost(k)
+			return a, err
+		}
+	}
+	// What was done was done, also where its answer cannot be kept: a repetition is then
+	// told that nobody knows.
+	if err := s.Answers.Done(ctx, k, print, kept); err != nil {
+		s.Log.Warn("answer not kept", "err", err)
+	}
+	return a, nil
+}
+
+func again(given *once.Answer) answer {
+	a := answer{header: map[string]string{headerReplayed: "true"}}
+	for name, value := range given.Header {
+		a.header[name] = value
+	}
+	if len(given.Body) > 0 {
+		a.value = json.RawMessage(given.Body)
+	}
+	return a
+}
+
+// printOf tells one request from another without its PINs: a hash of a PIN that lies on a
+// disk is a PIN to whoever counts to a million. So a request that is repeated with the
+// right PIN is the same one.
+func printOf(c *call) (once.Print, error) {
+	plain := []byte(c.Method + " " + c.URL.RequestURI() + "\n")
+	if c.op.body != nil {
+		var v any
+		d := json.NewDecoder(bytes.NewReader(c.body))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
+			return once.Print{}, err
+		}
+		b, err := json.Marshal(withoutSecrets(v)) // keys sorted
+		if err != nil {
+			return once.Print{}, err
+		}
+		plain = append(plain, b...)
+	}
+	return sha256.Sum256(plain), nil
+}
+
+func withoutSecrets(v any) any {
+	if o, ok := v.(map[string]any); ok {
+		delete(o, "pin")
+		delete(o, "glass")
+		for _, inner := range o {
+			withoutSecrets(inner)
+		}
+	}
+	return v
+}
+
+// attempt does what a request asks, unless its token tried too many PINs.
+func (s *Site) attempt(c *call) (answer, error) {
+	if s.pins.closed(c.token.ID) {
+		return answer{}, errTries
+	}
+	a, err := c.op.do(s, c)
+	if errors.Is(err, schakel.ErrPIN) || errors.Is(err, schakel.ErrGlass) {
+		s.pins.wrong(c.token.ID)
+	}
+	return a, err
+}
+
+// Of wrong PINs: so many within a time close a token for that time. A program that tries
+// them all needs years.
+const (
+	maxWrong  = 5
+	wrongTime = 15 * time.Minute
+)
+
+// tries counts wrong PINs by token.
+type tries struct {
+	now func() time.Time
+
+	mu  sync.Mutex
+	all map[string][]time.Time
+}
+
+func (t *tries) recent(id string) (out []time.Time) {
+	for _, at := range t.all[id] {
+		if t.now().Sub(at).Abs() < wrongTime {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+func (t *tries) closed(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.recent(id)) >= maxWrong
+}
+
+func (t *tries) wrong(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil {
+		t.all = map[string][]time.Time{}
+	}
+	t.all[id] = append(t.recent(id), t.now())
+}
