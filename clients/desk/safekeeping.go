@@ -140,6 +140,15 @@ func (c *Client) SetRecovery(ctx context.Context, phrase string) error {
 	return err
 }
 
+// safekeepingRoutes are backups of the store and its recovery passphrase.
+func (s *Service) safekeepingRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/backup", s.backup)
+	mux.HandleFunc("POST /v1/backup/kept", answer(s.noteBackup))
+	mux.HandleFunc("GET /v1/safety", answer(s.safety))
+	mux.HandleFunc("POST /v1/recovery/trial", answer(s.tryRecovery))
+	mux.HandleFunc("POST /v1/recovery", answer(s.setRecovery))
+}
+
 // storeRefusals are those of searching and of restoring.
 func storeRefusals() []refusal {
 	return []refusal{

@@ -14,8 +14,5 @@ func JoinWebhook(address string, secret []byte) string {
 	return address + "#" + secretPrefix + base64.StdEncoding.EncodeToString(secret)
 }
 
-// Sign is the signature of a webhook.
-func Sign(secret []byte, id, at, body string) string { return sign(secret, id, at, body) }
-
 // Dialled reports whether the guard lets an address be dialled.
 func Dialled(c Config, address string) error { return newGuard(c.Allow).check(address) }
