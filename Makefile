@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds check bench clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -60,6 +60,10 @@ DEADLINES ?= 10000
 pages:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
+
+# Two thousand slow clients of each kind at the web desk, while a case worker works.
+crowds:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Slow|Stalled' ./clients/desk/web -args -slow-clients 2000
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.

@@ -52,13 +52,14 @@ func System() Stdio {
 // app is one run of the program.
 type app struct {
 	Stdio
-	args     []string // as typed
-	settings settings
-	phrase   string // of a light device, once it was typed
-	json     bool
-	paint    bool            // colours on standard output
-	done     <-chan struct{} // closed when the person pressed Ctrl-C
-	outErr   error           // why standard output could not be written
+	args       []string // as typed
+	settings   settings
+	makePhrase bool   // the recovery passphrase is made here
+	phrase     string // of a light device, once it was typed
+	json       bool
+	paint      bool            // colours on standard output
+	done       <-chan struct{} // closed when the person pressed Ctrl-C
+	outErr     error           // why standard output could not be written
 }
 
 // Main runs the command that args name and returns its exit code. It ends early
@@ -113,7 +114,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.waitCommand(), a.sentCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand(),
 		a.piketCommand(), a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand(), a.oncallCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(),
-		a.doctorCommand(), a.configCommand(), a.versionCommand())
+		a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.configCommand(), a.versionCommand())
 	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }

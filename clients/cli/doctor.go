@@ -97,7 +97,7 @@ func (a *app) checkDevice(ctx context.Context) []check {
 	}
 	now := a.Now()
 	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkKeys(st, now),
-		a.checkOutbox(ctx, s, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
+		a.checkOutbox(ctx, s, now), checkBackup(ctx, s, st, now), checkRecovery(ctx, s, st, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
 }
 
 // settled returns the status once the connection stands, or after a few seconds

@@ -69,7 +69,7 @@ func Exit(err error) int {
 		return Done
 	case is(errInterrupted):
 		return Interrupted
-	case is(errUsage):
+	case is(errUsage, schakel.ErrNoWords, vault.ErrTooShort):
 		return Usage
 	case is(roster.ErrTelling, ladder.ErrLooser):
 		return Refused
@@ -83,13 +83,13 @@ func Exit(err error) int {
 		return Locked
 	case is(schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
-	case is(schakel.ErrFingerprint, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
-		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged):
+	case is(schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
+		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
 		return Unverified
-	case is(desk.ErrTied, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
+	case is(desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrLight, desk.ErrTarget, desk.ErrNoPrograms, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
+	case is(schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrLight, desk.ErrTarget, desk.ErrNoPrograms, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

@@ -44,6 +44,7 @@ func (a *app) initCommand() *cobra.Command {
 	flags.StringVar(&f.region, "region", "NL", "its region, such as VT20 or RE03; NL where it serves the whole country")
 	flags.StringVar(&f.phone, "phone", "", "the desk's telephone number, answered day and night")
 	flags.StringVar(&f.out, "out", "", "where the request goes (default request.txt in the home folder)")
+	flags.BoolVar(&a.makePhrase, "make-passphrase", false, "make the recovery passphrase, and show it once")
 	suggest(c, map[string]completer{"role": words(roleNames())})
 	return c
 }
@@ -165,17 +166,19 @@ func (a *app) createStore(ctx context.Context, ways func() ([]vault.Way, error))
 
 // unattendedWays open a device of the office: its daemon starts by itself.
 func (a *app) unattendedWays() ([]vault.Way, error) {
-	phrase, err := a.read(a.passphrase())
-	if err != nil {
-		return nil, err
-	}
-	ways := []vault.Way{vault.Passphrase{Phrase: phrase}, vault.KeyFile{Path: a.settings.get("key-file")}}
+	phrase, err := a.newPhrase(a.makePhrase)
+	return []vault.Way{vault.Passphrase{Phrase: phrase}, a.unattendedWay()}, err
+}
+
+// unattendedWay opens a store without a person: with the key that systemd hands over, or a
+// key file.
+func (a *app) unattendedWay() vault.Way {
 	if folder := a.env("CREDENTIALS_DIRECTORY"); folder != "" {
 		if _, err := os.Stat(filepath.Join(folder, credentialKey)); err == nil {
-			ways[1] = vault.Credential{Folder: folder, Name: credentialKey}
+			return vault.Credential{Folder: folder, Name: credentialKey}
 		}
 	}
-	return ways, nil
+	return vault.KeyFile{Path: a.settings.get("key-file")}
 }
 
 // attendedWay opens a light device.

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"schakel/clients/protocol/playbook"
 	"schakel/clients/schakel"
 	"schakel/clients/store/index"
+	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
@@ -38,6 +40,7 @@ type scripted struct {
 	taken                       []playbook.Taken
 	forwarded                   []schakel.Forwarding
 	flags                       []protocol.Flag // of what is read
+	safety                      schakel.Safety
 }
 
 const (
@@ -132,6 +135,30 @@ func (n *scripted) Search(_ context.Context, q schakel.Search) (schakel.Hits, er
 	}}, nil
 }
 
+func (n *scripted) Backup(_ context.Context, w io.Writer) (schakel.Backup, error) {
+	_, err := io.WriteString(w, "a backup")
+	return schakel.Backup{Format: "schakel-backup/1", Desk: "vt20/crisis", At: now(), Messages: 12, Cases: 3, Records: 4, Register: 42}, err
+}
+
+func (n *scripted) NoteBackup(context.Context, schakel.Backup) error {
+	n.did = append(n.did, "noted a backup")
+	return nil
+}
+
+func (n *scripted) Safety(context.Context) (schakel.Safety, error) { return n.safety, nil }
+
+func (n *scripted) TryRecovery(_ context.Context, phrase string) error {
+	if phrase != "zes woorden op papier" {
+		return vault.ErrPassphrase
+	}
+	return nil
+}
+
+func (n *scripted) SetRecovery(_ context.Context, phrase string) error {
+	n.did = append(n.did, "recovery "+phrase)
+	return nil
+}
+
 func (n *scripted) Read(_ context.Context, ref string) (schakel.Letter, error) {
 	if ref != hash1[:len(ref)] {
 		return schakel.Letter{}, fmt.Errorf("%w: %q", schakel.ErrNotFound, ref)
@@ -190,6 +217,16 @@ func (n *scripted) Persons(context.Context) ([]schakel.Person, error) {
 func (n *scripted) AddPerson(_ context.Context, p schakel.Person, _ string) (schakel.Person, error) {
 	p.ID = identity.PersonID{8}
 	return p, n.personErr
+}
+
+func (n *scripted) VerifyDesk(_ context.Context, id identity.DeskID, heard string, by schakel.By) error {
+	n.did = append(n.did, "verify "+string(id)+" "+heard+" "+by.Person+" "+by.PIN)
+	return n.personErr
+}
+
+func (n *scripted) RefuseDesk(_ context.Context, id identity.DeskID, by schakel.By) error {
+	n.did = append(n.did, "refuse "+string(id)+" "+by.Person+" "+by.PIN)
+	return n.personErr
 }
 
 func (n *scripted) Devices(context.Context) ([]schakel.Device, error) {

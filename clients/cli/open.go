@@ -77,20 +77,30 @@ func (a *app) dial(ctx context.Context) (client *desk.Client, err error) {
 
 // newNode makes the node over an open store, by this device's settings.
 func (a *app) newNode(ctx context.Context, st *store.Store, log *slog.Logger, channels schakel.Channels) (*schakel.Node, error) {
-	agreement, err := a.agreement()
+	config, err := a.nodeConfig(st)
 	if err != nil {
 		return nil, err
 	}
-	also, err := a.also()
-	if err != nil {
-		return nil, err
-	}
-	node, err := schakel.New(schakel.Config{Store: st, Now: a.Now, Log: log, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
-		Channels: channels, DrillMonthly: a.settings.get("drill") == "monthly"})
+	config.Log, config.Channels, config.DrillMonthly = log, channels, a.settings.get("drill") == "monthly"
+	node, err := schakel.New(config)
 	if err != nil {
 		return nil, err
 	}
 	return node, node.Readmit(ctx)
+}
+
+// nodeConfig is what a node over an open store is, by this device's settings.
+func (a *app) nodeConfig(st *store.Store) (schakel.Config, error) {
+	agreement, err := a.agreement()
+	if err != nil {
+		return schakel.Config{}, err
+	}
+	also, err := a.also()
+	if err != nil {
+		return schakel.Config{}, err
+	}
+	return schakel.Config{Store: st, Now: a.Now, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
+		BackupWithin: a.settings.duration("backup-within")}, nil
 }
 
 // How long to wait for a store that another process has open: a command waits for

@@ -54,6 +54,7 @@ func deviceKeys() []key {
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything, false},
 		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour), false},
 		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour), true},
+		{"backup-within", "how old the latest backup may be before an alarm says so", fixed("192h"), between(24*time.Hour, 90*24*time.Hour), true},
 		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything, false},
 		{"web", "address of the web desk, such as 127.0.0.1:8477, or off", fixed(webOff), address, true},
 		{"web-names", "names under which browsers ask for the web desk, beside localhost", fixed(""), anything, true},

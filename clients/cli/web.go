@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -65,7 +67,7 @@ func (a *app) openWeb(node *schakel.Node, st *store.Store, log *slog.Logger) (*w
 	}
 	w := &webDesk{ln: ln}
 	w.door = signin.New(signin.Config{Store: st, People: node, Base: a.webBase(ln, secure != nil), Signs: provider, Idle: a.settings.duration("auto-lock"), Now: a.Now, Log: log})
-	w.site, err = web.New(web.Config{Node: node, Door: w.door, Sheets: sheets.New(st, a.Now), Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, Now: a.Now, Log: log})
+	w.site, err = web.New(web.Config{Node: node, Door: w.door, Sheets: sheets.New(st, a.Now), Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, About: a.about, Now: a.Now, Log: log})
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
@@ -78,6 +80,29 @@ func (w *webDesk) close() error {
 		return nil
 	}
 	return w.ln.Close()
+}
+
+// about is what the page of settings tells of this daemon.
+func (a *app) about(context.Context) (out web.About, err error) {
+	out.Version = version()
+	for _, k := range keys() {
+		s := a.settings[k.name]
+		out.Settings = append(out.Settings, web.Setting{Key: s.Key, Value: s.Value, Origin: s.Origin})
+	}
+	err = filepath.WalkDir(a.storeFolder(), func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a journal comes and goes
+		}
+		if err == nil {
+			out.Store += info.Size()
+		}
+		return err
+	})
+	return out, err
 }
 
 // webNames are those that browsers may ask for. The names of this machine itself always

@@ -66,6 +66,18 @@ func (c *Client) AddPerson(ctx context.Context, p schakel.Person, pin string) (s
 	return ask[schakel.Person](ctx, c, "POST", "/v1/persons", newPerson{Person: p, PIN: pin})
 }
 
+// VerifyDesk implements People.
+func (c *Client) VerifyDesk(ctx context.Context, desk identity.DeskID, heard string, by schakel.By) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/desks/verification", comparison{Desk: desk, Heard: heard, By: by})
+	return err
+}
+
+// RefuseDesk implements People.
+func (c *Client) RefuseDesk(ctx context.Context, desk identity.DeskID, by schakel.By) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/desks/refusal", comparison{Desk: desk, By: by})
+	return err
+}
+
 // Devices implements Authority.
 func (c *Client) Devices(ctx context.Context) ([]schakel.Device, error) {
 	return ask[[]schakel.Device](ctx, c, "GET", "/v1/devices", nil)

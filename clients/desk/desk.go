@@ -71,6 +71,10 @@ type People interface {
 	Directory(ctx context.Context) ([]schakel.Desk, error)
 	Persons(ctx context.Context) ([]schakel.Person, error)
 	AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error)
+	// VerifyDesk notes that somebody heard the fingerprint of a desk's organisation by
+	// telephone; RefuseDesk that it is not theirs.
+	VerifyDesk(ctx context.Context, desk identity.DeskID, heard string, by schakel.By) error
+	RefuseDesk(ctx context.Context, desk identity.DeskID, by schakel.By) error
 }
 
 // Authority decides which devices and persons of the organisation belong to the
@@ -112,6 +116,7 @@ type Node interface {
 	People
 	Authority
 	Archivist
+	Safekeeper
 	Colleagues
 	Rotas
 	Pages

@@ -42,6 +42,9 @@ type LinkRequest struct {
 	Name   string `json:"name,omitempty"`
 	Person string `json:"person,omitempty"`
 	Roles  []Role `json:"roles,omitempty"`
+	// Locked: the link leads a user who signs to a locked screen, which that person's PIN
+	// opens. Whoever makes a link for a colleague then cannot be that colleague with it.
+	Locked bool `json:"locked,omitempty"`
 }
 
 // Link lets one user in, once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"schakel/clients/casefile"
@@ -75,18 +76,25 @@ type refusal struct {
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
 func refusals() []refusal {
-	return append(append(programRefusals(), entranceRefusals()...), []refusal{
+	return slices.Concat(programRefusals(), storeRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
+}
+
+// messageRefusals are those of messages, cases and whom they go to.
+func messageRefusals() []refusal {
+	return []refusal{
 		{schakel.ErrNotFound, "not-found", http.StatusNotFound, "No such message", "Bericht niet gevonden", "look in `schakel inbox` or `schakel sent` for its identifier"},
 		{schakel.ErrAmbiguous, "ambiguous", http.StatusConflict, "Several messages begin like that", "Meer dan één bericht begint zo", "give more characters of the identifier"},
 		{schakel.ErrUnknownDesk, "unknown-desk", http.StatusNotFound, "Desk is not in the register", "Bureau staat niet in het register", "look in `schakel desks` for the desks you may write to"},
 		{schakel.ErrLane, "lane", http.StatusForbidden, "These desks may not write to each other", "Deze bureaus mogen elkaar niet schrijven", "BuZa and its posts write to the knooppunt only; `schakel desks` lists whom this desk may write to"},
 		{schakel.ErrNoEpoch, "no-key", http.StatusConflict, "The desk has no key for now", "Het bureau heeft geen geldige sleutel", "telephone the desk: its device has been away too long"},
+		{schakel.ErrKeyChanged, "key-changed", http.StatusConflict, "The organisation has another key than before", "De organisatie heeft een andere sleutel dan eerst", "telephone it on a number that you had before, and compare the fingerprint: `schakel desks verify`"},
+		{schakel.ErrKeyRefused, "key-refused", http.StatusConflict, "The key of this organisation was refused here", "De sleutel van deze organisatie is hier geweigerd", "telephone the desk; who refused it stands in `schakel desks --json`"},
+		{schakel.ErrKeyMismatch, "key-mismatch", http.StatusForbidden, "Not the fingerprint of this organisation", "Dit is niet de vingerafdruk van deze organisatie", "let it be read out again; if it stays another, refuse the key with `schakel desks refuse` and call the root holders"},
 		{schakel.ErrNoKeys, "keys-on-the-way", http.StatusServiceUnavailable, "The desk's public keys are not here yet", "De sleutels van het bureau zijn er nog niet", "try again in a moment, with a connection to the relay"},
 		{schakel.ErrNoDevice, "no-device", http.StatusConflict, "The desk has no active device", "Het bureau heeft geen actief apparaat", "telephone the desk"},
 		{schakel.ErrPersonNeeded, "person-needed", http.StatusForbidden, "A named person must sign this", "Hiervoor moet een persoon tekenen", "add --person and --pin-file; `schakel person list` shows who can"},
 		{schakel.ErrUnknownPerson, "unknown-person", http.StatusNotFound, "No such person on this device", "Deze persoon staat niet op dit apparaat", "look in `schakel person list`, or add one with `schakel person add`"},
 		{schakel.ErrPIN, "wrong-pin", http.StatusForbidden, "Wrong PIN", "Verkeerde pincode", "try again; a forgotten PIN means a new person key: `schakel person add`"},
-		{schakel.ErrNoWords, "no-words", http.StatusBadRequest, "No words to look for", "Geen woorden om te zoeken", "give a word, or the beginning of one"},
 		{schakel.ErrNotEnrolled, "not-enrolled", http.StatusConflict, "This device has not joined yet", "Dit apparaat is nog niet toegelaten", "run `schakel join` with the invitation of the root holders"},
 		{schakel.ErrEnrolled, "enrolled", http.StatusConflict, "This device has joined already", "Dit apparaat is al toegelaten", ""},
 		{schakel.ErrFingerprint, "fingerprint", http.StatusForbidden, "Fingerprint does not match", "Vingerafdruk klopt niet", "stop, and telephone the root holders on a number you already had"},
@@ -106,6 +114,12 @@ func refusals() []refusal {
 		{schakel.ErrNoReadingKey, "no-reading-key", http.StatusConflict, "Nothing can be closed to this person yet", "Voor deze persoon kan nog niets worden afgesloten", "wait until the register has a new person; let one from before read a message with --person and the PIN"},
 		{schakel.ErrGlassNeeded, "emergency-passphrase-needed", http.StatusBadRequest, "The passphrase for emergencies is needed", "De wachtzin voor noodgevallen is nodig", "name its file with --emergency-file, and put it in the safe"},
 		{schakel.ErrGlass, "emergency-passphrase", http.StatusForbidden, "The passphrase for emergencies is not right", "De wachtzin voor noodgevallen klopt niet", "take the one that was put in the safe when the case was restricted"},
+	}
+}
+
+// ownRefusals are those of the desk itself: its rota, its devices, its daemon, its users.
+func ownRefusals() []refusal {
+	return []refusal{
 		{schakel.ErrNoChannels, "no-pager", http.StatusConflict, "This device pages nobody", "Dit apparaat roept niemand op", "start `schakel run` with pager = \"on\", then try again"},
 		{schakel.ErrNoDrill, "no-drill", http.StatusForbidden, "No drill may go there", "Daarheen kan geen oefening", "ask a desk that may send that desk an acute message"},
 		{schakel.ErrNoRota, "no-rota", http.StatusNotFound, "This desk has no rota yet", "Dit bureau heeft nog geen rooster", "make one with `schakel oncall rota import`; configs/rota.toml is an example"},
@@ -127,7 +141,7 @@ func refusals() []refusal {
 		{ErrEnding, "ending", http.StatusServiceUnavailable, "The daemon is ending", "De daemon stopt", "start it again with `schakel run`, then try again"},
 		{ErrRequest, "bad-request", http.StatusBadRequest, "Request not understood", "Verzoek niet begrepen", ""},
 		{ErrNoDaemon, "no-daemon", http.StatusServiceUnavailable, "No daemon runs", "Er draait geen daemon", "start it with `schakel run`"},
-	}...)
+	}
 }
 
 // programRefusals are those about tokens and webhooks.

@@ -26,6 +26,30 @@ func (s *Service) persons(r *http.Request) ([]schakel.Person, error) {
 	return s.node.Persons(r.Context())
 }
 
+// comparison is what somebody heard by telephone of a desk's fingerprint, or with nothing
+// heard, that it is not theirs.
+type comparison struct {
+	Desk  identity.DeskID `json:"desk"`
+	Heard string          `json:"heard,omitempty"`
+	By    schakel.By      `json:"by"`
+}
+
+func (s *Service) verifyDesk(r *http.Request) (struct{}, error) {
+	in, err := decode[comparison](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.node.VerifyDesk(r.Context(), in.Desk, in.Heard, in.By)
+}
+
+func (s *Service) refuseDesk(r *http.Request) (struct{}, error) {
+	in, err := decode[comparison](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.node.RefuseDesk(r.Context(), in.Desk, in.By)
+}
+
 // newPerson is a person with the PIN that will unlock the key.
 type newPerson struct {
 	Person schakel.Person `json:"person"`

@@ -18,11 +18,18 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 				a.Code = n.nameOfText(tx, a.Code)
 			}
 			text, remedy := n.explain(AlarmKind(a.Kind), a)
-			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Since: a.At.UTC(), Text: text, Remedy: remedy})
+			out = append(out, Alarm{Kind: AlarmKind(a.Kind), Subject: a.Subject, Code: a.Code, Since: a.At.UTC(), Text: text, Remedy: remedy})
 		}
 		return err
 	})
 	return out, err
+}
+
+// AlarmKinds are all kinds of alarms.
+func AlarmKinds() []AlarmKind {
+	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its
@@ -47,8 +54,7 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 // concerns a desk names its telephone number: software that failed is no way to
 // reach somebody.
 func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
-	desk := identity.DeskID(a.Code)
-	call := n.call(desk)
+	desk, call := identity.DeskID(a.Code), n.call(identity.DeskID(a.Code))
 	switch kind {
 	case AlarmUnacknowledged:
 		return fmt.Sprintf("%s heeft uw bericht nog niet bevestigd.", desk), call
@@ -70,6 +76,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een bericht was niet voor dit bureau ondertekend. Het is geweigerd.", "Waarschuw de beheerder."
 	case AlarmKeySwap:
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
+	case AlarmNewKey:
+		return explainNewKey(a, call)
 	case AlarmRegister:
 		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
 	case AlarmConflict:
@@ -92,12 +100,12 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Twee mensen van dit bureau hebben dezelfde zaak tegelijk opgepakt.", "Spreek af wie de zaak doet, en leg dat vast met `schakel assign`."
 	case AlarmGlass, AlarmLists:
 		return explainRestriction(kind, a)
-	case AlarmPager:
-		return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
-	case AlarmDrill:
-		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
+	case AlarmPager, AlarmDrill:
+		return explainPaging(kind, a)
 	case AlarmRota:
 		return explainRota(a)
+	case AlarmBackup:
+		return "De laatste reservekopie van dit apparaat is te oud.", "Maak er een met `schakel backup BESTAND`, en bewaar die op een andere machine."
 	case AlarmLog:
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:
@@ -113,6 +121,12 @@ func explainProgram(kind AlarmKind, a store.Alarm) (text, remedy string) {
 			"Waarschuw de beheerder: `schakel webhook list` zegt wat er misgaat, `schakel webhook redeliver " + a.Subject + "` begint opnieuw."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// explainNewKey says that an organisation has another key than before.
+func explainNewKey(a store.Alarm, call string) (text, remedy string) {
+	return fmt.Sprintf("Organisatie %s heeft een nieuwe sleutel. Wij versturen daar niets tot iemand die vergelijkt.", a.Subject),
+		"Bel op een nummer dat u al had, en vergelijk de vingerafdruk. Klopt die niet: weiger de sleutel, en bel de houders van het register. " + call
 }
 
 // explainRestriction says what happened to a case that only named persons may read.
@@ -166,4 +180,15 @@ func destruction(a store.Alarm) (text, remedy string) {
 		text += " De zaak is nog nooit geëxporteerd."
 	}
 	return text, "Exporteer de zaak als het dossier nog nodig is: schakel case export " + a.Subject + " --out dossier.zip"
+}
+
+// explainPaging says what to do where nobody can be paged, or a drill is owed.
+func explainPaging(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	switch {
+	case kind == AlarmDrill:
+		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
+	case a.Subject == pagerBlind:
+		return "Een deel van wat wacht kan niet worden gelezen. Daarvoor wordt niemand opgeroepen.", "Kijk zelf in de inbox en in de zaken. Waarschuw de beheerder, en laat `schakel doctor` de opslag nakijken."
+	}
+	return "Er wacht iets op dit bureau, en niemand kon worden opgeroepen.", "Kijk nu zelf. Controleer daarna het rooster en de contactgegevens: schakel oncall readiness"
 }

@@ -12,6 +12,7 @@ import (
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/clients/store"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/wire"
@@ -168,6 +169,33 @@ func TestTwoAcknowledgeApart(t *testing.T) {
 	for _, m := range []*schakeltest.Member{w.to, w.second} {
 		w.has(t, m, "P. Iket", "W. Acht")
 	}
+}
+
+// What waits and cannot be read keeps nobody from being paged for the rest; and that
+// there is something of the kind somebody hears.
+func TestUnreadableRowAlarmsAndStopsNoPage(t *testing.T) {
+	p := newAcutePair(t, nil)
+	rang := staff(t, p.to)
+	p.reachable(t)
+	damage := func(b string) {
+		err := p.to.Store().Update(testContext(t), func(tx *store.Tx) error { return tx.SetSetting("short-handed", []byte(b)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hasAlarm(t, p.to, schakel.AlarmPager) {
+		t.Fatal("an alarm before anything is wrong")
+	}
+	damage("no list of messages")
+	eventually(t, "somebody is told", func() bool { return hasAlarm(t, p.to, schakel.AlarmPager) })
+	sent := p.report(t)
+	rang.until(t, "who is on call hears of the rest", map[string]int{firstNTFY: 1, firstMail: 1})
+	list, err := p.to.Node.List(testContext(t), schakel.Filter{ToAck: true})
+	if err != nil || len(list) != 1 || list[0].Hash != sent.Hash {
+		t.Errorf("the inbox shows %+v, %v", list, err)
+	}
+	damage("\x80") // an empty list
+	eventually(t, "it is over", func() bool { return !hasAlarm(t, p.to, schakel.AlarmPager) })
 }
 
 // That a message came to the wrong desk ends it on every device of that desk.

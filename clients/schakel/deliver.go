@@ -56,7 +56,8 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			ok, err := n.deliver(tx, r)
-			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) {
+			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
+				errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused) {
 				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
 				continue
 			}
@@ -186,6 +187,9 @@ func (n *Node) mine(m message.Message) bool {
 // put seals a delivery to a desk and puts it into the outbox, with a counter of its
 // own and in the place of all earlier ones of the same message.
 func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) (bool, error) {
+	if err := n.mayWrite(desk); err != nil {
+		return false, err // what waits goes to no key that people did not compare
+	}
 	targets, err := n.targets(desk)
 	if err != nil {
 		return false, err
@@ -238,6 +242,11 @@ func (n *Node) allSuperseded(tx *store.Tx, h message.Hash, desk identity.DeskID)
 	var out []delivery.Superseded
 	for _, d := range earlier {
 		out = append(out, delivery.Superseded{Envelope: d.Envelope, Sealer: d.Sealer, Counter: d.Counter})
+	}
+	if last, err := tx.LastTold(h, desk); err != nil {
+		return nil, err
+	} else if len(earlier) == 0 && last.Counter > 0 { // it was confirmed, and is told once more
+		out = append(out, delivery.Superseded{Envelope: last.Envelope, Sealer: n.dev.ID, Counter: last.Counter})
 	}
 	c, err := copyOf(tx, h)
 	for _, s := range c.Sent {

@@ -53,6 +53,10 @@ type Config struct {
 	// KeepFor is how long a light device keeps a case in which nothing waits any more.
 	// Default seven days. Other devices keep a case until its own date.
 	KeepFor time.Duration
+
+	// BackupWithin is how old the latest backup may be before an alarm says so. Default
+	// eight days. Where no backup was ever made there is no alarm.
+	BackupWithin time.Duration
 }
 
 // Node is one device's end of the chain. Its methods may be called from any
@@ -65,6 +69,8 @@ type Node struct {
 	pinWork      int
 	keepFor      time.Duration
 	drillMonthly bool
+	backupWithin time.Duration
+	restored     time.Time           // from a backup; zero: never
 	light        bool                // an officer carries this device: see notLight
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
@@ -77,6 +83,7 @@ type Node struct {
 	work         chan struct{} // wakes upkeep
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
+	open         openKeys      // keys of persons who confirm without a PIN
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -94,6 +101,7 @@ type Node struct {
 	unreadable   map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside        map[string]time.Time              // deliveries that failed, and until when they rest
 	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
+	compared     map[identity.OrgID]compared       // keys that people compared by telephone
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -117,11 +125,12 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels, drillMonthly: cfg.DrillMonthly,
+		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
+		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
-		asked: map[uint64]chan wire.Frame{},
+		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{},
 	}
 	if n.catalogue == nil {
 		n.catalogue = protocol.V1()
@@ -136,6 +145,9 @@ func newNode(cfg Config) *Node {
 	if n.every <= 0 {
 		n.every = time.Second
 	}
+	if n.backupWithin <= 0 {
+		n.backupWithin = backupWithin
+	}
 	if n.keepFor <= 0 {
 		n.keepFor = keepDefault
 	}
@@ -144,6 +156,14 @@ func newNode(cfg Config) *Node {
 
 // load reads what does not change while the node lives, and the register.
 func (n *Node) load(tx *store.Tx) (err error) {
+	if _, err := tx.Origin(); err == nil {
+		return ErrRestoring
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if s, err := safety(tx); err == nil {
+		n.restored = s.Restored
+	}
 	if n.dev, err = tx.Device(); errors.Is(err, store.ErrNotFound) {
 		return ErrNotEnrolled
 	} else if err != nil {
@@ -157,6 +177,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 		return fmt.Errorf("%w: the register does not hold this device", ErrNotEnrolled)
 	}
 	if err := n.checkLight(); err != nil {
+		return err
+	}
+	if err := n.loadCompared(tx); err != nil {
 		return err
 	}
 	if err := n.learnLadders(tx); err != nil {

@@ -37,6 +37,8 @@ type pager struct {
 	owedAt  time.Time
 	owedErr error // of the latest look
 	roster  roster.Roster
+	looked  bool // once: an alarm of before a restart may stand
+	blind   bool // the alarm stands that not all that waits could be found
 }
 
 type called struct {
@@ -133,6 +135,9 @@ func (p *pager) round(ctx context.Context) error {
 		r, err = p.look(tx, now, ticked)
 		return err
 	})
+	if err == nil {
+		err = p.tellBlind(ctx, r.blindness() != nil)
+	}
 	if err != nil || r.nothing() {
 		return errors.Join(err, r.blindness())
 	}
@@ -157,6 +162,30 @@ func (p *pager) round(ctx context.Context) error {
 	})
 	return r.blindness()
 }
+
+// tellBlind raises or ends the alarm that not all that waits could be found: what was
+// found is paged, and somebody must look for the rest.
+func (p *pager) tellBlind(ctx context.Context, blind bool) error {
+	if p.looked && blind == p.blind {
+		return nil
+	}
+	in := &intake{n: p.n, now: p.n.now()}
+	err := p.n.update(ctx, func(tx *store.Tx) error {
+		in.tx, in.events = tx, nil
+		if blind {
+			return in.raise(AlarmPager, pagerBlind, "")
+		}
+		return in.clear(AlarmPager, pagerBlind)
+	})
+	if err == nil {
+		p.looked, p.blind = true, blind
+		p.n.events.publish(in.events...)
+	}
+	return err
+}
+
+// pagerBlind is the subject of the alarm that not all that waits could be found.
+const pagerBlind = "onleesbaar"
 
 // carryOut pages, and writes down what became of it, beside the rounds that follow: a
 // channel that hangs must not make the next rung late.

@@ -97,7 +97,10 @@ func (n *Node) toConfirm(tx *store.Tx, of message.CaseRef, f Filter) (out []Summ
 	if !f.ToAck || f.Offset > 0 {
 		return nil, nil
 	}
-	short, err := n.shortHanded(tx)
+	short, broken := n.shortHanded(tx)
+	if broken != nil { // the pager alarms about it; what nobody has acknowledged must be seen
+		n.log.Error("not all found that asks for more persons", "err", broken)
+	}
 	for _, row := range short {
 		if err != nil {
 			return nil, err
@@ -304,6 +307,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)),
 		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}
+	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
+		st.Fingerprint = orgFingerprint(org)
+	}
 	if last, ok := dir.LastEpoch(n.dev.ID); ok {
 		st.KeysUntil = last.Until.UTC()
 	}
@@ -341,9 +347,9 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 	if err != nil {
 		return err
 	}
-	short, err := n.shortHanded(tx)
-	if err != nil {
-		return err
+	short, broken := n.shortHanded(tx)
+	if broken != nil {
+		n.log.Error("not all found that asks for more persons", "err", broken)
 	}
 	st.ToConfirm = len(short)
 	alarms, err := tx.Alarms()
@@ -379,9 +385,11 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 		}
 		org, _ := dir.Org(id.Org())
 		_, err := n.sealable(id, n.now())
+		key, found := n.keyState(dir, id.Org())
 		out = append(out, Desk{
 			ID: id, Org: org.Name, Role: state.Role, Region: state.Region, Telephone: state.Phone,
-			Devices: len(dir.DevicesOf(id)), Reachable: err == nil,
+			Devices: len(dir.DevicesOf(id)), Reachable: err == nil && key != KeyChanged && key != KeyRefused,
+			Fingerprint: orgFingerprint(org), Key: key, KeyBy: found.by, KeyAt: found.at,
 		})
 	}
 	return out, nil

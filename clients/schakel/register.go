@@ -159,6 +159,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
 			return err
 		}
+		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
+			return err
+		}
 		for _, skipped := range reg.Skipped(old.pinned.Size) {
 			n.log.Warn("register entry skipped", "index", skipped.Index)
 			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
@@ -174,6 +177,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	n.dir = dir
 	n.mu.Unlock()
 	if pinned.Size > old.pinned.Size {
+		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")
 		n.recheck.Store(true) // a person of ours may be in it, whom our other devices can be told of now
 	}

@@ -237,6 +237,9 @@ func (n *Node) reachable(desks []identity.DeskID) error {
 		if !dir.lane(n.dev.Desk, desk) {
 			return fmt.Errorf("%w: %s (%s) to %s (%s)", ErrLane, n.dev.Desk, dir.role(n.dev.Desk), desk, dir.role(desk))
 		}
+		if err := n.mayWrite(desk); err != nil {
+			return err
+		}
 		if _, err := n.sealable(desk, n.now()); err != nil {
 			return err
 		}
@@ -315,8 +318,9 @@ func find(tx *store.Tx, ref string) (store.Message, error) {
 	return row, err
 }
 
-// unlock opens a person's signing key with the person's PIN; nil for nobody. It
-// takes about a second on purpose, and runs outside any transaction.
+// unlock opens a person's signing key with the person's PIN, or with what LetSign gave in
+// its place; nil for nobody. A PIN takes about a second on purpose, and runs outside any
+// transaction.
 func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, error) {
 	if who == "" {
 		return nil, nil
@@ -325,7 +329,10 @@ func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, er
 	if err != nil {
 		return nil, err
 	}
-	key, err := p.Unlock(pin)
+	key := n.open.of(p.ID, pin)
+	if key == nil {
+		key, err = p.Unlock(pin)
+	}
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, ErrPIN
 	}

@@ -220,7 +220,7 @@ func (in *intake) statement(a *arrival) error {
 	if err := in.tx.ClearAlarm(string(AlarmSilence), string(a.from)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return in.resend(a.from, st)
+	return in.resend(a, st)
 }
 
 // status moves one recipient, and keeps the signed statement as proof of the move.
@@ -294,7 +294,8 @@ func (in *intake) confirmed(h message.Hash, desk identity.DeskID) error {
 // resend makes again what the peer did not get: envelopes that did not open there,
 // and counters that its vector does not cover though the relay took them a while
 // ago. The newest ones get longer: they may still be in its mailbox.
-func (in *intake) resend(desk identity.DeskID, st delivery.Statement) error {
+func (in *intake) resend(a *arrival, st delivery.Statement) error {
+	desk := a.from
 	again := st.Unreadable
 	for _, p := range st.Peers {
 		if p.Device != in.n.dev.ID {
@@ -309,6 +310,9 @@ func (in *intake) resend(desk identity.DeskID, st delivery.Statement) error {
 			return err
 		}
 		again = append(append(again, gap...), tail...)
+		if err := in.forgotten(a, p); err != nil {
+			return err
+		}
 	}
 	for _, id := range again {
 		if err := in.again(desk, id); err != nil {

@@ -144,7 +144,8 @@ type Person struct {
 // Alarm is something a person must act on.
 type Alarm struct {
 	Kind    AlarmKind `json:"kind"`
-	Subject string    `json:"subject"` // identifier of what it is about
+	Subject string    `json:"subject"`        // identifier of what it is about
+	Code    string    `json:"code,omitempty"` // detail by kind: a desk, a rule, a date
 	Since   time.Time `json:"since"`
 	Text    string    `json:"text"`   // Dutch
 	Remedy  string    `json:"remedy"` // Dutch: what to do, whom to call
@@ -164,6 +165,7 @@ const (
 	AlarmForged         AlarmKind = "valse-handtekening"    // signature of somebody else
 	AlarmNotAddressed   AlarmKind = "niet-geadresseerd"     // forwarded to a desk it was not signed for
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
+	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
@@ -180,6 +182,7 @@ const (
 	AlarmRota           AlarmKind = "rooster"               // nobody is on call, two changed the rota at once, or the relay lacks it
 	AlarmWebhook        AlarmKind = "webhook-faalt"         // a program that asked for events takes none any more
 	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
+	AlarmBackup         AlarmKind = "geen-reservekopie"     // the latest backup is too old
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 
@@ -188,7 +191,8 @@ type Status struct {
 	Desk            identity.DeskID   `json:"desk"`
 	Role            identity.Role     `json:"role,omitempty"` // of the desk, by the register
 	Device          identity.DeviceID `json:"device"`
-	Light           bool              `json:"light,omitempty"` // an officer carries it
+	Light           bool              `json:"light,omitempty"`       // an officer carries it
+	Fingerprint     string            `json:"fingerprint,omitempty"` // of this organisation's key, to read out by telephone
 	Relay           string            `json:"relay"`
 	Connected       bool              `json:"connected"`
 	ConnectedSince  time.Time         `json:"connectedSince,omitzero"`
@@ -218,7 +222,12 @@ type Desk struct {
 	Region    string          `json:"region,omitempty"`
 	Telephone string          `json:"telephone,omitempty"`
 	Devices   int             `json:"devices"`   // active ones
-	Reachable bool            `json:"reachable"` // some device has a key for now
+	Reachable bool            `json:"reachable"` // some device has a key for now, and nothing is wrong with the organisation's
+
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the organisation's key, to compare by telephone
+	Key         KeyState  `json:"key,omitempty"`
+	KeyBy       string    `json:"keyBy,omitempty"` // who verified or refused it
+	KeyAt       time.Time `json:"keyAt,omitzero"`
 }
 
 // Event tells a subscriber that something changed; it carries identifiers only.

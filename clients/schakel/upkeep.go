@@ -118,7 +118,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups} {
 			if err := watch(); err != nil {
 				return err
 			}
@@ -244,7 +244,7 @@ func (in *intake) watchPeers() error {
 		if p.Desk == in.n.dev.Desk {
 			continue
 		}
-		if in.now.Sub(p.StatementOut) >= statementEvery {
+		if in.now.Sub(p.StatementOut) >= in.n.statesEvery() {
 			in.n.stateSoon(p.Desk)
 		}
 		if p.NextDue.Unix() > 0 && in.now.Sub(p.NextDue) > statementEvery {

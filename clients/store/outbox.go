@@ -53,6 +53,9 @@ func (tx *Tx) PutDelivery(d Delivery) error {
 	if err := tx.exec(`UPDATE outbox SET box=? WHERE envelope=?`, box, d.Envelope[:]); err != nil {
 		return err
 	}
+	if err := tx.exec(`UPDATE recipient SET counter=?, envelope=? WHERE message=? AND desk=?`, d.Counter, d.Envelope[:], d.Message[:], d.Desk); err != nil {
+		return err
+	}
 	return tx.notePeer(d.Desk, "last_out", d.Created)
 }
 

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"schakel/clients/store"
@@ -97,35 +98,53 @@ func TestMeddledProofs(t *testing.T) {
 	}
 }
 
-// A store of schema 2 opens, with everything in it, and can keep proofs from then on.
-func TestOpensSchema2(t *testing.T) {
-	p := filled(t, 3)
-	s := p.open(t)
-	toSchema2(t, s)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = p.open(t)
-	update(t, s, func(tx *store.Tx) error {
-		return tx.KeepProof(storedMessage(1, store.Out).Hash, "vt20/crisis", store.Delivered, []byte("statement"))
-	})
-	if err := s.Verify(t.Context()); err != nil {
-		t.Error(err)
+// A store of every earlier schema opens, with everything in it, and can do what is new.
+func TestOpensEarlierSchemas(t *testing.T) {
+	for version := len(undo); version >= 1; version-- {
+		p := filled(t, 3)
+		s := p.open(t)
+		toSchema(t, s, version)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = p.open(t)
+		update(t, s, func(tx *store.Tx) error {
+			return tx.KeepProof(storedMessage(1, store.Out).Hash, "vt20/crisis", store.Delivered, []byte("statement"))
+		})
+		if err := s.Verify(t.Context()); err != nil {
+			t.Errorf("schema %d: %v", version, err)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			m, err := tx.Message(storedMessage(2, store.Out).Hash)
+			if err != nil || !bytes.Equal(m.Raw, crashBody(2)) {
+				t.Errorf("schema %d: message 2: %v", version, err)
+			}
+			return nil
+		})
+		s.Close()
 	}
 }
 
-// toSchema2 takes away what came after schema 2.
-func toSchema2(t *testing.T, s *store.Store) {
+// undo takes away what each schema added, from 2 on.
+var undo = [...][]string{
+	{`DROP TABLE record`, `DROP TABLE followed`, `DROP TABLE witnessed`},
+	{`DROP TABLE proves`, `DROP TABLE proof`},
+	{`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
+		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`},
+	{`DROP TABLE watch`, `DROP TABLE paged`},
+	{`DROP INDEX message_list`, `DROP INDEX message_unread`, `DROP INDEX message_unacked`, `DROP TABLE user`},
+	{`DROP INDEX recipient_again`, `ALTER TABLE recipient DROP COLUMN counter`, `ALTER TABLE recipient DROP COLUMN envelope`, `ALTER TABLE recipient DROP COLUMN again`},
+	{`DROP TABLE kept`},
+}
+
+// toSchema takes away what came after a schema.
+func toSchema(t *testing.T, s *store.Store, version int) {
 	t.Helper()
-	for _, sql := range []string{
-		`DROP INDEX message_list`, `DROP INDEX message_unread`, `DROP INDEX message_unacked`, `DROP TABLE user`,
-		`DROP TABLE watch`, `DROP TABLE paged`, `DROP TABLE kept`,
-		`DROP INDEX message_verdict`, `ALTER TABLE message DROP COLUMN lock`, `ALTER TABLE message DROP COLUMN verdict`,
-		`ALTER TABLE message DROP COLUMN addressed`, `ALTER TABLE record DROP COLUMN lock`, `DROP TABLE unsent`,
-		`DROP TABLE proves`, `DROP TABLE proof`, `PRAGMA user_version=2`,
-	} {
-		if _, err := s.Meddle(sql); err != nil {
-			t.Fatal(sql, err)
+	for from := len(undo) + 1; from > version; from-- {
+		for _, sql := range append(undo[from-2], fmt.Sprintf(`PRAGMA user_version=%d`, from-1)) {
+			if _, err := s.Meddle(sql); err != nil {
+				t.Fatal(sql, err)
+			}
 		}
 	}
 }

@@ -265,7 +265,7 @@ func TestOlderStoreCanRestrict(t *testing.T) {
 	p := newPlace(t)
 	s, key := p.create(t), readKey(t)
 	update(t, s, func(tx *store.Tx) error { return fillCase(tx, t, 1) })
-	toSchema2(t, s)
+	toSchema(t, s, 2)
 	s.Close()
 	s = p.open(t)
 	update(t, s, func(tx *store.Tx) error { return tx.RestrictCase(caseOf(1), key.Lock()) })

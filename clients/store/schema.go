@@ -8,7 +8,7 @@ import (
 // carries it. Statement i of migrations brings version i to i+1.
 const schemaVersion = 8
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, "", schemaShelves}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, schemaAgain, schemaShelves}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -116,6 +116,16 @@ CREATE TABLE user(id BLOB PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX message_list ON message(direction,rank,seq);
 CREATE INDEX message_unread ON message(direction,rank,seq) WHERE direction=1 AND opened=0 AND destroyed=0;
 CREATE INDEX message_unacked ON message(direction,rank,seq) WHERE direction=1 AND acked=0 AND destroyed=0;
+`
+
+// schemaAgain adds which delivery told a desk of a message last, so that it can be told once
+// more to a device that was restored from before it. again is the device that it was made
+// again for.
+const schemaAgain = `
+ALTER TABLE recipient ADD COLUMN counter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE recipient ADD COLUMN envelope BLOB;
+ALTER TABLE recipient ADD COLUMN again BLOB;
+CREATE INDEX recipient_again ON recipient(desk,counter) WHERE counter>0 AND delivered>0;
 `
 
 // schemaShelves adds the rows that belong to programs of the organisation: see Shelf.

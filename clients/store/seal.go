@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -59,6 +60,14 @@ func derive(k vault.Key, id vault.ID) (*secrets, error) {
 		return nil, fmt.Errorf("failed to use the data key: %w", err)
 	}
 	return &secrets{id: id, pages: key("pages"), rows: rows, sums: key("sums"), audit: key("audit")}, nil
+}
+
+// backupPhrase is what the sealed part of a backup is locked with: as good as the data key.
+func (s *Store) backupPhrase() (string, error) { return backupPhrase(s.dataKey, s.keys.id) }
+
+func backupPhrase(k vault.Key, id vault.ID) (string, error) {
+	b, err := hkdf.Key(sha256.New, k[:], id[:], "schakel/store/v1/backup", 32)
+	return hex.EncodeToString(b), err
 }
 
 // boundTo is the associated data of a box: it opens only as the row it was sealed

@@ -230,7 +230,16 @@ func (s *Store) open(side string) (_ *Store, err error) {
 	if err := s.check(side); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	return s, nil
+	return s, s.sweep()
+}
+
+// sweep takes away what a backup that was cut short left.
+func (s *Store) sweep() error {
+	left, err := filepath.Glob(filepath.Join(s.dir, backupFolder+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // Close waits for the transaction in progress and closes the store.

@@ -100,9 +100,13 @@ func (a AdmissionRequest) check() error {
 	return nil
 }
 
+// PurposeOrgKey is the purpose of the fingerprint of an organisation's key, here and
+// wherever people compare one.
+const PurposeOrgKey = "organisation key"
+
 // Fingerprint is that of the organisation's key, for comparing by telephone.
 func (a AdmissionRequest) Fingerprint() string {
-	return identity.Fingerprint("organisation key", a.Org.Key[:])
+	return identity.Fingerprint(PurposeOrgKey, a.Org.Key[:])
 }
 
 // Admit makes the entries that admit the desk, and its organisation where reg does

@@ -233,8 +233,12 @@ func keep(b *testing.B, store queue.Store, journal oncall.Journal, points oncall
 
 func (k *keeper) until(what string, look time.Duration, done func() bool) {
 	k.b.Helper()
-	for end := time.Now().Add(5 * time.Minute); !done(); time.Sleep(look) {
-		if time.Now().After(end) {
+	tick, late := time.NewTicker(look), time.After(5*time.Minute)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-late:
 			k.stop()
 			k.b.Fatalf("%s: not in five minutes", what)
 		}

@@ -38,10 +38,11 @@ func table() []right {
 		{"PageLog", paged}, {"RelayPages", paged}, {"Drills", paged},
 
 		{"Status", everybody}, {"Alarms", everybody}, {"Subscribe", everybody}, {"Directory", everybody}, {"Persons", everybody},
-		{"ClearAlarm", planned},
+		{"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned},
 
 		{"Log", []desk.Role{desk.RoleOfficer}}, {"Deletions", []desk.Role{desk.RoleCaseWorker, desk.RoleOfficer}},
 		{"Devices", watch}, {"RegisterEntries", watch},
+		{"Backup", keeper}, {"NoteBackup", keeper}, {"Safety", watch}, {"TryRecovery", keeper}, {"SetRecovery", keeper},
 		{"SendTest", keeper}, {"AddPerson", keeper}, {"Vouch", keeper}, {"Revoke", keeper},
 	}
 }

@@ -2,8 +2,10 @@ package rights
 
 import (
 	"context"
+	"io"
 
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
 
@@ -17,6 +19,16 @@ func (g guarded) Persons(ctx context.Context) ([]schakel.Person, error) {
 
 func (g guarded) AddPerson(ctx context.Context, p schakel.Person, pin string) (schakel.Person, error) {
 	return allowed(g, "AddPerson", func() (schakel.Person, error) { return g.node.AddPerson(ctx, p, pin) })
+}
+
+func (g guarded) VerifyDesk(ctx context.Context, id identity.DeskID, heard string, by schakel.By) error {
+	_, err := signed(g, "VerifyDesk", by.Person, func() (struct{}, error) { return nothing(g.node.VerifyDesk(ctx, id, heard, by)) })
+	return err
+}
+
+func (g guarded) RefuseDesk(ctx context.Context, id identity.DeskID, by schakel.By) error {
+	_, err := signed(g, "RefuseDesk", by.Person, func() (struct{}, error) { return nothing(g.node.RefuseDesk(ctx, id, by)) })
+	return err
 }
 
 func (g guarded) Devices(ctx context.Context) ([]schakel.Device, error) {
@@ -43,6 +55,29 @@ func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By) ([]b
 
 func (g guarded) Deletions(ctx context.Context) ([]schakel.Deletion, error) {
 	return allowed(g, "Deletions", func() ([]schakel.Deletion, error) { return g.node.Deletions(ctx) })
+}
+
+func (g guarded) Backup(ctx context.Context, w io.Writer) (schakel.Backup, error) {
+	return allowed(g, "Backup", func() (schakel.Backup, error) { return g.node.Backup(ctx, w) })
+}
+
+func (g guarded) NoteBackup(ctx context.Context, b schakel.Backup) error {
+	_, err := allowed(g, "NoteBackup", func() (struct{}, error) { return nothing(g.node.NoteBackup(ctx, b)) })
+	return err
+}
+
+func (g guarded) Safety(ctx context.Context) (schakel.Safety, error) {
+	return allowed(g, "Safety", func() (schakel.Safety, error) { return g.node.Safety(ctx) })
+}
+
+func (g guarded) TryRecovery(ctx context.Context, phrase string) error {
+	_, err := allowed(g, "TryRecovery", func() (struct{}, error) { return nothing(g.node.TryRecovery(ctx, phrase)) })
+	return err
+}
+
+func (g guarded) SetRecovery(ctx context.Context, phrase string) error {
+	_, err := allowed(g, "SetRecovery", func() (struct{}, error) { return nothing(g.node.SetRecovery(ctx, phrase)) })
+	return err
 }
 
 func (g guarded) Assign(ctx context.Context, ref, to string, by schakel.By) (schakel.Assignment, error) {

@@ -18,8 +18,12 @@ import (
 	"schakel/crypto/identity"
 )
 
-// ErrPasskey is the one answer to every passkey that does not open the door.
-var ErrPasskey = errors.New("this passkey does not open this desk")
+// Refusals of passkeys: one answer to all that do not open the door, and one to those that
+// do and cannot sign.
+var (
+	ErrPasskey  = errors.New("this passkey does not open this desk")
+	ErrNoSecret = errors.New("this passkey can open the desk, and cannot sign")
+)
 
 const (
 	maxPasskeys   = 10
@@ -27,10 +31,38 @@ const (
 	maxCeremonies = 200
 )
 
-// ceremony is one that was begun: its challenge is good once, and for a while.
+// ceremony is one that was begun: its challenge is good once, for a while, and for what
+// it was begun for.
 type ceremony struct {
 	webauthn.SessionData
+	aim   aim
 	until time.Time
+}
+
+// aim is what a passkey is asked for.
+type aim int
+
+const (
+	toMake  aim = iota // a new one
+	toEnter            // the session of whoever has it
+	toSign             // the key of the person, see signing.go
+)
+
+// kept is a passkey as the store has it.
+type kept struct {
+	Credential webauthn.Credential `json:"credential"`
+	Signs      []byte              `json:"signs,omitempty"` // the person's signing key, locked under what it derives
+}
+
+// keptOf reads a passkey. The first ones were a credential and nothing else.
+func keptOf(raw []byte) (k kept, err error) {
+	if err = json.Unmarshal(raw, &k); err == nil && len(k.Credential.ID) == 0 {
+		err = json.Unmarshal(raw, &k.Credential)
+	}
+	if err == nil && len(k.Credential.ID) == 0 {
+		err = ErrPasskey
+	}
+	return k, err
 }
 
 // holder is a user as the library knows one.
@@ -43,9 +75,8 @@ func (h holder) WebAuthnDisplayName() string { return h.Name }
 // WebAuthnCredentials are the keys of the user. One that cannot be read opens nothing.
 func (h holder) WebAuthnCredentials() (all []webauthn.Credential) {
 	for _, raw := range h.Passkeys {
-		var c webauthn.Credential
-		if json.Unmarshal(raw, &c) == nil {
-			all = append(all, c)
+		if k, err := keptOf(raw); err == nil {
+			all = append(all, k.Credential)
 		}
 	}
 	return all
@@ -108,11 +139,12 @@ func (d *Door) BeginPasskey(ctx context.Context, user desk.User) ([]byte, error)
 	if len(h.Passkeys) >= maxPasskeys {
 		return nil, fmt.Errorf("%w: at most %d passkeys", desk.ErrRequest, maxPasskeys)
 	}
-	options, session, err := d.keys.BeginRegistration(h, webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()))
+	options, session, err := d.keys.BeginRegistration(h, webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()),
+		webauthn.WithExtensions(webauthn.WithExtensionPRFSupport())) // so that it can derive a key, where it is able to
 	if err != nil {
 		return nil, fmt.Errorf("failed to begin a passkey: %w", err)
 	}
-	d.await(*session)
+	d.await(*session, toMake)
 	return json.Marshal(options)
 }
 
@@ -122,7 +154,7 @@ func (d *Door) AddPasskey(ctx context.Context, user desk.User, answer []byte) er
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge)
+	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge, toMake)
 	id, err := identity.ParseUUID(user.ID)
 	if !ok || err != nil || d.keys == nil || !bytes.Equal(session.UserID, id[:]) {
 		return ErrPasskey
@@ -135,7 +167,7 @@ func (d *Door) AddPasskey(ctx context.Context, user desk.User, answer []byte) er
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	raw, err := json.Marshal(c)
+	raw, err := json.Marshal(kept{Credential: *c})
 	if err != nil {
 		return fmt.Errorf("failed to keep a passkey: %w", err)
 	}
@@ -171,7 +203,7 @@ func (d *Door) BeginPasskeySignIn() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to ask for a passkey: %w", err)
 	}
-	d.await(*session)
+	d.await(*session, toEnter)
 	return json.Marshal(options)
 }
 
@@ -181,8 +213,8 @@ func (d *Door) PasskeySignIn(ctx context.Context, answer []byte) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge)
-	if !ok || d.keys == nil || len(session.UserID) > 0 {
+	session, ok := d.awaited(parsed.Response.CollectedClientData.Challenge, toEnter)
+	if !ok || d.keys == nil {
 		return "", ErrPasskey
 	}
 	var h holder
@@ -204,7 +236,7 @@ func (d *Door) PasskeySignIn(ctx context.Context, answer []byte) (string, error)
 }
 
 // await keeps a ceremony under its challenge.
-func (d *Door) await(s webauthn.SessionData) {
+func (d *Door) await(s webauthn.SessionData, what aim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for k, c := range d.ceremonies {
@@ -212,14 +244,14 @@ func (d *Door) await(s webauthn.SessionData) {
 			delete(d.ceremonies, k)
 		}
 	}
-	d.ceremonies[s.Challenge] = ceremony{s, d.now().Add(ceremonyLife)}
+	d.ceremonies[s.Challenge] = ceremony{s, what, d.now().Add(ceremonyLife)}
 }
 
 // awaited takes a ceremony: its challenge is good once.
-func (d *Door) awaited(challenge string) (webauthn.SessionData, bool) {
+func (d *Door) awaited(challenge string, what aim) (webauthn.SessionData, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, ok := d.ceremonies[challenge]
 	delete(d.ceremonies, challenge)
-	return c.SessionData, ok && c.until.After(d.now())
+	return c.SessionData, ok && c.aim == what && c.until.After(d.now())
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"schakel/clients/desk"
-	"schakel/clients/store"
-	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
 )
 
@@ -32,7 +30,11 @@ func (d *Door) Redeem(ctx context.Context, link string) (token string, err error
 	if !ok || !l.until.After(d.now()) {
 		return "", ErrLink
 	}
-	return d.begin(ctx, l.user)
+	token, err = d.begin(ctx, l.user)
+	if err == nil && l.locked {
+		d.Lock(token)
+	}
+	return token, err
 }
 
 // begin begins a session under a token that no browser ever had: one that was planted
@@ -197,14 +199,7 @@ func (d *Door) Unlock(ctx context.Context, token, pin string) (string, error) {
 		d.End(ctx, token)
 		return "", ErrNoSession
 	}
-	var row store.Person
-	if err := d.store.View(ctx, func(tx *store.Tx) error {
-		row, err = tx.Person(personOf(user))
-		return err
-	}); err != nil {
-		return "", err
-	}
-	if _, err := row.Unlock(pin); errors.Is(err, vault.ErrPassphrase) {
+	if _, err := d.signingKey(ctx, personOf(user), pin); errors.Is(err, ErrPIN) {
 		if !d.triesLeft(token) {
 			d.End(ctx, token)
 			return "", ErrNoSession

@@ -11,11 +11,13 @@
 // memory, under the hash of the token. A daemon that starts again has no sessions.
 //
 // Whoever can read a browser's memory or profile can act as its user until the session
-// locks, but not sign: that takes the PIN of a person each time.
+// locks, but not sign: that takes the PIN of a person each time, or a passkey of theirs
+// that they let sign.
 package signin
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -55,10 +57,12 @@ const (
 	DefaultIdle = 10 * time.Minute
 )
 
-// People says who may sign, and ends that for who leaves.
+// People says who may sign, lets them, and ends that for who leaves.
 type People interface {
 	Persons(ctx context.Context) ([]schakel.Person, error)
 	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
+	// LetSign lets a person sign without the PIN, with what it returns, until end.
+	LetSign(person identity.PersonID, key ed25519.PrivateKey) (pin string, end func())
 }
 
 // Config is what a Door needs. Store and People are required.
@@ -98,8 +102,9 @@ var _ desk.Entrance = (*Door)(nil)
 type hash [sha256.Size]byte
 
 type link struct {
-	user  [16]byte
-	until time.Time
+	user   [16]byte
+	until  time.Time
+	locked bool // it leads to a locked screen: see desk.LinkRequest
 }
 
 type session struct {
@@ -157,8 +162,12 @@ func (d *Door) user(ctx context.Context, id [16]byte) (desk.User, error) {
 		return desk.User{}, err
 	}
 	if !row.Person.IsZero() {
-		if _, err := d.person(ctx, row.Person.String()); err != nil {
+		_, err := d.person(ctx, row.Person.String())
+		if errors.Is(err, schakel.ErrUnknownPerson) {
 			return desk.User{}, fmt.Errorf("%w: the person of this user may sign no more", ErrNoSession)
+		}
+		if err != nil { // such as a browser that went away: that ends no session
+			return desk.User{}, err
 		}
 	}
 	return userOf(row), nil

@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -238,6 +239,20 @@ func TestRevokedPersonIsOut(t *testing.T) {
 	if _, err := h.Link(t.Context(), desk.LinkRequest{Person: "P. Iket"}); !errors.Is(err, schakel.ErrUnknownPerson) {
 		t.Errorf("a link for a revoked person: %v", err)
 	}
+}
+
+// TestWhoGoesAwayStaysSignedIn: a browser that gives up on a page in the middle of it, as
+// at each reload, ends no session.
+func TestWhoGoesAwayStaysSignedIn(t *testing.T) {
+	h := newHouse(t)
+	token := h.in(desk.LinkRequest{})
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		_, _ = h.Visitor(ctx, token, true)
+		cancel()
+	}
+	h.want(token, nil)
 }
 
 func TestSessionsAreBounded(t *testing.T) {

@@ -54,7 +54,7 @@ func (d *Door) Link(ctx context.Context, r desk.LinkRequest) (desk.Link, error) 
 			delete(d.links, k)
 		}
 	}
-	d.links[h] = link{row.ID, until}
+	d.links[h] = link{row.ID, until, r.Locked && !row.Person.IsZero()}
 	return desk.Link{URL: d.base + "/enter/" + s, User: userOf(row), Until: until.UTC()}, nil
 }
 

@@ -218,6 +218,9 @@ func (s *Site) composed(v *visit) (answer, error) {
 		return answer{}, err
 	}
 	button, pin := v.PostForm.Get("do"), v.PostForm.Get("pin")
+	if button == "afresh" {
+		return s.goOnAfresh(v, p.ID)
+	}
 	changed := formbody.Change(p.Typed, button)
 	p.Tried = p.Tried || button == "check"
 	c, err := s.scene(v, p, pin)

@@ -42,10 +42,7 @@ func newScriptorium(t *testing.T, opt webtest.Options) *scriptorium {
 	return s
 }
 
-var (
-	hidden   = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
-	sheetRef = regexp.MustCompile(`sheet=([0-9a-f-]{36})`)
-)
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
 
 // fields are the hidden ones of a page.
 func fields(page webtest.Reply) url.Values {
@@ -334,11 +331,11 @@ func TestDraftsOfTheDesk(t *testing.T) {
 		t.Fatalf("too late: %d\n%s", conflict.Status, conflict.Body)
 	}
 	contains(t, conflict, "andere versie", "tweede versie", "derde versie", "Er is niets verstuurd")
-	own := sheetRef.FindStringSubmatch(conflict.Body)
-	if own == nil {
-		t.Fatal("no way back to the own text")
+	if again := s.Post(form, late); again.Status != http.StatusConflict {
+		t.Errorf("the same again: %d %s", again.Status, location(again))
 	}
-	contains(t, s.Get(form+"?sheet="+own[1]), "derde versie")
+	own := s.Post(form, url.Values{"sheet": fields(conflict)["sheet"], "do": {"afresh"}})
+	contains(t, s.Get(location(own)), "derde versie")
 	now, err := s.Member.Node.Drafts(t.Context(), "")
 	if err != nil || len(now) != 1 {
 		t.Fatal(err, len(now))

@@ -1,12 +1,14 @@
 package web
 
+import "schakel/clients/desk"
+
 // computedElsewhere are the computed keys of the pages about who is on call, the desks
 // of others, alarms and people.
 func computedElsewhere() (keys []string) {
 	for _, k := range []string{"override", "leave"} {
 		keys = append(keys, "title."+k, "title."+k+"-check", "title."+k+"-again")
 	}
-	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill"} {
+	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "test", "cleared", "person", "roles", "removed", "vouched", "revoked"} {
 		keys = append(keys, "done."+k)
 	}
 	for _, k := range []string{"day", "week", "month"} {
@@ -21,5 +23,14 @@ func computedElsewhere() (keys []string) {
 	for _, k := range readyNames() {
 		keys = append(keys, "ready."+readyKey(k), "ready.do-"+readyKey(k))
 	}
-	return keys
+	for _, k := range alarmKeys() {
+		keys = append(keys, "alarm."+k, "alarm.do-"+k)
+	}
+	for _, r := range desk.Roles() {
+		keys = append(keys, "people.role-"+string(r))
+	}
+	for _, r := range revocationReasons() {
+		keys = append(keys, "device.reason-"+string(r))
+	}
+	return append(keys, "title.search-again") // set beside something else
 }

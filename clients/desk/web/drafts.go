@@ -118,8 +118,7 @@ type draftView struct {
 	ID       string
 	Versions []draftText
 	Mine     *draftText // what this user has, where it came too late
-	Sheet    string     // path of that
-	Ticket   string
+	Ticket   string     // of its sheet
 	Class    string
 	Gone     bool
 	Unfit    bool // it says what a page cannot show
@@ -278,7 +277,7 @@ func (s *Site) conflict(v *visit, p *paper, pin string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	view := draftView{ID: p.Saved.ID, Sheet: p.path(), Class: p.Class}
+	view := draftView{ID: p.Saved.ID, Class: p.Class}
 	for _, d := range all {
 		if d.ID == p.Saved.ID {
 			view.Versions = append(view.Versions, s.draftText(v.lang, d))
@@ -291,13 +290,20 @@ func (s *Site) conflict(v *visit, p *paper, pin string) (answer, error) {
 	}
 	mine := s.draftText(v.lang, schakel.SavedDraft{By: v.user.Name, At: s.Now(), Draft: d})
 	mine.Mine, view.Mine = true, &mine
-	if !p.closed {
-		p.Saved = nil // going on makes a new draft of it, beside the other
-		if err := s.keep(v, p); err != nil {
-			return answer{}, err
-		}
+	if view.Ticket, err = s.Sheets.Ticket(v.Context(), v.user.ID, p.ID); err != nil {
+		return answer{}, err
 	}
 	return answer{page: "draft", title: "title.draft-conflict", status: http.StatusConflict, shows: view}, nil
+}
+
+// goOnAfresh makes a paper a new draft, beside the one that others changed or sent.
+func (s *Site) goOnAfresh(v *visit, id string) (answer, error) {
+	p, err := s.keptPaper(v, id)
+	if err != nil {
+		return answer{}, err
+	}
+	p.Saved = nil
+	return answer{goTo: p.path()}, s.keep(v, p)
 }
 
 func (s *Site) dropPage(v *visit) (answer, error) {

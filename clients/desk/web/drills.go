@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,11 @@ func (s *Site) drills(v *visit) (answer, error) {
 			out.Missing++
 		}
 		key := readyKey(c.Name)
-		out.Checks = append(out.Checks, readyCheck{v.lang.word("ready." + key), v.lang.word("ready.do-" + key), c.Ready, strings.Join(names, ", ")})
+		row := readyCheck{v.lang.word("ready." + key), v.lang.word("ready.do-" + key), c.Ready, strings.Join(names, ", ")}
+		if !slices.Contains(readyNames(), c.Name) { // of a newer node: its own words are better than none
+			row.What, row.Do = harmless.Line(c.Name), harmless.Line(c.Remedy)
+		}
+		out.Checks = append(out.Checks, row)
 	}
 	drills, err := v.node.Drills(v.Context())
 	if err != nil {

@@ -100,7 +100,9 @@ func concerns(v *visit, k schakel.EventKind) bool {
 	switch k {
 	case schakel.EventAlarm, schakel.EventConnection:
 		return true
-	case schakel.EventReceived, schakel.EventStatus, schakel.EventAcknowledged, schakel.EventRejected, schakel.EventDesk:
+	case schakel.EventDesk: // also a change of the rota
+		return rights.May(v.user, "List") || rights.May(v.user, "Rota")
+	case schakel.EventReceived, schakel.EventStatus, schakel.EventAcknowledged, schakel.EventRejected:
 		return rights.May(v.user, "List")
 	}
 	return false

@@ -45,7 +45,7 @@ func reasons() []string { return []string{"waiting", "unheard", "owed", "alarm",
 
 // pageOutcomes are what can become of a page, as the log has them; empty: it was begun.
 func pageOutcomes() []page.Outcome {
-	return []page.Outcome{"", page.Sent, page.Unreachable, page.Late, page.Untrusted, page.Refused, page.Busy, page.Broken, page.Forbidden, page.Unusable, "interrupted"}
+	return []page.Outcome{"", page.Sent, page.Unreachable, page.Late, page.Untrusted, page.Refused, page.Busy, page.Broken, page.Forbidden, page.Unusable, page.Capped, "interrupted"}
 }
 
 func (s *Site) pageLog(v *visit) (answer, error) {

@@ -85,6 +85,7 @@ type view struct {
 	Idle     int  // seconds until the session locks
 	Passkeys bool // this desk can have them
 	Typing   bool // somebody writes here: the page does not go away by itself
+	Signs    bool // the user has a passkey that can take the place of the PIN
 	Provider bool // the organisation has a sign-in of its own
 	Page     any
 	may      func(rights.Operation) bool
@@ -107,6 +108,7 @@ type place struct {
 	Key, Path string
 	Current   bool // this page
 	Around    bool // this page is one of those below it
+	Count     int  // of what waits there; 0: nothing, or nothing that is counted
 }
 
 // navigation is the places in their order. Each shows for whom may do its operation.
@@ -124,9 +126,14 @@ func navigation() []struct {
 		{place{Key: "nav.cases", Path: "/cases"}, "Cases"},
 		{place{Key: "nav.search", Path: "/search"}, "Search"},
 		{place{Key: "nav.oncall", Path: "/on-call"}, "OnCall"},
+		{place{Key: "nav.alarms", Path: "/alarms"}, "Alarms"},
+		{place{Key: "nav.directory", Path: "/directory"}, "Directory"},
 		{place{Key: "nav.log", Path: "/log"}, "Log"},
 		{place{Key: "nav.deletions", Path: "/deletions"}, "Deletions"},
+		{place{Key: "nav.people", Path: "/people"}, "AddPerson"},
+		{place{Key: "nav.devices", Path: "/devices"}, "Devices"},
 		{place{Key: "nav.card", Path: "/card"}, "Directory"},
+		{place{Key: "nav.settings", Path: "/settings"}, "Status"},
 	}
 }
 
@@ -160,6 +167,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	}
 	m.Typing = a.typing
 	if v.user.ID != "" && s.Door.Remaining(v.token) > 0 {
+		m.Signs = v.URL.Path != "/passkeys" && s.Door.CanSign(v.Context(), v.user)
 		m.User, m.Idle = harmless.Line(v.user.Name), int(s.Door.Idle().Seconds())
 		var err error
 		m.Status, err = v.node.Status(v.Context())
@@ -168,6 +176,9 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 			if rights.May(v.user, n.Operation) {
 				n.Current = n.Path == v.URL.Path
 				n.Around = strings.HasPrefix(v.URL.Path, n.Path+"/")
+				if n.Path == "/alarms" {
+					n.Count = m.Status.Alarms
+				}
 				m.Nav = append(m.Nav, n.place)
 			}
 		}

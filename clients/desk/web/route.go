@@ -37,7 +37,8 @@ type Route struct {
 func Routes() []Route {
 	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes())
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
+		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())
 }
 
 // visit is one request of somebody.
@@ -68,7 +69,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		v, err := s.visit(w, r, route)
 		var a answer
 		if err == nil {
+			end := s.confirmed(v, route)
 			a, err = route.serve(s, v)
+			end()
 		}
 		over := errors.Is(err, signin.ErrLocked) || errors.Is(err, signin.ErrNoSession)
 		switch {
@@ -108,6 +111,9 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visi
 		v.token = c.Value
 	}
 	user, err := s.Door.Visitor(r.Context(), v.token, route.Who == Users && !route.Still)
+	if err == nil {
+		desk.Recognise(r.Context())
+	}
 	if err == nil || errors.Is(err, signin.ErrLocked) {
 		v.user, v.node = user, rights.As(s.Node, user)
 	}

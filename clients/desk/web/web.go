@@ -54,6 +54,7 @@ type Config struct {
 	Playbook  playbook.Playbook   // default that of this program
 	Theme     []byte              // a style sheet of the organisation's own, after ours
 	PlainLook bool                // our own small style sheet, even where the design system was built in
+	About     AboutFunc           // what the page of settings tells; nil: what the node knows
 	Now       func() time.Time    // default time.Now
 	Log       *slog.Logger        // default discards
 }
@@ -115,7 +116,7 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved, ConnContext: crowd.Seated,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
 }

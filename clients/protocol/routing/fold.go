@@ -17,9 +17,9 @@ var plainLetters = strings.NewReplacer(
 	"ñ", "n", "ó", "o", "ò", "o", "ô", "o", "ö", "o", "õ", "o", "ø", "o",
 	"ú", "u", "ù", "u", "û", "u", "ü", "u", "ý", "y", "ÿ", "y", "ĳ", "ij")
 
-// fold reduces a name to what its spellings have in common: small letters without
+// Fold reduces a name to what its spellings have in common: small letters without
 // diacritics and digits, nothing between them.
-func fold(name string) string {
+func Fold(name string) string {
 	var b strings.Builder
 	for _, c := range plainLetters.Replace(strings.ToLower(name)) {
 		// A combining mark falls away too: decomposed spellings look the same.
@@ -34,15 +34,15 @@ func fold(name string) string {
 // name without what tells it from its namesake, 's-Gravenhage also as Gravenhage, and
 // Sint-Michielsgestel also as St. Michielsgestel.
 func keysOf(name string) []string {
-	keys := []string{fold(name)}
+	keys := []string{Fold(name)}
 	if plain, _, cut := strings.Cut(name, " ("); cut {
-		keys = append(keys, fold(plain))
+		keys = append(keys, Fold(plain))
 	}
 	if rest, ok := strings.CutPrefix(name, "'s-"); ok {
-		keys = append(keys, fold(rest))
+		keys = append(keys, Fold(rest))
 	}
 	if rest, ok := strings.CutPrefix(name, "Sint-"); ok {
-		keys = append(keys, "st"+fold(rest))
+		keys = append(keys, "st"+Fold(rest))
 	}
 	return keys
 }

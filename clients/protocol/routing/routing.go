@@ -133,12 +133,12 @@ func Find(name string) []Found {
 		}
 		return nil
 	}
-	return slices.Clone(all().names[fold(name)])
+	return slices.Clone(all().names[Fold(name)])
 }
 
 // codeOf reads GM0344, gm 344 and 344.
 func codeOf(s string) (string, bool) {
-	digits := strings.TrimPrefix(fold(s), "gm")
+	digits := strings.TrimPrefix(Fold(s), "gm")
 	if digits == "" || len(digits) > 4 {
 		return "", false
 	}
@@ -152,7 +152,7 @@ func codeOf(s string) (string, bool) {
 // Suggest returns up to n names of municipalities that resemble a name that Find does
 // not know, the most alike first.
 func Suggest(name string, n int) []string {
-	want := fold(name)
+	want := Fold(name)
 	if want == "" || len(want) > maxName {
 		return nil
 	}
@@ -227,7 +227,7 @@ func (r register) addOther(row []string) error {
 		}
 		f.Since = year
 	}
-	r.add(fold(row[0]), f)
+	r.add(Fold(row[0]), f)
 	return nil
 }
 

@@ -30,6 +30,22 @@ func (c *Chain) Grow(n int) {
 	}
 }
 
+// ReplaceKey gives an organisation another key by the root's word, as root holders do
+// when the old one is lost, or when somebody deceived them. The relay must run.
+func (c *Chain) ReplaceKey(id identity.OrgID) {
+	c.t.Helper()
+	reg := c.register.Register()
+	state, known := reg.Org(id)
+	if !known {
+		c.t.Fatalf("no organisation %s", id)
+	}
+	org := state.Org
+	org.Key = newSigner(c.t).Public()
+	entry, err := org.Sign(reg.Next(org.Subject()), c.root)
+	ok(c.t, err)
+	c.append(entry)
+}
+
 func (c *Chain) append(entry []byte) {
 	c.t.Helper()
 	_, err := c.register.Append(context.Background(), entry, nil, c.Now())

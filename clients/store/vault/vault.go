@@ -125,6 +125,55 @@ func add(dir string, id ID, k Key, w Way) error {
 	return writeDurably(path, wrapped)
 }
 
+// Replace wraps the data key in a way anew, in the place of the file that there is: another
+// recovery passphrase, or a new key file for one that was lost.
+func Replace(dir string, id ID, k Key, w Way) error {
+	if IsAttended(dir) || w.File() == attendedFile {
+		return fmt.Errorf("failed to replace %s: %w", w.File(), ErrAttended)
+	}
+	wrapped, err := w.Wrap(id, encode(id, k))
+	if err != nil {
+		return fmt.Errorf("failed to wrap the data key as %s: %w", w.File(), err)
+	}
+	return writeDurably(filepath.Join(dir, folder, w.File()), wrapped)
+}
+
+// Recovery returns the recovery file of a store, which only its passphrase opens.
+func Recovery(dir string) ([]byte, error) {
+	return readSmall(filepath.Join(dir, folder, recoveryFile))
+}
+
+// OpenRecovery opens a recovery file that lies elsewhere, such as in a backup.
+func OpenRecovery(wrapped []byte, phrase string) (Key, ID, error) {
+	plain, err := Unlock(wrapped, phrase)
+	if err != nil {
+		return Key{}, ID{}, err
+	}
+	return decode(plain)
+}
+
+// Adopt makes the folder of wrapped keys in dir for a data key that there is, with the
+// recovery file that opens it and the other ways given. It leaves nothing when it fails.
+func Adopt(dir string, id ID, k Key, recovery []byte, others ...Way) error {
+	if err := enough(append(names(others), recoveryFile)); err != nil {
+		return err
+	}
+	keys := filepath.Join(dir, folder)
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		return fmt.Errorf("failed to make the folder of wrapped keys: %w", err)
+	}
+	err := writeDurably(filepath.Join(keys, recoveryFile), recovery)
+	for _, w := range others {
+		if err == nil {
+			err = add(dir, id, k, w)
+		}
+	}
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(keys)) // made above, so ours
+	}
+	return err
+}
+
 // Remove forgets a way, such as a key file that was lost. It refuses to leave
 // fewer than the recovery passphrase and one other.
 func Remove(dir string, w Way) error {

@@ -69,3 +69,21 @@ func parseSecret(text string) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// LockUnder seals a small secret, such as a person's signing key, under 32 bytes that
+// nobody can guess, such as what a passkey derives. use says for whom and what for: what
+// was locked for one use opens for no other.
+func LockUnder(secret []byte, use string, plain []byte) ([]byte, error) {
+	if len(secret) != secretSize {
+		return nil, fmt.Errorf("%w: a wrapping key has %d bytes", ErrWrapped, secretSize)
+	}
+	return sealUnder(secret, "use/"+use, plain)
+}
+
+// UnlockUnder opens what LockUnder sealed, or refuses with ErrWrapped.
+func UnlockUnder(secret []byte, use string, wrapped []byte) ([]byte, error) {
+	if len(secret) != secretSize || len(wrapped) > maxWrapped {
+		return nil, ErrWrapped
+	}
+	return openUnder(secret, "use/"+use, wrapped)
+}

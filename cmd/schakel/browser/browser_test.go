@@ -34,6 +34,10 @@ type job struct {
 	Cookies  []cookie       `json:"cookies,omitempty"`
 
 	Authenticator bool `json:"authenticator,omitempty"` // the browser has one for passkeys
+	Derives       bool `json:"derives,omitempty"`       // which derives secrets (PRF)
+
+	Said  bool                        `json:"said,omitempty"` // looks at what pages say, and at nothing else
+	trees func(t *testing.T, tr tree) // hears what a page says to who does not see it
 }
 
 // visit is a page in one state, looked at in every way.
@@ -121,11 +125,15 @@ func run(t *testing.T, j job, said func(string)) (found []finding) {
 	for lines.Scan() {
 		var line struct {
 			Said  string     `json:"said"`
+			Tree  *tree      `json:"tree"`
 			Found *[]finding `json:"found"`
 		}
 		ok(t, json.Unmarshal(lines.Bytes(), &line))
 		if line.Said != "" {
 			said(line.Said)
+		}
+		if line.Tree != nil && j.trees != nil {
+			j.trees(t, *line.Tree)
 		}
 		if line.Found != nil {
 			found, finished = *line.Found, true

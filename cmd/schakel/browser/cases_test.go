@@ -110,7 +110,7 @@ func (p *pages) cases(hash, hostile string) {
 func (p *pages) restrictedCase(hash string) {
 	p.t.Helper()
 	path, wrong := "/cases/"+hash, []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
-	glass := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	glass := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	right := []step{{Type: []string{"#pin", schakeltest.PIN}}, {Use: "main form button"}}
 	const ref = "/cases/{ref}"
 	p.look(
@@ -118,7 +118,7 @@ func (p *pages) restrictedCase(hash string) {
 		visit{Name: "restricted case, wrong PIN", Path: path, route: ref, Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "restricted case, opened", Path: path, route: ref, Cookies: p.worker, Steps: right, Shows: []string{"Deze zaak is alleen voor", "fietslampje"}},
 		visit{Name: "emergency", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Shows: []string{"Bel eerst deze mensen"}},
-		visit{Name: "emergency, wrong passphrase", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Steps: glass, Shows: []string{"De wachtzin klopt niet"}},
+		visit{Name: "emergency, wrong PIN", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Steps: glass, Shows: []string{"De zaak is niet geopend"}},
 		visit{Name: "who may read a restricted case", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Shows: []string{"Nu mogen deze mensen"}},
 	)
 }

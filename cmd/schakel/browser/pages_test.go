@@ -65,7 +65,9 @@ func (p *pages) look(visits ...visit) {
 		}
 	}
 	p.picture += len(visits)
-	p.t.Run(visits[0].Name+" and others", func(t *testing.T) { report(t, run(t, job{Base: p.Base, Visits: visits}, nil)) })
+	p.t.Run(visits[0].Name+" and others", func(t *testing.T) {
+		report(t, run(t, job{Base: p.Base, Visits: visits, Said: *update, trees: golden}, nil))
+	})
 }
 
 // link is a fresh link for a user, as a path.
@@ -114,6 +116,8 @@ func TestPages(t *testing.T) {
 	p.restrict(p.Report(nil))
 	p.cases(hash, hostile)
 	p.taken(hash)
+	p.onCall()
+	p.others()
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
 	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
@@ -125,17 +129,12 @@ func TestPages(t *testing.T) {
 		visit{Name: "offline, late", Path: "/inbox", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "Te laat", "alarm"}},
 		visit{Name: "acknowledged", Path: "/messages/" + hash + "/acknowledged", route: "/messages/{ref}/acknowledged", Cookies: p.worker, Shows: []string{"De afzender krijgt uw naam"}},
 	)
+	p.othersOffline()
 	for _, r := range web.Routes() {
 		if r.Method == http.MethodGet && !p.seen[r.Path] && r.Path != "/live" {
 			t.Errorf("nobody looked at %s", r.Path)
 		}
 	}
-}
-
-// TestOnCallPages looks at the pages of who is on call.
-func TestOnCallPages(t *testing.T) {
-	p := newPages(t, webtest.Options{})
-	p.onCall()
 }
 
 // TestPlainLook looks once more at pages of a program that was built without the design
@@ -159,7 +158,7 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 	base := crookedSite(t)
 	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
 	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
-		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard"} {
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused"} {
 		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
 			t.Errorf("looking does not find: %s", want)
 		}

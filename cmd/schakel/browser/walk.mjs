@@ -1,5 +1,5 @@
 // Drives Chromium for the tests of the web desk. It reads one job from standard input as
-// JSON and writes lines of JSON: {"said": ...} on the way, {"found": [...]} at the end.
+// JSON and writes lines of JSON: {"said": ...} and {"tree": ...} on the way, {"found": [...]} at the end.
 //
 // A job either looks at pages in every way of looking (visits), or walks through steps in
 // one way of walking (steps). What is found is what is wrong; an empty list is good.
@@ -54,6 +54,25 @@ async function fits(page) {
   if (wide > 0) found.push({ name: now.name, what: "wider than the screen", detail: `by ${wide} px` });
 }
 
+// sizes demands that everything that is pressed is at least 24 px high and wide, also
+// where there is room around it that would excuse it (WCAG 2.2, 2.5.8).
+async function sizes(page) {
+  const small = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+    .filter((e) => e.checkVisibility() && !e.matches(".utrecht-skip-link"))
+    .map((e) => [e.closest("label.option") ?? e, e])
+    .filter(([box]) => { const r = box.getBoundingClientRect(); return r.width < 23.5 || r.height < 23.5; })
+    .map(([, e]) => e.outerHTML.slice(0, 90)));
+  for (const html of small) found.push({ name: now.name, what: "target too small", detail: html });
+}
+
+// pastes demands that whoever keeps a PIN, a number or a text elsewhere can paste it.
+async function pastes(page) {
+  const refused = await page.evaluate(() => [...document.querySelectorAll("input:not([type=hidden], [type=radio], [type=checkbox], [type=file]), textarea")]
+    .filter((e) => e.readOnly || e.disabled || e.onpaste || !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: new DataTransfer() })))
+    .map((e) => e.outerHTML.slice(0, 90)));
+  for (const html of refused) found.push({ name: now.name, what: "paste refused", detail: html });
+}
+
 // reached goes through a page with the tab key: everything that can be used must get the
 // focus, in view, with nothing over it, and the focus must come out at the end.
 async function reached(page) {
@@ -90,7 +109,7 @@ async function reached(page) {
 const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
 const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, tree: true },
   { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
   { how: "narrow", options: { viewport: narrow }, axe: true, fits: true },
   { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
@@ -114,14 +133,19 @@ async function open(page, visit, how) {
 // look opens one window per way of looking, and every page in it: a window is what takes
 // time.
 async function look(visits) {
-  for (const way of ways) {
+  for (const way of job.said ? ways.filter((w) => w.tree).map((w) => ({ ...w, axe: false, keys: false })) : ways) {
     const { context, page } = await watched(way.options);
     for (const visit of visits) {
       now.name = `${visit.name} (${way.how})`;
       await signedIn(context, visit.cookies);
       await open(page, visit, way.how);
       if (way.axe) await looked(page);
+      if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
       if (way.fits) await fits(page);
+      if (way.axe && way.fits) {
+        await sizes(page);
+        await pastes(page);
+      }
       if (way.keys) await reached(page);
       if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
     }
@@ -172,7 +196,7 @@ async function walk() {
     const cdp = await context.newCDPSession(page);
     await cdp.send("WebAuthn.enable");
     await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true,
-      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+      hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true, ...(job.derives ? { ctap2Version: "ctap2_1", hasPrf: true } : {}) } });
   }
   for (const [i, s] of job.steps.entries()) {
     try {

@@ -65,13 +65,13 @@ func crookedSite(t *testing.T) string {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		if r.URL.Path == "/own.js" {
 			w.Header().Set("Content-Type", "text/javascript")
-			_, _ = w.Write([]byte(`throw new Error("crooked")`))
+			_, _ = w.Write([]byte(`document.querySelector("#pin").onpaste = (e) => e.preventDefault(); throw new Error("crooked")`))
 			return
 		}
 		w.Header().Set("Content-Security-Policy", "script-src 'self'")
-		_, _ = w.Write([]byte(`<!DOCTYPE html><title>x</title><script>alert(1)</script><script src="/own.js"></script>
+		_, _ = w.Write([]byte(`<!DOCTYPE html><title>x</title><script>alert(1)</script><script src="/own.js" defer></script>
 <img src="http://elsewhere.invalid/x.png"><p style="color:#ccc;background:#fff">pale</p>
-<p><button style="width:10px;height:10px;padding:0">a</button><button style="width:10px;height:10px;padding:0;margin:0">b</button></p>
+<label>PIN <input id="pin"></label><p><button style="width:10px;height:10px;padding:0">a</button><button style="width:10px;height:10px;padding:0;margin:0">b</button></p>
 <a href="#" style="outline:none;box-shadow:none">unseen</a> <a href="#" tabindex="-1">never</a>
 <div style="width:900px">wide</div><div style="position:fixed;inset:0 0 auto 0;height:120px;background:#eee">over all</div>`))
 	}))

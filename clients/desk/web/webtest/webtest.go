@@ -47,9 +47,9 @@ type Options struct {
 	PlainLook bool
 	Idle      time.Duration
 	Theme     []byte
+	Signs     *signin.Provider
 	Node      func(desk.Node) desk.Node // stands before that of the office
 	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
-	Signs     *signin.Provider
 }
 
 // Open opens an office of Veilig Thuis with one person. Everything ends with the test.
@@ -73,7 +73,7 @@ func Open(t testing.TB, opt Options) *Office {
 	if opt.Node != nil {
 		node = opt.Node(node)
 	}
-	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Sheets: sheets.New(o.Member.Store(), chain.Now), Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now})
+	o.Site, err = web.New(web.Config{Node: node, Door: o.Door, Sheets: sheets.New(o.Member.Store(), chain.Now), Names: []string{"127.0.0.1", "localhost"}, PlainLook: opt.PlainLook, Theme: opt.Theme, Now: chain.Now, About: about})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -85,6 +85,12 @@ func Open(t testing.TB, opt Options) *Office {
 		}
 	})
 	return o
+}
+
+// about is what a daemon would tell of itself.
+func about(context.Context) (web.About, error) {
+	return web.About{Version: "1.2.3", Store: 3 << 20, Settings: []web.Setting{{Key: "web-names", Value: "bureau.example", Origin: "/etc/schakel/client.toml"},
+		{Key: "pager", Value: "", Origin: "default"}}}, nil
 }
 
 func ok(t testing.TB, err error) {

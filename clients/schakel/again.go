@@ -1,0 +1,136 @@
+package schakel
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"schakel/clients/protocol"
+	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
+	"schakel/crypto/trust"
+)
+
+// A desk can lose its device and come back with another: what was sealed for the lost one
+// alone nobody can open any more, and what only the lost one had is gone from the desk. The
+// sender still has the message, and makes its delivery again.
+
+// forgottenAtOnce bounds what one statement has made again; the next one goes on.
+const forgottenAtOnce = 64
+
+// afterRevocations retires what is under way to devices of which none is left. It runs in
+// the transaction that stores the entries.
+func (n *Node) afterRevocations(tx *store.Tx, dir directory, entries [][]byte) error {
+	if !slices.ContainsFunc(entries, revokes) {
+		return nil
+	}
+	for _, desk := range dir.Desks() {
+		if desk == n.dev.Desk {
+			continue // records and copies: told anew to who is new
+		}
+		ds, err := tx.Underway(desk, n.now())
+		if err != nil {
+			return err
+		}
+		for _, d := range ds {
+			if n.anyLeft(dir, d.Raw) {
+				continue
+			}
+			if err := n.retire(tx, d.Envelope); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// revokes reports whether an entry ends something: a device, or all below a desk or an
+// organisation.
+func revokes(raw []byte) bool {
+	e, err := trust.ParseEntry(raw)
+	if err != nil {
+		return false // skipped and alarmed elsewhere
+	}
+	_, ok := e.Body.(trust.Revoke)
+	return ok
+}
+
+// anyLeft reports whether some device that an envelope was sealed for can still fetch it.
+func (n *Node) anyLeft(dir directory, raw []byte) bool {
+	h, _, err := envelope.ParsePrefix(raw)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(h.Targets, func(t envelope.Target) bool {
+		d, ok := dir.Device(t.Device)
+		return ok && d.UsableAt(n.now())
+	})
+}
+
+// forgotten makes again what a restored device of a desk does not have: its vector covers
+// what came before it was there, which only a backup can have told it, and not what its
+// desk stated after that. A device that is merely new covers nothing from before itself,
+// and is told nothing again.
+func (in *intake) forgotten(a *arrival, v delivery.Received) error {
+	d, ok := in.n.directory().Device(a.header.Sealer)
+	if !ok || v.Contiguous == 0 || a.from == in.n.dev.Desk {
+		return nil
+	}
+	told, err := in.tx.Forgotten(a.from, d.ID, d.From.Add(backdate), v, forgottenAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, t := range told {
+		err := in.tellAgain(a.from, t.Message)
+		if errors.Is(err, errNotNow) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := in.tx.ToldAgain(t.Message, a.from, d.ID); err != nil {
+			return err
+		}
+	}
+	if len(told) > 0 {
+		in.n.log.Info("delivered again to a restored device", "desk", a.from, "device", d.ID, "messages", len(told))
+		in.n.poke()
+	}
+	return nil
+}
+
+// tellAgain makes one delivery again to a desk that had the message. It moves no state: the
+// desk has received it, whatever became of that. What this desk has destroyed, closed to
+// named persons, or let expire stays away, and shows at the other end as a gap.
+func (in *intake) tellAgain(desk identity.DeskID, h message.Hash) error {
+	row, err := in.tx.Message(h)
+	if errors.Is(err, store.ErrRestricted) {
+		row.Raw, err = in.tx.Unsent(h)
+	}
+	if errors.Is(err, store.ErrDestroyed) || errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	signed, err := message.Parse(row.Raw)
+	if err != nil || !in.now.Before(time.Unix(int64(signed.Message.Heading.Expires), 0)) {
+		return err
+	}
+	heads, err := in.tx.Heads(desk, row.Case)
+	if err != nil {
+		return err
+	}
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(h, heads)}
+	_, err = in.n.put(in.tx, h, desk, protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class), d)
+	if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) {
+		return errNotNow
+	}
+	return err
+}
+
+// errNotNow: the keys of the restored device are not here yet; its next statement asks again.
+var errNotNow = errors.New("nothing can be sealed to the desk now")

@@ -1,0 +1,80 @@
+package browser_test
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files of what pages say anew")
+
+// tree is a page as a screen reader has it: roles, names and states, and nothing of looks.
+type tree struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// changing is what is another at each run, and what takes its place.
+var changing = []struct {
+	pattern *regexp.Regexp
+	put     string
+}{
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "HASH"},
+	{regexp.MustCompile(`\b(zaak|case) [0-9a-f]{8}\b`), "$1 CASE"},
+	{regexp.MustCompile(`/enter/[A-Za-z0-9_-]{43}`), "/enter/LINK"},
+	{regexp.MustCompile(`(?i)\b((maan|dins|woens|donder|vrij|zater|zon)dag|(ma|di|wo|do|vr|za|zo)) \d`), "DAG 0"},
+	{regexp.MustCompile(`(?i)\b\d{1,2}[ -](jan|feb|mrt|maart|apr|mei|jun|jul|aug|sep|okt|nov|dec)[a-z.]*( \d{4})?`), "DATUM"},
+	{regexp.MustCompile(`\b\d{4}-\d{2}-\d{2}\b`), "DATUM"},
+	{regexp.MustCompile(`\b\d{1,2}:\d{2}\b`), "TIJD"},
+	{regexp.MustCompile(`(?i)\b(vandaag|gisteren|morgen)\b`), "DATUM"},
+}
+
+// withoutPlaces leaves out the list of places: it is the same on every page, and who adds a
+// place must not read every page again.
+func withoutPlaces(text string) string {
+	var out []string
+	inside := -1
+	for line := range strings.Lines(text) {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if inside >= 0 && indent > inside {
+			continue
+		}
+		inside = -1
+		if strings.HasPrefix(strings.TrimSpace(line), `- navigation "Onderdelen"`) {
+			inside = indent
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "")
+}
+
+// golden holds what a page says to its file in testdata/aria. A page without a file is
+// named: -update writes one, to be read before it is kept.
+func golden(t *testing.T, tr tree) {
+	t.Helper()
+	got := withoutPlaces(tr.Text + "\n")
+	for _, c := range changing {
+		got = c.pattern.ReplaceAllString(got, c.put)
+	}
+	path := filepath.Join("testdata", "aria", strings.NewReplacer(" ", "-", ",", "").Replace(tr.Name)+".txt")
+	if *update {
+		ok(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		ok(t, os.WriteFile(path, []byte(got), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Logf("%s: nobody read yet what this page says; -update writes %s", tr.Name, path)
+		return
+	}
+	ok(t, err)
+	if got != string(want) {
+		t.Errorf("%s says something else (-update writes it anew, after a look)\ngot:\n%s\nwant:\n%s", tr.Name, got, want)
+	}
+}
