@@ -67,7 +67,9 @@ var (
 	ErrSameName     = errors.New("that name is taken")
 )
 
-func (s *Service) tokenRoutes(mux *http.ServeMux) {
+// programRoutes are those about programs of the organisation.
+func (s *Service) programRoutes(mux *http.ServeMux) {
+	s.webhookRoutes(mux)
 	mux.HandleFunc("GET /v1/tokens", answer(s.listTokens))
 	mux.HandleFunc("POST /v1/tokens", answer(s.addToken))
 	mux.HandleFunc("DELETE /v1/tokens/{who}", answer(s.revokeToken))

@@ -15,8 +15,11 @@ import (
 
 // elsewhere are operations of the node that no path of their own reaches, and why.
 var elsewhere = map[rights.Operation]string{
+	"Backup": closed, "NoteBackup": closed, "TryRecovery": closed, "SetRecovery": closed,
 	"Read": "openMessage without a person opens as nobody in particular, which is what Read does",
 }
+
+const closed = "no program may: rights.Closed"
 
 // TestEveryOperationIsReachable: what a node can do a program can ask for, under the scope
 // that the rights give it.

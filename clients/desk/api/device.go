@@ -9,10 +9,15 @@ import (
 
 func deskActs() map[string]act {
 	return map[string]act{
-		"getStatus":   get(desk.Node.Status),
-		"listAlarms":  listed(of(desk.Node.Alarms), func(a schakel.Alarm) string { return string(a.Kind) + " " + a.Subject }),
-		"clearAlarm":  do(func(c *call, in clearance) error { return c.node.ClearAlarm(c.Context(), in.Kind, in.Subject) }),
-		"listDesks":   listed(of(desk.Node.Directory), func(d schakel.Desk) string { return string(d.ID) }),
+		"getStatus":  get(desk.Node.Status),
+		"listAlarms": listed(of(desk.Node.Alarms), func(a schakel.Alarm) string { return string(a.Kind) + " " + a.Subject }),
+		"clearAlarm": do(func(c *call, in clearance) error { return c.node.ClearAlarm(c.Context(), in.Kind, in.Subject) }),
+		"listDesks":  listed(of(desk.Node.Directory), func(d schakel.Desk) string { return string(d.ID) }),
+		"verifyDesk": do(func(c *call, in verification) error {
+			return c.node.VerifyDesk(c.Context(), in.Desk, in.Fingerprint, in.By)
+		}),
+		"refuseDesk":  do(func(c *call, in refusal) error { return c.node.RefuseDesk(c.Context(), in.Desk, in.By) }),
+		"getSafety":   get(desk.Node.Safety),
 		"listPersons": listed(of(desk.Node.Persons), func(p schakel.Person) string { return p.ID.String() }),
 		"addPerson": take(func(c *call, in newPerson) (schakel.Person, error) {
 			return c.node.AddPerson(c.Context(), schakel.Person{Name: in.Name, Function: in.Function, Telephone: in.Telephone}, in.PIN)
@@ -31,6 +36,19 @@ func deskActs() map[string]act {
 type clearance struct {
 	Kind    schakel.AlarmKind `json:"kind"`
 	Subject string            `json:"subject"`
+}
+
+// verification is the fingerprint of a desk's organisation, as somebody heard it.
+type verification struct {
+	Desk        identity.DeskID `json:"desk"`
+	Fingerprint string          `json:"fingerprint"`
+	By          schakel.By      `json:"by"`
+}
+
+// refusal stops writing to a desk whose organisation has another key.
+type refusal struct {
+	Desk identity.DeskID `json:"desk"`
+	By   schakel.By      `json:"by"`
 }
 
 // newPerson is a person with the PIN that will unlock the key.

@@ -14,8 +14,8 @@ type scope struct {
 }
 
 // scopes cut the table of rights into what one program needs. Every operation is in one
-// of them, so that a new one is closed to programs until somebody decided where it
-// belongs.
+// of them or in Closed, so that a new one is closed to programs until somebody decided
+// where it belongs.
 func scopes() []scope {
 	return []scope{
 		{"messages:read", []Operation{"List", "Read", "ReadAs", "Trace", "Wait"}},
@@ -26,10 +26,16 @@ func scopes() []scope {
 		{"drafts", []Operation{"Drafts", "SaveDraft", "DropDraft"}},
 		{"on-call:read", []Operation{"OnCall", "Rota", "Calendar", "Readiness", "PageLog", "RelayPages", "Drills"}},
 		{"on-call:write", []Operation{"ChangeRota", "SetRota", "ImportCalendar", "TestPages", "StartDrill"}},
-		{"desk:read", []Operation{"Status", "Alarms", "Subscribe", "Directory", "Persons", "Devices", "RegisterEntries"}},
-		{"desk:write", []Operation{"ClearAlarm", "SendTest", "AddPerson", "Vouch", "Revoke"}},
+		{"desk:read", []Operation{"Status", "Alarms", "Subscribe", "Directory", "Persons", "Devices", "RegisterEntries", "Safety"}},
+		{"desk:write", []Operation{"ClearAlarm", "SendTest", "AddPerson", "Vouch", "Revoke", "VerifyDesk", "RefuseDesk"}},
 		{"audit:read", []Operation{"Log", "Deletions"}},
 	}
+}
+
+// Closed are the operations that no program may: a backup takes everything out at once, and
+// the recovery passphrase is for people and a safe.
+func Closed() []Operation {
+	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery"}
 }
 
 // Scopes are the names of all scopes.
