@@ -14,8 +14,8 @@ type scope struct {
 }
 
 // scopes cut the table of rights into what one program needs. Every operation is in one
-// of them, so that a new one is closed to programs until somebody decided where it
-// belongs.
+// of them or withheld, so that a new one is closed to programs until somebody decided
+// where it belongs.
 func scopes() []scope {
 	return []scope{
 		{"messages:read", []Operation{"List", "Read", "ReadAs", "Trace", "Wait"}},
@@ -26,10 +26,17 @@ func scopes() []scope {
 		{"drafts", []Operation{"Drafts", "SaveDraft", "DropDraft"}},
 		{"on-call:read", []Operation{"OnCall", "Rota", "Calendar", "Readiness", "PageLog", "RelayPages", "Drills"}},
 		{"on-call:write", []Operation{"ChangeRota", "SetRota", "ImportCalendar", "TestPages", "StartDrill"}},
-		{"desk:read", []Operation{"Status", "Alarms", "Subscribe", "Directory", "Persons", "Devices", "RegisterEntries"}},
-		{"desk:write", []Operation{"ClearAlarm", "SendTest", "AddPerson", "Vouch", "Revoke"}},
+		{"desk:read", []Operation{"Status", "Safety", "Alarms", "Subscribe", "Directory", "Persons", "Devices", "RegisterEntries"}},
+		{"desk:write", []Operation{"ClearAlarm", "VerifyDesk", "RefuseDesk", "SendTest", "AddPerson", "Vouch", "Revoke"}},
 		{"audit:read", []Operation{"Log", "Deletions"}},
 	}
+}
+
+// Withheld are the operations that are in no scope: whatever its roles, no program may do
+// them. A backup is the whole store, and who sets the recovery passphrase can open one: a
+// token that leaks would take every case of the desk with it.
+func Withheld() []Operation {
+	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery"}
 }
 
 // Scopes are the names of all scopes.
