@@ -15,7 +15,11 @@ import (
 
 // elsewhere are operations of the node that no path of their own reaches, and why.
 var elsewhere = map[rights.Operation]string{
-	"Read": "openMessage without a person opens as nobody in particular, which is what Read does",
+	"Read":        "openMessage without a person opens as nobody in particular, which is what Read does",
+	"Backup":      "the whole store belongs to the owner of the device, over the socket: schakel backup",
+	"NoteBackup":  "only whoever wrote a backup to its disk can say so",
+	"TryRecovery": "the recovery passphrase opens every backup, and no program should hold it",
+	"SetRecovery": "who sets the recovery passphrase can open the next backup",
 }
 
 // TestEveryOperationIsReachable: what a node can do a program can ask for, under the scope
@@ -44,6 +48,11 @@ func TestEveryOperationIsReachable(t *testing.T) {
 			t.Errorf("%s: reached by a path is %t, and elsewhere it says %q", op, reached[op], elsewhere[op])
 		}
 		delete(reached, op)
+	}
+	for _, op := range rights.Withheld() {
+		if elsewhere[op] == "" {
+			t.Errorf("%s is withheld from programs, and nothing says why", op)
+		}
 	}
 	if len(reached) > 0 {
 		t.Errorf("no operations of the node: %v", reached)
@@ -109,7 +118,7 @@ func TestWorkADay(t *testing.T) {
 // rest asks what is left.
 func rest(t *testing.T, o *office, p *program) {
 	t.Helper()
-	for _, path := range []string{"status", "alarms", "desks", "persons", "devices", "register-entries", "deletions", "access-log", "readiness", "pages", "drills", "token", "openapi.json"} {
+	for _, path := range []string{"status", "safety", "alarms", "desks", "persons", "devices", "register-entries", "deletions", "access-log", "readiness", "pages", "drills", "token", "openapi.json"} {
 		p.want(200, "GET", "/v1/"+path, nil)
 	}
 	p.want(201, "POST", "/v1/persons", map[string]string{"name": "N. Acht", "function": "gedragswetenschapper", "telephone": "+31600000012", "pin": schakeltest.PIN}, "Idempotency-Key", "person-1")

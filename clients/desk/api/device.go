@@ -10,9 +10,12 @@ import (
 func deskActs() map[string]act {
 	return map[string]act{
 		"getStatus":   get(desk.Node.Status),
+		"getSafety":   get(desk.Node.Safety),
 		"listAlarms":  listed(of(desk.Node.Alarms), func(a schakel.Alarm) string { return string(a.Kind) + " " + a.Subject }),
 		"clearAlarm":  do(func(c *call, in clearance) error { return c.node.ClearAlarm(c.Context(), in.Kind, in.Subject) }),
 		"listDesks":   listed(of(desk.Node.Directory), func(d schakel.Desk) string { return string(d.ID) }),
+		"verifyDesk":  do(func(c *call, in verification) error { return c.node.VerifyDesk(c.Context(), in.Desk, in.Heard, in.By) }),
+		"refuseDesk":  do(func(c *call, in deskRefusal) error { return c.node.RefuseDesk(c.Context(), in.Desk, in.By) }),
 		"listPersons": listed(of(desk.Node.Persons), func(p schakel.Person) string { return p.ID.String() }),
 		"addPerson": take(func(c *call, in newPerson) (schakel.Person, error) {
 			return c.node.AddPerson(c.Context(), schakel.Person{Name: in.Name, Function: in.Function, Telephone: in.Telephone}, in.PIN)
@@ -31,6 +34,19 @@ func deskActs() map[string]act {
 type clearance struct {
 	Kind    schakel.AlarmKind `json:"kind"`
 	Subject string            `json:"subject"`
+}
+
+// verification is what somebody heard by telephone of a desk's fingerprint.
+type verification struct {
+	Desk  identity.DeskID `json:"desk"`
+	Heard string          `json:"heard"`
+	By    schakel.By      `json:"by"`
+}
+
+// deskRefusal says that the fingerprint of a desk is not theirs.
+type deskRefusal struct {
+	Desk identity.DeskID `json:"desk"`
+	By   schakel.By      `json:"by"`
 }
 
 // newPerson is a person with the PIN that will unlock the key.
