@@ -44,7 +44,8 @@ func TestExamplesOfThePage(t *testing.T) {
 	rota, err := json.Marshal(aRota(o))
 	ok(t, err)
 	p.want(200, "PUT", "/v1/rota", string(rota), "If-None-Match", "*")
-	env := append(os.Environ(), "API="+o.base, "TOKEN="+p.secret, "MESSAGE="+hash, "CASE="+letter.Case, "PERSON="+o.person.ID.String(), "PIN="+schakeltest.PIN, "ROTA="+string(rota), "no_proxy=*")
+	env := append(os.Environ(), "API="+o.base, "TOKEN="+p.secret, "MESSAGE="+hash, "CASE="+letter.Case, "PERSON="+o.person.ID.String(), "PIN="+schakeltest.PIN, "ROTA="+string(rota),
+		"DESK="+string(o.doctor.Desk), "HEARD="+deskOf(o, p).Fingerprint, "no_proxy=*")
 	for _, b := range blocks {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		c := exec.CommandContext(ctx, "sh", "-euc", b[1])
@@ -53,6 +54,9 @@ func TestExamplesOfThePage(t *testing.T) {
 			t.Errorf("%v: %s\n%s", err, b[1], out)
 		}
 		cancel()
+	}
+	if d := deskOf(o, p); d.Key != schakel.KeyVerified {
+		t.Errorf("the example did not compare the key: %+v", d)
 	}
 	all, err := o.member.Node.List(t.Context(), schakel.Filter{Limit: 10})
 	if err != nil || all[0].AckBy != o.person.Name {
