@@ -112,7 +112,21 @@ func TestWorkADay(t *testing.T) {
 		t.Errorf("case file %q", file.body[:2])
 	}
 	p.want(200, "GET", "/v1/access-log?case="+letter.Case, nil)
+	finds(t, p, letter.Case)
 	rest(t, o, p)
+}
+
+// finds looks for the note of a case by a word of it.
+func finds(t *testing.T, p *program, kase string) {
+	t.Helper()
+	var found schakel.Hits
+	p.want(200, "POST", "/v1/searches", map[string]any{"words": "vijven"}).into(t, &found)
+	if len(found.Hits) != 1 || found.Hits[0].Kind != "note" || found.Hits[0].Case != kase {
+		t.Errorf("the note is found as %+v", found)
+	}
+	if code := p.want(400, "POST", "/v1/searches", map[string]any{"words": "?!"}).code(t); code != "no-words" {
+		t.Errorf("no word: %s", code)
+	}
 }
 
 // rest asks what is left.
