@@ -49,6 +49,7 @@ type visit struct {
 	Steps   []step            `json:"steps,omitempty"` // from the page to the state
 	Shows   []string          `json:"shows,omitempty"`
 	Picture map[string]string `json:"picture,omitempty"`
+	Again   bool              `json:"again,omitempty"` // the page was seen before, in another state
 
 	route string // of the table, where it is not the path
 }
