@@ -80,7 +80,7 @@ func (p *pages) writing() {
 		visit{Name: "what to write in a case", Path: "/compose?case=" + letter.Case, route: "/compose", Cookies: me, Shows: []string{"Verder in deze zaak"}},
 		visit{Name: "empty form", Path: "/compose/melding", route: "/compose/{class}", Cookies: me, Shows: []string{"Hoe dringend is het?", "politie-mn/oc"}},
 		visit{Name: "form sent empty", Path: "/compose/adviesvraag", route: "/compose/{class}", Cookies: me, Steps: none, Shows: []string{"Dit kan nog niet weg", "vul dit in"}},
-		visit{Name: "form filled in", Path: form, route: "/compose/{class}", Cookies: me, Shows: []string{"Bewaard op dit apparaat", "hoort bij de gemeente"}},
+		visit{Name: "form filled in", Path: form, route: "/compose/{class}", Cookies: me, Shows: []string{"Bewaard op dit apparaat", "politie Den Haag"}},
 		visit{Name: "check", Path: check, route: "/compose/{class}/check", Cookies: me, Shows: []string{"U verstuurt aan 2 organisaties", "hoort niet bij de gemeente"}},
 		visit{Name: "check without the tick", Path: check, route: "/compose/{class}/check", Cookies: me, Shows: []string{"Zet een vinkje"},
 			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}},
