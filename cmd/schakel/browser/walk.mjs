@@ -119,8 +119,9 @@ const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
 // ways are the ways of looking. A page that was seen in another state before is looked at
 // again only in those that are enough for a state.
+const said = { how: "said", options: { viewport: { width: 1280, height: 900 } }, tree: true, state: true };
 const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, tree: true, state: true },
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, state: true },
   { how: "narrow", options: { viewport: narrow }, axe: true, fits: true, state: true },
   { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
   { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
@@ -143,9 +144,11 @@ async function open(page, visit, how) {
 }
 
 // look opens one window per way of looking, two at a time, and every page in it: a window
-// is what takes time.
+// is what takes time. What pages say comes first and by itself: looking leaves traces, as a
+// list of what somebody is busy with.
 async function look(visits) {
-  const left = job.said ? ways.filter((w) => w.tree).map((w) => ({ ...w, axe: false, keys: false })) : [...ways];
+  await lookIn(said, visits);
+  const left = job.said ? [] : [...ways];
   const next = async () => {
     for (let way; (way = left.shift());) await lookIn(way, visits.filter((v) => way.state || !v.again));
   };
