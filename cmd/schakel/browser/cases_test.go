@@ -78,6 +78,7 @@ func (p *pages) cases(hash, hostile string) {
 		}
 	}
 	note("Meldkamer gebeld om 03.10 uur.\nZij bellen terug.")
+	p.Chain.Pass(time.Minute) // so that one is after the other
 	note(`<b>Mentor</b> ` + strings.Repeat("zonderspatie", 60))
 	noPIN := []step{{Type: []string{"#text", "Moeder belt morgen."}}, {Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
