@@ -29,6 +29,7 @@ var changing = []struct {
 	{regexp.MustCompile(`(?i)\b(zaak|case) [0-9a-f]{8}(…[0-9a-f]{4})?`), "$1 CASE"},
 	{regexp.MustCompile(`\b(apparaat|bericht) [0-9a-f]{8}\b`), "$1 NUMMER"},
 	{regexp.MustCompile(`(Apparaat …|Trek in |apparaat …)[0-9a-f]{6}\b`), "${1}NUMMER"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:POORT"},
 	{regexp.MustCompile(`- listitem: "?\d{5}"?`), "- listitem: CIJFERS"},
 	{regexp.MustCompile(`\b\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+`), "MOMENT"},
 	{regexp.MustCompile(`\bnog \d+ (dag(en)?|uur|minuten|minuut)\b`), "nog DUUR"},
