@@ -109,7 +109,7 @@ func run(t *testing.T, j job, said func(string)) (found []finding) {
 	j.Chromium = chromium(t)
 	in, err := json.Marshal(j)
 	ok(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "walk.mjs")
 	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(in), 10*time.Second
