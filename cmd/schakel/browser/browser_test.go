@@ -49,6 +49,7 @@ type visit struct {
 	Steps   []step            `json:"steps,omitempty"` // from the page to the state
 	Shows   []string          `json:"shows,omitempty"`
 	Picture map[string]string `json:"picture,omitempty"`
+	Again   bool              `json:"again,omitempty"` // the page was seen before, in another state
 
 	route string // of the table, where it is not the path
 }
@@ -108,7 +109,7 @@ func run(t *testing.T, j job, said func(string)) (found []finding) {
 	j.Chromium = chromium(t)
 	in, err := json.Marshal(j)
 	ok(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "walk.mjs")
 	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(in), 10*time.Second

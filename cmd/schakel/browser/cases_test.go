@@ -60,6 +60,7 @@ func (p *pages) emptyCases() {
 	p.look(
 		visit{Name: "no cases", Path: "/cases", Cookies: p.worker, Shows: []string{"Er zijn geen open zaken"}},
 		visit{Name: "outage card", Path: "/card", Cookies: p.worker, Shows: []string{"Noodkaart", "112"}},
+		visit{Name: "no alarms", Path: "/alarms", Cookies: p.worker, Shows: []string{"Er zijn geen alarmen"}},
 	)
 }
 
@@ -77,6 +78,7 @@ func (p *pages) cases(hash, hostile string) {
 		}
 	}
 	note("Meldkamer gebeld om 03.10 uur.\nZij bellen terug.")
+	p.Chain.Pass(time.Minute) // so that one is after the other
 	note(`<b>Mentor</b> ` + strings.Repeat("zonderspatie", 60))
 	noPIN := []step{{Type: []string{"#text", "Moeder belt morgen."}}, {Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
@@ -99,6 +101,10 @@ func (p *pages) cases(hash, hostile string) {
 		visit{Name: "too few may read", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: few, Shows: []string{"Kies minstens twee"}},
 		visit{Name: "check who may read", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: check, Shows: []string{"Straks mogen alleen zij lezen"}},
 		visit{Name: "passphrases unlike", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: unlike, Shows: []string{"niet gelijk"}},
+		visit{Name: "found", Path: "/search?q=fietslampje", route: "/search", Cookies: p.worker, Shows: []string{"gevonden"}},
+		visit{Name: "found a note", Path: "/search?q=meldkamer", route: "/search", Cookies: p.worker, Shows: []string{"Notitie"}},
+		visit{Name: "found nothing", Path: "/search?q=nergensstaatdit", route: "/search", Cookies: p.worker, Shows: []string{"Niets gevonden"}},
+		visit{Name: "no words to look for", Path: "/search?q=%2B", route: "/search", Status: http.StatusBadRequest, Cookies: p.worker, Shows: []string{"Typ een woord"}},
 		visit{Name: "log of a case", Path: path + "/log", route: ref + "/log", Cookies: p.worker, Shows: []string{"Zaak geopend"}},
 		visit{Name: "log", Path: "/log", Cookies: p.worker, Shows: []string{"Bekeken in de browser"}},
 		visit{Name: "destroyed cases", Path: "/deletions", Cookies: p.worker, Shows: []string{"12 berichten"}},

@@ -56,6 +56,7 @@ func (p *pages) look(visits ...visit) {
 		if route == "" {
 			route = v.Path
 		}
+		visits[i].Again = p.seen[route]
 		p.seen[route] = true
 		if folder := os.Getenv("SCHAKEL_PICTURES"); folder != "" { // for who wants to see them
 			visits[i].Picture = map[string]string{}

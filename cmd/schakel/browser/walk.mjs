@@ -18,21 +18,22 @@ const browser = await chromium.launch({
     "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"],
 });
 
-// now is what the browser is busy with: what it complains of belongs to that.
-const now = { name: job.name ?? "", status: 200 };
-
-// watched opens a context in which everything that should not happen is noted.
+// watched opens a context in which everything that should not happen is noted. Its page
+// keeps in "now" what it is busy with: what is found belongs to that.
 async function watched(options) {
+  const now = { name: job.name ?? "", status: 200 };
   const context = await browser.newContext({ locale: "nl-NL", ...options });
   context.on("request", (r) => {
     if (![job.base, ...(job.beside ?? [])].some((b) => r.url().startsWith(b + "/"))) found.push({ name: now.name, what: "outside request", detail: r.url() });
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(30000);
   page.on("console", (m) => {
     const own = now.status >= 400 && m.text().startsWith("Failed to load resource") && m.text().includes(` ${now.status} `) && m.location().url.startsWith(job.base + "/");
     if (m.type() === "error" && !own) found.push({ name: now.name, what: "console", detail: m.text() });
   });
   page.on("pageerror", (e) => found.push({ name: now.name, what: "script", detail: String(e) }));
+  page.now = now;
   return { context, page };
 }
 
@@ -42,6 +43,7 @@ async function signedIn(context, cookies) {
 }
 
 async function looked(page) {
+  const { now } = page;
   await page.evaluate(axe);
   const result = await page.evaluate((tags) => globalThis.axe.run({ runOnly: tags, resultTypes: ["violations"] }), tags);
   for (const v of result.violations) {
@@ -50,6 +52,7 @@ async function looked(page) {
 }
 
 async function fits(page) {
+  const { now } = page;
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (wide > 0) found.push({ name: now.name, what: "wider than the screen", detail: `by ${wide} px` });
 }
@@ -57,6 +60,7 @@ async function fits(page) {
 // sizes demands that everything that is pressed is at least 24 px high and wide, also
 // where there is room around it that would excuse it (WCAG 2.2, 2.5.8).
 async function sizes(page) {
+  const { now } = page;
   const small = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
     .filter((e) => e.checkVisibility() && !e.matches(".utrecht-skip-link"))
     .map((e) => [e.closest("label.option") ?? e, e])
@@ -67,6 +71,7 @@ async function sizes(page) {
 
 // pastes demands that whoever keeps a PIN, a number or a text elsewhere can paste it.
 async function pastes(page) {
+  const { now } = page;
   const refused = await page.evaluate(() => [...document.querySelectorAll("input:not([type=hidden], [type=radio], [type=checkbox], [type=file]), textarea")]
     .filter((e) => e.readOnly || e.disabled || e.onpaste || !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: new DataTransfer() })))
     .map((e) => e.outerHTML.slice(0, 90)));
@@ -76,27 +81,18 @@ async function pastes(page) {
 // reached goes through a page with the tab key: everything that can be used must get the
 // focus, in view, with nothing over it, and the focus must come out at the end.
 async function reached(page) {
+  const { now } = page;
   const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
   const n = await page.evaluate((all) => [...document.querySelectorAll(all)].filter((e) => e.checkVisibility() && !(e.type === "radio" && !e.checked)).length, all);
   const seen = new Set();
   for (let i = 0; i < n * 4 + 12; i++) { // a field for a date and time has stops inside
     await page.keyboard.press("Tab");
-    const at = await page.evaluate(async (all) => {
-      const e = document.activeElement;
-      if (!e || e === document.body) return null;
-      let r = e.getBoundingClientRect();
-      for (let still = 0, frames = 0; still < 3 && frames < 120; frames++) { // it is still being scrolled into view
-        await new Promise((drawn) => requestAnimationFrame(drawn));
-        const next = e.getBoundingClientRect();
-        still = next.top === r.top ? still + 1 : 0;
-        r = next;
-      }
-      const top = document.elementFromPoint(Math.min(Math.max(r.x + Math.min(r.width, 12) / 2, 0), innerWidth - 1), Math.min(Math.max(r.y + r.height / 2, 0), innerHeight - 1));
-      const style = getComputedStyle(e);
-      return { n: [...document.querySelectorAll(all)].indexOf(e), html: e.outerHTML.slice(0, 80), inView: r.bottom > 0 && r.top < innerHeight,
-        where: `${Math.round(r.top)} to ${Math.round(r.bottom)} of ${innerHeight}, under ${top?.outerHTML.slice(0, 40)}`,
-        covered: !(top && (e === top || e.contains(top) || top.contains(e))), ring: style.outlineStyle !== "none" || style.boxShadow !== "none" };
-    }, all);
+    let at = await stop(page, all);
+    if (at && (!at.inView || at.covered)) { // news that comes in may have moved it: once more
+      await page.keyboard.press("Shift+Tab");
+      await page.keyboard.press("Tab");
+      at = await stop(page, all);
+    }
     if (!at) break;
     if (at.n < 0 || seen.has(at.n)) continue;
     seen.add(at.n);
@@ -106,18 +102,45 @@ async function reached(page) {
   if (seen.size < n) found.push({ name: now.name, what: "not reached by keyboard", detail: `${seen.size} of ${n}` });
 }
 
+// stop is where the focus is, and whether somebody sees it there; null: nowhere.
+function stop(page, all) {
+  return page.evaluate(async (all) => {
+    const e = document.activeElement;
+    if (!e || e === document.body) return null;
+    const look = () => {
+      const r = e.getBoundingClientRect();
+      const top = document.elementFromPoint(Math.min(Math.max(r.x + Math.min(r.width, 12) / 2, 0), innerWidth - 1), Math.min(Math.max(r.y + r.height / 2, 0), innerHeight - 1));
+      return { r, top, inView: r.bottom > 0 && r.top < innerHeight, covered: !(top && (e === top || e.contains(top) || top.contains(e))) };
+    };
+    let seen = look();
+    for (let frames = 0; frames < 60 && (!seen.inView || seen.covered); frames++) { // it is still being scrolled into view
+      await new Promise((drawn) => requestAnimationFrame(drawn));
+      seen = look();
+    }
+    const { r, top, inView, covered } = seen;
+    const style = getComputedStyle(e);
+    return { n: [...document.querySelectorAll(all)].indexOf(e), html: e.outerHTML.slice(0, 80), inView, covered,
+      where: `${Math.round(r.top)} to ${Math.round(r.bottom)} of ${innerHeight}, under ${top?.outerHTML.slice(0, 40)}`,
+      ring: style.outlineStyle !== "none" || style.boxShadow !== "none" };
+  }, all);
+}
+
 const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
+// ways are the ways of looking. A page that was seen in another state before is looked at
+// again in the one that is enough for a state: narrow, and with the keyboard.
+const said = { how: "said", options: { viewport: { width: 1280, height: 900 } }, tree: true, state: true };
 const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true, tree: true },
+  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
+  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true, state: true },
   { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
-  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true },
   { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
   { how: "forced colours", options: { viewport: narrow, forcedColors: "active" }, fits: true },
   { how: "without scripts", options: { viewport: narrow, javaScriptEnabled: false } },
 ];
 
 async function open(page, visit, how) {
+  const { now } = page;
   const status = visit.status ?? 200;
   now.status = status;
   const r = await page.goto(job.base + visit.path, { waitUntil: "load" });
@@ -130,27 +153,41 @@ async function open(page, visit, how) {
   }
 }
 
-// look opens one window per way of looking, and every page in it: a window is what takes
-// time.
+// look opens one window per way of looking, two at a time, and every page in it: a window
+// is what takes time. What pages say comes first and by itself: looking leaves traces, as a
+// list of what somebody is busy with.
 async function look(visits) {
-  for (const way of job.said ? ways.filter((w) => w.tree).map((w) => ({ ...w, axe: false, keys: false })) : ways) {
-    const { context, page } = await watched(way.options);
-    for (const visit of visits) {
-      now.name = `${visit.name} (${way.how})`;
-      await signedIn(context, visit.cookies);
+  await lookIn(said, visits);
+  const left = job.said ? [] : [...ways];
+  const next = async () => {
+    for (let way; (way = left.shift());) await lookIn(way, visits.filter((v) => way.state || !v.again));
+  };
+  await Promise.all([next(), next()]);
+}
+
+async function lookIn(way, visits) {
+  if (!visits.length) return;
+  const { context, page } = await watched(way.options);
+  for (const visit of visits) {
+    page.now.name = `${visit.name} (${way.how})`;
+    await signedIn(context, visit.cookies);
+    try {
       await open(page, visit, way.how);
-      if (way.axe) await looked(page);
-      if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
-      if (way.fits) await fits(page);
-      if (way.axe && way.fits) {
-        await sizes(page);
-        await pastes(page);
-      }
-      if (way.keys) await reached(page);
-      if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
+    } catch (e) { // the steps to this state; the other pages can be looked at
+      found.push({ name: page.now.name, what: "cannot be reached", detail: `${e.message}; at ${page.url()}` });
+      continue;
     }
-    await context.close();
+    if (way.axe) await looked(page);
+    if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
+    if (way.fits) await fits(page);
+    if (way.axe && way.fits) {
+      await sizes(page);
+      await pastes(page);
+    }
+    if (way.keys || (way.axe && visit.again)) await reached(page);
+    if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
   }
+  await context.close();
 }
 
 // tabTo moves the focus with the tab key until it is on what a selector names.
@@ -164,7 +201,7 @@ async function tabTo(page, selector) {
 
 async function step(page, hand, s) {
   if (s.go) await page.goto(job.base + s.go, { waitUntil: "load" });
-  if (s.status) now.status = s.status;
+  if (s.status) page.now.status = s.status;
   if (s.use && hand === "keyboard") {
     await tabTo(page, s.use);
     await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
