@@ -10,7 +10,7 @@ GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # How long one package may take: the crash tests kill real processes many times.
-TIMEOUT := 30m
+TIMEOUT := 45m
 # What follows "schakel demo", such as DEMO="--headless --json-lines".
 DEMO ?=
 # What follows "schakel bench".
