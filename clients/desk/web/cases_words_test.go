@@ -116,6 +116,30 @@ func TestEveryPartIsDefinedOnce(t *testing.T) {
 	}
 }
 
+// TestOnePINField: every page asks for a PIN by the one part for it, so that no page can
+// forget to say who signs, or to mark what was wrong.
+func TestOnePINField(t *testing.T) {
+	var asks []string
+	for _, pattern := range []string{"pages/*.html", "pages/parts/*.html"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, name := range names {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(raw), `name="pin"`) {
+				asks = append(asks, name)
+			}
+		}
+	}
+	if !slices.Equal(asks, []string{"pages/parts/form.html"}) {
+		t.Errorf("%q have a field for a PIN of their own: use the part \"pin\"", asks)
+	}
+}
+
 var defined = regexp.MustCompile(`{{define "([^"]+)"}}`)
 
 func definedTwice(files map[string]string) (twice []string) {
