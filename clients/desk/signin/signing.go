@@ -98,8 +98,8 @@ func (d *Door) shown(ctx context.Context, user desk.User, answer []byte) (shown,
 	if err != nil {
 		return shown{}, fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	if c.Authenticator.CloneWarning {
-		return shown{}, fmt.Errorf("%w: its counter went back, it may be a copy", ErrPasskey)
+	if err := d.counted(ctx, h.ID, c); err != nil {
+		return shown{}, err
 	}
 	out := shown{holder: h, id: c.ID}
 	if prf := parsed.ClientExtensionResults.PRF; prf != nil && prf.Results != nil {

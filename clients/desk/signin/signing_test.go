@@ -118,7 +118,7 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 	}
 	other := *h.key
 	other.secret = []byte("another secret")
-	late := h.key.show(h.asked(h.user))
+	late := h.asked(h.user)
 	for name, c := range map[string]struct {
 		user   desk.User
 		answer func() []byte
@@ -126,8 +126,8 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 	}{
 		"used before":                      {h.user, func() []byte { return used }, signin.ErrPasskey},
 		"to come in, and not to sign":      {h.user, func() []byte { return h.key.show(entering) }, signin.ErrPasskey},
-		"the secret of another":            {h.user, func() []byte { other.count += 50; return other.show(h.asked(h.user)) }, signin.ErrPasskey},
-		"no secret, as with no extension":  {h.user, func() []byte { n := *h.key; n.count += 99; n.secret = nil; return n.show(h.asked(h.user)) }, signin.ErrNoSecret},
+		"the secret of another":            {h.user, func() []byte { return other.show(h.asked(h.user)) }, signin.ErrPasskey},
+		"no secret, as with no extension":  {h.user, func() []byte { n := *h.key; n.secret = nil; return n.show(h.asked(h.user)) }, signin.ErrNoSecret},
 		"a passkey that the PIN never let": {h.user, func() []byte { return plain.show(h.asked(h.user)) }, signin.ErrPasskey},
 		"of another user":                  {h.user, func() []byte { return theirs.show(h.asked(h.user)) }, signin.ErrPasskey},
 		"asked for another user":           {h.user, func() []byte { return h.key.show(h.asked(keeper)) }, signin.ErrPasskey},
@@ -142,12 +142,71 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 		}
 	}
 	h.chain.Pass(6 * time.Minute)
-	if err := h.confirms(h.user, late); !errors.Is(err, signin.ErrPasskey) {
+	if err := h.confirms(h.user, h.key.show(late)); !errors.Is(err, signin.ErrPasskey) {
 		t.Errorf("after six minutes: %v", err)
 	}
-	h.key.count += 200
 	if err := h.confirms(h.user, h.key.show(h.asked(h.user))); err != nil {
 		t.Errorf("control: %v", err)
+	}
+}
+
+// TestCopyOfAPasskey: of two that count, the one whose number is not above the last is
+// refused, to sign and to come in, also by a daemon that started again meanwhile.
+func TestCopyOfAPasskey(t *testing.T) {
+	h := newHolding(t)
+	then, enters := *h.key.count, func(key *authenticator) error {
+		t.Helper()
+		options, err := h.BeginPasskeySignIn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.PasskeySignIn(t.Context(), key.show(options))
+		return err
+	}
+	for range 3 {
+		if err := errors.Join(h.confirms(h.user, h.key.show(h.asked(h.user))), enters(h.key)); err != nil {
+			t.Fatalf("control: %v", err)
+		}
+	}
+	h.Door = h.door()
+	twin := *h.key
+	twin.count = &then
+	if err := h.confirms(h.user, twin.show(h.asked(h.user))); !errors.Is(err, signin.ErrPasskey) {
+		t.Errorf("a copy signs: %v", err)
+	}
+	if err := enters(&twin); !errors.Is(err, signin.ErrPasskey) {
+		t.Errorf("a copy comes in: %v", err)
+	}
+	if err := errors.Join(h.confirms(h.user, h.key.show(h.asked(h.user))), enters(h.key)); err != nil {
+		t.Errorf("the passkey itself: %v", err)
+	}
+	cloud := newAuthenticator(t)
+	cloud.still = true
+	h.add(h.user, cloud)
+	for range 2 {
+		if err := enters(cloud); err != nil {
+			t.Errorf("one that counts nothing: %v", err)
+		}
+	}
+}
+
+// TestStrangersAskOften: whoever asks again and again to come in with a passkey takes no
+// question away from who is in, and who asked last still comes in.
+func TestStrangersAskOften(t *testing.T) {
+	h := newHolding(t)
+	mine := h.asked(h.user)
+	var last []byte
+	for range 500 {
+		var err error
+		if last, err = h.BeginPasskeySignIn(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.confirms(h.user, h.key.show(mine)); err != nil {
+		t.Errorf("who is in cannot sign: %v", err)
+	}
+	if _, err := h.PasskeySignIn(t.Context(), h.key.show(last)); err != nil {
+		t.Errorf("who asked last: %v", err)
 	}
 }
 
