@@ -320,13 +320,51 @@ func TestCrowdWithoutTokens(t *testing.T) {
 	}
 }
 
-// TestExpiry: a token ends by itself, and with its person.
+// TestExpiry: a token ends by itself.
 func TestExpiry(t *testing.T) {
 	o := open(t)
 	p := o.worker()
 	p.want(200, "GET", "/v1/token", nil)
 	o.chain.Pass(25 * time.Hour)
 	p.want(401, "GET", "/v1/token", nil)
+}
+
+// TestRevokedElsewhere: when a person is revoked elsewhere, the programs of that person are
+// out, and what streams to them ends; the PIN signs nothing more. Programs of a colleague and
+// of nobody work on.
+func TestRevokedElsewhere(t *testing.T) {
+	o := open(t)
+	hash, mine := o.report(nil), o.worker()
+	colleague := o.member.AddPerson("N. Acht")
+	theirs := o.program("ander", desk.TokenRequest{Roles: desk.Roles(), Person: colleague.Name})
+	none := o.program("geen", desk.TokenRequest{Roles: desk.Roles()})
+	path := "/v1/messages/" + hash + "/openings"
+	mine.want(200, "POST", path, by(o))
+	streams := map[*program]*http.Response{}
+	for _, p := range []*program{mine, none} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.base+"/v1/events", nil)
+		ok(t, err)
+		r.Header.Set("Authorization", "Bearer "+p.secret)
+		r.Header.Set("Accept", "text/event-stream")
+		streams[p], err = p.Do(r)
+		ok(t, err)
+		defer streams[p].Body.Close()
+	}
+	o.chain.RevokePerson(o.person.ID)
+	if said, err := io.ReadAll(streams[mine].Body); err != nil || bytes.Contains(said, []byte("event: received")) {
+		t.Errorf("the stream does not end by itself: %v, %s", err, said)
+	}
+	mine.want(401, "POST", path, by(o), "Idempotency-Key", "after")
+	mine.want(401, "GET", "/v1/token", nil)
+	theirs.want(200, "POST", path, schakel.By{Person: colleague.ID.String(), PIN: by(o).PIN})
+	none.want(200, "GET", "/v1/token", nil)
+	o.report(nil)
+	lines := bufio.NewScanner(streams[none].Body)
+	for lines.Scan() && lines.Text() != "event: received" {
+	}
+	if lines.Text() != "event: received" {
+		t.Errorf("control: the stream of another ended: %v", lines.Err())
+	}
 }
 
 // TestProblemsHaveWords: every code that can be answered says what to do, in both

@@ -48,10 +48,15 @@ func (d *Door) CanSign(ctx context.Context, user desk.User) bool {
 	})
 }
 
+// holderOf is a user with passkeys. One whose person may sign no more has none: what was
+// asked before the revocation is answered after it.
 func (d *Door) holderOf(ctx context.Context, user desk.User) (holder, error) {
 	id, err := identity.ParseUUID(user.ID)
 	if err != nil {
 		return holder{}, ErrPasskey
+	}
+	if _, err := d.user(ctx, id); err != nil {
+		return holder{}, err
 	}
 	return d.holder(ctx, id)
 }
