@@ -267,15 +267,24 @@ func (d *Door) Try(ctx context.Context, token string) (tried func(wrong bool), e
 	}
 	return func(wrong bool) {
 		defer func() { <-s.turn }()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if wrong {
-			s.slips++
-		}
-		if s.slips >= maxWrong {
-			s.lock()
+		if wrong && d.slipped(s) {
+			ctx := context.WithoutCancel(ctx) // who guesses does not wait for it
+			if err := d.note(ctx, "web-wrong-pins", s.user, identity.PersonID{}); err != nil {
+				d.log.Warn("wrong PINs not in the access log", "err", err)
+			}
 		}
 	}, nil
+}
+
+// slipped counts a wrong PIN, and reports whether it locks the session.
+func (d *Door) slipped(s *session) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.slips++; s.slips < maxWrong {
+		return false
+	}
+	s.lock()
+	return true
 }
 
 // open is a session that is not locked.

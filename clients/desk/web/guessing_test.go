@@ -79,4 +79,15 @@ func TestGuessingAtForms(t *testing.T) {
 	if !o.takes(b, second, "pin", schakeltest.PIN) {
 		t.Error("control: after unlocking")
 	}
+	log, err := o.Member.Node.Log(t.Context(), "")
+	must(t, err)
+	locks := 0
+	for _, l := range log.Lines {
+		if l.Action == "web-wrong-pins" {
+			locks++
+		}
+	}
+	if locks != 1 {
+		t.Errorf("the access log has %d locks by wrong PINs", locks)
+	}
 }
