@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -64,6 +64,12 @@ pages:
 # Two thousand slow clients of each kind at the web desk, while a case worker works.
 crowds:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Slow|Stalled' ./clients/desk/web -args -slow-clients 2000
+
+# Two desks and whatever people do with their pages, at random, against a small model; and
+# the models and desks with a fault that must be noticed. WALKS=500 for more; SEED=7 begins there.
+WALKS ?= 50
+walks:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomWalks|WalksNotice' ./clients/desk/web -args -walks=$(WALKS) -steps=60 $(if $(SEED),-seed=$(SEED))
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
