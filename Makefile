@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -98,6 +98,11 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	bin/schakel bench --store bolt $(BENCH)
 	bin/schakel bench --store redis $(BENCH)
+
+# The inbox and a search, at the web desk and at the API, among ten thousand messages: as
+# medians beside the bare query of the same rows, all in one run.
+lists:
+	$(GO) test -run '^$$' -bench 'Inbox|Search' -benchtime 100x ./clients/desk/web
 
 clean:
 	rm -rf bin dist .demo
