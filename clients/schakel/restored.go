@@ -100,6 +100,7 @@ func Rejoin(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	n.ending = origin.Device
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	if err := n.enterAgain(ctx, origin); err != nil {

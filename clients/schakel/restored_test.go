@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
+	"schakel/relay/wire"
 )
 
 // office is a desk that writes and one that is restored.
@@ -20,12 +22,24 @@ type office struct {
 	*schakeltest.Chain
 	doctor, desk *schakeltest.Member
 	iket         schakel.Person
+
+	mu      sync.Mutex
+	refused map[identity.DeviceID][]wire.Refused // what the relay took from nobody
 }
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	chain := schakeltest.New(t)
-	o := &office{Chain: chain, doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), desk: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
+	o := &office{Chain: schakeltest.Prepare(t), refused: map[identity.DeviceID][]wire.Refused{}}
+	o.Tap = func(of identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
+		if r, is := f.(wire.Refused); is && from == wire.SideRelay {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.refused[of] = append(o.refused[of], r)
+		}
+		return []wire.Frame{f}
+	}
+	o.StartRelay()
+	o.doctor, o.desk = o.Join("arts/praktijk", identity.RoleSignaleerder), o.Join("vt20/crisis", identity.RoleVeiligThuis)
 	o.doctor.Start()
 	o.desk.Start()
 	o.iket = o.desk.AddPerson("P. Iket")
@@ -124,11 +138,23 @@ func TestRestoreOfAnOlderBackup(t *testing.T) {
 	for _, hash := range []string{before, ackedLater, after, unread, atRelay} {
 		o.told(t, hash, schakel.StateAcknowledged)
 	}
+	o.nothingRefused(t, again)
 	for _, m := range []*schakeltest.Member{o.doctor, again} {
 		alarms, err := m.Node.Alarms(testContext(t))
 		if err != nil || len(alarms) != 0 {
 			t.Errorf("%s alarms: %+v, %v", m.Desk, alarms, err)
 		}
+	}
+}
+
+// nothingRefused demands that the relay took all that a device offered.
+func (o *office) nothingRefused(t *testing.T, m *schakeltest.Member) {
+	t.Helper()
+	st, err := m.Node.Status(testContext(t))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if got := o.refused[st.Device]; err != nil || len(got) != 0 {
+		t.Errorf("the relay refused %+v, %v", got, err)
 	}
 }
 
