@@ -29,7 +29,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
 		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
-		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill}
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its

@@ -171,6 +171,52 @@ func TestTwoAcknowledgeApart(t *testing.T) {
 	}
 }
 
+// Who works through the list page by page misses nothing: not when the message that a page
+// ended with asks for one more person meanwhile, and not what does so on a further page.
+func TestListGoesOnAfterWhatWasSigned(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	hashes := []string{w.sent.Hash}
+	for range 2 {
+		sent := w.report(t)
+		eventually(t, "it has come", func() bool { return inbox(t, w.to, sent.Hash) != nil })
+		hashes = append([]string{sent.Hash}, hashes...) // the newest first
+	}
+	lists := func(when string, want []string, f schakel.Filter) {
+		t.Helper()
+		f.ToAck = true
+		list, err := w.to.Node.List(ctx, f)
+		var got []string
+		for _, m := range list {
+			got = append(got, m.Hash)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %.8q, want %.8q, %v", when, got, want, err)
+		}
+	}
+	sign := func(hash string, who schakel.Person) {
+		t.Helper()
+		if _, err := w.to.Node.Acknowledge(ctx, hash, schakel.Acknowledgement{Person: who.Name, PIN: schakeltest.PIN}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists("a page of one", hashes[:1], schakel.Filter{Limit: 1})
+	sign(hashes[0], w.iket)
+	for from := range hashes {
+		lists("all but the first few", hashes[from:], schakel.Filter{Offset: from})
+		lists("one after the first few", hashes[from:from+1], schakel.Filter{Offset: from, Limit: 1})
+	}
+	lists("after one that asks for one more person", hashes[1:], schakel.Filter{After: hashes[0]})
+	lists("a page after it", hashes[1:2], schakel.Filter{After: hashes[0], Limit: 1})
+	sign(hashes[1], w.iket)
+	lists("after the first of two that do", hashes[1:], schakel.Filter{After: hashes[0]})
+	sign(hashes[0], w.acht)
+	lists("after one that has left the list", hashes[1:], schakel.Filter{After: hashes[0]})
+	lists("what was sent asks for nobody", nil, schakel.Filter{Box: "sent"})
+	if c := summaryOf(t, w.to, hashes[1]).Confirms; !c.Short() {
+		t.Errorf("control: %+v", c)
+	}
+}
+
 // What waits and cannot be read keeps nobody from being paged for the rest; and that
 // there is something of the kind somebody hears.
 func TestUnreadableRowAlarmsAndStopsNoPage(t *testing.T) {

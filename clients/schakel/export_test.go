@@ -19,6 +19,12 @@ import (
 	"schakel/relay/wire"
 )
 
+// Listeners are what hands events to whoever listens.
+type Listeners struct{ subscribers }
+
+func (l *Listeners) Subscribe() (<-chan Event, func()) { return l.subscribe() }
+func (l *Listeners) Publish(events ...Event)           { l.publish(events...) }
+
 // PutForTest seals any delivery with the node's real keys and hands it to the
 // relay: what a modified client can do.
 func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) error {

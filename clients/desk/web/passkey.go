@@ -52,7 +52,7 @@ func (s *Site) letSign(v *visit) (answer, error) {
 	case err == nil:
 		return answer{goTo: "/passkeys"}, nil
 	case errors.Is(err, signin.ErrPIN):
-		trouble = v.lang.word("acknowledge.wrong-pin")
+		trouble = v.lang.word("form.wrong-pin")
 	case errors.Is(err, signin.ErrNoSecret):
 		trouble = v.lang.word("passkeys.no-secret")
 	case errors.Is(err, signin.ErrPasskey):

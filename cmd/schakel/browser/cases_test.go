@@ -20,6 +20,7 @@ import (
 type crowded struct {
 	desk.Node
 	kase string // of which there is more to say
+	cut  bool   // the relay was stopped
 	now  func() time.Time
 }
 
@@ -48,6 +49,14 @@ func (n *crowded) Overview(ctx context.Context, ref string, by ...schakel.By) (s
 	o.Messages = append(o.Messages, schakel.Moment{Ref: gone, Class: "besluit", Urgency: message.Urgent, From: protocol.Party{Desk: police}, To: []protocol.Party{{Desk: o.Desk}, {Desk: buza}},
 		Created: n.now(), Answers: []message.Ref{first}, Person: true, Outcome: "aanvaard", Enclosed: true})
 	return o, nil
+}
+
+// Status implements desk.Node. A connection that a busy machine drops for a moment is no
+// other state of a page.
+func (n *crowded) Status(ctx context.Context) (schakel.Status, error) {
+	s, err := n.Node.Status(ctx)
+	s.Connected = s.Connected || !n.cut
+	return s, err
 }
 
 // Deletions implements desk.Node.

@@ -43,7 +43,10 @@ func (p *pages) restrict(hash string) {
 }
 
 // StopRelay ends the relay: the desk is offline from then on.
-func (p *pages) StopRelay() { p.Chain.StopRelay() }
+func (p *pages) StopRelay() {
+	p.Chain.StopRelay()
+	p.crowded.cut = true
+}
 
 // hostileBody is a signaal in which every text tries to be something else.
 func hostileBody(t *testing.T) []byte {
