@@ -51,9 +51,9 @@ func newTwoNeeded(t *testing.T) *twoNeeded {
 	eventually(t, "both devices have the rota and both persons", func() bool {
 		_, err := w.second.Node.Roster(testContext(t))
 		persons, err2 := w.second.Node.Persons(testContext(t))
-		desks, err3 := w.from.Node.Directory(testContext(t))
-		return err == nil && err2 == nil && len(persons) == 2 && err3 == nil && desks[0].Devices == 2
+		return err == nil && err2 == nil && len(persons) == 2
 	})
+	sealsTo(t, w.from, w.to.Desk, 2)
 	w.sent = w.report(t)
 	eventually(t, "both devices have it", func() bool {
 		return inbox(t, w.to, w.sent.Hash) != nil && inbox(t, w.second, w.sent.Hash) != nil

@@ -28,17 +28,17 @@ type pager struct {
 	n       *Node
 	calling errgroup.Group // pages on their way
 
-	mu   sync.Mutex              // guards last
-	last map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+	mu    sync.Mutex              // guards what follows
+	last  map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+	spare map[string]store.Watch  // the timers, where those of the store are damaged
 
 	// Owned by pages.
-	clock   steadyClock
-	owed    map[string]owedBy // what a case asks of this desk, until the case moves
-	owedAt  time.Time
-	owedErr error // of the latest look
-	roster  roster.Roster
-	looked  bool // once: an alarm of before a restart may stand
-	blind   bool // the alarm stands that not all that waits could be found
+	clock  steadyClock
+	roster roster.Roster
+	looked bool // once: an alarm of before a restart may stand
+	blind  bool // the alarm stands that not all that waits could be found
+
+	toldDamaged bool // the alarm was raised that the timers cannot be read
 }
 
 type called struct {
@@ -53,7 +53,7 @@ func (n *Node) pages(ctx context.Context) error {
 	if n.channels == nil {
 		return nil
 	}
-	p := &pager{n: n, owed: map[string]owedBy{}, last: map[rota.Contact]called{}}
+	p := &pager{n: n, last: map[rota.Contact]called{}, spare: map[string]store.Watch{}}
 	err := p.keep(ctx)
 	return errors.Join(err, p.calling.Wait())
 }
@@ -64,14 +64,15 @@ func (p *pager) keep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	for started := false; ; {
-		var err error
-		if !started {
+		err := p.checkTimers(ctx)
+		if err == nil && !started {
 			err = p.recover(ctx)
 			started = err == nil
 		}
 		if started {
 			err = p.round(ctx)
 			n.rounds.Add(1)
+			n.beat.Store(n.now().Unix())
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -108,6 +109,9 @@ func (p *pager) recover(ctx context.Context) error {
 				return err
 			}
 		}
+		if p.n.timersLost.Load() {
+			return nil // all timers begin anew
+		}
 		ws, err := tx.Watches()
 		for _, w := range ws {
 			if err == nil && unsure[w.Kind+" "+w.Subject] {
@@ -136,7 +140,7 @@ func (p *pager) round(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
-		err = p.tellBlind(ctx, r.blindness() != nil)
+		err = errors.Join(p.tellBlind(ctx, r.blindness() != nil), p.tellDamaged(ctx, &r))
 	}
 	if err != nil || r.nothing() {
 		return errors.Join(err, r.blindness())
@@ -152,6 +156,7 @@ func (p *pager) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.keepSpare(&r)
 	p.calling.Go(func() error {
 		err := p.carryOut(ctx, &r, now)
 		if fatal := new(fatalError); err != nil && !errors.As(err, &fatal) {
@@ -200,6 +205,7 @@ func (p *pager) carryOut(ctx context.Context, r *round, now time.Time) error {
 		return err
 	}
 	p.remember(r)
+	p.keepUnreached(r)
 	p.n.written(in.events, nil)
 	return nil
 }
@@ -245,6 +251,10 @@ const settingPageKey = "page-key"
 // alarm away has telephoned. What waits for this desk itself only an acknowledgement ends.
 func (n *Node) silence(tx *store.Tx, kind AlarmKind, subject string) error {
 	if kind != AlarmUnacknowledged {
+		return nil
+	}
+	if n.timersLost.Load() {
+		n.log.Error("pages cannot be silenced: the timers are damaged")
 		return nil
 	}
 	ws, err := tx.Watches()

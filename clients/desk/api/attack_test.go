@@ -140,6 +140,35 @@ func TestManyPINsAtOnce(t *testing.T) {
 	}
 }
 
+// TestManyPINsInADay: a token that is closed for a while opens again, until its PINs of that
+// day are used up; the next day it opens, and so does the token of another meanwhile.
+func TestManyPINsInADay(t *testing.T) {
+	o := open(t)
+	added, err := o.tokens.AddToken(t.Context(), desk.TokenRequest{Name: "zaaksysteem", Roles: desk.Roles(), Scopes: rights.Scopes(), Person: o.person.Name, Expires: o.chain.Now().Add(48 * time.Hour)})
+	ok(t, err)
+	p := newProgram(t, o.base, added.Token, added.Secret)
+	other := o.program("tweede", desk.TokenRequest{Roles: desk.Roles(), Person: o.person.Name})
+	path := "/v1/messages/" + o.report(nil) + "/openings"
+	wrong := 0
+	for range 10 { // two and a half hours
+		for range 6 {
+			if p.ask("POST", path, schakel.By{Person: o.person.ID.String(), PIN: "000000"}).code(t) == "wrong-pin" {
+				wrong++
+			}
+		}
+		o.chain.Pass(15 * time.Minute)
+	}
+	if wrong != 20 {
+		t.Errorf("%d wrong PINs were looked at in a day", wrong)
+	}
+	if r := p.want(429, "POST", path, by(o)); r.code(t) != "wrong-pins" || r.header.Get("Retry-After") != "900" {
+		t.Errorf("%s %s", r.header.Get("Retry-After"), r.body)
+	}
+	other.want(200, "POST", path, by(o))
+	o.chain.Pass(21*time.Hour + 45*time.Minute)
+	p.want(200, "POST", path, by(o))
+}
+
 // TestWhatAProgramReadsIsNoted: every opening stands in the log of tokens before it is
 // answered, a list now and then.
 func TestWhatAProgramReadsIsNoted(t *testing.T) {

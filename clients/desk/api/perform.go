@@ -147,11 +147,13 @@ func (s *Site) attempt(c *call) (a answer, err error) {
 	return c.op.do(s, c)
 }
 
-// Of wrong PINs: so many within a time close a token for that time. A program that tries
-// them all needs years.
+// Of wrong PINs: so many within a time close a token for that time. A program that tries a
+// million of them needs more than a hundred years.
 const (
 	maxWrong  = 5
 	wrongTime = 15 * time.Minute
+
+	maxWrongDaily = 20
 )
 
 // tries counts PINs by token: the wrong ones, and those that are being looked at. Without
@@ -164,9 +166,10 @@ type tries struct {
 	running map[string]int
 }
 
-func (t *tries) recent(id string) (out []time.Time) {
+// within are the wrong ones of a time until now.
+func (t *tries) within(id string, d time.Duration) (out []time.Time) {
 	for _, at := range t.all[id] {
-		if t.now().Sub(at).Abs() < wrongTime {
+		if t.now().Sub(at).Abs() < d {
 			out = append(out, at)
 		}
 	}
@@ -178,11 +181,11 @@ func (t *tries) recent(id string) (out []time.Time) {
 func (t *tries) begin(id string, tries bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wrong := len(t.recent(id))
+	left := min(maxWrong-len(t.within(id, wrongTime)), maxWrongDaily-len(t.within(id, 24*time.Hour)))
 	switch {
-	case wrong >= maxWrong:
+	case left <= 0:
 		return errTries
-	case tries && wrong+t.running[id] >= maxWrong:
+	case tries && t.running[id] >= left:
 		return errBusy
 	case tries:
 		t.running[id]++
@@ -197,6 +200,6 @@ func (t *tries) end(id string, tries, wrong bool) {
 		t.running[id]--
 	}
 	if wrong {
-		t.all[id] = append(t.recent(id), t.now())
+		t.all[id] = append(t.within(id, 24*time.Hour), t.now())
 	}
 }

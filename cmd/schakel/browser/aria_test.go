@@ -30,7 +30,8 @@ var changing = []struct {
 	{regexp.MustCompile(`(?i)\b(zaak|case) [0-9a-f]{8}(…[0-9a-f]{4})?`), "$1 CASE"},
 	{regexp.MustCompile(`\b(apparaat|bericht) [0-9a-f]{8}\b`), "$1 NUMMER"},
 	{regexp.MustCompile(`(Apparaat …|Trek in |apparaat …)[0-9a-f]{6}\b`), "${1}NUMMER"},
-	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:POORT"},
+	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d+`), "$1:POORT"},
+	{regexp.MustCompile(`\b\d+ regels\b`), "REGELS"},
 	{regexp.MustCompile(`- listitem: "?\d{5}"?`), "- listitem: CIJFERS"},
 	{regexp.MustCompile(`\b\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+`), "MOMENT"},
 	{regexp.MustCompile(`\bnog \d+ (dag(en)?|uur|minuten|minuut)\b`), "nog DUUR"},
@@ -67,8 +68,8 @@ func withoutPlaces(text string) string {
 var news = regexp.MustCompile(`(?m)^ *- status:\n *- paragraph:\n *- text: Er is iets nieuws\.\n *- link "Toon het":\n *- /url: .*\n`)
 
 // fleeting are pages that say what was looked at before, which is more at each look, or who
-// is on call, who is another each week.
-var fleeting = regexp.MustCompile(`^(log|log of a case|(offline, )?on call.*|take over.*|swap.*|override.*|leave.*|sheet.*)$`)
+// is on call, who is another each week; and one that nobody reads to its end.
+var fleeting = regexp.MustCompile(`^(log|log of a case|note that is too long|(offline, )?(on call|on-call|log).*|take over.*|swap.*|override.*|leave.*|sheet.*)$`)
 
 // golden holds what a page says to its file in testdata/aria. -update writes one, to be
 // read before it is kept.

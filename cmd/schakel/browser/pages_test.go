@@ -14,6 +14,7 @@ import (
 	"schakel/clients/desk/web"
 	"schakel/clients/desk/web/webtest"
 	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
 	"schakel/crypto/message"
 )
 
@@ -85,6 +86,11 @@ func comesBack(v visit) bool {
 	return slices.ContainsFunc(v.Steps, func(s step) bool { return s.Status >= 400 })
 }
 
+// wrongPIN are the steps that sign a form with what is not the PIN.
+func wrongPIN(button string) []step {
+	return []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: button}}
+}
+
 // link is a fresh link for a user, as a path.
 func (p *pages) link() string {
 	p.t.Helper()
@@ -111,6 +117,9 @@ func TestPages(t *testing.T) {
 		visit{Name: "passkeys", Path: "/passkeys", Cookies: p.worker, Shows: []string{"U heeft 0 passkeys"}},
 		visit{Name: "empty inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Er wacht niets op dit bureau"}},
 		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
+		visit{Name: "locked while writing", Path: "/locked?kept=1", route: "/locked", Cookies: p.locked()},
+		visit{Name: "locked, wrong PIN", Path: "/locked", fails: "/unlock", Cookies: p.locked(), Steps: wrongPIN("main form button"), Shows: []string{"De pincode klopt niet. Na vijf keer"}},
+		visit{Name: "signed out while writing", Path: "/sign-in?kept=1", route: "/sign-in"},
 		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},
 	)
 	p.emptyCases()
@@ -118,7 +127,8 @@ func TestPages(t *testing.T) {
 	p.Report(func(d *schakel.Draft) { d.Urgency, d.Exercise = message.Routine, true })
 	hostile := p.Report(func(d *schakel.Draft) { d.Body = hostileBody(t) })
 	acknowledge := "/messages/" + hash + "/acknowledgement"
-	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	wrong := wrongPIN("main form button")
+	late := []step{{Type: []string{"#answer-by", "2020-01-01T10:00"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
 	p.look(
 		visit{Name: "inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Wacht op ons", "OEFENING", "Bevestigen vóór"}},
 		visit{Name: "part of the inbox", Path: "/inbox?part=us", route: "/inbox", Cookies: p.worker},
@@ -126,6 +136,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "hostile message", Path: "/messages/" + hostile, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"<script>"}},
 		visit{Name: "acknowledge", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Shows: []string{"Pincode van P. Iket"}},
 		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
+		visit{Name: "acknowledge, too late", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: late, Shows: []string{"Kies een tijd die nog moet komen"}},
 	)
 	p.writing()
 	p.restrict(p.Report(nil))
@@ -133,6 +144,7 @@ func TestPages(t *testing.T) {
 	p.taken(hash)
 	p.onCall()
 	p.others()
+	p.alone()
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
 	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
@@ -169,7 +181,8 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 	base := crookedSite(t)
 	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
 	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
-		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused"} {
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused",
+		"not tied to a field", "described by nothing", "leads nowhere", "links called the same"} {
 		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
 			t.Errorf("looking does not find: %s", want)
 		}

@@ -82,6 +82,32 @@ async function pastes(page) {
   for (const html of refused) found.push({ name: now.name, what: "paste refused", detail: html });
 }
 
+// heard demands what somebody needs who hears a page and does not see it: what is wrong is
+// tied to its field, a link within the page leads somewhere, and links that are called the
+// same lead to the same place. What is seen of a link may be shorter than what it is called.
+async function heard(page) {
+  const { now } = page;
+  const wrong = await page.evaluate(() => {
+    const out = [];
+    const described = new Set([...document.querySelectorAll("[aria-describedby]")].flatMap((e) => e.getAttribute("aria-describedby").split(/\s+/)));
+    for (const e of document.querySelectorAll(".wrong")) {
+      if (e.checkVisibility() && !e.closest("[role=alert]") && !described.has(e.id)) out.push(["not tied to a field", e.outerHTML.slice(0, 90)]);
+    }
+    for (const id of described) if (!document.getElementById(id)) out.push(["described by nothing", id]);
+    const called = new Map();
+    for (const a of document.querySelectorAll("a[href]")) {
+      if (!a.checkVisibility()) continue;
+      const to = a.getAttribute("href");
+      if (to.length > 1 && to.startsWith("#") && !document.getElementById(to.slice(1))) out.push(["leads nowhere", to]);
+      const name = (a.getAttribute("aria-label") ?? a.textContent).replace(/\s+/g, " ").trim();
+      if (a.closest("main") && called.has(name) && called.get(name) !== to) out.push(["links called the same", `${name}: ${called.get(name)} and ${to}`]);
+      called.set(name, to);
+    }
+    return out;
+  });
+  for (const [what, detail] of wrong) found.push({ name: now.name, what, detail });
+}
+
 // reached goes through a page with the tab key: everything that can be used must get the
 // focus, in view, with nothing over it, and the focus must come out at the end.
 async function reached(page) {
@@ -202,6 +228,7 @@ async function lookAt(visit) {
   await fits(page);
   await sizes(page);
   await pastes(page);
+  await heard(page);
   await picture(page, visit, "narrow");
   if (visit.again) return reached(page);
   await as("zoomed", zoomed);
