@@ -13,7 +13,7 @@ let browser;
 async function sit({ who, hand, base, options }) {
   const context = await browser.newContext({ acceptDownloads: true, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(60000);
+  page.setDefaultTimeout(180000);
   const wrong = [];
   context.on("request", (r) => { if (!r.url().startsWith(base + "/")) wrong.push("asks elsewhere: " + r.url()); });
   page.on("console", (m) => { if (m.type() === "error") wrong.push("console: " + m.text()); });

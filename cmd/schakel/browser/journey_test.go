@@ -212,6 +212,7 @@ func (j *journey) whole(first string) {
 	j.weighed()
 	j.handedOver()
 	j.abroad()
+	j.home()
 	j.closed()
 	j.exported()
 }
@@ -289,6 +290,10 @@ func (j *journey) abroad() {
 	j.opens(knooppunt, asked, label(j.T, protocol.ClassVerify, j.lang))
 	verified := j.answers(knooppunt, asked, letter{class: protocol.ClassVerified, to: []identity.DeskID{buza}})
 	j.opens(buza, verified, label(j.T, protocol.ClassVerified, j.lang))
+}
+
+// home asks BuZa for papers, which rest on the verification, and plans the return.
+func (j *journey) home() {
 	j.begins(knooppunt)
 	papers := j.writes(knooppunt, letter{class: protocol.ClassTravel, to: []identity.DeskID{buza},
 		with: map[string]any{"toestemming": "voogd-of-gi", "toestemmingBewijs": nil}}) // the pages send no files
