@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks journeys pictures check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -66,6 +66,17 @@ pages:
 # Two thousand slow clients of each kind at the web desk, while a case worker works.
 crowds:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Slow|Stalled' ./clients/desk/web -args -slow-clients 2000
+
+# The demonstration's case through the pages alone, with real processes: by mouse, by
+# keyboard, without scripts, at 320 px and at 400 %, in Dutch and in English.
+journeys: build
+	cd cmd/schakel/browser && npm ci --silent --no-audit --no-fund
+	SCHAKEL_TEST_NEED_BROWSER=1 $(GO) test -count=1 -timeout 2h -v -run 'TestJourney$$' ./cmd/schakel/browser -args -programs $(CURDIR)/bin -every
+
+# The pictures of docs/desk.md anew, from the demonstration. Needs poppler-utils.
+pictures: build
+	cd cmd/schakel/browser && npm ci --silent --no-audit --no-fund
+	SCHAKEL_TEST_NEED_BROWSER=1 $(GO) test -count=1 -timeout 30m -v -run 'TestPictures$$' ./cmd/schakel/browser -args -programs $(CURDIR)/bin -pictures $(CURDIR)/docs/pictures
 
 # Two desks and whatever people do with their pages, at random, against a small model; and
 # the models and desks with a fault that must be noticed. WALKS=500 for more; SEED=7 begins there.
