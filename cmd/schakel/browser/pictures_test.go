@@ -43,10 +43,12 @@ func (p *photographer) take(s *seat, name string, height int) {
 var (
 	fraction = regexp.MustCompile(`matrix\([^)]*\)|-?\d+\.\d+`)
 	percents = regexp.MustCompile(`rgb\(([\d.]+)%,\s*([\d.]+)%,\s*([\d.]+)%\)`)
-	plainest = strings.NewReplacer("fill-opacity:1;", "", "fill-rule:nonzero;", "", "stroke:none;", "", `"glyph`, `"g`, "#glyph", "#g", ` clip-rule="nonzero"`, "", ` overflow="visible"`, "",
+	plainest = strings.NewReplacer("fill-opacity:1;", "", "fill-rule:nonzero;", "", "stroke:none;", "", `"glyph`, `"g`, "#glyph", "#g", ` clip-rule="nonzero"`, "", `<symbol overflow="visible"`, "<g", "</symbol>", "</g>", // a symbol cuts off what reaches out of it
+
 		`style=" fill:`, `style="fill:`, " Z M ", "ZM", "<g>\n", "<g>", ` "/>`, `"/>`, "> \n", ">\n", ` xmlns:xlink="http://www.w3.org/1999/xlink"`, "", "xlink:href", "href", ` version="1.2"`, "")
-	empty = strings.NewReplacer(` style=""`, "", ` style=" "`, "", `d="M `, `d="M`)
-	spots = regexp.MustCompile(` ([A-Z]) `)
+	empty  = strings.NewReplacer(` style=""`, "", ` style=" "`, "", `d="M `, `d="M`)
+	filled = regexp.MustCompile(`style="fill:(#[0-9a-f]{6});"`)
+	spots  = regexp.MustCompile(` ([A-Z]) `)
 )
 
 // tidy says the same in fewer letters: a tenth of a point is enough for a page, and runs
@@ -82,7 +84,7 @@ func tidy(svg string) string {
 		}
 		out = append(out, strings.TrimSpace(l))
 	}
-	return strings.Join(out, "\n") + "\n"
+	return filled.ReplaceAllString(strings.Join(out, "\n"), `fill="$1"`) + "\n"
 }
 
 // TestPictures makes the pictures of docs/desk.md: `make pictures`.
