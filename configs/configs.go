@@ -71,3 +71,8 @@ var Rota []byte
 //
 //go:embed alerts.yml
 var Alerts []byte
+
+// AlertsDesk is alerts-desk.yml: rules for Prometheus about a desk's daemon.
+//
+//go:embed alerts-desk.yml
+var AlertsDesk []byte

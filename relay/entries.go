@@ -214,15 +214,28 @@ func (r *Relay) dropPlans(ctx context.Context, of trust.Subject) error {
 		if of != (trust.Desk{ID: desk}).Subject() && of != (trust.Org{ID: desk.Org()}).Subject() {
 			continue
 		}
-		if d, ok := reg.Desk(desk); !ok || d.Revoked == 0 {
+		if !r.ended(desk) {
 			continue // the revocation does not count
 		}
-		if _, err := r.RemovePlan(ctx, desk); err != nil {
-			r.log.Warn("the plan of a revoked desk is still there", "desk", string(desk), "error", err.Error())
+		if err := r.dropPlan(ctx, desk); err != nil {
 			return err // the next look at the log begins here again
 		}
 	}
 	return nil
+}
+
+func (r *Relay) dropPlan(ctx context.Context, desk identity.DeskID) error {
+	_, err := r.RemovePlan(ctx, desk)
+	if err != nil {
+		r.log.Warn("the plan of a revoked desk is still there", "desk", string(desk), "error", err.Error())
+	}
+	return err
+}
+
+// ended reports that the register has revoked a desk, or its organisation.
+func (r *Relay) ended(desk identity.DeskID) bool {
+	d, ok := r.config.Register.Register().Desk(desk)
+	return ok && d.Revoked != 0
 }
 
 func revokedDevice(s trust.Subject) (identity.DeviceID, bool) {

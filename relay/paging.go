@@ -138,6 +138,9 @@ func (s *session) askPager(ctx context.Context, f wire.Frame) error {
 			answer.Code = wire.CodeRate
 		case p != nil:
 			serial, err := p.loop.Publish(ctx, s.rights.Desk, f.Plan)
+			if s.relay.ended(s.rights.Desk) { // its plan may have been taken away before this one came
+				_ = s.relay.dropPlan(context.WithoutCancel(ctx), s.rights.Desk)
+			}
 			answer = wire.PlanIs{Serial: serial, Code: codeOf(err)}
 			s.log.Debug("plan published", "desk", string(s.rights.Desk), "serial", serial, "code", answer.Code.String())
 		}

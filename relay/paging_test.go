@@ -50,7 +50,21 @@ func (p *telephones) calls() []paging.Page {
 // mute is a journal that stops answering.
 type mute struct {
 	*oncalltest.Memory
-	away atomic.Bool
+	away    atomic.Bool
+	slow    chan struct{} // not nil: plans are written once it is closed
+	removed atomic.Int32  // how often a plan was taken away
+}
+
+func (m *mute) Publish(ctx context.Context, desk identity.DeskID, serial uint64, plan []byte) error {
+	if m.slow != nil {
+		<-m.slow
+	}
+	return m.Memory.Publish(ctx, desk, serial, plan)
+}
+
+func (m *mute) Remove(ctx context.Context, desk identity.DeskID) (bool, error) {
+	defer m.removed.Add(1)
+	return m.Memory.Remove(ctx, desk)
 }
 
 func (m *mute) Hold(ctx context.Context, b oncall.Bid) (oncall.Lease, error) {
@@ -171,6 +185,22 @@ func TestPlanOfARevokedDesk(t *testing.T) {
 	sender.Send(plenty)
 	if f := relaytest.Expect[wire.Notice](sender); f.Kind != wire.NoticeUnattended {
 		t.Errorf("the sender is told %+v", f)
+	}
+}
+
+// A plan that is on its way to the disk when the register ends its desk does not stay.
+func TestPlanBesideARevocation(t *testing.T) {
+	w, _, journal := callingWorld(t)
+	d := w.Enrol("pol-mn/zeden", identity.RolePolitie)
+	s := d.Login()
+	journal.slow = make(chan struct{})
+	s.Send(wire.Plan{Plan: planFor(t, d.Desk, 1)})
+	w.End(trust.Desk{ID: d.Desk}.Subject(), d.Desk.Org())
+	until(t, "what the desk had is taken away", func() bool { return journal.removed.Load() == 1 })
+	close(journal.slow)
+	until(t, "what it sent is taken away", func() bool { return journal.removed.Load() == 2 })
+	if plan, err := journal.Plan(t.Context(), d.Desk); err != nil || len(plan) != 0 {
+		t.Errorf("still there: %q, %v", plan, err)
 	}
 }
 

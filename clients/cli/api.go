@@ -41,8 +41,7 @@ func (a *app) openGate(ctx context.Context, node *schakel.Node, st *store.Store,
 	}
 	p := &gate{tokens: token.New(token.Config{Store: st, People: node, Now: a.Now}),
 		webhooks: webhook.New(webhook.Config{Store: st, Events: node, Allow: allow, Now: a.Now, Log: log})}
-	address := a.settings.get("api")
-	if address == webOff {
+	if a.settings.get("api") == webOff {
 		return p, nil
 	}
 	secret, err := cursorSecret(ctx, st)
@@ -53,22 +52,32 @@ func (a *app) openGate(ctx context.Context, node *schakel.Node, st *store.Store,
 	if err != nil {
 		return nil, err
 	}
-	p.ln, err = listenAPI(address)
+	p.ln, err = a.listenHere("api", "127.0.0.1:8478", api.ErrOpen)
 	return p, err
 }
 
-func listenAPI(address string) (net.Listener, error) {
+// listenHere listens where a setting says, which must be on this machine.
+func (a *app) listenHere(setting, example string, open error) (net.Listener, error) {
+	address := a.settings.get(setting)
 	if path, unix := strings.CutPrefix(address, unixPrefix); unix {
 		return desk.Listen(path)
 	}
 	if !web.Loopback(address) {
-		return nil, advise(fmt.Errorf("%w: %w: %s", errConfig, api.ErrOpen, address), "set `api` to an address on this machine such as 127.0.0.1:8478, or to unix: and a path")
+		return nil, advise(fmt.Errorf("%w: %w: %s", errConfig, open, address), "set `"+setting+"` to an address on this machine such as "+example+", or to unix: and a path")
 	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, advise(fmt.Errorf("failed to open the API: %w", err), "set `api` to another port, or to off")
+		return nil, advise(fmt.Errorf("failed to open what `%s` names: %w", setting, err), "set `"+setting+"` to another port, or to off")
 	}
 	return ln, nil
+}
+
+// close is for a daemon that does not start.
+func (p *gate) close() error {
+	if p.ln == nil {
+		return nil
+	}
+	return p.ln.Close()
 }
 
 // serve adds what these programs need to the tasks of a daemon.
@@ -115,13 +124,15 @@ func targets(text string) (out []netip.Prefix, err error) {
 	return out, nil
 }
 
-// apiAddress is where the API listens, or off.
-func apiAddress(v string) error {
-	if path, unix := strings.CutPrefix(v, unixPrefix); unix && path != "" {
+// hereAddress is where something listens for this machine alone, or off.
+func hereAddress(example string) func(string) error {
+	return func(v string) error {
+		if path, unix := strings.CutPrefix(v, unixPrefix); unix && path != "" {
+			return nil
+		}
+		if address(v) != nil {
+			return fmt.Errorf("%q is no address such as %s, no unix: with a path, and not off", v, example)
+		}
 		return nil
 	}
-	if address(v) != nil {
-		return fmt.Errorf("%q is no address such as 127.0.0.1:8478, no unix: with a path, and not off", v)
-	}
-	return nil
 }

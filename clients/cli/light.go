@@ -69,6 +69,9 @@ func (a *app) runLight(ctx context.Context, because string) error {
 	if a.settings.get("api") != webOff {
 		log.Warn("API off: a light device serves none")
 	}
+	if a.settings.get("metrics") != webOff {
+		log.Warn("metrics off: a light device serves none")
+	}
 	log.Info("locked", "because", because, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return door.Serve(ctx, ln) })

@@ -24,7 +24,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long: "Owns the device's store and its one connection to the relay, keeps keys and statements\n" +
 			"going, and answers the other commands over a unix socket. It ends on SIGTERM or Ctrl-C,\n" +
 			"with everything on disk. With the setting `web` it also serves the web desk,\n" +
-			"with `api` an API for programs of your own organisation.\n\n" +
+			"with `api` an API for programs of your own organisation, with `metrics` what it counts.\n\n" +
 			"On a light device it begins locked: it has no key until `schakel unlock` brings the officer's\n" +
 			"passphrase, and locks again by itself (--lock-after). It serves no web desk. See `schakel lock`.",
 		Args: arguments(),
@@ -77,11 +77,16 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, ln.Close(), site.close())
 	}
+	counts, err := a.openMetrics(node, site, log)
+	if err != nil {
+		return errors.Join(err, ln.Close(), site.close(), gate.close())
+	}
 	log.Info("ready", "desk", status.Desk, "device", status.Device, "socket", socket)
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return unlessEnded(ctx, node.Run(ctx)) })
 	service := desk.Config{Node: node, Tokens: gate.tokens, Webhooks: gate.webhooks, Log: log}
 	gate.serve(ctx, tasks, log)
+	counts.serve(ctx, tasks, log)
 	if site != nil {
 		service.Entrance = site.door
 		tasks.Go(func() error { return site.site.Serve(ctx, site.ln) })

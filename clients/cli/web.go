@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -33,6 +34,7 @@ type webDesk struct {
 	site *web.Site
 	door *signin.Door
 	ln   net.Listener
+	ends time.Time // of its certificate; zero: it has none
 }
 
 // openWeb opens the web desk, or returns nil where it is off.
@@ -66,6 +68,9 @@ func (a *app) openWeb(node *schakel.Node, st *store.Store, log *slog.Logger) (*w
 		return nil, advise(fmt.Errorf("failed to open the web desk: %w", err), "set `web` to another port, or to off")
 	}
 	w := &webDesk{ln: ln}
+	if secure != nil {
+		w.ends = secure.Certificates[0].Leaf.NotAfter
+	}
 	w.door = signin.New(signin.Config{Store: st, People: node, Base: a.webBase(ln, secure != nil), Signs: provider, Idle: a.settings.duration("auto-lock"), Now: a.Now, Log: log})
 	w.site, err = web.New(web.Config{Node: node, Door: w.door, Sheets: sheets.New(st, a.Now), Names: a.webNames(), TLS: secure, Theme: theme, Catalogue: agreement, About: a.about, Now: a.Now, Log: log})
 	if err != nil {

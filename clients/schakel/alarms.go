@@ -187,6 +187,9 @@ func explainPaging(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	switch {
 	case kind == AlarmDrill:
 		return "De oefening van deze maand is nog niet begonnen.", "Begin er een met `schakel oncall drill --to BUREAU`. Bel het bureau als niemand bevestigt."
+	case a.Subject == pagerDamaged:
+		return "Wat dit apparaat over oproepen bijhield, is beschadigd. Wie piket heeft, wordt opnieuw opgeroepen.",
+			"Kijk in de inbox. Waarschuw de beheerder: laat `schakel doctor` de opslag nakijken, en de schijf van deze machine."
 	case a.Subject == pagerBlind:
 		return "Een deel van wat wacht kan niet worden gelezen. Daarvoor wordt niemand opgeroepen.", "Kijk zelf in de inbox en in de zaken. Waarschuw de beheerder, en laat `schakel doctor` de opslag nakijken."
 	}

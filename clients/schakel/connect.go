@@ -77,6 +77,7 @@ type connection struct {
 	up      bool
 	since   time.Time
 	lastErr string
+	lost    time.Time // when the latest one that stood was found to be over
 }
 
 func (n *Node) setConnected() {
@@ -90,7 +91,10 @@ func (n *Node) setConnected() {
 func (n *Node) setDisconnected(err error) (was bool) {
 	n.mu.Lock()
 	was = n.conn.up
-	n.conn = connection{lastErr: reasonOf(err)}
+	n.conn = connection{lastErr: reasonOf(err), lost: n.conn.lost}
+	if was {
+		n.conn.lost = n.now()
+	}
 	n.mu.Unlock()
 	if was {
 		n.publish(EventConnection, "", "")

@@ -28,17 +28,16 @@ type pager struct {
 	n       *Node
 	calling errgroup.Group // pages on their way
 
-	mu   sync.Mutex              // guards last
-	last map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+	mu    sync.Mutex              // guards what follows
+	last  map[rota.Contact]called // when a contact was last reached, so that a storm is one page
+	spare map[string]store.Watch  // the timers, where those of the store are damaged
 
 	// Owned by pages.
-	clock   steadyClock
-	owed    map[string]owedBy // what a case asks of this desk, until the case moves
-	owedAt  time.Time
-	owedErr error // of the latest look
-	roster  roster.Roster
-	looked  bool // once: an alarm of before a restart may stand
-	blind   bool // the alarm stands that not all that waits could be found
+	roster roster.Roster
+	looked bool // once: an alarm of before a restart may stand
+	blind  bool // the alarm stands that not all that waits could be found
+
+	toldDamaged bool // the alarm was raised that the timers cannot be read
 }
 
 type called struct {
@@ -53,7 +52,7 @@ func (n *Node) pages(ctx context.Context) error {
 	if n.channels == nil {
 		return nil
 	}
-	p := &pager{n: n, owed: map[string]owedBy{}, last: map[rota.Contact]called{}}
+	p := &pager{n: n, last: map[rota.Contact]called{}, spare: map[string]store.Watch{}}
 	err := p.keep(ctx)
 	return errors.Join(err, p.calling.Wait())
 }
@@ -64,14 +63,15 @@ func (p *pager) keep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	for started := false; ; {
-		var err error
-		if !started {
+		err := p.checkTimers(ctx)
+		if err == nil && !started {
 			err = p.recover(ctx)
 			started = err == nil
 		}
 		if started {
 			err = p.round(ctx)
 			n.rounds.Add(1)
+			n.beat.Store(n.now().Unix())
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -108,6 +108,9 @@ func (p *pager) recover(ctx context.Context) error {
 				return err
 			}
 		}
+		if p.n.timersLost.Load() {
+			return nil // all timers begin anew
+		}
 		ws, err := tx.Watches()
 		for _, w := range ws {
 			if err == nil && unsure[w.Kind+" "+w.Subject] {
@@ -122,7 +125,7 @@ func (p *pager) recover(ctx context.Context) error {
 // round does once what is due: it writes down whom it will page, pages them, and
 // writes down what became of it.
 func (p *pager) round(ctx context.Context) error {
-	now := p.n.now()
+	now, ticked := p.n.clock.read(p.n.now)
 	known, err := p.n.rosterOrNone(ctx)
 	if err == nil {
 		p.roster = known
@@ -130,13 +133,12 @@ func (p *pager) round(ctx context.Context) error {
 		p.n.log.Error("rota not read, pages go by the one from before", "err", err)
 	}
 	var r round
-	ticked := p.clock.at(now)
 	err = p.n.store.View(ctx, func(tx *store.Tx) error {
 		r, err = p.look(tx, now, ticked)
 		return err
 	})
 	if err == nil {
-		err = p.tellBlind(ctx, r.blindness() != nil)
+		err = errors.Join(p.tellBlind(ctx, r.blindness() != nil), p.tellDamaged(ctx, &r))
 	}
 	if err != nil || r.nothing() {
 		return errors.Join(err, r.blindness())
@@ -152,6 +154,7 @@ func (p *pager) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.keepSpare(&r)
 	p.calling.Go(func() error {
 		err := p.carryOut(ctx, &r, now)
 		if fatal := new(fatalError); err != nil && !errors.As(err, &fatal) {
@@ -200,6 +203,7 @@ func (p *pager) carryOut(ctx context.Context, r *round, now time.Time) error {
 		return err
 	}
 	p.remember(r)
+	p.keepUnreached(r)
 	p.n.written(in.events, nil)
 	return nil
 }
@@ -216,10 +220,19 @@ func (p *pager) remember(r *round) {
 
 // steadyClock is a clock for timers. A clock that is set back must not make anybody wait
 // longer, so it never goes back; one that is set forward, as after a machine slept,
-// is believed: to page early is better than late.
-type steadyClock struct{ wall, now time.Time }
+// is believed: to page early is better than late. A time of the one clock means nothing to
+// the other: two devices of which both had been set back took each other's pages for an
+// hour old, and paged everybody every few seconds.
+type steadyClock struct {
+	mu        sync.Mutex // guards what follows
+	wall, now time.Time
+}
 
-func (s *steadyClock) at(wall time.Time) time.Time {
+// read returns the time on the wall, and that of timers.
+func (s *steadyClock) read(clock func() time.Time) (wall, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wall = clock()
 	switch {
 	case s.wall.IsZero():
 		s.now = wall
@@ -227,7 +240,7 @@ func (s *steadyClock) at(wall time.Time) time.Time {
 		s.now = s.now.Add(wall.Sub(s.wall))
 	}
 	s.wall = wall
-	return s.now
+	return wall, s.now
 }
 
 // pageKey is the secret that references are made with. It is this device's own.
@@ -245,6 +258,10 @@ const settingPageKey = "page-key"
 // alarm away has telephoned. What waits for this desk itself only an acknowledgement ends.
 func (n *Node) silence(tx *store.Tx, kind AlarmKind, subject string) error {
 	if kind != AlarmUnacknowledged {
+		return nil
+	}
+	if n.timersLost.Load() {
+		n.log.Error("pages cannot be silenced: the timers are damaged")
 		return nil
 	}
 	ws, err := tx.Watches()

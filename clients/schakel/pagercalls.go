@@ -155,76 +155,17 @@ func about(tx *store.Tx, a store.Alarm) store.Message {
 	return row
 }
 
-// owedBy is what a case asks of this desk, as of so many messages.
-type owedBy struct {
-	messages int
-	last     time.Time
-	calls    []call
-}
-
 // owing is what this desk owes by the protocol. Only its own devices can know: the
-// relay sees no cases. A case is computed again only when it moved.
+// relay sees no cases.
 func (p *pager) owing(tx *store.Tx, now time.Time) (out []call, err error) {
-	if since := now.Sub(p.owedAt); since < 0 || since >= owedEvery {
-		p.owedErr = p.lookOwed(tx)
-		p.owedAt = now
-	}
-	for _, known := range p.owed {
-		out = append(out, known.calls...)
+	owed, err := p.n.duties.look(p.n, tx, now)
+	for _, o := range owed {
+		out = append(out, o.calls...)
 	}
 	for i := range out {
 		out[i].ladder = p.pressing(out[i].tier) // the roster may have changed since
 	}
-	return out, p.owedErr
-}
-
-// owedEvery is how often all cases are looked through: duties are not of seconds.
-const owedEvery = 10 * time.Second
-
-func (p *pager) lookOwed(tx *store.Tx) error {
-	rows, err := tx.Cases(maxList, 0)
-	if err != nil {
-		return err
-	}
-	var broken error
-	fresh := make(map[string]owedBy, len(rows))
-	for _, row := range rows {
-		known, ok := p.owed[row.Ref.String()]
-		if !ok || known.messages != row.Messages || !known.last.Equal(row.Last) {
-			before := known
-			if known, err = p.owedIn(tx, row); err != nil { // what was known before holds, and it is looked at again
-				known, broken = before, errors.Join(broken, err)
-			}
-		}
-		fresh[row.Ref.String()] = known
-	}
-	p.owed = fresh
-	return broken
-}
-
-func (p *pager) owedIn(tx *store.Tx, row store.CaseRow) (owedBy, error) {
-	o := owedBy{messages: row.Messages, last: row.Last}
-	known, err := p.n.caseOf(tx, row.Ref)
-	duties := p.n.openDuties(known)
-	if errors.Is(err, ErrRestricted) {
-		o.messages = -1 // looked at every time: who opens the case changes what is kept
-		duties, err = p.n.keptOwed(tx, row.Ref)
-	}
-	if err != nil {
-		return o, err
-	}
-	for _, duty := range duties {
-		since, err := tx.Message(duty.Since)
-		if err != nil && !errors.Is(err, store.ErrRestricted) {
-			continue // enclosed in another, or destroyed: shown in the case, and paged by nothing
-		}
-		if since.Direction == store.In && since.Acknowledged.IsZero() && !p.n.ackDue(since).IsZero() {
-			continue // nobody took it yet: it waits as a message does
-		}
-		tier, starts := p.n.remind(duty.Due, since)
-		o.calls = append(o.calls, call{kind: callOwed, subject: since.Hash.String() + " " + string(duty.Duty), tier: tier, exercise: since.Exercise, starts: starts})
-	}
-	return o, nil
+	return out, err
 }
 
 // A duty of hours is paged before it is late, while there is time to do it.

@@ -57,7 +57,7 @@ func (r *round) told(at time.Time) (content pagedRecord) {
 			Waiting: uint64(e.page.Waiting), At: unix(at), Outcome: string(e.outcome)})
 	}
 	for _, g := range r.rungs {
-		if len(content.Rungs) < maxErrands && (g.spared || slices.ContainsFunc(g.errands, func(i int) bool { return r.errands[i].reached() })) {
+		if len(content.Rungs) < maxErrands && r.reached(g) {
 			content.Rungs = append(content.Rungs, rungRow{Kind: string(g.kind), Subject: g.subject, Rungs: uint64(g.watch.Rungs)})
 		}
 	}
@@ -98,23 +98,24 @@ func (in *intake) paged(r delivery.Record) error {
 			return err
 		}
 	}
-	if in.n.channels == nil {
-		return nil // it pages nobody, and nothing here would end a timer
+	if in.n.channels == nil || in.n.timersLost.Load() {
+		return nil // it pages nobody, and nothing here would end a timer; or it goes by timers of its own
 	}
 	ws, err := in.tx.Watches()
 	if err != nil {
 		return err
 	}
+	_, now := in.n.clock.read(in.n.now)
 	for _, g := range content.Rungs[:min(len(content.Rungs), maxErrands)] {
-		w := store.Watch{Kind: g.Kind, Subject: g.Subject, Since: in.now} // of what has not arrived here yet
+		w := store.Watch{Kind: g.Kind, Subject: g.Subject, Since: now} // of what has not arrived here yet
 		if len(g.Kind)+len(g.Subject) > maxPagedText {
 			return in.tx.CountRejected("pages-malformed")
 		}
 		if i := slices.IndexFunc(ws, func(w store.Watch) bool { return g.Kind == w.Kind && g.Subject == w.Subject }); i >= 0 {
 			w = ws[i]
 		}
-		if claimed := int(min(g.Rungs, 1<<16)); claimed > w.Rungs {
-			w.Rungs, w.Last, w.Unreached = claimed, in.now, false
+		if claimed := int(min(g.Rungs, mostRungs)); claimed > w.Rungs {
+			w.Rungs, w.Last, w.Unreached = claimed, now, false
 			if err := in.tx.SetWatch(w); err != nil {
 				return err
 			}

@@ -74,6 +74,10 @@ type round struct {
 	rungs   []rung
 	errands []errand
 	blind   map[callKind]error // of which not all could be found
+
+	lost    bool          // the timers cannot be read, nor written
+	damaged bool          // they, or some of them
+	unsound []store.Watch // those
 }
 
 func (r *round) nothing() bool { return len(r.watches)+len(r.drop)+len(r.rungs) == 0 }
@@ -95,13 +99,9 @@ func (p *pager) look(tx *store.Tx, wall, now time.Time) (r round, err error) {
 	}
 	var calls []call
 	calls, r.blind = p.calls(tx, wall)
-	stored, err := tx.Watches()
+	watches, err := p.timers(tx, &r)
 	if err != nil {
 		return r, err
-	}
-	watches := make(map[string]store.Watch, len(stored))
-	for _, w := range stored {
-		watches[w.Kind+" "+w.Subject] = w
 	}
 	for _, c := range calls {
 		w, known := watches[c.id()]
@@ -265,6 +265,26 @@ func (r *round) begin(tx *store.Tx, device identity.DeviceID) (err error) {
 			return err
 		}
 	}
+	for i := range r.rungs {
+		w := &r.rungs[i].watch
+		w.Rungs, w.Last, w.Unreached = w.Rungs+1, r.now, false
+	}
+	if !r.lost {
+		if err := r.setTimers(tx); err != nil {
+			return err
+		}
+	}
+	for i := range r.errands {
+		e := &r.errands[i]
+		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.page.Waiting
+		if e.numbered, err = tx.AddPaged(e.row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *round) setTimers(tx *store.Tx) error {
 	for _, w := range r.watches {
 		if err := tx.SetWatch(w); err != nil {
 			return err
@@ -275,17 +295,8 @@ func (r *round) begin(tx *store.Tx, device identity.DeviceID) (err error) {
 			return err
 		}
 	}
-	for i := range r.rungs {
-		w := &r.rungs[i].watch
-		w.Rungs, w.Last, w.Unreached = w.Rungs+1, r.now, false
-		if err := tx.SetWatch(*w); err != nil {
-			return err
-		}
-	}
-	for i := range r.errands {
-		e := &r.errands[i]
-		e.row.Device, e.row.Exercise, e.row.Waiting = device, e.page.Exercise, e.page.Waiting
-		if e.numbered, err = tx.AddPaged(e.row); err != nil {
+	for _, g := range r.rungs {
+		if err := tx.SetWatch(g.watch); err != nil {
 			return err
 		}
 	}
@@ -317,23 +328,26 @@ func (r *round) finish(in *intake) error {
 		if err := in.tx.SetOutcome(e.numbered, string(e.outcome)); err != nil {
 			return err
 		}
+		in.n.paging.count(e)
 		in.n.log.Info("paged", "reference", e.page.Reference, "tier", int(e.page.Tier), "rung", e.row.Rung, "contact", string(e.contact), "channel", e.point.Channel, "outcome", string(e.outcome))
 	}
 	for _, g := range r.rungs {
-		reached := g.spared || slices.ContainsFunc(g.errands, func(i int) bool { return r.errands[i].reached() })
-		if err := in.rungDone(g, reached); err != nil {
+		if err := in.rungDone(g, r.reached(g), r.lost); err != nil {
 			return err
 		}
 	}
 	return r.tell(in)
 }
 
-func (in *intake) rungDone(g rung, reached bool) error {
+func (in *intake) rungDone(g rung, reached, lost bool) error {
 	if reached {
 		if err := in.tx.ClearAlarm(string(AlarmPager), g.id()); !isNotFound(err) {
 			return err
 		}
 		return nil
+	}
+	if lost {
+		return in.raise(AlarmPager, g.id(), "")
 	}
 	ws, err := in.tx.Watches()
 	if err != nil {

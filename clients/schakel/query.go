@@ -317,14 +317,11 @@ func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {
 	if st.Outbox, err = tx.OutboxSize(); err != nil {
 		return err
 	}
-	if st.NotAtRelay, err = tx.NotAtRelay(epoch, n.now()); err != nil {
+	unsealed := 0
+	if st.NotAtRelay, unsealed, _, err = n.leaving(tx, epoch); err != nil {
 		return err
 	}
-	unsealed, err := tx.Undelivered(n.now(), maxList) // no key of the desk is here yet
-	if err != nil {
-		return err
-	}
-	st.Outbox, st.NotAtRelay = st.Outbox+len(unsealed), st.NotAtRelay+len(unsealed)
+	st.Outbox += unsealed
 	if st.Unread, err = tx.CountMessages(store.Query{Direction: store.In, Unread: true}); err != nil {
 		return err
 	}

@@ -39,14 +39,14 @@ func (tx *Tx) Retire(id envelope.ID, at time.Time) error {
 }
 
 // NotAtRelay returns how many deliveries good at now no relay with that store
-// epoch has taken; with the zero epoch, which nobody knows while there is no
-// connection, how many no relay has ever taken.
-func (tx *Tx) NotAtRelay(epoch [16]byte, now time.Time) (n int, err error) {
-	err = tx.one(`SELECT count(*) FROM outbox WHERE (accepted IS NULL OR accepted<>coalesce(?,accepted)) AND expires>?`, args{orNil16(epoch), now}, func(r row1) error {
-		n = r.int(0)
+// epoch has taken, and when the oldest of them was made; with the zero epoch, which
+// nobody knows while there is no connection, how many no relay has ever taken.
+func (tx *Tx) NotAtRelay(epoch [16]byte, now time.Time) (n int, oldest time.Time, err error) {
+	err = tx.one(`SELECT count(*), coalesce(min(created),0) FROM outbox WHERE (accepted IS NULL OR accepted<>coalesce(?,accepted)) AND expires>?`, args{orNil16(epoch), now}, func(r row1) error {
+		n, oldest = r.int(0), r.time(1)
 		return nil
 	})
-	return n, err
+	return n, oldest, err
 }
 
 // Uncovered returns the deliveries of a sealing device to a desk with a counter

@@ -61,6 +61,9 @@ func (a *app) removed(had bool, err error) error {
 
 // removeStill takes the plan away where no relay runs on this data folder.
 func (a *app) removeStill(ctx context.Context, desk identity.DeskID) (had bool, err error) {
+	if _, err := a.own(); err != nil { // "no plan here" would be believed of a folder that is another's
+		return false, err
+	}
 	var store queue.Store
 	switch {
 	case a.settings["store"] == "redis":

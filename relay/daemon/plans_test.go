@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,9 @@ func (h *house) serve() (stop func()) {
 // TestRemovePlan: the operator takes one desk's plan away, while the relay runs and while
 // it does not.
 func TestRemovePlan(t *testing.T) {
+	if _, said := newHouse(t).run(daemon.BadConfig, "oncall", "remove", "pol-mn/zeden"); !strings.Contains(said, "no relay in") {
+		t.Errorf("of a folder without a relay: %s", said)
+	}
 	h := admitted(t)
 	h.run(daemon.NotFound, "oncall", "remove", "pol-mn/zeden") // no timers yet
 	for _, runs := range []bool{false, true} {

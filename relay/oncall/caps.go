@@ -68,13 +68,17 @@ func (c *caps) take(desk identity.DeskID, p page.Point, tier envelope.Tier) bool
 	now := time.Time{}.Add(c.elapsed())
 	c.forget(now)
 	org := string(desk.Org())
-	all := [...]*rate.Limiter{
-		c.of(spender{org, "point " + p.Channel + " " + strings.ToLower(p.Target)}, budgets.point),
-		c.of(spender{string(desk), "desk"}, budgets.desk),
-		c.of(spender{org, "domain " + p.Domain()}, budgets.domain),
-	}
-	for _, l := range all {
-		if l.TokensAt(now) < 1+kept[min(tier, envelope.TierAcute)]*float64(l.Burst()) {
+	var all [3]*rate.Limiter
+	for i, s := range [...]struct {
+		spender
+		budget
+	}{
+		{spender{string(desk), "desk"}, budgets.desk},
+		{spender{org, "domain " + p.Domain()}, budgets.domain},
+		{spender{org, "point " + p.Channel + " " + strings.ToLower(p.Target)}, budgets.point},
+	} { // the widest first: nothing is remembered of a point that nothing is spent at
+		all[i] = c.of(s.spender, s.budget)
+		if all[i].TokensAt(now) < 1+kept[min(tier, envelope.TierAcute)]*float64(s.most) {
 			return false
 		}
 	}

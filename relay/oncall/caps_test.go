@@ -120,7 +120,7 @@ func TestCappedIsSaid(t *testing.T) {
 // domains have budgets of their own, and they fill again.
 func TestBudgets(t *testing.T) {
 	clock := time.Duration(0)
-	take := oncall.Budget(func() time.Duration { return clock })
+	take, _ := oncall.Budget(func() time.Duration { return clock })
 	all := func(desk identity.DeskID, tier envelope.Tier, target string) (n int) {
 		for n < 1000 && take(desk, page.Point{Channel: page.NTFY, Target: strings.ReplaceAll(target, "*", fmt.Sprint(n))}, tier) {
 			n++
@@ -154,5 +154,31 @@ func TestBudgets(t *testing.T) {
 		if got := all(c.desk, c.tier, c.target); got != c.want {
 			t.Errorf("%s: %d pages, want %d", c.what, got, c.want)
 		}
+	}
+}
+
+// TestRefusedIsNotRemembered: a desk that has spent its budget, and an organisation that
+// has spent that of a domain, cannot have a relay remember one more for each point that
+// they name, of which there is no end.
+func TestRefusedIsNotRemembered(t *testing.T) {
+	take, remembered := oncall.Budget(func() time.Duration { return 0 })
+	ask := func(desk identity.DeskID, target string, times int) (taken int) {
+		for n := range times {
+			if take(desk, page.Point{Channel: page.NTFY, Target: fmt.Sprintf(target, n)}, envelope.TierAcute) {
+				taken++
+			}
+		}
+		return taken
+	}
+	const most = 1 + 128*2 // the desk, and a point and a domain of each page that went out
+	if n := ask("a/1", "https://host-%d.example/x", 5000); n != 128 || remembered() > most {
+		t.Errorf("%d pages of a desk, and %d budgets are remembered", n, remembered())
+	}
+	before := remembered()
+	for desk := range 3 { // two of them spend what the domain has
+		ask(identity.DeskID(fmt.Sprintf("b/%d", desk)), "https://x-%d.victim.example/x", 5000)
+	}
+	if n := remembered() - before; n > 3+1+256 {
+		t.Errorf("%d budgets are remembered for a domain that had 256 pages", n)
 	}
 }

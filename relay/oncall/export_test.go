@@ -25,9 +25,11 @@ func NewRow(ref queue.Ref, rungs int) []byte {
 	return t.row(ref)
 }
 
-// Budget is how the pages of desks are bounded, by a clock of the test's.
-func Budget(elapsed func() time.Duration) func(identity.DeskID, page.Point, envelope.Tier) bool {
-	return newCaps(elapsed).take
+// Budget is how the pages of desks are bounded, by a clock of the test's, and how many
+// budgets are remembered.
+func Budget(elapsed func() time.Duration) (take func(identity.DeskID, page.Point, envelope.Tier) bool, remembered func() int) {
+	c := newCaps(elapsed)
+	return c.take, func() int { return len(c.spent) }
 }
 
 // Budgets counts what is remembered of what desks spent.

@@ -52,14 +52,5 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) paged(p wire.Paged) {
-	tier := [...]string{envelope.TierNone: "test", envelope.TierRoutine: "routine", envelope.TierUrgent: "urgent", envelope.TierAcute: "acute"}
-	channel := p.Channel // the word of a partner: only the known ones become labels
-	switch channel {
-	case page.NTFY, page.SMTP, page.Webhook, page.Shoutrrr, page.Exec:
-	case "":
-		channel = "none"
-	default:
-		channel = "other"
-	}
-	m.pages.WithLabelValues(tier[min(p.Tier, envelope.TierAcute)], channel, p.Outcome).Inc()
+	m.pages.WithLabelValues(page.TierLabel(envelope.Tier(p.Tier)), page.ChannelLabel(p.Channel), p.Outcome).Inc()
 }

@@ -58,6 +58,8 @@ func alarmKey(a schakel.Alarm) string {
 		return known("relay")
 	case schakel.AlarmRule:
 		return known("R01", "R02", "R08")
+	case schakel.AlarmPager:
+		return known("onleesbaar", "beschadigd")
 	}
 	return string(a.Kind)
 }
@@ -68,7 +70,7 @@ func alarmKeys() (keys []string) {
 		keys = append(keys, string(k))
 	}
 	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped"},
-		schakel.AlarmClock: {"relay"}, schakel.AlarmRule: {"R01", "R02", "R08"}} {
+		schakel.AlarmClock: {"relay"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
 		for _, p := range parts {
 			keys = append(keys, string(kind)+"-"+p)
 		}

@@ -180,6 +180,8 @@ func (s *Site) revoke(v *visit) (answer, error) {
 	}
 	if errors.Is(err, schakel.ErrUnreachable) {
 		out.fault("reason", "device.offline")
+		out.Check = false // the reason is asked again, and can be followed to
+		page.shows = out
 		return page, nil
 	}
 	if page.status, err = out.refuse(err); err != nil {

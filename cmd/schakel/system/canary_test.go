@@ -144,19 +144,19 @@ func nothingReadable(t *testing.T, c *chain) {
 }
 
 // tell sends a message with canaries in it.
-func (w *watched) tell(from identity.DeskID, to []identity.DeskID, k *canaries) schakel.Sent {
-	w.t.Helper()
+func (c *chain) tell(from identity.DeskID, to []identity.DeskID, k *canaries) schakel.Sent {
+	c.t.Helper()
 	var body map[string]any
-	if err := json.Unmarshal(must[protocol.Example](w.t)(protocol.V1().Example(canaryClass)).Body, &body); err != nil {
-		w.t.Fatal(err)
+	if err := json.Unmarshal(must[protocol.Example](c.t)(protocol.V1().Example(canaryClass)).Body, &body); err != nil {
+		c.t.Fatal(err)
 	}
 	body["feiten"] = k.text
 	body["slachtoffers"].([]any)[0].(map[string]any)["achternaam"] = k.victim
 	body["bijlagen"] = []any{map[string]any{"naam": k.file, "mediatype": "application/pdf", "bytes": 5, "sha256": "sha256:" + strings.Repeat("0", 64)}}
-	sent := must[schakel.Sent](w.t)(w.desks[from].client.Send(w.t.Context(), schakel.Draft{
-		Class: canaryClass, Urgency: message.Acute, To: to, Body: must[[]byte](w.t)(json.Marshal(body)),
+	sent := must[schakel.Sent](c.t)(c.desks[from].client.Send(c.t.Context(), schakel.Draft{
+		Class: canaryClass, Urgency: message.Acute, To: to, Body: must[[]byte](c.t)(json.Marshal(body)),
 	}))
-	k.zaak = message.CaseRef(must[[16]byte](w.t)(identity.ParseUUID(sent.Case)))
+	k.zaak = message.CaseRef(must[[16]byte](c.t)(identity.ParseUUID(sent.Case)))
 	return sent
 }
 

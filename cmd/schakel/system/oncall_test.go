@@ -16,10 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
-	"schakel/crypto/message"
 	"schakel/relay/page/pagetest"
 )
 
@@ -137,9 +135,11 @@ func TestUnattendedIsPagedByRelayAndDesk(t *testing.T) {
 		}
 	}
 	paging := []string{"--oncall-allow", "127.0.0.0/8", "--oncall-ca", c.file("ca.pem"), "--mail-server", server, "--mail-from", "piket@relay.example"}
-	c.relayFlags, c.deskFlags = paging, paging
+	counted := must[string](t)(freeAddress())
+	c.relayFlags, c.deskFlags = paging, append(slices.Clone(paging), "--metrics", counted)
 	c.startRelays()
 	desk := c.startDesk(safe)
+	c.deskFlags = paging
 	c.startDesk(doctor)
 	c.knows(doctor, safe)
 	c.knows(doctor, police)
@@ -160,8 +160,8 @@ func TestUnattendedIsPagedByRelayAndDesk(t *testing.T) {
 	if len(tests) < 2 || !strings.HasPrefix(tests[0], "TEST: er wacht niets.") {
 		t.Errorf("the test says %q", tests)
 	}
-	body := must[protocol.Example](t)(protocol.V1().Example("melding")).Body
-	sent := must[schakel.Sent](t)(c.desks[doctor].client.Send(t.Context(), schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{safe, police}, Body: body}))
+	k := newCanaries()
+	sent := c.tell(doctor, []identity.DeskID{safe, police}, &k)
 	eventually(t, "relay and desk page the officer", patience, func() bool { return len(references(g.heard("/first")[len(tests):])) == 2 })
 	eventually(t, "and the backup", patience, func() bool { return len(references(g.heard("/backup"))) == 2 })
 	mails := func() int {
@@ -169,7 +169,14 @@ func TestUnattendedIsPagedByRelayAndDesk(t *testing.T) {
 		return strings.Count(string(raw), "Subject: Schakel: acuut")
 	}
 	eventually(t, "and by mail", patience, func() bool { return mails() >= 2 })
+	metrics := string(fetch(t, "http://"+counted+"/metrics"))
+	for _, line := range []string{`schakel_desk_unacknowledged{tier="acute"} 1`, `schakel_desk_pages_total{channel="ntfy",outcome="sent",tier="acute"} `, "schakel_desk_connected 1", "schakel_desk_rota_gaps 0"} {
+		if !strings.Contains(metrics, "\n"+line) {
+			t.Errorf("the metrics do not say %s", line)
+		}
+	}
 	cli(0, "ack", sent.Hash, "--person", officer, "--pin-file", c.file("pin"))
+	metrics += string(fetch(t, "http://"+counted+"/metrics"))
 	calm := time.NewTimer(17 * time.Second) // the third rung's time would be over
 	defer calm.Stop()
 	before := len(g.heard("/everybody"))
@@ -188,7 +195,34 @@ func TestUnattendedIsPagedByRelayAndDesk(t *testing.T) {
 		t.Errorf("the backup has one way: %s", out)
 	}
 	mail := must[[]byte](t)(os.ReadFile(box))
-	c.saysNoMore(t, g.raw.String()+string(mail), sent, string(body))
+	letter := must[schakel.Letter](t)(desk.client.Read(t.Context(), sent.Hash))
+	c.saysNoMore(t, g.raw.String()+string(mail), sent, string(letter.Body))
+	c.leaksNothing(t, k, map[string]string{"pages": g.raw.String() + string(mail), "metrics": metrics, "log": string(must[[]byte](t)(os.ReadFile(c.file("vt20.log"))))})
+}
+
+// leaksNothing looks in all that a desk's daemon says about itself for what it handled.
+func (c *chain) leaksNothing(t *testing.T, k canaries, said map[string]string) {
+	t.Helper()
+	all := append(k.needles(), needles("who sent it", string(doctor))...)
+	org := regexp.MustCompile(`\b` + string(doctor.Org()) + `\b`)
+	known := map[string]string{"pages": "Open Schakel", "metrics": "schakel_desk_waiting ", "log": "paged"}
+	for place, text := range said {
+		if !strings.Contains(text, known[place]) {
+			t.Errorf("control: nothing was looked at in the %s", place)
+		}
+		if found := must[[]string](t)(search(strings.NewReader(text), all)); len(found) > 0 {
+			t.Errorf("the %s say %q", place, found)
+		}
+		if org.MatchString(text) || !org.MatchString(text+" "+string(doctor.Org())) {
+			t.Errorf("the organisation of who sent it is in the %s, or would not be found there", place)
+		}
+		for _, word := range []string{k.text, k.zaak.String(), officer, string(doctor), canaryClass} { // as a careless program would
+			planted := text[:len(text)/2] + word + text[len(text)/2:]
+			if found := must[[]string](t)(search(strings.NewReader(planted), all)); len(found) == 0 {
+				t.Errorf("control: %q is not found in the %s", word, place)
+			}
+		}
+	}
 }
 
 // saysNoMore looks in everything that went out for what a page may not say.
