@@ -28,6 +28,7 @@ type pages struct {
 	seen    map[string]bool // routes
 	failed  map[string]bool // routes whose form came back
 	shown   []string        // texts of pages
+	heard   map[string]bool // golden files that were held against a page
 	picture int
 	crowded *crowded
 }
@@ -39,7 +40,7 @@ func newPages(t *testing.T, opt webtest.Options) *pages {
 	opt.Node = func(n desk.Node) desk.Node { c.Node = n; return c }
 	o := webtest.Open(t, opt)
 	c.now = o.Chain.Now
-	p := &pages{Office: o, t: t, chrome: chrome, seen: map[string]bool{}, failed: map[string]bool{}, crowded: c}
+	p := &pages{Office: o, t: t, chrome: chrome, seen: map[string]bool{}, failed: map[string]bool{}, heard: map[string]bool{}, crowded: c}
 	p.worker = cookies(t, o.User("P. Iket", desk.Roles()...), o.Base)
 	p.keeper = cookies(t, o.User("Beheer", desk.RoleKeeper), o.Base)
 	return p
@@ -82,6 +83,7 @@ func (p *pages) look(visits ...visit) {
 	p.t.Run(visits[0].Name+" and others", func(t *testing.T) {
 		report(t, p.chrome.do(t, job{Base: p.Base, Visits: visits, Said: *update, trees: func(t *testing.T, tr tree) {
 			p.shown = append(p.shown, tr.Shown)
+			p.heard[goldenFile(tr.Name)] = true
 			golden(t, tr)
 		}}, nil))
 	})
