@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds check bench clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -67,6 +67,12 @@ pages:
 crowds:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Slow|Stalled' ./clients/desk/web -args -slow-clients 2000
 
+# Two desks and whatever people do with their pages, at random, against a small model; and
+# the models and desks with a fault that must be noticed. WALKS=500 for more; SEED=7 begins there.
+WALKS ?= 50
+walks:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomWalks|WalksNotice' ./clients/desk/web -args -walks=$(WALKS) -steps=60 $(if $(SEED),-seed=$(SEED))
+
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
 FAILOVERS ?= 50
@@ -94,6 +100,11 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	bin/schakel bench --store bolt $(BENCH)
 	bin/schakel bench --store redis $(BENCH)
+
+# The inbox and a search, at the web desk and at the API, among ten thousand messages: as
+# medians beside the bare query of the same rows, all in one run.
+lists:
+	$(GO) test -run '^$$' -bench 'Inbox|Search' -benchtime 100x ./clients/desk/web
 
 clean:
 	rm -rf bin dist .demo

@@ -124,9 +124,25 @@ func functions(name string, raw []byte) (wrong []string) {
 	return wrong
 }
 
+// sheets are the ways in which text leaves for a program that reckons with it.
+var sheets = regexp.MustCompile(`\bcsv\.NewWriter\(|\btext/csv\b|\btab-separated-values\b|\bspreadsheet|\bms-excel\b`)
+
+// spreadsheets is why nothing here makes a cell beginning with = + - or @ inert: no program
+// of Schakel writes a table that a spreadsheet opens, so no text of a partner becomes a
+// formula on a colleague's machine. Whoever writes the first one makes its cells inert
+// (OWASP, CSV Injection), and takes this rule along to there.
+func spreadsheets(files tree) (wrong []string) {
+	for name, raw := range files {
+		if path.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") && sheets.Match(raw) {
+			wrong = append(wrong, name+" writes for spreadsheets: text of partners could become a formula there")
+		}
+	}
+	return wrong
+}
+
 // shapeRules are the rules that look at the tracked files.
 var shapeRules = map[string]func(tree) []string{
-	"first folder": entries, "names": names, "left behind": leftovers, "shape": shapes,
+	"first folder": entries, "names": names, "left behind": leftovers, "shape": shapes, "spreadsheets": spreadsheets,
 }
 
 func TestShape(t *testing.T) {
@@ -160,6 +176,8 @@ func TestShapeFindsTheCrooked(t *testing.T) {
 		"a long function":   {"shape", "relay/x.go", long},
 		"an init":           {"shape", "relay/x.go", "package relay\n\nfunc init() {}\n"},
 		"no Go":             {"shape", "relay/x.go", "pakcage relay\n"},
+		"rows":              {"spreadsheets", "clients/x.go", "package x\n\nfunc F() { csv.NewWriter(w) }\n"},
+		"a kind of file":    {"spreadsheets", "clients/x.go", "package x\n\nconst kind = \"text/csv\"\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if wrong := shapeRules[c.rule](tree{c.file: []byte(c.text)}); len(wrong) != 1 {

@@ -10,6 +10,8 @@ import (
 
 	"schakel/clients/harmless"
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/calendar"
+	"schakel/clients/protocol/routing"
 )
 
 // safeContact is what stands before any telephone number (R06).
@@ -19,6 +21,7 @@ const safeContact = "veiligContact"
 type Said struct {
 	Label string
 	Text  string
+	Exact string // of a day or an instant: as it was written and signed
 	Items []Said
 }
 
@@ -29,22 +32,25 @@ var errDeep = errors.New("nested too deeply")
 
 // outliner turns a body into what it says, in the sender's order, with the words of the form.
 type outliner struct {
-	d *json.Decoder
-	l language
+	d     *json.Decoder
+	l     language
+	plain bool // moments and municipalities in words; the file of a case has them as they were signed
 }
 
 // Outline returns what a body says in the words of its form, in Dutch or in English: of
-// safe contact, which must be read before any telephone number (R06), and the rest.
+// safe contact, which must be read before any telephone number (R06), and the rest. Days
+// and instants read as people say them, by the clock of Amsterdam, and municipalities by
+// their names.
 func Outline(body []byte, form protocol.Form, inEnglish bool) (safe, rest []Said) {
 	if inEnglish {
-		return outline(body, form, english)
+		return outliner{l: english, plain: true}.outline(body, form)
 	}
-	return outline(body, form, dutch)
+	return outliner{l: dutch, plain: true}.outline(body, form)
 }
 
 // outline returns what a body says: of safe contact, and the rest.
-func outline(body []byte, form protocol.Form, l language) (safe, rest []Said) {
-	o := outliner{json.NewDecoder(bytes.NewReader(body)), l}
+func (o outliner) outline(body []byte, form protocol.Form) (safe, rest []Said) {
+	o.d = json.NewDecoder(bytes.NewReader(body))
 	o.d.UseNumber()
 	all, err := o.value("", protocol.Field{Fields: form.Fields}, 0)
 	if err != nil || len(all.Items) == 0 {
@@ -88,7 +94,7 @@ func (o outliner) value(label string, f protocol.Field, depth int) (n Said, err 
 	case t == json.Delim('['):
 		err = o.list(&n, f, depth)
 	default:
-		n.Text = o.leaf(t, f)
+		n.Text, n.Exact = o.leaf(t, f)
 	}
 	return n, err
 }
@@ -129,22 +135,29 @@ func (o outliner) list(n *Said, f protocol.Field, depth int) error {
 	return err
 }
 
-// leaf is one value. A text that the form offers as a choice has that choice's words.
-func (o outliner) leaf(t json.Token, f protocol.Field) string {
+// leaf is one value. A text that the form offers as a choice has that choice's words, and
+// a moment those of people.
+func (o outliner) leaf(t json.Token, f protocol.Field) (text, exact string) {
 	switch v := t.(type) {
 	case nil:
-		return "-"
+		return "-", ""
 	case bool:
-		return o.l.of(yesOrNo[v])
+		return o.l.of(yesOrNo[v]), ""
 	case string:
 		for _, c := range f.Choices {
 			if c.Value == v {
-				return harmless.Line(o.l.of(c.Label))
+				return harmless.Line(o.l.of(c.Label)), ""
 			}
 		}
-		return harmless.Text(v)
+		if said, ok := f.Moment(v, calendar.Zone()); ok && o.plain {
+			return o.l.of(said), v
+		}
+		if town, ok := routing.Of(v); ok && o.plain && f.Kind == protocol.KindMunicipality {
+			return town.Name + " (" + town.Code + ")", ""
+		}
+		return harmless.Text(v), ""
 	}
-	return harmless.Line(fmt.Sprint(t))
+	return harmless.Line(fmt.Sprint(t)), ""
 }
 
 var yesOrNo = map[bool]protocol.Text{true: {NL: "ja", EN: "yes"}, false: {NL: "nee", EN: "no"}}

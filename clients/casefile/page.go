@@ -156,7 +156,7 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 	case slices.Contains(r.claimed, k.Ref()):
 		out.Unsaid = l.of(claimedWords)
 	}
-	out.Safe, out.Body = outline(k.Body, form, l)
+	out.Safe, out.Body = outliner{l: l}.outline(k.Body, form)
 	return out
 }
 

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+
+	"schakel/clients/protocol"
 )
 
 // safeContact is what must be seen before any telephone number (rule R06): how to
@@ -22,8 +25,9 @@ type field struct {
 
 // showBody shows a body as an outline, in the sender's order, safe contact first.
 // What is not JSON is shown as text; every character that a terminal would act on
-// is shown as an escape.
-func (a *app) showBody(body []byte) error {
+// is shown as an escape. A day or an instant among known, the fields of its form, reads as
+// people say it, with what was signed behind it.
+func (a *app) showBody(body []byte, known []protocol.Field) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	v, err := ordered(d, 0)
@@ -35,39 +39,43 @@ func (a *app) showBody(body []byte) error {
 	for _, f := range fields {
 		if f.name == safeContact {
 			a.printf("%s\n", a.in(red, "SAFE CONTACT: read before you call anybody"))
-			a.outline([]field{f}, "  ")
+			a.outline([]field{f}, known, "  ")
 		}
 	}
 	for _, f := range fields {
 		if f.name != safeContact {
-			a.outline([]field{f}, "")
+			a.outline([]field{f}, known, "")
 		}
 	}
 	return nil
 }
 
-func (a *app) outline(fields []field, indent string) {
+func (a *app) outline(fields []field, known []protocol.Field, indent string) {
 	for _, f := range fields {
+		var form protocol.Field
+		if i := slices.IndexFunc(known, func(k protocol.Field) bool { return k.Name == f.name }); i >= 0 {
+			form = known[i]
+		}
 		label := indent + a.in(dim, inertLine(f.name)+":")
 		switch v := f.value.(type) {
 		case []field:
 			a.printf("%s\n", label)
-			a.outline(v, indent+"  ")
+			a.outline(v, form.Fields, indent+"  ")
 		case []any:
-			a.outlineList(label, v, indent)
+			a.outlineList(label, v, form, indent)
 		default:
-			a.printf("%s %s\n", label, leaf(v))
+			a.printf("%s %s\n", label, a.leaf(v, form))
 		}
 	}
 }
 
-func (a *app) outlineList(label string, items []any, indent string) {
+func (a *app) outlineList(label string, items []any, form protocol.Field, indent string) {
 	var leaves []string
 	for _, item := range items {
 		switch v := item.(type) {
 		case []field, []any:
 		default:
-			leaves = append(leaves, leaf(v))
+			leaves = append(leaves, a.leaf(v, form))
 		}
 	}
 	if len(leaves) == len(items) {
@@ -76,14 +84,19 @@ func (a *app) outlineList(label string, items []any, indent string) {
 	}
 	a.printf("%s\n", label)
 	for i, item := range items {
-		a.outline([]field{{strconv.Itoa(i + 1), item}}, indent+"  ")
+		form.Name = strconv.Itoa(i + 1)
+		a.outline([]field{{form.Name, item}}, []protocol.Field{form}, indent+"  ")
 	}
 }
 
 // leaf is a value on one line. A line end inside it becomes visible, so that text
 // cannot pass for another field.
-func leaf(v any) string {
+func (a *app) leaf(v any, form protocol.Field) string {
 	switch v := v.(type) {
+	case string:
+		if said, ok := form.Moment(v, a.Zone); ok {
+			return said.EN + " (" + inertLine(v) + ")"
+		}
 	case nil:
 		return "-"
 	case bool:

@@ -72,7 +72,7 @@ func (a screen) showSafeContact(all []schakel.SafeContact) {
 			a.printf("    %s\n", inertLine(string(s.Says)))
 			continue
 		}
-		a.outline(fields, "    ")
+		a.outline(fields, nil, "    ")
 	}
 	if len(all) > 0 {
 		a.printf("\n")

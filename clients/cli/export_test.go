@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"schakel/clients/protocol"
+	"schakel/clients/protocol/calendar"
 )
 
-// Outline is what `schakel read` shows of a body.
-func Outline(body []byte) string {
+// Outline is what `schakel read` shows of a body with these fields.
+func Outline(body []byte, known ...protocol.Field) string {
 	var out bytes.Buffer
-	a := &app{Stdio: Stdio{Out: &out}}
-	_ = a.showBody(body)
+	a := &app{Stdio: Stdio{Out: &out, Zone: calendar.Zone()}}
+	_ = a.showBody(body, known)
 	return out.String()
 }
 

@@ -47,7 +47,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 
 func fullNode() *scripted {
 	return &scripted{
-		body:   []byte(`{"vorm":["achterlating"],"feiten":"x","veiligContact":{"nietInformeren":["ouders"]},"melder":{"telefoon":"+31600000003"}}`),
+		body:   []byte(`{"vorm":["achterlating"],"feiten":"x","veiligContact":{"nietInformeren":["ouders"]},"slachtoffers":[{"roepnaam":"Noor","geboortedatum":"2007-08-02"}],"melder":{"telefoon":"+31600000003"}}`),
 		alarms: []schakel.Alarm{{Kind: schakel.AlarmUnacknowledged, Subject: id1, Since: now(), Text: "Niemand bevestigde.", Remedy: "Bel +31600000007."}},
 		recipients: []schakel.Recipient{{Desk: "vt20/crisis", State: schakel.StateAcknowledged, At: now(), By: "P. Iket"},
 			{Desk: "politie-re03/oc", State: schakel.StateDelivered, At: now()}},

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"schakel/clients/cli"
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
@@ -155,5 +156,23 @@ func TestTypedControlCharacters(t *testing.T) {
 	answers[1] = strings.Repeat("x", 20<<10)
 	if _, errs, code := p.typed(answers, args...); code != cli.Usage || !strings.Contains(errs, "a line of more than") || len(n.drafts) != 1 {
 		t.Errorf("a line without end: exit %d\n%s", code, errs)
+	}
+}
+
+// A moment in a body reads as people say it, with what was signed behind it; nothing else does.
+func TestMomentsInABody(t *testing.T) {
+	form, err := protocol.V1().Form("repatrieringsplan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"reis":{"vertrekOp":"2026-11-28T03:10:00Z","aankomstOp":"morgen\u001b[2J"},"persoon":{"geboortedatum":"2009-03-14"},"toelichting":"2026-11-28T03:10:00Z"}`
+	shown := cli.Outline([]byte(body), form.Fields...)
+	for _, want := range []string{"vertrekOp: Sat 28 Nov 2026, 04:10 (2026-11-28T03:10:00Z)\n", `aankomstOp: morgen\u001b[2J`, "geboortedatum: Sat 14 Mar 2009 (2009-03-14)\n", "toelichting: 2026-11-28T03:10:00Z\n"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("no %q in\n%s", want, shown)
+		}
+	}
+	if plain := cli.Outline([]byte(body)); !strings.Contains(plain, "vertrekOp: 2026-11-28T03:10:00Z\n") {
+		t.Errorf("control: without a form it is shown as it was written:\n%s", plain)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
@@ -113,7 +115,21 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 		a.printf("%s\n", a.in(red, screen{a, spoken(true)}.flagLine(f)))
 	}
 	a.printf("\n")
-	return a.showBody(l.Body)
+	return a.showBody(l.Body, a.fieldsOf(l.Class))
+}
+
+// fieldsOf are the fields of a class. A class that this device's agreement lacks has none:
+// its message is shown all the same, as it was written.
+func (a *app) fieldsOf(class string) []protocol.Field {
+	agreed, err := a.agreement()
+	if err != nil {
+		return nil
+	}
+	form, err := cmp.Or(agreed, protocol.V1()).Form(class)
+	if err != nil {
+		return nil
+	}
+	return form.Fields
 }
 
 func signers(l schakel.Letter) string {

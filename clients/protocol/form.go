@@ -133,6 +133,17 @@ func (p properties) get(name string) *schemaNode {
 	return nil
 }
 
+// Label is what the form of a class is called. A list of messages needs no more of it, and
+// making a form is work.
+func (c *Catalogue) Label(class string) (Text, bool) {
+	k, ok := c.Class(class)
+	if !ok {
+		return Text{}, false
+	}
+	label, _ := allWords().class(class, k.Gloss)
+	return label, true
+}
+
 // Form returns the form of a class.
 func (c *Catalogue) Form(class string) (Form, error) {
 	k, ok := c.Class(class)

@@ -320,6 +320,23 @@ func TestComposeRefuses(t *testing.T) {
 	}
 }
 
+// What a list calls a class is what its form is called.
+func TestLabelIsThatOfTheForm(t *testing.T) {
+	c, err := protocol.V1().Amend(added(t, "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, class := range c.Classes() {
+		f, err := c.Form(class.Name)
+		if label, known := c.Label(class.Name); err != nil || !known || label != f.Label || label.NL == "" {
+			t.Errorf("%s: %+v, %+v, %v", class.Name, label, f.Label, err)
+		}
+	}
+	if label, known := c.Label("niets"); known || label != (protocol.Text{}) {
+		t.Errorf("no class: %+v", label)
+	}
+}
+
 // A class that partners added has a form too; its names are its labels.
 func TestFormOfAnAddedClass(t *testing.T) {
 	c, err := protocol.V1().Amend(added(t, "", ""))

@@ -1,6 +1,7 @@
 package schakel_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/wire"
@@ -51,9 +54,9 @@ func newTwoNeeded(t *testing.T) *twoNeeded {
 	eventually(t, "both devices have the rota and both persons", func() bool {
 		_, err := w.second.Node.Roster(testContext(t))
 		persons, err2 := w.second.Node.Persons(testContext(t))
-		desks, err3 := w.from.Node.Directory(testContext(t))
-		return err == nil && err2 == nil && len(persons) == 2 && err3 == nil && desks[0].Devices == 2
+		return err == nil && err2 == nil && len(persons) == 2
 	})
+	sealsTo(t, w.from, w.to.Desk, 2)
 	w.sent = w.report(t)
 	eventually(t, "both devices have it", func() bool {
 		return inbox(t, w.to, w.sent.Hash) != nil && inbox(t, w.second, w.sent.Hash) != nil
@@ -171,6 +174,52 @@ func TestTwoAcknowledgeApart(t *testing.T) {
 	}
 }
 
+// Who works through the list page by page misses nothing: not when the message that a page
+// ended with asks for one more person meanwhile, and not what does so on a further page.
+func TestListGoesOnAfterWhatWasSigned(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	hashes := []string{w.sent.Hash}
+	for range 2 {
+		sent := w.report(t)
+		eventually(t, "it has come", func() bool { return inbox(t, w.to, sent.Hash) != nil })
+		hashes = append([]string{sent.Hash}, hashes...) // the newest first
+	}
+	lists := func(when string, want []string, f schakel.Filter) {
+		t.Helper()
+		f.ToAck = true
+		list, err := w.to.Node.List(ctx, f)
+		var got []string
+		for _, m := range list {
+			got = append(got, m.Hash)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %.8q, want %.8q, %v", when, got, want, err)
+		}
+	}
+	sign := func(hash string, who schakel.Person) {
+		t.Helper()
+		if _, err := w.to.Node.Acknowledge(ctx, hash, schakel.Acknowledgement{Person: who.Name, PIN: schakeltest.PIN}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists("a page of one", hashes[:1], schakel.Filter{Limit: 1})
+	sign(hashes[0], w.iket)
+	for from := range hashes {
+		lists("all but the first few", hashes[from:], schakel.Filter{Offset: from})
+		lists("one after the first few", hashes[from:from+1], schakel.Filter{Offset: from, Limit: 1})
+	}
+	lists("after one that asks for one more person", hashes[1:], schakel.Filter{After: hashes[0]})
+	lists("a page after it", hashes[1:2], schakel.Filter{After: hashes[0], Limit: 1})
+	sign(hashes[1], w.iket)
+	lists("after the first of two that do", hashes[1:], schakel.Filter{After: hashes[0]})
+	sign(hashes[0], w.acht)
+	lists("after one that has left the list", hashes[1:], schakel.Filter{After: hashes[0]})
+	lists("what was sent asks for nobody", nil, schakel.Filter{Box: "sent"})
+	if c := summaryOf(t, w.to, hashes[1]).Confirms; !c.Short() {
+		t.Errorf("control: %+v", c)
+	}
+}
+
 // What waits and cannot be read keeps nobody from being paged for the rest; and that
 // there is something of the kind somebody hears.
 func TestUnreadableRowAlarmsAndStopsNoPage(t *testing.T) {
@@ -211,4 +260,58 @@ func TestWrongRecipientEndsItEverywhere(t *testing.T) {
 			return err == nil && len(list) == 0
 		})
 	}
+}
+
+// What a modified device of the desk, and a partner, write as confirmations of others makes
+// nobody less called: the wrong key, the same person again, a hash that is none, a message
+// that is not here.
+func TestHostileConfirmations(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	if _, err := w.ack(t, w.to, w.iket); err != nil {
+		t.Fatal(err)
+	}
+	w.has(t, w.second, "P. Iket")
+	hash, err := hex.DecodeString(w.sent.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter := uint64(1000)
+	confirm := func(m *schakeltest.Member, content []byte, claims []byte, by schakel.By) {
+		t.Helper()
+		s, err := m.Node.RecordForTest(ctx, delivery.Record{Kind: delivery.RecordConfirm, Desk: w.to.Desk, Person: claims, Content: content}, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is sent", func() bool {
+			counter++
+			return m.Node.PutForTest(ctx, w.to.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: s.Raw, Counter: counter}) == nil
+		})
+	}
+	iket, acht := schakel.By{Person: w.iket.Name, PIN: schakeltest.PIN}, schakel.By{Person: w.acht.Name, PIN: schakeltest.PIN}
+	refused := func(n int) func() bool {
+		return func() bool {
+			st, err := w.to.Node.Status(ctx)
+			return err == nil && st.Quarantined == n && hasAlarm(t, w.to, schakel.AlarmForged)
+		}
+	}
+	confirm(w.from, hash, w.acht.ID[:], schakel.By{})
+	eventually(t, "that of a partner alarms", refused(1))
+	confirm(w.second, hash[:31], nil, acht)
+	confirm(w.second, append(hash, 0), nil, acht)
+	confirm(w.second, make([]byte, 32), nil, acht)
+	confirm(w.second, hash, nil, iket)
+	confirm(w.second, hash, w.acht.ID[:], schakel.By{}) // signed by the device
+	eventually(t, "that under a name of another alarms", refused(2))
+	confirm(w.second, hash, w.acht.ID[:], iket) // signed by a colleague
+	eventually(t, "that of a colleague alarms", refused(3))
+	w.has(t, w.to, "P. Iket")
+	if list := waits(t, w.to); !slices.Equal(list, []string{w.sent.Hash}) {
+		t.Errorf("it waits no more: %.8q", list)
+	}
+	if n := w.shown.Load(); n != 0 {
+		t.Errorf("the relay was told %d times that it is attended", n)
+	}
+	confirm(w.second, hash, nil, acht) // control: a true one
+	w.has(t, w.to, "P. Iket", "W. Acht")
+	eventually(t, "nobody waits for it", func() bool { return len(waits(t, w.to)) == 0 })
 }

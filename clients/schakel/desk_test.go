@@ -18,10 +18,7 @@ func TestDevicesOfOneDeskShareTheWork(t *testing.T) {
 	officer := p.to.AddPerson("K. Nooppunt")
 	second := p.to.Sibling()
 	second.Start()
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && desks[0].Devices == 2
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	sent := p.send(t)
 	p.delivered(t, sent)
 	eventually(t, "the second device has it too", func() bool {

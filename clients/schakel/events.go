@@ -6,7 +6,7 @@ import (
 )
 
 // subscribers hands events to whoever listens. An event is a hint to look again,
-// never the truth itself, so a slow listener loses the oldest hints and nobody waits.
+// never the truth itself, so a slow listener loses the oldest hints, is told so, and nobody waits.
 type subscribers struct {
 	mu   sync.Mutex
 	next int
@@ -45,24 +45,27 @@ func (s *subscribers) publish(events ...Event) {
 	}
 }
 
-// offer puts e into ch and drops the oldest event where there is no room. The
-// caller holds the lock, so nobody else puts.
+// offer puts e into ch. Where there is no room the older half makes way for one event that
+// says so: who hands events on must not keep that others missed some. The caller holds the
+// lock, so nobody else puts.
 func offer(ch chan Event, e Event) {
-	for {
-		select {
-		case ch <- e:
-			return
-		default:
-		}
+	select {
+	case ch <- e:
+		return
+	default:
+	}
+	for range cap(ch) / 2 {
 		select {
 		case <-ch:
 		default:
 		}
 	}
+	ch <- Event{Kind: EventGap, At: e.At}
+	ch <- e
 }
 
 // Subscribe returns events from now on. A subscriber that does not keep up loses
-// the oldest ones: events are hints to look again. cancel ends it.
+// the oldest ones, which EventGap tells: events are hints to look again. cancel ends it.
 func (n *Node) Subscribe() (events <-chan Event, cancel func()) { return n.events.subscribe() }
 
 func (n *Node) publish(kind EventKind, message, desk string) {

@@ -19,6 +19,22 @@ import (
 	"schakel/relay/wire"
 )
 
+// Listeners are what hands events to whoever listens.
+type Listeners struct{ subscribers }
+
+func (l *Listeners) Subscribe() (<-chan Event, func()) { return l.subscribe() }
+func (l *Listeners) Publish(events ...Event)           { l.publish(events...) }
+
+// TargetsForTest is how many devices of a desk the node would seal to now: those that it
+// knows, with the key of today.
+func (n *Node) TargetsForTest(desk identity.DeskID) int {
+	targets, err := n.targets(desk)
+	if err != nil {
+		return 0
+	}
+	return len(targets)
+}
+
 // PutForTest seals any delivery with the node's real keys and hands it to the
 // relay: what a modified client can do.
 func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) error {

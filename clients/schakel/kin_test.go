@@ -37,10 +37,7 @@ func newKin(t *testing.T) *kin {
 	k := &kin{colleagues: &colleagues{pair: p, first: p.to, ann: p.to.AddPerson("A. Nnie"), bob: p.to.AddPerson("B. Ob")}, relative: p.to.AddPerson("C. Ousin"), counter: 1000}
 	k.second = p.to.Sibling()
 	k.second.Start()
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && desks[0].Devices == 2
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	k.sent = k.say(t, "spoor-in-bericht", "")
 	ctx := testContext(t)
 	var err error

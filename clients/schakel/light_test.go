@@ -31,10 +31,7 @@ func newHomework(t *testing.T) *homework {
 	h := &homework{pair: p, office: p.to, officer: p.to.AddPerson("P. Iket")}
 	h.home = p.to.Light()
 	h.home.Start()
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && desks[0].Devices == 2
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	eventually(t, "the officer can sign at home", func() bool {
 		persons, err := h.home.Node.Persons(testContext(t))
 		return err == nil && len(persons) == 1
@@ -134,10 +131,7 @@ func TestLightDeviceAloneStates(t *testing.T) {
 	if err := h.office.Node.Revoke(testContext(t), office, trust.ReasonRetired); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the sender knows one device", func() bool {
-		desks, err := h.from.Node.Directory(testContext(t))
-		return err == nil && desks[0].Devices == 1
-	})
+	sealsTo(t, h.from, h.to.Desk, 1)
 	sent := h.send(t)
 	eventually(t, "it is delivered", func() bool { return h.stateOf(t, sent) == schakel.StateDelivered })
 }
@@ -308,10 +302,7 @@ func TestLightDeviceKeepsRestriction(t *testing.T) {
 	eventually(t, "the handled case is gone", func() bool { h.letGo(t); return summaryOf(t, h.home, sent.Hash).Hash == "" })
 	third := h.to.Light()
 	third.Start()
-	eventually(t, "the sender knows three devices", func() bool {
-		desks, err := h.from.Node.Directory(ctx)
-		return err == nil && desks[0].Devices == 3
-	})
+	sealsTo(t, h.from, h.to.Desk, 3)
 	eventually(t, "the new laptop is told", func() bool { return restricts(t, third, sent.Case) == 1 })
 	again := h.sendIn(t, sent.Case)
 	for _, m := range []*schakeltest.Member{h.home, third} {

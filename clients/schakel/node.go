@@ -71,6 +71,7 @@ type Node struct {
 	drillMonthly bool
 	backupWithin time.Duration
 	restored     time.Time           // from a backup; zero: never
+	ending       identity.DeviceID   // whose place this device is about to take: nothing is sealed to it any more
 	light        bool                // an officer carries this device: see notLight
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -35,6 +36,15 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// sealsTo waits until a node seals to so many devices of a desk. That the register names
+// a device is not enough: before its first keys are there, what is sent passes it by.
+func sealsTo(t *testing.T, from *schakeltest.Member, desk identity.DeskID, devices int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("the sender seals to %d devices of %s", devices, desk), func() bool {
+		return from.Node.TargetsForTest(desk) == devices
+	})
 }
 
 func example(t *testing.T, class string) []byte {

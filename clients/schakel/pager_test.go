@@ -445,10 +445,7 @@ func TestOneDeviceOfADeskPages(t *testing.T) {
 	rang := staff(t, p.to)
 	second.Equip(rang)
 	eventually(t, "the rota is on both", func() bool { _, err := second.Node.Roster(testContext(t)); return err == nil })
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && len(desks) == 1 && desks[0].Devices == 2 && desks[0].Reachable
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	for _, m := range []*schakeltest.Member{p.to, second} {
 		eventually(t, "the devices know each other", func() bool {
 			devices, err := m.Node.Devices(testContext(t))
@@ -489,10 +486,7 @@ func TestDeviceWithoutPagerKeepsNoTimers(t *testing.T) {
 	rang := &phones{}
 	second.Equip(rang)
 	eventually(t, "the rota is on both", func() bool { _, err := second.Node.Roster(testContext(t)); return err == nil })
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && len(desks) == 1 && desks[0].Devices == 2 && desks[0].Reachable
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	sent := p.report(t)
 	eventually(t, "it is there", func() bool { return inbox(t, second, sent.Hash) != nil })
 	p.Pass(21 * time.Second) // for the first device, which pages nobody

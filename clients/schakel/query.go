@@ -23,7 +23,7 @@ const (
 // List returns the messages that f selects: urgent first, then newest first.
 func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
 	q := store.Query{Direction: store.In, Order: store.Urgent, Live: true, Unacknowledged: f.ToAck, Unread: f.Unread,
-		Limit: cmp.Or(min(f.Limit, maxList), defaultList), Offset: f.Offset}
+		Limit: cmp.Or(max(0, min(f.Limit, maxList)), defaultList), Offset: f.Offset}
 	switch f.Box {
 	case "sent":
 		q.Direction = store.Out
@@ -37,83 +37,73 @@ func (n *Node) List(ctx context.Context, f Filter) (out []Summary, err error) {
 		}
 		q.Case = message.CaseRef(u)
 	}
-	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
-		short, err := n.toConfirm(tx, q.Case, f)
-		if err != nil {
-			return err
-		}
+	err = n.store.View(ctx, func(tx *store.Tx) error {
 		if f.After != "" {
 			last, err := find(tx, f.After)
 			if err != nil && !errors.Is(err, store.ErrDestroyed) {
 				return err
 			}
-			if i := slices.IndexFunc(short, func(m Summary) bool { return m.Hash == last.Hash.String() }); i >= 0 {
-				out = short[i+1:]
-				return nil
-			}
 			q.Following = last.Hash
 		}
-		ended, err := n.fill(tx, &out, q, f)
-		if ended {
-			out = append(out, short...)
+		look := tx.Messages
+		if f.ToAck {
+			look = func(q store.Query) ([]store.Message, error) { return n.toAck(tx, q) }
+		}
+		rows, err := look(q)
+		for _, row := range rows {
+			s, err := n.summary(tx, row)
+			if err != nil {
+				return err
+			}
+			out = append(out, s)
 		}
 		return err
 	})
-	return out[:min(len(out), q.Limit)], err
+	return out, err
 }
 
-// fill adds messages of a list until there are as many as q asks for, or no more: some rows
-// are none of the list, and a short page would look like its end.
-func (n *Node) fill(tx *store.Tx, out *[]Summary, q store.Query, f Filter) (ended bool, err error) {
-	for {
+// toAck are the rows of what waits for a person here: what nobody acknowledged, and what
+// asks for more persons, in one order. So a place in it is a place among all messages, and
+// who goes on after one of them misses nothing, whoever signed for that one meanwhile.
+func (n *Node) toAck(tx *store.Tx, q store.Query) ([]store.Message, error) {
+	out, err := n.toConfirm(tx, q)
+	if err != nil {
+		return nil, err
+	}
+	skip := max(q.Offset, 0)
+	q.Offset = 0
+	for found, more := 0, true; more; { // some rows ask for nothing, and a short page would look like the end
 		rows, err := tx.Messages(q)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		if *out, err = n.listed(tx, *out, rows, f); err != nil || len(rows) < q.Limit || len(*out) >= q.Limit {
-			return len(rows) < q.Limit, err
+		for _, row := range rows {
+			if !n.ackDue(row).IsZero() {
+				out, found = append(out, row), found+1
+			}
+			q.Following = row.Hash
 		}
-		q.Following, q.Offset = rows[len(rows)-1].Hash, 0
+		more = len(rows) == q.Limit && found-skip < q.Limit
 	}
+	slices.SortFunc(out, store.ByUrgency)
+	out = out[min(skip, len(out)):]
+	return out[:min(q.Limit, len(out))], nil
 }
 
-func (n *Node) listed(tx *store.Tx, out []Summary, rows []store.Message, f Filter) ([]Summary, error) {
-	for _, row := range rows {
-		if f.ToAck && n.ackDue(row).IsZero() {
-			continue
-		}
-		s, err := n.summary(tx, row)
-		if err != nil {
-			return out, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// toConfirm is what is acknowledged and asks for more persons. It comes after what nobody
-// has acknowledged.
-func (n *Node) toConfirm(tx *store.Tx, of message.CaseRef, f Filter) (out []Summary, err error) {
-	if !f.ToAck || f.Offset > 0 {
-		return nil, nil
-	}
+// toConfirm is what is acknowledged and asks for more persons, of a query for what is not.
+func (n *Node) toConfirm(tx *store.Tx, q store.Query) ([]store.Message, error) {
 	short, broken := n.shortHanded(tx)
 	if broken != nil { // the pager alarms about it; what nobody has acknowledged must be seen
 		n.log.Error("not all found that asks for more persons", "err", broken)
 	}
-	for _, row := range short {
-		if err != nil {
-			return nil, err
-		}
-		if of != (message.CaseRef{}) && row.Case != of {
-			continue
-		}
-		var s Summary
-		if s, err = n.summary(tx, row.Message); err == nil {
-			out = append(out, s)
-		}
+	if len(short) == 0 || q.Direction == store.Out {
+		return nil, nil
 	}
-	return out, err
+	q.Unacknowledged, q.Limit, q.Offset, q.Of = false, maxShort, 0, []message.Hash{}
+	for _, row := range short {
+		q.Of = append(q.Of, row.Hash)
+	}
+	return tx.Messages(q)
 }
 
 // ackDue is when a named person here must have acknowledged an inbound message.

@@ -317,10 +317,7 @@ func TestNewDeviceHearsWhatIsRestricted(t *testing.T) {
 	eventually(t, "it has the list, the shares and what persons read with", func() bool {
 		return k.has(t, third, delivery.RecordRestrict) == 1 && k.has(t, third, delivery.RecordShares) == 1 && k.has(t, third, delivery.RecordReading) == 3
 	})
-	eventually(t, "the sender knows the new device", func() bool {
-		desks, err := k.from.Node.Directory(ctx)
-		return err == nil && desks[0].Devices == 3
-	})
+	sealsTo(t, k.from, k.to.Desk, 3)
 	more, err := k.from.Node.Send(ctx, schakel.Draft{Class: "adviesvraag", Urgency: message.Urgent, Case: k.sent.Case,
 		To: []identity.DeskID{k.to.Desk}, Body: traced(t, "adviesvraag", "spoor-in-vervolg")})
 	if err != nil {

@@ -28,6 +28,8 @@ const (
 	settingSafety = "safety"
 	// backupWithin is how old the latest backup may be where nothing else is configured.
 	backupWithin = 8 * 24 * time.Hour
+	// backupOfThis is the subject of the alarm that the latest is older: there is one.
+	backupOfThis = "apparaat"
 )
 
 // What the access log says of these.
@@ -55,7 +57,7 @@ func (n *Node) NoteBackup(ctx context.Context, b Backup) error {
 			return err
 		}
 		s.Backup, s.Messages = b.At, b.Messages
-		if err := in.clear(AlarmBackup, n.dev.ID.String()); err != nil {
+		if err := in.clear(AlarmBackup, backupOfThis); err != nil {
 			return err
 		}
 		return errors.Join(keepSafety(tx, s), tx.Audit(actionBackup, n.dev.ID.String(), identity.PersonID{}, in.now))
@@ -117,13 +119,17 @@ func (n *Node) backupLate(s Safety) bool {
 	return !s.Backup.IsZero() && n.now().Sub(s.Backup) > n.backupWithin
 }
 
-// watchBackups raises the alarm about it.
+// watchBackups raises or ends the alarm about it. A restored store can hold one of before:
+// its backup was late, and made before that was noted.
 func (in *intake) watchBackups() error {
 	s, err := safety(in.tx)
-	if err != nil || !in.n.backupLate(s) {
+	if err != nil {
 		return err
 	}
-	return in.raise(AlarmBackup, in.n.dev.ID.String(), "")
+	if in.n.backupLate(s) {
+		return in.raise(AlarmBackup, backupOfThis, "")
+	}
+	return in.clear(AlarmBackup, backupOfThis)
 }
 
 func safety(tx *store.Tx) (s Safety, err error) {

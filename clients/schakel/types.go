@@ -251,6 +251,7 @@ const (
 	EventRegister     EventKind = "register"
 	EventRejected     EventKind = "rejected" // something arrived and was refused
 	EventDesk         EventKind = "desk"     // a colleague took, assigned, noted or drafted something
+	EventGap          EventKind = "gap"      // events were lost: look at all lists
 )
 
 // Seen is one envelope as the relay sees it: what a demonstration shows.

@@ -29,10 +29,7 @@ func newColleagues(t *testing.T) *colleagues {
 	c := &colleagues{pair: p, first: p.to, ann: p.to.AddPerson("A. Nnie"), bob: p.to.AddPerson("B. Ob")}
 	c.second = p.to.Sibling()
 	c.second.Start()
-	eventually(t, "the sender knows both devices", func() bool {
-		desks, err := p.from.Node.Directory(testContext(t))
-		return err == nil && desks[0].Devices == 2
-	})
+	sealsTo(t, p.from, p.to.Desk, 2)
 	eventually(t, "the second device knows both persons", func() bool {
 		persons, err := c.second.Node.Persons(testContext(t))
 		return err == nil && len(persons) == 2

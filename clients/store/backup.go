@@ -40,6 +40,7 @@ const (
 	backupWork     = 10 // scrypt's work on a phrase of 256 random bits protects from nothing
 	maxReadme      = 4 << 10
 	maxRecovery    = 8 << 10
+	maxHeader      = 1 << 10 // of the age file: one stanza
 	maxBackup      = 64 << 30
 )
 
@@ -170,13 +171,9 @@ func (s *Store) strip(ctx context.Context, dir string, at time.Time) (b Backup, 
 
 // forgetDevice takes away what makes a device that device.
 func (tx *Tx) forgetDevice(d Device, b Backup) error {
-	o := origin{Device: d.ID, Desk: d.Desk, Relay: d.Relay, At: b.At.Unix(), Generation: b.Generation}
-	if len(d.Org) > 0 {
-		o.Org = d.Org.Seed()
-	}
-	raw, err := canon.Marshal(o)
+	raw, err := encodeOrigin(Origin{Device: d.ID, Desk: d.Desk, Org: d.Org, Relay: d.Relay, At: b.At, Generation: b.Generation})
 	if err != nil {
-		return fmt.Errorf("failed to write where the backup is from: %w", err)
+		return err
 	}
 	if err := tx.setSetting(settingOrigin, raw); err != nil {
 		return err
@@ -188,6 +185,18 @@ func (tx *Tx) forgetDevice(d Device, b Backup) error {
 		return err
 	}
 	return tx.forgetNumbers(b.At)
+}
+
+func encodeOrigin(o Origin) ([]byte, error) {
+	row := origin{Device: o.Device, Desk: o.Desk, Relay: o.Relay, At: o.At.Unix(), Generation: o.Generation}
+	if len(o.Org) > 0 {
+		row.Org = o.Org.Seed()
+	}
+	raw, err := canon.Marshal(row)
+	if err != nil {
+		return nil, fmt.Errorf("failed to write where the backup is from: %w", err)
+	}
+	return raw, nil
 }
 
 // forgetNumbers forgets the numbers that the old device gave out. Its deliveries that

@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,6 +179,118 @@ func TestDamagedBackups(t *testing.T) {
 	_, _, foreign := backedUp(t)
 	mixed := append(bytes.Clone(foreign[:4*512]), backup[4*512:]...)
 	refusedAs("the key of another store", mixed, recoveryPhrase, store.ErrBackup, vault.ErrPassphrase)
+}
+
+// A restore that fails takes nothing away that was there before it.
+func TestRestoreBesideWhatIsThere(t *testing.T) {
+	_, _, backup := backedUp(t)
+	short := backup[:len(backup)/2]
+	place := t.TempDir()
+	mine, side := filepath.Join(place, "store", "mine"), filepath.Join(place, "generation")
+	if err := errors.Join(os.Mkdir(filepath.Join(place, "store"), 0o700), os.WriteFile(mine, []byte("mine"), 0o600), os.WriteFile(side, []byte("of another"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	ways := []vault.Way{vault.KeyFile{Path: filepath.Join(place, "key")}}
+	for dir, o := range map[string]store.RestoreOptions{
+		filepath.Join(place, "store"): {Phrase: recoveryPhrase, Keys: ways},
+		filepath.Join(place, "new"):   {Phrase: recoveryPhrase, Keys: ways, GenerationFile: side},
+	} {
+		for _, from := range [][]byte{short, backup} {
+			if _, _, err := store.Restore(t.Context(), bytes.NewReader(from), dir, o); !errors.Is(err, store.ErrExists) {
+				t.Errorf("into %s: %v", dir, err)
+			}
+		}
+	}
+	for file, want := range map[string]string{mine: "mine", side: "of another"} {
+		if b, err := os.ReadFile(file); string(b) != want || err != nil {
+			t.Errorf("%s: %q, %v", file, b, err)
+		}
+	}
+}
+
+// The name of the folder is no pattern.
+func TestAStoreInABracketedFolder(t *testing.T) {
+	p := newPlace(t)
+	p.dir = filepath.Join(t.TempDir(), "a[b", "store")
+	if err := os.Mkdir(filepath.Dir(p.dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.create(t).Close()
+	left := filepath.Join(p.dir, "backup-123")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.open(t)
+	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("still there: %v", err)
+	}
+}
+
+// A file that swaps in an age header without end behind a true recovery.age is refused
+// before it is read into memory.
+func TestBackupWithAnEndlessHeader(t *testing.T) {
+	_, _, backup := backedUp(t)
+	from := tar.NewReader(bytes.NewReader(backup))
+	var out bytes.Buffer
+	to := tar.NewWriter(&out)
+	for range 3 {
+		h, err := from.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Name == "store.age" {
+			b = append([]byte("age-encryption.org/v1\n-> scrypt "), bytes.Repeat([]byte("A"), 1<<20)...)
+			h.Size = int64(len(b))
+		}
+		if err := to.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := restore(t, out.Bytes(), recoveryPhrase); !errors.Is(err, store.ErrBackup) || !strings.Contains(err.Error(), "no header") {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzBackupMembers: whatever lies in the outer file, only the three members in their order
+// and within their bounds are taken, and what is read is what was written.
+func FuzzBackupMembers(f *testing.F) {
+	made := func(recovery, sealed []byte) []byte {
+		path := filepath.Join(f.TempDir(), "sealed")
+		if err := os.WriteFile(path, sealed, 0o600); err != nil {
+			f.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := store.ArchiveForTest(&out, path, recovery); err != nil {
+			f.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	whole := made([]byte("recovery"), []byte("sealed"))
+	if recovery, sealed, err := store.MembersForTest(bytes.NewReader(whole)); err != nil || string(recovery) != "recovery" || string(sealed) != "sealed" {
+		f.Fatalf("what was written reads back as %q, %q, %v", recovery, sealed, err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		recovery, _, err := store.MembersForTest(bytes.NewReader(b))
+		if err != nil && !errors.Is(err, store.ErrBackup) {
+			t.Errorf("%v", err)
+		}
+		if len(recovery) > 8<<10 {
+			t.Errorf("%d bytes of recovery.age", len(recovery))
+		}
+	})
 }
 
 // Nothing is restored over a store that is there.

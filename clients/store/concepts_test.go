@@ -272,6 +272,10 @@ func FuzzCodecs(f *testing.F) {
 	}
 	f.Add("counters", []byte{0x82, 1, 2})
 	f.Add("pinned", append(append([]byte{0x83, 1, 0x58, 32}, make([]byte, 32)...), 0x41, 'n'))
+	for _, org := range [][]byte{{0xf6}, {0x40}, append([]byte{0x58, 32}, make([]byte, 32)...)} {
+		b := append(append([]byte{0x86, 0x50}, make([]byte, 16)...), "\x6bvt20/crisis"...)
+		f.Add("origin", append(append(b, org...), 0x60, 1, 2))
+	}
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
 		codec := store.Codecs[name]
 		if codec == nil {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"archive/tar"
 	"context"
+	"io"
 	"runtime"
+	"time"
 
 	"schakel/clients/store/index"
 	"schakel/crypto/canon"
@@ -79,6 +82,13 @@ var Codecs = map[string]func([]byte) ([]byte, error){
 		}
 		return encodeAudit(e)
 	},
+	"origin": func(b []byte) ([]byte, error) {
+		o, err := parseOrigin(b)
+		if err != nil {
+			return nil, err
+		}
+		return encodeOrigin(o)
+	},
 	"state": func(b []byte) ([]byte, error) {
 		s, err := parseState(b)
 		if err != nil {
@@ -86,6 +96,21 @@ var Codecs = map[string]func([]byte) ([]byte, error){
 		}
 		return s.encode(), nil
 	},
+}
+
+// ArchiveForTest writes the outer file of a backup, whatever its members hold.
+func ArchiveForTest(w io.Writer, sealed string, recovery []byte) error {
+	return writeArchive(w, sealed, recovery, time.Unix(0, 0))
+}
+
+// MembersForTest reads the outer file of a backup as Restore does.
+func MembersForTest(r io.Reader) (recovery, sealed []byte, err error) {
+	archive := tar.NewReader(r)
+	if recovery, err = memberOf(archive); err != nil {
+		return nil, nil, err
+	}
+	sealed, _ = io.ReadAll(archive)
+	return recovery, sealed, nil
 }
 
 // CaseKeyForTest returns the key of a case, as it is kept in the store.

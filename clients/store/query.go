@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -28,6 +29,7 @@ type Query struct {
 	Unacknowledged bool            // inbound and not acknowledged
 	Exercise       bool            // only what is part of an exercise
 	Unjudged       bool            // the rules were not asked yet
+	Of             []message.Hash  // only some of these; nil: all
 	After, Before  uint64          // exclusive bounds on Seq; 0: none
 	Live           bool            // not those that were destroyed
 	Order          Order
@@ -85,6 +87,13 @@ func (q Query) where() (string, args) {
 	and(q.Live, `destroyed=0`)
 	and(q.Following != message.Hash{}, `(rank,seq)<(SELECT rank,seq FROM message WHERE hash=?)`, q.Following[:])
 	and(q.Unjudged, `verdict=?`, Unjudged)
+	if q.Of != nil {
+		among := make(args, len(q.Of))
+		for i, h := range q.Of {
+			among[i] = h[:]
+		}
+		and(true, `hash IN (`+strings.TrimSuffix(strings.Repeat("?,", len(among)), ",")+`)`, among...)
+	}
 	and(q.After != 0, `seq>?`, q.After)
 	and(q.Before != 0, `seq<?`, q.Before)
 	if len(w) == 0 {
@@ -101,6 +110,11 @@ func (q Query) order() string {
 		return ` ORDER BY rank DESC, seq DESC`
 	}
 	return ` ORDER BY seq DESC`
+}
+
+// ByUrgency compares two messages as the order Urgent does: which comes first is less.
+func ByUrgency(a, b Message) int {
+	return cmp.Or(cmp.Compare(rank(b.Urgency), rank(a.Urgency)), cmp.Compare(b.Seq, a.Seq))
 }
 
 func (q Query) limit() int {

@@ -3,6 +3,7 @@ package store
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +35,7 @@ type RestoreOptions struct {
 	GenerationFile string
 }
 
-// Restore makes a store in dir, which must not hold one, from a backup, and reads all of
+// Restore makes a store in dir, which must be empty, from a backup, and reads all of
 // it before it says that it is there: every sealed row, the sum over them, the log. It
 // leaves nothing when it fails. The restored store has no device: see Origin.
 func Restore(ctx context.Context, from io.Reader, dir string, o RestoreOptions) (s *Store, b Backup, err error) {
@@ -44,6 +46,9 @@ func Restore(ctx context.Context, from io.Reader, dir string, o RestoreOptions) 
 	}
 	key, id, err := vault.OpenRecovery(recovery, o.Phrase)
 	if err != nil {
+		return nil, b, err
+	}
+	if err := emptyFor(dir, o.GenerationFile); err != nil {
 		return nil, b, err
 	}
 	if err := makeFolder(dir); err != nil {
@@ -62,6 +67,22 @@ func Restore(ctx context.Context, from io.Reader, dir string, o RestoreOptions) 
 	}
 	s, err = adopted(ctx, dir, key, id, sidePath(dir, o.GenerationFile))
 	return s, b, err
+}
+
+// emptyFor refuses where something lies already: a restore that fails takes away all that
+// is in its folder, and its generation file, and nothing of anybody else may be there.
+func emptyFor(dir, side string) error {
+	rows, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("failed to look where the store is to be: %w", err)
+	}
+	if len(rows) > 0 {
+		return fmt.Errorf("%w: %s is not empty", ErrExists, dir)
+	}
+	if _, err := os.Lstat(sidePath(dir, side)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%w: %s", ErrExists, sidePath(dir, side)), err)
+	}
+	return nil
 }
 
 // memberOf reads the first two members of a backup, and stands before the third.
@@ -108,7 +129,11 @@ func unpack(archive *tar.Reader, path string, key vault.Key, id vault.ID) (b Bac
 		return b, fmt.Errorf("failed to unlock the backup: %w", err)
 	}
 	identity.SetMaxWorkFactor(backupWork)
-	sealed, err := age.Decrypt(archive, identity)
+	locked := bufio.NewReaderSize(archive, maxHeader)
+	if head, _ := locked.Peek(maxHeader); !bytes.Contains(head, []byte("\n--- ")) { // age would read the header of a crooked one without end
+		return b, fmt.Errorf("%w: %s has no header that ends within %d bytes", ErrBackup, backupSealed, maxHeader)
+	}
+	sealed, err := age.Decrypt(locked, identity)
 	if err != nil {
 		return b, fmt.Errorf("%w: %w", ErrBackup, err)
 	}
@@ -192,6 +217,8 @@ type Origin struct {
 	Org    ed25519.PrivateKey // nil unless the old device held it
 	Relay  string
 	At     time.Time // of the backup
+
+	Generation uint64 // of the store when it was made
 }
 
 // Origin returns where this store was restored from, or ErrNotFound.
@@ -218,7 +245,7 @@ func parseOrigin(b []byte) (Origin, error) {
 	if err := canon.Unmarshal(b, maxSetting, &o); err != nil {
 		return Origin{}, fmt.Errorf("%w: origin: %w", ErrTampered, err)
 	}
-	out := Origin{Device: o.Device, Desk: o.Desk, Relay: o.Relay, At: time.Unix(o.At, 0).UTC()}
+	out := Origin{Device: o.Device, Desk: o.Desk, Relay: o.Relay, At: time.Unix(o.At, 0).UTC(), Generation: o.Generation}
 	if len(o.Org) != 0 {
 		if len(o.Org) != ed25519.SeedSize {
 			return Origin{}, fmt.Errorf("%w: origin: key length", ErrTampered)

@@ -60,6 +60,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"schakel/clients/store/vault"
 )
@@ -230,14 +231,22 @@ func (s *Store) open(side string) (_ *Store, err error) {
 	if err := s.check(side); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	return s, s.sweep()
+	if err := s.sweep(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
 }
 
 // sweep takes away what a backup that was cut short left.
 func (s *Store) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, backupFolder+"*"))
-	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+	rows, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("failed to look for what an earlier backup left: %w", err)
+	}
+	for _, row := range rows {
+		if strings.HasPrefix(row.Name(), backupFolder) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, row.Name())))
+		}
 	}
 	return err
 }

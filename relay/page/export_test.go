@@ -15,4 +15,4 @@ func JoinWebhook(address string, secret []byte) string {
 }
 
 // Dialled reports whether the guard lets an address be dialled.
-func Dialled(c Config, address string) error { return newGuard(c.Allow).check(address) }
+func Dialled(c Config, address string) error { return newGuard(public(c.Allow)).check(address) }

@@ -12,8 +12,8 @@ import (
 // this program speak to what only this program can reach: its own loopback, the
 // network it stands in, the metadata service of its cloud.
 type guard struct {
-	allow  []netip.Prefix
-	dialer net.Dialer
+	allowed func(netip.Addr) bool
+	dialer  net.Dialer
 }
 
 // walled are the networks that are not the public internet, or that lead out of it:
@@ -33,8 +33,16 @@ func prefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func newGuard(allow []netip.Prefix) *guard {
-	g := &guard{allow: allow}
+// public lets the public internet be dialled, and what the operator listed.
+func public(allow []netip.Prefix) func(netip.Addr) bool {
+	return func(ip netip.Addr) bool {
+		in := func(p netip.Prefix) bool { return p.Contains(ip) }
+		return slices.ContainsFunc(allow, in) || !slices.ContainsFunc(walled, in)
+	}
+}
+
+func newGuard(allowed func(netip.Addr) bool) *guard {
+	g := &guard{allowed: allowed}
 	// Control sees each address after its name was resolved and before it is
 	// connected to: a name that answers differently the second time changes nothing.
 	g.dialer.Control = func(_, address string, _ syscall.RawConn) error { return g.check(address) }
@@ -47,15 +55,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 
 func (g *guard) check(address string) error {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return ErrForbidden
-	}
-	ip := to.Addr().WithZone("").Unmap()
-	in := func(p netip.Prefix) bool { return p.Contains(ip) }
-	if slices.ContainsFunc(g.allow, in) {
-		return nil
-	}
-	if !ip.IsValid() || slices.ContainsFunc(walled, in) {
+	if err != nil || !g.allowed(to.Addr().WithZone("").Unmap()) {
 		return ErrForbidden
 	}
 	return nil

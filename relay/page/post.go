@@ -3,10 +3,13 @@ package page
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"schakel/crypto/envelope"
 )
@@ -14,23 +17,28 @@ import (
 // maxAnswer bounds what is read of an answer; only its status counts.
 const maxAnswer = 16 << 10
 
-// poster posts to points that others wrote down: https only, no redirect, no proxy
-// of the environment, no connection kept.
+// poster posts to points that others wrote down: https only, and what a [Client] keeps to.
 type poster struct{ client *http.Client }
 
-func newPoster(cfg Config) poster {
-	return poster{&http.Client{
+func newPoster(cfg Config) poster { return poster{Client(public(cfg.Allow), cfg.Roots, cfg.Limit)} }
+
+// Client asks at addresses that others wrote down: no redirect, no proxy of the environment,
+// no connection kept, and all of it within limit. allowed is asked for each address when it
+// is dialled, after its name was resolved, in plain form: no zone, no IPv4 in IPv6. What it
+// refuses is ErrForbidden.
+func Client(allowed func(netip.Addr) bool, roots *x509.CertPool, limit time.Duration) *http.Client {
+	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: newGuard(cfg.Allow).dial, TLSClientConfig: &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+			DialContext: newGuard(allowed).dial, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			// One page in a night is no reason to keep a connection; a connection that is
-			// kept would also outlive a change of Allow.
+			// kept would also outlive a change of what is allowed.
 			DisableKeepAlives: true, DisableCompression: true, ForceAttemptHTTP2: false,
-			TLSHandshakeTimeout: cfg.Limit, ResponseHeaderTimeout: cfg.Limit, MaxResponseHeaderBytes: maxAnswer,
+			TLSHandshakeTimeout: limit, ResponseHeaderTimeout: limit, MaxResponseHeaderBytes: maxAnswer,
 		},
-		// A redirect would carry the page past what was checked and agreed.
+		// A redirect would carry the request past what was checked and agreed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       cfg.Limit,
-	}}
+		Timeout:       limit,
+	}
 }
 
 // post sends body with headers, and judges the answer by its status.

@@ -101,7 +101,7 @@ func New(cfg Config) (*Site, error) {
 	}
 	s := &Site{Config: cfg, mux: http.NewServeMux(), cursors: cursors, feed: newFeed(),
 		running: make(chan struct{}, maxRunning), streams: make(chan struct{}, maxStreams), listed: map[string]time.Time{}}
-	s.pins.now = cfg.Now
+	s.pins = tries{now: cfg.Now, all: map[string][]time.Time{}, running: map[string]int{}}
 	operations, err := readContract(contract, acts())
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10, ConnState: crowd.Moved, ConnContext: crowd.Seated,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	})
 }

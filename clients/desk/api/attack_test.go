@@ -1,11 +1,15 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +111,62 @@ func TestNobodySignsAsAnother(t *testing.T) {
 	}
 	second := o.program("tweede", desk.TokenRequest{Roles: desk.Roles(), Person: o.person.Name})
 	second.want(201, "POST", path, ack(o.person.ID.String(), by(o).PIN), "Idempotency-Key", "right-pin")
+}
+
+// TestManyPINsAtOnce: whoever sends them together has no more tries than who waits for each
+// answer; the rest is told to come back, and nobody else's token is closed.
+func TestManyPINsAtOnce(t *testing.T) {
+	o := open(t)
+	p := o.worker()
+	path := "/v1/messages/" + o.report(nil) + "/openings"
+	looked, all := make(chan string, 40), sync.WaitGroup{}
+	for i := range cap(looked) {
+		all.Go(func() {
+			looked <- p.ask("POST", path, schakel.By{Person: o.person.ID.String(), PIN: fmt.Sprintf("%06d", i)}).code(t)
+		})
+	}
+	all.Wait()
+	close(looked)
+	met := map[string]int{}
+	for code := range looked {
+		met[code]++
+	}
+	if met["wrong-pin"] == 0 || met["wrong-pin"] > 5 || met["wrong-pin"]+met["busy"]+met["wrong-pins"] != cap(looked) {
+		t.Errorf("%v", met)
+	}
+	second := o.program("tweede", desk.TokenRequest{Roles: desk.Roles(), Person: o.person.Name})
+	for range 8 { // right ones cost nothing
+		second.want(200, "POST", path, by(o))
+	}
+}
+
+// TestManyPINsInADay: a token that is closed for a while opens again, until its PINs of that
+// day are used up; the next day it opens, and so does the token of another meanwhile.
+func TestManyPINsInADay(t *testing.T) {
+	o := open(t)
+	added, err := o.tokens.AddToken(t.Context(), desk.TokenRequest{Name: "zaaksysteem", Roles: desk.Roles(), Scopes: rights.Scopes(), Person: o.person.Name, Expires: o.chain.Now().Add(48 * time.Hour)})
+	ok(t, err)
+	p := newProgram(t, o.base, added.Token, added.Secret)
+	other := o.program("tweede", desk.TokenRequest{Roles: desk.Roles(), Person: o.person.Name})
+	path := "/v1/messages/" + o.report(nil) + "/openings"
+	wrong := 0
+	for range 10 { // two and a half hours
+		for range 6 {
+			if p.ask("POST", path, schakel.By{Person: o.person.ID.String(), PIN: "000000"}).code(t) == "wrong-pin" {
+				wrong++
+			}
+		}
+		o.chain.Pass(15 * time.Minute)
+	}
+	if wrong != 20 {
+		t.Errorf("%d wrong PINs were looked at in a day", wrong)
+	}
+	if r := p.want(429, "POST", path, by(o)); r.code(t) != "wrong-pins" || r.header.Get("Retry-After") != "900" {
+		t.Errorf("%s %s", r.header.Get("Retry-After"), r.body)
+	}
+	other.want(200, "POST", path, by(o))
+	o.chain.Pass(21*time.Hour + 45*time.Minute)
+	p.want(200, "POST", path, by(o))
 }
 
 // TestWhatAProgramReadsIsNoted: every opening stands in the log of tokens before it is
@@ -257,13 +317,83 @@ func TestSlowAndMany(t *testing.T) {
 	o.until("a stream that ended makes room", func() bool { return p.ask("GET", "/v1/events", nil).status == 200 })
 }
 
-// TestExpiry: a token ends by itself, and with its person.
+// TestCrowdWithoutTokens: programs that have no token, and send a body without its end, push
+// each other out, and not a program that listens longer than all of them.
+func TestCrowdWithoutTokens(t *testing.T) {
+	o := open(t)
+	p := o.worker()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.base+"/v1/events", nil)
+	ok(t, err)
+	r.Header.Set("Authorization", "Bearer "+p.secret)
+	r.Header.Set("Accept", "text/event-stream")
+	resp, err := p.Do(r)
+	ok(t, err)
+	defer resp.Body.Close()
+	var crowd []net.Conn
+	for range 300 { // the API has 256 connections
+		conn, err := net.Dial("tcp", strings.TrimPrefix(o.base, "http://"))
+		ok(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{")
+		ok(t, err)
+		crowd = append(crowd, conn)
+	}
+	ok(t, crowd[0].SetReadDeadline(time.Now().Add(30*time.Second)))
+	_, _ = io.Copy(io.Discard, crowd[0]) // the first of them has to go
+	o.report(nil)
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() && lines.Text() != "event: received" {
+	}
+	if lines.Text() != "event: received" {
+		t.Errorf("who listens was pushed out: %v", lines.Err())
+	}
+}
+
+// TestExpiry: a token ends by itself.
 func TestExpiry(t *testing.T) {
 	o := open(t)
 	p := o.worker()
 	p.want(200, "GET", "/v1/token", nil)
 	o.chain.Pass(25 * time.Hour)
 	p.want(401, "GET", "/v1/token", nil)
+}
+
+// TestRevokedElsewhere: when a person is revoked elsewhere, the programs of that person are
+// out, and what streams to them ends; the PIN signs nothing more. Programs of a colleague and
+// of nobody work on.
+func TestRevokedElsewhere(t *testing.T) {
+	o := open(t)
+	hash, mine := o.report(nil), o.worker()
+	colleague := o.member.AddPerson("N. Acht")
+	theirs := o.program("ander", desk.TokenRequest{Roles: desk.Roles(), Person: colleague.Name})
+	none := o.program("geen", desk.TokenRequest{Roles: desk.Roles()})
+	path := "/v1/messages/" + hash + "/openings"
+	mine.want(200, "POST", path, by(o))
+	streams := map[*program]*http.Response{}
+	for _, p := range []*program{mine, none} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.base+"/v1/events", nil)
+		ok(t, err)
+		r.Header.Set("Authorization", "Bearer "+p.secret)
+		r.Header.Set("Accept", "text/event-stream")
+		streams[p], err = p.Do(r)
+		ok(t, err)
+		defer streams[p].Body.Close()
+	}
+	o.chain.RevokePerson(o.person.ID)
+	if said, err := io.ReadAll(streams[mine].Body); err != nil || bytes.Contains(said, []byte("event: received")) {
+		t.Errorf("the stream does not end by itself: %v, %s", err, said)
+	}
+	mine.want(401, "POST", path, by(o), "Idempotency-Key", "after")
+	mine.want(401, "GET", "/v1/token", nil)
+	theirs.want(200, "POST", path, schakel.By{Person: colleague.ID.String(), PIN: by(o).PIN})
+	none.want(200, "GET", "/v1/token", nil)
+	o.report(nil)
+	lines := bufio.NewScanner(streams[none].Body)
+	for lines.Scan() && lines.Text() != "event: received" {
+	}
+	if lines.Text() != "event: received" {
+		t.Errorf("control: the stream of another ended: %v", lines.Err())
+	}
 }
 
 // TestProblemsHaveWords: every code that can be answered says what to do, in both

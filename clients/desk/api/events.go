@@ -18,9 +18,6 @@ import (
 // the lists: who was away longer gets a gap, and looks at all of them.
 const maxEvents = 2048
 
-// eventGap is the event that stands for those that are not kept any more.
-const eventGap schakel.EventKind = "gap"
-
 // told is an event as the API tells it.
 type told struct {
 	ID string `json:"id"`
@@ -87,7 +84,7 @@ func (f *feed) after(cursor string, at time.Time) (items []told, next string, fr
 	run, n, ok := number(cursor)
 	oldest := f.last - uint64(len(f.kept)) // the newest that is not kept
 	if !ok || run != f.run || n > f.last || n < oldest {
-		items = append(items, told{f.cursor(oldest), schakel.Event{Kind: eventGap, At: at.UTC().Truncate(time.Millisecond)}})
+		items = append(items, told{f.cursor(oldest), schakel.Event{Kind: schakel.EventGap, At: at.UTC().Truncate(time.Millisecond)}})
 		n = oldest
 	}
 	items = append(items, f.kept[len(f.kept)-int(f.last-n):]...)

@@ -88,13 +88,11 @@ func again(given *once.Answer) answer {
 func printOf(c *call) (once.Print, error) {
 	plain := []byte(c.Method + " " + c.URL.RequestURI() + "\n")
 	if c.op.body != nil {
-		var v any
-		d := json.NewDecoder(bytes.NewReader(c.body))
-		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
+		v, _, err := withoutSecrets(c.body)
+		if err != nil {
 			return once.Print{}, err
 		}
-		b, err := json.Marshal(withoutSecrets(v)) // keys sorted
+		b, err := json.Marshal(v) // keys sorted
 		if err != nil {
 			return once.Print{}, err
 		}
@@ -103,64 +101,105 @@ func printOf(c *call) (once.Print, error) {
 	return sha256.Sum256(plain), nil
 }
 
-func withoutSecrets(v any) any {
-	if o, ok := v.(map[string]any); ok {
-		delete(o, "pin")
-		delete(o, "glass")
-		for _, inner := range o {
-			withoutSecrets(inner)
+// withoutSecrets reads a body without its PINs and passphrases, and says whether it had any.
+func withoutSecrets(body []byte) (v any, had bool, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, false, err
+	}
+	return v, strip(v), nil
+}
+
+func strip(v any) (had bool) {
+	switch v := v.(type) {
+	case []any:
+		for _, inner := range v {
+			had = strip(inner) || had
+		}
+	case map[string]any:
+		for _, name := range []string{"pin", "glass"} {
+			had = had || v[name] != nil && v[name] != ""
+			delete(v, name)
+		}
+		for _, inner := range v {
+			had = strip(inner) || had
 		}
 	}
-	return v
+	return had
 }
 
-// attempt does what a request asks, unless its token tried too many PINs.
-func (s *Site) attempt(c *call) (answer, error) {
-	if s.pins.closed(c.token.ID) {
-		return answer{}, errTries
+// attempt does what a request asks, unless its token tried too many PINs. One that says a
+// PIN costs a try before the PIN is looked at, and gets it back where that was right.
+func (s *Site) attempt(c *call) (a answer, err error) {
+	tries := false
+	if c.op.body != nil {
+		if _, tries, err = withoutSecrets(c.body); err != nil {
+			return answer{}, err
+		}
 	}
-	a, err := c.op.do(s, c)
-	if errors.Is(err, schakel.ErrPIN) || errors.Is(err, schakel.ErrGlass) {
-		s.pins.wrong(c.token.ID)
+	if err := s.pins.begin(c.token.ID, tries); err != nil {
+		return answer{}, err
 	}
-	return a, err
+	defer func() {
+		s.pins.end(c.token.ID, tries, errors.Is(err, schakel.ErrPIN) || errors.Is(err, schakel.ErrGlass))
+	}()
+	return c.op.do(s, c)
 }
 
-// Of wrong PINs: so many within a time close a token for that time. A program that tries
-// them all needs years.
+// Of wrong PINs: so many within a time close a token for that time. A program that tries a
+// million of them needs more than a hundred years.
 const (
 	maxWrong  = 5
 	wrongTime = 15 * time.Minute
+
+	maxWrongDaily = 20
 )
 
-// tries counts wrong PINs by token.
+// tries counts PINs by token: the wrong ones, and those that are being looked at. Without
+// the second, whoever sends many at once has them all.
 type tries struct {
 	now func() time.Time
 
-	mu  sync.Mutex
-	all map[string][]time.Time
+	mu      sync.Mutex
+	all     map[string][]time.Time
+	running map[string]int
 }
 
-func (t *tries) recent(id string) (out []time.Time) {
+// within are the wrong ones of a time until now.
+func (t *tries) within(id string, d time.Duration) (out []time.Time) {
 	for _, at := range t.all[id] {
-		if t.now().Sub(at).Abs() < wrongTime {
+		if t.now().Sub(at).Abs() < d {
 			out = append(out, at)
 		}
 	}
 	return out
 }
 
-func (t *tries) closed(id string) bool {
+// begin refuses who has no try left, and for now who would have none if all that run are
+// wrong.
+func (t *tries) begin(id string, tries bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.recent(id)) >= maxWrong
+	left := min(maxWrong-len(t.within(id, wrongTime)), maxWrongDaily-len(t.within(id, 24*time.Hour)))
+	switch {
+	case left <= 0:
+		return errTries
+	case tries && t.running[id] >= left:
+		return errBusy
+	case tries:
+		t.running[id]++
+	}
+	return nil
 }
 
-func (t *tries) wrong(id string) {
+func (t *tries) end(id string, tries, wrong bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.all == nil {
-		t.all = map[string][]time.Time{}
+	if tries {
+		t.running[id]--
 	}
-	t.all[id] = append(t.recent(id), t.now())
+	if wrong {
+		t.all[id] = append(t.within(id, 24*time.Hour), t.now())
+	}
 }

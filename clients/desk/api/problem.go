@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -174,6 +175,9 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", "5")
+		if errors.Is(err, errTries) {
+			h.Set("Retry-After", strconv.Itoa(int(wrongTime.Seconds())))
+		}
 	case http.StatusInternalServerError:
 		s.Log.Warn("API failed", "err", err)
 	}

@@ -122,6 +122,7 @@ func (s *Site) admit(c *call) (err error) {
 	if c.token, err = s.Tokens.Holder(c.Context(), bearer(c.Request)); err != nil {
 		return err
 	}
+	desk.Recognise(c.Context())
 	user := c.token.User()
 	c.node = rights.As(s.Node, user)
 	if c.op.node != "" && !rights.May(user, c.op.node) {

@@ -229,20 +229,62 @@ func (d *Door) PasskeySignIn(ctx context.Context, answer []byte) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	if c.Authenticator.CloneWarning {
-		return "", fmt.Errorf("%w: its counter went back, it may be a copy", ErrPasskey)
+	if err := d.counted(ctx, h.ID, c); err != nil {
+		return "", err
 	}
 	return d.begin(ctx, h.ID)
 }
 
-// await keeps a ceremony under its challenge.
+// counted keeps the counter that a passkey showed, and refuses one that does not go up: two
+// that count are a passkey and its copy. One that is kept in a cloud counts nothing (WebAuthn,
+// 6.1.1).
+func (d *Door) counted(ctx context.Context, user [16]byte, c *webauthn.Credential) error {
+	count := c.Authenticator.SignCount
+	if count == 0 && !c.Authenticator.CloneWarning {
+		return nil
+	}
+	return d.store.Update(ctx, func(tx *store.Tx) error {
+		u, err := tx.User(user)
+		if err != nil {
+			return err
+		}
+		for i, raw := range u.Passkeys {
+			k, err := keptOf(raw)
+			if err != nil || !bytes.Equal(k.Credential.ID, c.ID) {
+				continue
+			}
+			if c.Authenticator.CloneWarning || count <= k.Credential.Authenticator.SignCount {
+				return fmt.Errorf("%w: its counter went back, it may be a copy", ErrPasskey)
+			}
+			k.Credential.Authenticator.SignCount = count
+			if u.Passkeys[i], err = json.Marshal(k); err != nil {
+				return fmt.Errorf("failed to keep a passkey: %w", err)
+			}
+			return tx.SetUser(u)
+		}
+		return ErrPasskey
+	})
+}
+
+// await keeps a ceremony under its challenge. There is room for so many of each aim, and the
+// oldest makes way: whoever reaches the port can ask to come in, and must not push out the
+// question that somebody who is in signs by.
 func (d *Door) await(s webauthn.SessionData, what aim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	oldest, n := "", 0
 	for k, c := range d.ceremonies {
-		if !c.until.After(d.now()) || len(d.ceremonies) >= maxCeremonies {
+		switch {
+		case !c.until.After(d.now()):
 			delete(d.ceremonies, k)
+		case c.aim == what:
+			if n++; oldest == "" || c.until.Before(d.ceremonies[oldest].until) {
+				oldest = k
+			}
 		}
+	}
+	if n >= maxCeremonies {
+		delete(d.ceremonies, oldest)
 	}
 	d.ceremonies[s.Challenge] = ceremony{s, what, d.now().Add(ceremonyLife)}
 }

@@ -20,6 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// base is where the desk says that it is.
+const base = "http://localhost:1"
+
 // house is a desk with one person, and its door.
 type house struct {
 	*signin.Door
@@ -51,7 +54,7 @@ func (h *house) entries() int {
 }
 
 func (h *house) door() *signin.Door {
-	return signin.New(signin.Config{Store: h.member.Store(), People: h.member.Node, Base: "http://localhost:1", Idle: 10 * time.Minute, Now: h.chain.Now})
+	return signin.New(signin.Config{Store: h.member.Store(), People: h.member.Node, Base: base, Idle: 10 * time.Minute, Now: h.chain.Now})
 }
 
 // link makes a link and returns its secret.
@@ -61,7 +64,7 @@ func (h *house) link(r desk.LinkRequest) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return strings.TrimPrefix(l.URL, "http://localhost:1/enter/")
+	return strings.TrimPrefix(l.URL, base+"/enter/")
 }
 
 func (h *house) in(r desk.LinkRequest) string {

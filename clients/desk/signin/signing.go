@@ -48,10 +48,15 @@ func (d *Door) CanSign(ctx context.Context, user desk.User) bool {
 	})
 }
 
+// holderOf is a user with passkeys. One whose person may sign no more has none: what was
+// asked before the revocation is answered after it.
 func (d *Door) holderOf(ctx context.Context, user desk.User) (holder, error) {
 	id, err := identity.ParseUUID(user.ID)
 	if err != nil {
 		return holder{}, ErrPasskey
+	}
+	if _, err := d.user(ctx, id); err != nil {
+		return holder{}, err
 	}
 	return d.holder(ctx, id)
 }
@@ -98,8 +103,8 @@ func (d *Door) shown(ctx context.Context, user desk.User, answer []byte) (shown,
 	if err != nil {
 		return shown{}, fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
-	if c.Authenticator.CloneWarning {
-		return shown{}, fmt.Errorf("%w: its counter went back, it may be a copy", ErrPasskey)
+	if err := d.counted(ctx, h.ID, c); err != nil {
+		return shown{}, err
 	}
 	out := shown{holder: h, id: c.ID}
 	if prf := parsed.ClientExtensionResults.PRF; prf != nil && prf.Results != nil {

@@ -8,6 +8,7 @@ import (
 
 	"schakel/clients/desk"
 	"schakel/clients/desk/signin"
+	"schakel/clients/desk/signin/passkeytest"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 	"schakel/clients/store"
@@ -17,28 +18,28 @@ import (
 type holding struct {
 	*house
 	user desk.User
-	key  *authenticator
+	key  *passkeytest.Authenticator
 }
 
 func newHolding(t *testing.T) *holding {
 	t.Helper()
-	h := &holding{house: newHouse(t), key: newAuthenticator(t)}
+	h := &holding{house: newHouse(t), key: passkeytest.New(t, base)}
 	var err error
 	if h.user, err = h.who(h.in(desk.LinkRequest{})); err != nil {
 		t.Fatal(err)
 	}
 	h.add(h.user, h.key)
-	if err := h.LetSign(t.Context(), h.user, schakeltest.PIN, h.key.show(h.asked(h.user))); err != nil {
+	if err := h.LetSign(t.Context(), h.user, schakeltest.PIN, h.key.Show(h.asked(h.user))); err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func (h *holding) add(u desk.User, key *authenticator) {
+func (h *holding) add(u desk.User, key *passkeytest.Authenticator) {
 	h.t.Helper()
 	options, err := h.BeginPasskey(h.t.Context(), u)
 	if err == nil {
-		err = h.AddPasskey(h.t.Context(), u, key.make(options))
+		err = h.AddPasskey(h.t.Context(), u, key.Create(options))
 	}
 	if err != nil {
 		h.t.Fatal(err)
@@ -79,10 +80,10 @@ func TestPasskeyInPlaceOfThePIN(t *testing.T) {
 	if !h.CanSign(t.Context(), h.user) {
 		t.Error("the passkey cannot sign")
 	}
-	if err := h.confirms(h.user, h.key.show(h.asked(h.user))); err != nil {
+	if err := h.confirms(h.user, h.key.Show(h.asked(h.user))); err != nil {
 		t.Errorf("signing: %v", err)
 	}
-	pin, end, err := h.Confirm(t.Context(), h.user, h.key.show(h.asked(h.user)))
+	pin, end, err := h.Confirm(t.Context(), h.user, h.key.Show(h.asked(h.user)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +106,10 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, plain := newAuthenticator(t), newAuthenticator(t)
+	theirs, plain := passkeytest.New(t, base), passkeytest.New(t, base)
 	h.add(keeper, theirs)
 	h.add(h.user, plain)
-	used := h.key.show(h.asked(h.user))
+	used := h.key.Show(h.asked(h.user))
 	if err := h.confirms(h.user, used); err != nil {
 		t.Fatal(err)
 	}
@@ -117,23 +118,23 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := *h.key
-	other.secret = []byte("another secret")
-	late := h.key.show(h.asked(h.user))
+	other.Secret = []byte("another secret")
+	late := h.asked(h.user)
 	for name, c := range map[string]struct {
 		user   desk.User
 		answer func() []byte
 		want   error
 	}{
 		"used before":                      {h.user, func() []byte { return used }, signin.ErrPasskey},
-		"to come in, and not to sign":      {h.user, func() []byte { return h.key.show(entering) }, signin.ErrPasskey},
-		"the secret of another":            {h.user, func() []byte { other.count += 50; return other.show(h.asked(h.user)) }, signin.ErrPasskey},
-		"no secret, as with no extension":  {h.user, func() []byte { n := *h.key; n.count += 99; n.secret = nil; return n.show(h.asked(h.user)) }, signin.ErrNoSecret},
-		"a passkey that the PIN never let": {h.user, func() []byte { return plain.show(h.asked(h.user)) }, signin.ErrPasskey},
-		"of another user":                  {h.user, func() []byte { return theirs.show(h.asked(h.user)) }, signin.ErrPasskey},
-		"asked for another user":           {h.user, func() []byte { return h.key.show(h.asked(keeper)) }, signin.ErrPasskey},
-		"another user asks":                {keeper, func() []byte { return h.key.show(h.asked(h.user)) }, signin.ErrPasskey},
+		"to come in, and not to sign":      {h.user, func() []byte { return h.key.Show(entering) }, signin.ErrPasskey},
+		"the secret of another":            {h.user, func() []byte { return other.Show(h.asked(h.user)) }, signin.ErrPasskey},
+		"no secret, as with no extension":  {h.user, func() []byte { n := *h.key; n.Secret = nil; return n.Show(h.asked(h.user)) }, signin.ErrNoSecret},
+		"a passkey that the PIN never let": {h.user, func() []byte { return plain.Show(h.asked(h.user)) }, signin.ErrPasskey},
+		"of another user":                  {h.user, func() []byte { return theirs.Show(h.asked(h.user)) }, signin.ErrPasskey},
+		"asked for another user":           {h.user, func() []byte { return h.key.Show(h.asked(keeper)) }, signin.ErrPasskey},
+		"another user asks":                {keeper, func() []byte { return h.key.Show(h.asked(h.user)) }, signin.ErrPasskey},
 		"a changed byte": {h.user, func() []byte {
-			return bytes.Replace(h.key.show(h.asked(h.user)), []byte(`"signature":"M`), []byte(`"signature":"N`), 1)
+			return bytes.Replace(h.key.Show(h.asked(h.user)), []byte(`"signature":"M`), []byte(`"signature":"N`), 1)
 		}, signin.ErrPasskey},
 		"nothing": {h.user, func() []byte { return nil }, signin.ErrPasskey},
 	} {
@@ -142,12 +143,71 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 		}
 	}
 	h.chain.Pass(6 * time.Minute)
-	if err := h.confirms(h.user, late); !errors.Is(err, signin.ErrPasskey) {
+	if err := h.confirms(h.user, h.key.Show(late)); !errors.Is(err, signin.ErrPasskey) {
 		t.Errorf("after six minutes: %v", err)
 	}
-	h.key.count += 200
-	if err := h.confirms(h.user, h.key.show(h.asked(h.user))); err != nil {
+	if err := h.confirms(h.user, h.key.Show(h.asked(h.user))); err != nil {
 		t.Errorf("control: %v", err)
+	}
+}
+
+// TestCopyOfAPasskey: of two that count, the one whose number is not above the last is
+// refused, to sign and to come in, also by a daemon that started again meanwhile.
+func TestCopyOfAPasskey(t *testing.T) {
+	h := newHolding(t)
+	then, enters := *h.key.Count, func(key *passkeytest.Authenticator) error {
+		t.Helper()
+		options, err := h.BeginPasskeySignIn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.PasskeySignIn(t.Context(), key.Show(options))
+		return err
+	}
+	for range 3 {
+		if err := errors.Join(h.confirms(h.user, h.key.Show(h.asked(h.user))), enters(h.key)); err != nil {
+			t.Fatalf("control: %v", err)
+		}
+	}
+	h.Door = h.door()
+	twin := *h.key
+	twin.Count = &then
+	if err := h.confirms(h.user, twin.Show(h.asked(h.user))); !errors.Is(err, signin.ErrPasskey) {
+		t.Errorf("a copy signs: %v", err)
+	}
+	if err := enters(&twin); !errors.Is(err, signin.ErrPasskey) {
+		t.Errorf("a copy comes in: %v", err)
+	}
+	if err := errors.Join(h.confirms(h.user, h.key.Show(h.asked(h.user))), enters(h.key)); err != nil {
+		t.Errorf("the passkey itself: %v", err)
+	}
+	cloud := passkeytest.New(t, base)
+	cloud.Still = true
+	h.add(h.user, cloud)
+	for range 2 {
+		if err := enters(cloud); err != nil {
+			t.Errorf("one that counts nothing: %v", err)
+		}
+	}
+}
+
+// TestStrangersAskOften: whoever asks again and again to come in with a passkey takes no
+// question away from who is in, and who asked last still comes in.
+func TestStrangersAskOften(t *testing.T) {
+	h := newHolding(t)
+	mine := h.asked(h.user)
+	var last []byte
+	for range 500 {
+		var err error
+		if last, err = h.BeginPasskeySignIn(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.confirms(h.user, h.key.Show(mine)); err != nil {
+		t.Errorf("who is in cannot sign: %v", err)
+	}
+	if _, err := h.PasskeySignIn(t.Context(), h.key.Show(last)); err != nil {
+		t.Errorf("who asked last: %v", err)
 	}
 }
 
@@ -155,14 +215,14 @@ func TestPasskeysThatMayNotSign(t *testing.T) {
 // no PIN gets none.
 func TestOnlyThePINLetsAPasskeySign(t *testing.T) {
 	h := newHolding(t)
-	own := newAuthenticator(t)
+	own := passkeytest.New(t, base)
 	h.add(h.user, own)
 	for _, pin := range []string{"", "000000", "passkey-x"} {
-		if err := h.LetSign(t.Context(), h.user, pin, own.show(h.asked(h.user))); !errors.Is(err, signin.ErrPIN) {
+		if err := h.LetSign(t.Context(), h.user, pin, own.Show(h.asked(h.user))); !errors.Is(err, signin.ErrPIN) {
 			t.Errorf("%q: %v", pin, err)
 		}
 	}
-	if err := h.confirms(h.user, own.show(h.asked(h.user))); !errors.Is(err, signin.ErrPasskey) {
+	if err := h.confirms(h.user, own.Show(h.asked(h.user))); !errors.Is(err, signin.ErrPasskey) {
 		t.Errorf("it signs: %v", err)
 	}
 }
@@ -189,19 +249,19 @@ func TestNothingIsLeftOfAForgottenPasskey(t *testing.T) {
 	if locks() != 1 {
 		t.Fatalf("control: %d locks", locks())
 	}
-	answer := h.key.show(h.asked(h.user))
+	answer := h.key.Show(h.asked(h.user))
 	if err := h.DropPasskeys(t.Context(), h.user); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.confirms(h.user, answer); !errors.Is(err, signin.ErrPasskey) || locks() != 0 || h.CanSign(t.Context(), h.user) {
 		t.Errorf("forgotten: %v, %d locks", err, locks())
 	}
-	again := newAuthenticator(t)
+	again := passkeytest.New(t, base)
 	h.add(h.user, again)
-	if err := h.LetSign(t.Context(), h.user, schakeltest.PIN, again.show(h.asked(h.user))); err != nil || locks() != 1 {
+	if err := h.LetSign(t.Context(), h.user, schakeltest.PIN, again.Show(h.asked(h.user))); err != nil || locks() != 1 {
 		t.Fatalf("%v, %d locks", err, locks())
 	}
-	answer = again.show(h.asked(h.user))
+	answer = again.Show(h.asked(h.user))
 	if err := h.RemoveUser(t.Context(), "P. Iket"); err != nil {
 		t.Fatal(err)
 	}

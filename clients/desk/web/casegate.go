@@ -13,9 +13,9 @@ type restrictedCase struct {
 	Ref string
 	closed
 	Messages []item
-	Signs    bool        // this user can open it in an emergency
-	More     bool        // there are more of them
-	Asked    [][2]string // what the form sends along beside the PIN
+	Signs    bool    // this user can open it in an emergency
+	More     bool    // there are more of them
+	Asked    []field // what the form sends along beside the PIN
 }
 
 // prover is who looks at a case, where a PIN was typed to prove it.
@@ -64,11 +64,7 @@ func (s *Site) gate(v *visit, wrongPIN bool) (answer, error) {
 		out.Messages = append(out.Messages, s.item(v.lang, m))
 	}
 	out.More = len(all) > rowsPerPage
-	for _, name := range []string{"situation"} {
-		if value := v.FormValue(name); value != "" {
-			out.Asked = append(out.Asked, [2]string{name, value})
-		}
-	}
+	out.Asked = carried(v.Form, "situation")
 	if wrongPIN {
 		return answer{page: "caseclosed", title: "title.case-again", status: http.StatusForbidden, shows: out}, nil
 	}

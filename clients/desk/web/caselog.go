@@ -60,7 +60,7 @@ func (s *Site) log(v *visit) (answer, error) {
 		out.Ref = l.Lines[0].Case
 	}
 	for _, d := range l.Devices {
-		out.Devices = append(out.Devices, logState{d.Device[:min(8, len(d.Device))], d.Here, d.Lines, d.Missing, harmless.Line(d.Fault)})
+		out.Devices = append(out.Devices, logState{deviceNumber(d.Device), d.Here, d.Lines, d.Missing, harmless.Line(d.Fault)})
 	}
 	slices.Reverse(l.Lines)
 	from, _ := strconv.Atoi(v.URL.Query().Get("from"))
@@ -96,26 +96,44 @@ func (a *accessLog) add(l logLine) {
 	a.Lines = append(a.Lines, l)
 }
 
-// logActions are what the access log names, each with its words under did.NAME. What
-// another program noted is shown as it is.
+// logActions are what the programs of a desk note, each with its words under did.NAME. One
+// that ends in a dash begins many, which say why or by what. A test holds that none is missing.
 func logActions() []string {
-	return strings.Fields("opened case-opened drafts-opened exported case-exported restricted glass-broken glass-refused acknowledged " +
-		"rota-changed vouched revoked alarm-cleared refused case-destroyed " +
-		"web-user web-user-removed web-link web-signed-in web-signed-out web-passkey web-passkeys-dropped web-opened")
+	return strings.Fields("opened case-opened drafts-opened searched exported case-exported restricted glass-broken glass-refused acknowledged confirmed " +
+		"rota-changed vouched revoked key-verified key-refused alarm-cleared- refused- case-destroyed case-let-go backup-made recovery-changed restored " +
+		"web-user web-user-removed web-link web-signed-in web-signed-out web-wrong-pins web-passkey web-passkeys-dropped web-passkey-signs web-passkey-signed web-opened " +
+		"web-tied web-untied web-alarm-cleared web-invited web-roles web-removed web-person-added web-vouched web-revoked " +
+		"token-added token-revoked webhook-added webhook-removed webhook-rotated")
+}
+
+// byProgram begins what a program did with its token: which operation, and which token.
+const byProgram = "api:"
+
+// actionWords says what was done. What nobody here knows, such as of a newer program on
+// another device, is shown as it is.
+func actionWords(l language, action string) string {
+	if operation, ok := strings.CutPrefix(action, byProgram); ok {
+		operation, _, _ = strings.Cut(operation, ":")
+		return l.word("did.api", harmless.Line(operation))
+	}
+	for _, a := range logActions() {
+		if action == a || strings.HasSuffix(a, "-") && strings.HasPrefix(action, a) {
+			return l.word("did." + strings.TrimSuffix(a, "-"))
+		}
+	}
+	return harmless.Line(action)
 }
 
 // graveActions stand out: somebody may have to ask why.
 func graveActions() []string {
-	return []string{"glass-broken", "glass-refused", "case-exported", "exported"}
+	return []string{"glass-broken", "glass-refused", "case-exported", "exported", "restored"}
 }
 
 func logLineOf(l language, line schakel.LogLine, everything bool) logLine {
-	out := logLine{Times: 1, At: line.At, Person: harmless.Line(line.Person), What: harmless.Line(line.Action), Subject: harmless.Line(line.Subject),
-		Device: line.Device[:min(8, len(line.Device))], Grave: slices.Contains(graveActions(), line.Action)}
-	for _, a := range logActions() {
-		if rest, ok := strings.CutPrefix(line.Action, a); ok && (rest == "" || rest[0] == '-' && !slices.Contains(logActions(), line.Action)) {
-			out.What = l.word("did." + a)
-		}
+	out := logLine{Times: 1, At: line.At, Person: harmless.Line(line.Person), What: actionWords(l, line.Action), Subject: harmless.Line(line.Subject),
+		Device: deviceNumber(line.Device), Grave: slices.Contains(graveActions(), line.Action)}
+	if n, err := strconv.Atoi(strings.TrimSuffix(line.Subject, " found")); line.Action == "searched" && err == nil {
+		out.What, out.Subject = out.What+": "+l.count("search.found", n), "" // never for what
 	}
 	if everything {
 		out.Case = line.Case

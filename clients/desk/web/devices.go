@@ -45,7 +45,7 @@ func (s *Site) machines(v *visit) (out []machine, err error) {
 	all, err := v.node.Devices(v.Context())
 	for _, d := range all {
 		id := d.ID.String()
-		out = append(out, machine{ID: id, Short: id[len(id)-6:], Desk: harmless.Line(string(d.Desk)), Light: d.Light, Active: d.Active, Here: d.Here, Until: d.Until})
+		out = append(out, machine{ID: id, Short: deviceNumber(id), Desk: harmless.Line(string(d.Desk)), Light: d.Light, Active: d.Active, Here: d.Here, Until: d.Until})
 	}
 	return out, err
 }
@@ -180,6 +180,8 @@ func (s *Site) revoke(v *visit) (answer, error) {
 	}
 	if errors.Is(err, schakel.ErrUnreachable) {
 		out.fault("reason", "device.offline")
+		out.Check = false // the reason is asked again, and can be followed to
+		page.shows = out
 		return page, nil
 	}
 	if page.status, err = out.refuse(err); err != nil {

@@ -145,9 +145,11 @@ func (f *form) Field(name, label string, more ...string) field {
 }
 
 // Carried are the values that a check page sends along.
-func (f *form) Carried(names ...string) (out []field) {
+func (f *form) Carried(names ...string) []field { return carried(f.values, names...) }
+
+func carried(values url.Values, names ...string) (out []field) {
 	for _, n := range names {
-		for _, v := range f.values[n] {
+		for _, v := range values[n] {
 			out = append(out, field{Name: n, Value: v})
 		}
 	}

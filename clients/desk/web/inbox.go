@@ -152,11 +152,11 @@ func (s *Site) item(l language, m schakel.Summary) item {
 
 // className is what a class is called in its form.
 func (s *Site) className(l language, class string) string {
-	form, err := s.Catalogue.Form(class)
-	if err != nil {
+	label, known := s.Catalogue.Label(class)
+	if !known {
 		return harmless.Line(class)
 	}
-	return harmless.Line(l.of(form.Label))
+	return harmless.Line(l.of(label))
 }
 
 // state says in a few words where a message stands, and whether that is too late.

@@ -98,7 +98,7 @@ func (s *Site) look(v *visit) { _, _ = s.Door.Visitor(v.Context(), v.token, fals
 // on none.
 func concerns(v *visit, k schakel.EventKind) bool {
 	switch k {
-	case schakel.EventAlarm, schakel.EventConnection:
+	case schakel.EventAlarm, schakel.EventConnection, schakel.EventGap:
 		return true
 	case schakel.EventDesk: // also a change of the rota
 		return rights.May(v.user, "List") || rights.May(v.user, "Rota")

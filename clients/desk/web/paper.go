@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,6 +48,11 @@ type paper struct {
 	Typed    url.Values            `json:"typed"`
 
 	closed bool // of a restricted case: never kept here
+}
+
+// Carried is what was typed, for a page that is kept nowhere but in itself.
+func (p *paper) Carried() []field {
+	return carried(p.Typed, slices.Sorted(maps.Keys(p.Typed))...)
 }
 
 // posted reads a form that was sent. A form whose fields cannot be told apart is refused.

@@ -47,12 +47,13 @@ func (s *Site) beginSigning(v *visit) (answer, error) {
 // letSign lets a passkey sign as the user's person, who proves with the PIN to be that.
 func (s *Site) letSign(v *visit) (answer, error) {
 	err := s.Door.LetSign(v.Context(), v.user, v.PostFormValue("pin"), []byte(v.PostFormValue("passkey")))
+	v.met(err)
 	trouble := ""
 	switch {
 	case err == nil:
 		return answer{goTo: "/passkeys"}, nil
 	case errors.Is(err, signin.ErrPIN):
-		trouble = v.lang.word("acknowledge.wrong-pin")
+		trouble = v.lang.word("form.wrong-pin")
 	case errors.Is(err, signin.ErrNoSecret):
 		trouble = v.lang.word("passkeys.no-secret")
 	case errors.Is(err, signin.ErrPasskey):

@@ -94,7 +94,12 @@ func (s *Site) addPerson(v *visit) (answer, error) {
 	f := v.form()
 	again := answer{page: "newperson", title: "title.new-person-again", status: http.StatusUnprocessableEntity, shows: f}
 	p := schakel.Person{Name: f.Get("name"), Function: f.Get("function"), Telephone: f.Get("telephone")}
-	f.need("name", "telephone")
+	if p.Name == "" {
+		f.fault("name", "people.name-needed")
+	}
+	if p.Telephone == "" {
+		f.fault("telephone", "people.telephone-needed")
+	}
 	persons, err := v.node.Persons(v.Context())
 	if err != nil {
 		return answer{}, err

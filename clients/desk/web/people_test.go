@@ -158,8 +158,17 @@ func TestDevices(t *testing.T) {
 func TestSettings(t *testing.T) {
 	o := webtest.Open(t, webtest.Options{})
 	b, worker := o.User("Beheer", desk.RoleKeeper), o.User("P. Iket", desk.RoleCaseWorker)
-	contains(t, b.Get("/settings"), "vt20/crisis", "Verbonden sinds", "web-names", "/etc/schakel/client.toml", "1.2.3", "3 MB", "English", "Niet bekend")
+	contains(t, b.Get("/settings"), "vt20/crisis", "Verbonden sinds", "web-names", "/etc/schakel/client.toml", "1.2.3", "3 MB", "English", "Nog nooit gemaakt")
 	page := worker.Get("/settings")
 	contains(t, page, "vt20/crisis", "/static/desk.css")
-	lacks(t, page, "/etc/schakel/client.toml")
+	lacks(t, page, "/etc/schakel/client.toml", "reservekopie")
+
+	// Backups that stopped are seen here too, and one that was made ends it.
+	made := o.Chain.Now().AddDate(0, 0, -10)
+	must(t, o.Member.Node.NoteBackup(t.Context(), store.Backup{At: made}))
+	contains(t, b.Get("/settings"), "Dat is te lang geleden")
+	must(t, o.Member.Node.NoteBackup(t.Context(), store.Backup{At: o.Chain.Now()}))
+	fresh := b.Get("/settings")
+	contains(t, fresh, "Laatste reservekopie")
+	lacks(t, fresh, "Nog nooit gemaakt", "Dat is te lang geleden")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"schakel/clients/harmless"
+	"schakel/clients/protocol"
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/crypto/envelope"
@@ -154,7 +155,7 @@ func dayWords(l language, byDay string) string {
 		name := harmless.Line(day)
 		for n, short := range []string{"SU", "MO", "TU", "WE", "TH", "FR", "SA"} {
 			if day == short {
-				name = weekdays[l][n]
+				name = l.of(protocol.Weekday(time.Weekday(n)))
 			}
 		}
 		out = append(out, name)
@@ -167,7 +168,7 @@ func wall(l language, local rota.Local) string {
 	if err != nil {
 		return harmless.Line(string(local))
 	}
-	return fmt.Sprintf("%s %s", weekdays[l][t.In(rota.Zone()).Weekday()], l.when(t))
+	return fmt.Sprintf("%s %s", l.of(protocol.Weekday(t.In(rota.Zone()).Weekday())), l.when(t))
 }
 
 // laddersOf tells whom this desk calls, and when, of each urgency that pages.

@@ -35,6 +35,7 @@ type hit struct {
 	At      time.Time
 	Case    string
 	Class   string
+	Path    string // where the note or draft is read; empty: the user may not
 }
 
 // search shows where words stand, not what is said there: reading it is an opening, and
@@ -58,7 +59,7 @@ func (s *Site) search(v *visit) (answer, error) {
 	}
 	page.Total, page.Unreadable = found.Total, found.Unreadable
 	for _, h := range found.Hits {
-		page.Rows = append(page.Rows, s.hit(v.lang, h))
+		page.Rows = append(page.Rows, s.hit(v, h))
 	}
 	path := func(n int) string { return "/search?" + url.Values{"q": {words}, "from": {strconv.Itoa(n)}}.Encode() }
 	if from > 0 {
@@ -70,13 +71,19 @@ func (s *Site) search(v *visit) (answer, error) {
 	return a, nil
 }
 
-func (s *Site) hit(l language, h schakel.Hit) hit {
+func (s *Site) hit(v *visit, h schakel.Hit) hit {
 	out := hit{Kind: h.Kind, By: harmless.Line(h.By), At: h.At, Case: h.Case}
 	if h.Message != nil {
-		out.Message = s.item(l, *h.Message)
+		out.Message = s.item(v.lang, *h.Message)
 	}
 	if h.Class != "" {
-		out.Class = s.className(l, h.Class)
+		out.Class = s.className(v.lang, h.Class)
+	}
+	switch {
+	case h.Kind == schakel.HitDraft && v.may("Drafts"):
+		out.Path = "/drafts"
+	case h.Kind == schakel.HitNote && h.Case != "" && v.may("Worksheet"):
+		out.Path = "/cases/" + h.Case + "/notes"
 	}
 	return out
 }

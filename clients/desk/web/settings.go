@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"runtime"
-	"time"
 
 	"schakel/clients/harmless"
 	"schakel/clients/schakel"
@@ -22,8 +21,7 @@ type Setting struct{ Key, Value, Origin string }
 type About struct {
 	Version  string
 	Settings []Setting
-	Store    int64     // bytes on disk
-	Backup   time.Time // zero: none is known
+	Store    int64 // bytes on disk
 }
 
 // tuning is how this desk is set up, to look at. Its texts are harmless.
@@ -32,8 +30,9 @@ type tuning struct {
 	Go, Protocol string
 	Status       schakel.Status
 	Size         string
-	Styles       []string // names of the styles in use, the last one counts
-	Keeper       bool     // sees the settings of the daemon
+	Styles       []string        // names of the styles in use, the last one counts
+	Keeper       bool            // sees the settings of the daemon
+	Safety       *schakel.Safety // nil: for others
 }
 
 func (s *Site) settings(v *visit) (answer, error) {
@@ -42,6 +41,13 @@ func (s *Site) settings(v *visit) (answer, error) {
 		return answer{}, err
 	}
 	out := tuning{Go: runtime.Version(), Protocol: message.Protocol, Status: st, Keeper: v.may("SetRota"), Styles: s.styles()}
+	if v.may("Safety") && !st.Light { // a light device keeps nothing that the office does not have
+		safety, err := v.node.Safety(v.Context())
+		if err != nil {
+			return answer{}, err
+		}
+		out.Safety = &safety
+	}
 	if s.About != nil {
 		if out.About, err = s.About(v.Context()); err != nil {
 			return answer{}, err

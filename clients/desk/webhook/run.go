@@ -26,8 +26,6 @@ type parcel struct {
 	Tries   int
 }
 
-const kindGap = "gap"
-
 func newParcel(e schakel.Event) parcel {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
@@ -58,7 +56,7 @@ func (o *Office) put(tx *store.Tx, id []byte, e schakel.Event) error {
 	if err != nil {
 		return err
 	}
-	if n >= maxParcels && e.Kind != kindGap {
+	if n >= maxParcels { // also for a gap: those that are told of a crowd would be one
 		return update(tx, id, func(h *hook) { h.Missed = true })
 	}
 	p := newParcel(e)
@@ -72,7 +70,7 @@ func (o *Office) owed(tx *store.Tx, id []byte) error {
 		return err
 	}
 	h.Missed = false
-	return errors.Join(write(tx, id, h), o.put(tx, id, schakel.Event{Kind: kindGap, At: o.Now()}))
+	return errors.Join(write(tx, id, h), o.put(tx, id, schakel.Event{Kind: schakel.EventGap, At: o.Now()}))
 }
 
 // again makes a parcel due now, as if it had never been tried.
@@ -90,7 +88,7 @@ func (o *Office) again(tx *store.Tx, k store.Kept) error {
 func (o *Office) Run(ctx context.Context) error {
 	events, cancel := o.Events.Subscribe()
 	defer cancel()
-	if err := o.tell(ctx, schakel.Event{Kind: kindGap, At: o.Now()}); err != nil {
+	if err := o.tell(ctx, schakel.Event{Kind: schakel.EventGap, At: o.Now()}); err != nil {
 		return unlessEnded(ctx, err)
 	}
 	var senders sync.WaitGroup
@@ -163,7 +161,7 @@ func (o *Office) tell(ctx context.Context, e schakel.Event) error {
 }
 
 func wants(h hook, e schakel.Event) bool {
-	return len(h.Kinds) == 0 || e.Kind == kindGap || slices.Contains(h.Kinds, string(e.Kind))
+	return len(h.Kinds) == 0 || e.Kind == schakel.EventGap || slices.Contains(h.Kinds, string(e.Kind))
 }
 
 // lookEvery is how long nothing is looked at when nothing is due.

@@ -37,6 +37,7 @@ import (
 	"schakel/clients/store"
 	"schakel/crypto/canon"
 	"schakel/crypto/identity"
+	"schakel/relay/page"
 )
 
 // Bounds.
@@ -90,7 +91,7 @@ func New(cfg Config) *Office {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Office{Config: cfg, plain: newClient(nil, nil), secure: newClient(cfg.Allow, cfg.Roots), poke: make(chan struct{}, 1), running: map[string]bool{}}
+	return &Office{Config: cfg, plain: page.Client(allowed(nil), nil, postTime), secure: page.Client(allowed(cfg.Allow), cfg.Roots, postTime), poke: make(chan struct{}, 1), running: map[string]bool{}}
 }
 
 // hook is a webhook as the store has it.
@@ -193,7 +194,7 @@ func (o *Office) check(r desk.WebhookRequest) error {
 			return fmt.Errorf("%w: another machine is told over https only", desk.ErrTarget)
 		}
 	}
-	if literal == nil && !allowed(ip, allow) {
+	if literal == nil && !allowed(allow)(ip.WithZone("").Unmap()) {
 		return fmt.Errorf("%w: %s is not this machine, and not in `webhook-targets`", desk.ErrTarget, ip)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -266,6 +267,44 @@ func TestRetries(t *testing.T) {
 		t.Error("nothing was sent")
 	}
 	alarms(t, o, 0)
+}
+
+// TestNoRoom: where too many parcels wait nothing is added, gaps neither, and who missed
+// something is told so once there is room.
+func TestNoRoom(t *testing.T) {
+	o, p := newOffice(t), newOther(t)
+	_, err := o.AddWebhook(t.Context(), desk.WebhookRequest{URL: p.URL})
+	ok(t, err)
+	waiting := func(change func(tx *store.Tx, i int) error, n int) (count int) {
+		ok(t, o.st.Update(t.Context(), func(tx *store.Tx) (err error) {
+			for i := 0; i < n && err == nil; i++ {
+				err = change(tx, i)
+			}
+			if err == nil {
+				count, err = tx.CountKept(store.ShelfParcels)
+			}
+			return err
+		}))
+		return count
+	}
+	id := func(i int) []byte { return binary.BigEndian.AppendUint32([]byte("of other"), uint32(i)) }
+	waiting(func(tx *store.Tx, i int) error {
+		return tx.Keep(store.ShelfParcels, store.Kept{ID: id(i), At: o.clock().Add(1000 * time.Hour), Content: []byte{0}})
+	}, webhook.MaxParcels)
+	o.run()
+	for range 10 {
+		o.tell(schakel.EventGap, "")
+		o.tell(schakel.EventReceived, "4f")
+	}
+	if n := waiting(nil, 0); n != webhook.MaxParcels || len(p.taken()) != 0 {
+		t.Errorf("%d parcels wait, %d were taken", n, len(p.taken()))
+	}
+	waiting(func(tx *store.Tx, i int) error { return tx.Forget(store.ShelfParcels, id(i)) }, 2)
+	o.tell(schakel.EventReceived, "5a")
+	o.until("the next one and the gap are taken", func() bool {
+		all := p.taken()
+		return len(all) == 2 && all[0].kind == "schakel.received" && all[1].kind == "schakel.gap"
+	})
 }
 
 // due reports whether something waits until that time.

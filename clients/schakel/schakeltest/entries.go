@@ -3,6 +3,7 @@ package schakeltest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
@@ -13,6 +14,24 @@ func (c *Chain) Revoke(desk identity.DeskID) {
 	c.t.Helper()
 	s := trust.Desk{ID: desk}.Subject()
 	entry, err := trust.Revoke{Of: s, Reason: trust.ReasonRetired, Effective: c.Now()}.Sign(c.register.Register().Next(s), trust.ByRoot(c.root))
+	ok(c.t, err)
+	c.append(entry)
+}
+
+// RevokePerson ends a person by the root's word: elsewhere, as the desk where that person
+// works sees it. It waits until the register knows the person. The relay must run.
+func (c *Chain) RevokePerson(id identity.PersonID) {
+	c.t.Helper()
+	s := trust.Person{ID: id}.Subject()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, known := c.register.Register().Person(id); known {
+			break
+		}
+		if time.Now().After(end) {
+			c.t.Fatal("the register does not know the person")
+		}
+	}
+	entry, err := trust.Revoke{Of: s, Reason: trust.ReasonCompromised, Effective: c.Now()}.Sign(c.register.Register().Next(s), trust.ByRoot(c.root))
 	ok(c.t, err)
 	c.append(entry)
 }

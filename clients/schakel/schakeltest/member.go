@@ -2,7 +2,10 @@ package schakeltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -30,6 +33,7 @@ type Member struct {
 	store      *store.Store
 	light      bool
 	also       []*protocol.Catalogue
+	cancel     context.CancelFunc // what stop begins with
 	stop       func()
 
 	channels schakel.Channels // nil: it pages nobody
@@ -102,12 +106,15 @@ func (m *Member) sibling(light bool) *Member {
 	return s
 }
 
+// phrase is the recovery passphrase of every device of a test.
+const phrase = "test passphrase, worthless"
+
 func (m *Member) ways() []vault.Way {
-	phrase := vault.Passphrase{Phrase: "test passphrase, worthless", WorkFactor: 4}
+	recovery := vault.Passphrase{Phrase: phrase, WorkFactor: 4}
 	if m.light {
-		return []vault.Way{vault.Attended(phrase)}
+		return []vault.Way{vault.Attended(recovery)}
 	}
-	return []vault.Way{vault.KeyFile{Path: m.dir + ".key"}, phrase}
+	return []vault.Way{vault.KeyFile{Path: m.dir + ".key"}, recovery}
 }
 
 // oin derives a fictional number: the prefix 00000099 belongs to nobody.
@@ -180,6 +187,7 @@ func (m *Member) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Node.Run(ctx) }()
+	m.cancel = cancel
 	m.stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -205,6 +213,51 @@ func (m *Member) Reopen() {
 	m.store, err = store.Open(context.Background(), m.dir, store.Unlock{Keys: m.ways()})
 	ok(m.chain.t, err)
 	m.open()
+}
+
+// errKilled undoes the transaction in the middle of which a device is killed.
+var errKilled = errors.New("killed")
+
+// Crash ends a device that runs as a killed process ends: its files are those of one
+// instant, in the middle of a transaction, and nothing that it does afterwards reaches
+// them. They are opened again.
+func (m *Member) Crash() {
+	m.chain.t.Helper()
+	left := filepath.Join(m.chain.t.TempDir(), "store")
+	var copied error
+	err := m.store.Update(context.Background(), func(*store.Tx) error {
+		m.cancel()
+		copied = errors.Join(copyFiles(left, m.dir), copyFiles(left+".key", m.dir+".key"))
+		return errKilled
+	})
+	ok(m.chain.t, copied)
+	if !errors.Is(err, errKilled) {
+		m.chain.t.Fatalf("killed: %v", err)
+	}
+	m.Stop()
+	ok(m.chain.t, m.store.Close())
+	m.dir = left
+	m.store, err = store.Open(context.Background(), m.dir, store.Unlock{Keys: m.ways()})
+	ok(m.chain.t, err)
+	m.open()
+}
+
+// copyFiles copies a file, or a folder with what is in it, and who may read what.
+func copyFiles(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		there := to + strings.TrimPrefix(path, from)
+		if d.IsDir() {
+			return os.Mkdir(there, 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(there, b, 0o600)
+	})
 }
 
 // AddPerson certifies a person under the test PIN.

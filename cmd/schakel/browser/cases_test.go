@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 type crowded struct {
 	desk.Node
 	kase string // of which there is more to say
+	cut  bool   // the relay was stopped
+	lone bool   // nobody else is in the register, and nobody here can sign
 	now  func() time.Time
 }
 
@@ -50,15 +53,60 @@ func (n *crowded) Overview(ctx context.Context, ref string, by ...schakel.By) (s
 	return o, nil
 }
 
+// Status implements desk.Node. A connection that a busy machine drops for a moment is no
+// other state of a page.
+func (n *crowded) Status(ctx context.Context) (schakel.Status, error) {
+	s, err := n.Node.Status(ctx)
+	s.Connected = s.Connected || !n.cut
+	return s, err
+}
+
 // Deletions implements desk.Node.
-func (n *crowded) Deletions(context.Context) ([]schakel.Deletion, error) {
+func (n *crowded) Deletions(ctx context.Context) ([]schakel.Deletion, error) {
+	if n.kase == "" {
+		return n.Node.Deletions(ctx)
+	}
 	return []schakel.Deletion{{Case: "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c01", At: n.now(), Due: n.now(), Closing: strings.Repeat("ab", 32), ClosedBy: "vt20/crisis", Messages: 12}}, nil
+}
+
+// Directory implements desk.Node.
+func (n *crowded) Directory(ctx context.Context) ([]schakel.Desk, error) {
+	if n.lone {
+		return nil, nil
+	}
+	return n.Node.Directory(ctx)
+}
+
+// Persons implements desk.Node.
+func (n *crowded) Persons(ctx context.Context) ([]schakel.Person, error) {
+	if n.lone {
+		return nil, nil
+	}
+	return n.Node.Persons(ctx)
+}
+
+// alone looks at what a desk shows of others before there are any.
+func (p *pages) alone() {
+	p.t.Helper()
+	p.crowded.lone = true
+	defer func() { p.crowded.lone = false }()
+	p.look(
+		visit{Name: "card without numbers", Path: "/card", Cookies: p.worker, Shows: []string{"Het register heeft geen nummers"}},
+		visit{Name: "empty address book", Path: "/directory", Cookies: p.worker, Shows: []string{"Dit bureau kan nog naar niemand schrijven"}},
+		visit{Name: "nobody to write to", Path: "/compose/melding", route: "/compose/{class}", Cookies: p.worker, Shows: []string{"Geen bureau kan dit van hier krijgen"}},
+		visit{Name: "nobody who signs", Path: "/people", Cookies: p.keeper, Shows: []string{"Er is nog niemand die kan tekenen"}},
+	)
 }
 
 // emptyCases looks at what shows cases before there are any.
 func (p *pages) emptyCases() {
 	p.look(
 		visit{Name: "no cases", Path: "/cases", Cookies: p.worker, Shows: []string{"Er zijn geen open zaken"}},
+		visit{Name: "no cases wait for us", Path: "/cases?part=us", route: "/cases", Cookies: p.worker, Shows: []string{"Geen zaak wacht op dit bureau"}},
+		visit{Name: "no cases wait for others", Path: "/cases?part=them", route: "/cases", Cookies: p.worker, Shows: []string{"Geen zaak wacht op anderen"}},
+		visit{Name: "no destroyed cases", Path: "/deletions", Cookies: p.worker, Shows: []string{"Hier is nog niets vernietigd"}},
+		visit{Name: "no drafts", Path: "/drafts", Cookies: p.worker, Shows: []string{"U bent met niets bezig", "Er zijn geen concepten"}},
+		visit{Name: "no drills", Path: "/on-call/drills", Cookies: p.worker, Shows: []string{"Er was nog geen oefening"}},
 		visit{Name: "outage card", Path: "/card", Cookies: p.worker, Shows: []string{"Noodkaart", "112"}},
 		visit{Name: "no alarms", Path: "/alarms", Cookies: p.worker, Shows: []string{"Er zijn geen alarmen"}},
 	)
@@ -81,10 +129,13 @@ func (p *pages) cases(hash, hostile string) {
 	p.Chain.Pass(time.Minute) // so that one is after the other
 	note(`<b>Mentor</b> ` + strings.Repeat("zonderspatie", 60))
 	noPIN := []step{{Type: []string{"#text", "Moeder belt morgen."}}, {Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
-	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	wordless := []step{{Type: []string{"#text", " "}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
+	endless := []step{{Type: []string{"#text", strings.Repeat("nog een regel ", schakel.MaxNote/14+1)}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
+	wrong := wrongPIN("main form button")
 	few := []step{{Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
 	check := []step{{Click: "label.option:nth-of-type(1)"}, {Click: "label.option:nth-of-type(2)"}, {Use: "main form button"}}
-	unlike := append(check, step{Type: []string{"#glass", "zes woorden in de kluis"}}, step{Type: []string{"#glass-again", "vijf woorden in de kluis"}}, step{Type: []string{"#pin", "000000"}, Status: http.StatusUnprocessableEntity}, step{Use: "main form button"})
+	short := append(slices.Clone(check), step{Type: []string{"#glass", "kort"}}, step{Type: []string{"#glass-again", "kort"}}, step{Type: []string{"#pin", "000000"}, Status: http.StatusUnprocessableEntity}, step{Use: "main form button"})
+	unlike := append(slices.Clone(check), step{Type: []string{"#glass", "zes woorden in de kluis"}}, step{Type: []string{"#glass-again", "vijf woorden in de kluis"}}, step{Type: []string{"#pin", "000000"}, Status: http.StatusUnprocessableEntity}, step{Use: "main form button"})
 	const ref = "/cases/{ref}"
 	p.look(
 		visit{Name: "cases", Path: "/cases", Cookies: p.worker, Shows: []string{"Alle open zaken", "taken voor ons"}},
@@ -92,7 +143,9 @@ func (p *pages) cases(hash, hostile string) {
 		visit{Name: "case", Path: path, route: ref, Cookies: p.worker, Shows: []string{"fietslampje", "Wacht op ons", "3 uur te laat", "Ontbreekt hier", "Mentor"}},
 		visit{Name: "hostile case", Path: "/cases/" + hostile, route: ref, Cookies: p.worker, Shows: []string{"Wie doet mee"}},
 		visit{Name: "notes", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Shows: []string{"Meldkamer gebeld"}},
-		visit{Name: "note with a wrong PIN", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: noPIN, Shows: []string{"De notitie is niet bewaard"}},
+		visit{Name: "note without words", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: wordless, Shows: []string{"Schrijf iets op"}},
+		visit{Name: "note that is too long", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: endless, Shows: []string{"Maak de notitie korter"}},
+		visit{Name: "note with a wrong PIN", Path: path + "/notes", route: ref + "/notes", fails: ref + "/notes/new", Cookies: p.worker, Steps: noPIN, Shows: []string{"De notitie is niet bewaard"}},
 		visit{Name: "playbook of a case", Path: path + "/playbook", route: ref + "/playbook", Cookies: p.worker, Shows: []string{"stappen gezien"}},
 		visit{Name: "situation", Path: path + "/playbook?situation=acuut-thuis", route: ref + "/playbook", Cookies: p.worker, Shows: []string{"Nooit doen"}},
 		visit{Name: "take along", Path: path + "/export", route: ref + "/export", Cookies: p.worker, Shows: []string{"Wie dit bestand heeft"}},
@@ -100,7 +153,8 @@ func (p *pages) cases(hash, hostile string) {
 		visit{Name: "who may read", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Shows: []string{"Nu mag het hele bureau"}},
 		visit{Name: "too few may read", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: few, Shows: []string{"Kies minstens twee"}},
 		visit{Name: "check who may read", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: check, Shows: []string{"Straks mogen alleen zij lezen"}},
-		visit{Name: "passphrases unlike", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: unlike, Shows: []string{"niet gelijk"}},
+		visit{Name: "passphrase too short", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Steps: short, Shows: []string{"De wachtzin is te kort"}},
+		visit{Name: "passphrases unlike", Path: path + "/restrict", route: ref + "/restrict", fails: ref + "/restrict/signed", Cookies: p.worker, Steps: unlike, Shows: []string{"niet gelijk"}},
 		visit{Name: "found", Path: "/search?q=fietslampje", route: "/search", Cookies: p.worker, Shows: []string{"gevonden"}},
 		visit{Name: "found a note", Path: "/search?q=meldkamer", route: "/search", Cookies: p.worker, Shows: []string{"Notitie"}},
 		visit{Name: "found nothing", Path: "/search?q=nergensstaatdit", route: "/search", Cookies: p.worker, Shows: []string{"Niets gevonden"}},
@@ -115,8 +169,9 @@ func (p *pages) cases(hash, hostile string) {
 // restrictedCase looks at a case that is closed to all but the worker and a colleague.
 func (p *pages) restrictedCase(hash string) {
 	p.t.Helper()
-	path, wrong := "/cases/"+hash, []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	path, wrong := "/cases/"+hash, wrongPIN("main form button")
 	glass := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	unlike := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	right := []step{{Type: []string{"#pin", schakeltest.PIN}}, {Use: "main form button"}}
 	const ref = "/cases/{ref}"
 	p.look(
@@ -125,6 +180,9 @@ func (p *pages) restrictedCase(hash string) {
 		visit{Name: "restricted case, opened", Path: path, route: ref, Cookies: p.worker, Steps: right, Shows: []string{"Deze zaak is alleen voor", "fietslampje"}},
 		visit{Name: "emergency", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Shows: []string{"Bel eerst deze mensen"}},
 		visit{Name: "emergency, wrong PIN", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Steps: glass, Shows: []string{"De zaak is niet geopend"}},
+		visit{Name: "emergency, wrong sentence", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.as("B. Uiten"), Steps: unlike, Shows: []string{"De wachtzin klopt niet"}},
+		visit{Name: "notes of a restricted case, wrong PIN", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
+		visit{Name: "playbook of a restricted case, wrong PIN", Path: path + "/playbook", route: ref + "/playbook", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "who may read a restricted case", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Shows: []string{"Nu mogen deze mensen"}},
 	)
 }

@@ -67,7 +67,9 @@ func (p *pages) writing() {
 		return b.Post("/compose/"+class, typed(t, b.Get("/compose/"+class), class, more)).Header.Get("Location")
 	}
 	report := url.Values{"urgency": {"spoed"}, "to": {string(near.Desk), string(far.Desk)}, "v.slachtoffers.0.gemeentecode": {"'s-Gravenhage"}}
-	form, check := begin("melding", "keep", report), begin("melding", "check", report)
+	form := begin("melding", "keep", report)
+	p.Chain.Pass(time.Minute)
+	check := begin("melding", "check", report)
 	refused := begin("correctie", "check", url.Values{"urgency": {"spoed"}, "to": {string(near.Desk)}})
 	begin("contactverzoek", "save", url.Values{"urgency": {"spoed"}, "to": {string(near.Desk)}, "pin": {schakeltest.PIN}})
 	saved, err := p.Member.Node.Drafts(t.Context(), "")
@@ -97,8 +99,13 @@ func (p *pages) writing() {
 	sent := b.Post("/compose/contactverzoek/check", url.Values{"do": {"send"}, "pin": {schakeltest.PIN},
 		"sheet": {sheetOf(b, begin("contactverzoek", "check", url.Values{"urgency": {"spoed"}, "to": {string(near.Desk)}}))}}).Header.Get("Location")
 	message := strings.TrimSuffix(sent, "/sent")
+	p.Until("the police has it", func() bool {
+		s, err := p.Member.Node.Trace(t.Context(), strings.TrimPrefix(message, "/messages/"))
+		return err == nil && s.Recipients[0].State == schakel.StateDelivered
+	})
 	p.look(
 		visit{Name: "sent", Path: sent, route: "/messages/{ref}/sent", Cookies: me, Shows: []string{"Klaargezet", "politie-mn/oc"}},
+		visit{Name: "case in which we need do nothing", Path: "/cases/" + strings.TrimPrefix(message, "/messages/"), route: "/cases/{ref}", Cookies: me, Shows: []string{"Wij hoeven nu niets te doen"}},
 		visit{Name: "own message", Path: message, route: "/messages/{ref}", Cookies: me, Shows: []string{"Verbeteren", "Intrekken", "Doorsturen"}},
 		visit{Name: "correct", Path: "/compose/correctie?rests-on=" + strings.TrimPrefix(message, "/messages/"), route: "/compose/{class}", Cookies: me, Shows: []string{"Correctie"}},
 		visit{Name: "send on, second page", Path: message + "/forwarding?to=politie-ams/oc", route: "/messages/{ref}/forwarding", Cookies: me, Steps: wrongPIN, Shows: []string{"Er is niets verstuurd"}},

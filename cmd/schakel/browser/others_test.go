@@ -1,8 +1,10 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"schakel/clients/desk"
@@ -12,6 +14,7 @@ import (
 // settings. It comes after onCall, and leaves one organisation with another key.
 func (p *pages) others() {
 	p.t.Helper()
+	send422 := []step{{Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
 	send := []step{{Use: "main form button"}}
 	wrong := func(fields ...[]string) (s []step) {
 		for _, f := range fields {
@@ -35,11 +38,16 @@ func (p *pages) others() {
 		visit{Name: "compare, other digits", Path: "/directory/arts/praktijk/verification", route: "/directory/{org}/{desk}/verification", Cookies: p.worker,
 			Steps: []step{{Type: []string{"#heard", "12345"}}, {Type: []string{"#pin", "123456"}, Status: http.StatusForbidden}, {Use: "main form button"}}, Shows: []string{"Laat de cijfers nog eens voorlezen"}},
 		visit{Name: "refuse", Path: "/directory/arts/praktijk/refusal", route: "/directory/{org}/{desk}/refusal", Cookies: p.worker},
+		visit{Name: "refuse, wrong PIN", Path: "/directory/arts/praktijk/refusal", route: "/directory/{org}/{desk}/refusal", Cookies: p.worker, Steps: wrongPIN("main form button"), Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "people", Path: "/people", Cookies: p.keeper, Shows: []string{"P. Iket", "Beheer"}},
 		visit{Name: "new person", Path: "/people/new", Cookies: p.keeper},
 		visit{Name: "new person, wrong", Path: "/people/new", Cookies: p.keeper, Steps: wrong([]string{"#name", "P. Iket"}, []string{"#new-pin", "12"}, []string{"#new-pin-again", "34"}), Shows: []string{"Deze naam is er al"}},
+		visit{Name: "new person, PINs unlike", Path: "/people/new", Cookies: p.keeper, Steps: wrong([]string{"#name", "N. Ieuw"}, []string{"#new-pin", "112233"}, []string{"#new-pin-again", "332211"}), Shows: []string{"De twee pincodes zijn niet gelijk"}},
+		visit{Name: "new person, nothing filled in", Path: "/people/new", Cookies: p.keeper, Steps: wrong(), Shows: []string{"Vul de naam in", "Vul het telefoonnummer in"}},
 		visit{Name: "link", Path: "/people/link", Cookies: p.keeper},
 		visit{Name: "link, wrong", Path: "/people/link", Cookies: p.keeper, Steps: wrong(), Shows: []string{"Kies een collega, of schrijf een naam"}},
+		visit{Name: "link without roles", Path: "/people/link", Cookies: p.keeper, Steps: wrong([]string{"#name", "N. Ieuw"}), Shows: []string{"Kies minstens één rol"}},
+		visit{Name: "no roles", Path: "/people/roles?user=" + p.userID("P. Iket"), route: "/people/roles", Cookies: p.keeper, Steps: append(p.untick(4), send422...), Shows: []string{"Kies minstens één rol"}},
 		visit{Name: "roles", Path: "/people/roles?user=" + p.userID("P. Iket"), route: "/people/roles", Cookies: p.keeper, Shows: []string{"Wat doet P. Iket hier"}},
 		visit{Name: "removal", Path: "/people/removal?user=" + p.userID("P. Iket"), route: "/people/removal", Cookies: p.keeper, Shows: []string{"vervalt voorgoed"}},
 		visit{Name: "oneself", Path: "/people/roles?user=" + p.userID("Beheer"), route: "/people/roles", Status: http.StatusForbidden, Cookies: p.keeper, Shows: []string{"Over uzelf beslist een ander"}},
@@ -47,11 +55,20 @@ func (p *pages) others() {
 		visit{Name: "new device", Path: "/devices/new", Cookies: p.keeper},
 		visit{Name: "new device, wrong", Path: "/devices/new", Cookies: p.keeper, Steps: wrong(), Shows: []string{"Kies het bestand van een aanvraag"}},
 		visit{Name: "revoke", Path: p.revocation(""), route: "/devices/{device}/revocation", Cookies: p.keeper, Shows: []string{"Een apparaat intrekken"}},
+		visit{Name: "revoke, no reason", Path: p.revocation("?step=check"), route: "/devices/{device}/revocation", Cookies: p.keeper, Shows: []string{"Kies een reden"}},
 		visit{Name: "revoke, check", Path: p.revocation("?step=check&reason=lost"), route: "/devices/{device}/revocation", Cookies: p.keeper, Shows: []string{"Dit apparaat intrekken?"}},
 		visit{Name: "settings", Path: "/settings", Cookies: p.worker, Shows: []string{"web-names", "Laatste reservekopie"}},
 	)
 	p.linkMade()
 	p.newKey()
+}
+
+// untick takes away the first ticks of a form.
+func (p *pages) untick(n int) (out []step) {
+	for i := range n {
+		out = append(out, step{Click: fmt.Sprintf("main label.option:nth-of-type(%d)", i+1)})
+	}
+	return out
 }
 
 func (p *pages) userID(name string) string {
@@ -105,10 +122,33 @@ func (p *pages) newKey() {
 // othersOffline looks at what is left without the relay.
 func (p *pages) othersOffline() {
 	p.t.Helper()
+	const told = "Geen verbinding met de relay"
+	shows := map[string][]string{"/on-call": {"Mijn diensten"}, "/alarms": {"niet op tijd bevestigd"}}
+	b := p.User("P. Iket", desk.Roles()...)
+	var all []visit
+	for _, place := range placesOf(b.Get("/inbox").Body) {
+		all = append(all, visit{Name: "offline, " + strings.Trim(place, "/"), Path: place, Cookies: p.worker, Shows: append(shows[place], told)})
+	}
+	if len(all) < 12 {
+		p.t.Errorf("the pages lead to %d places", len(all))
+	}
+	p.look(all...)
+	revoke := []step{{Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
 	p.look(
-		visit{Name: "offline, on call", Path: "/on-call", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "Mijn diensten"}},
-		visit{Name: "offline, alarms", Path: "/alarms", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "niet op tijd bevestigd"}},
+		visit{Name: "offline, revoke", Path: p.revocation("?step=check&reason=lost"), route: "/devices/{device}/revocation", Cookies: p.worker, Steps: revoke, Shows: []string{told, "Bel de houders van het register"}},
 		visit{Name: "offline, pages of the relay", Path: "/on-call/pages?by=relay", route: "/on-call/pages", Status: http.StatusServiceUnavailable, Cookies: p.worker},
-		visit{Name: "offline, settings", Path: "/settings", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay"}},
 	)
+}
+
+var (
+	placesNav = regexp.MustCompile(`(?s)<nav class="places".*?</nav>`)
+	hrefs     = regexp.MustCompile(`href="([^"]+)"`)
+)
+
+// placesOf are the places that a page leads to.
+func placesOf(page string) (out []string) {
+	for _, m := range hrefs.FindAllStringSubmatch(placesNav.FindString(page), -1) {
+		out = append(out, m[1])
+	}
+	return out
 }

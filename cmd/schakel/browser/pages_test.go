@@ -14,6 +14,7 @@ import (
 	"schakel/clients/desk/web"
 	"schakel/clients/desk/web/webtest"
 	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
 	"schakel/crypto/message"
 )
 
@@ -21,21 +22,25 @@ import (
 type pages struct {
 	*webtest.Office
 	t       *testing.T
+	chrome  *driven
 	worker  []cookie
 	keeper  []cookie
 	seen    map[string]bool // routes
+	failed  map[string]bool // routes whose form came back
+	shown   []string        // texts of pages
+	heard   map[string]bool // golden files that were held against a page
 	picture int
 	crowded *crowded
 }
 
 func newPages(t *testing.T, opt webtest.Options) *pages {
 	t.Helper()
-	chromium(t)
+	chrome := drive(t)
 	c := &crowded{}
 	opt.Node = func(n desk.Node) desk.Node { c.Node = n; return c }
 	o := webtest.Open(t, opt)
 	c.now = o.Chain.Now
-	p := &pages{Office: o, t: t, seen: map[string]bool{}, crowded: c}
+	p := &pages{Office: o, t: t, chrome: chrome, seen: map[string]bool{}, failed: map[string]bool{}, heard: map[string]bool{}, crowded: c}
 	p.worker = cookies(t, o.User("P. Iket", desk.Roles()...), o.Base)
 	p.keeper = cookies(t, o.User("Beheer", desk.RoleKeeper), o.Base)
 	return p
@@ -58,6 +63,9 @@ func (p *pages) look(visits ...visit) {
 		}
 		visits[i].Again = p.seen[route]
 		p.seen[route] = true
+		if p.failed[route] = p.failed[route] || comesBack(v); v.fails != "" {
+			p.failed[v.fails] = true
+		}
 		if folder := os.Getenv("SCHAKEL_PICTURES"); folder != "" { // for who wants to see them
 			visits[i].Picture = map[string]string{}
 			for _, how := range []string{"wide", "narrow", "english, dark"} {
@@ -67,8 +75,22 @@ func (p *pages) look(visits ...visit) {
 	}
 	p.picture += len(visits)
 	p.t.Run(visits[0].Name+" and others", func(t *testing.T) {
-		report(t, run(t, job{Base: p.Base, Visits: visits, Said: *update, trees: golden}, nil))
+		report(t, p.chrome.do(t, job{Base: p.Base, Visits: visits, Said: *update, trees: func(t *testing.T, tr tree) {
+			p.shown = append(p.shown, tr.Shown)
+			p.heard[goldenFile(tr.Name)] = true
+			golden(t, tr)
+		}}, nil))
 	})
+}
+
+// comesBack reports whether somebody sends a form in vain.
+func comesBack(v visit) bool {
+	return slices.ContainsFunc(v.Steps, func(s step) bool { return s.Status >= 400 })
+}
+
+// wrongPIN are the steps that sign a form with what is not the PIN.
+func wrongPIN(button string) []step {
+	return []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: button}}
 }
 
 // link is a fresh link for a user, as a path.
@@ -97,6 +119,9 @@ func TestPages(t *testing.T) {
 		visit{Name: "passkeys", Path: "/passkeys", Cookies: p.worker, Shows: []string{"U heeft 0 passkeys"}},
 		visit{Name: "empty inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Er wacht niets op dit bureau"}},
 		visit{Name: "locked", Path: "/locked", Cookies: p.locked(), Shows: []string{"Dit is het scherm van P. Iket"}},
+		visit{Name: "locked while writing", Path: "/locked?kept=1", route: "/locked", Cookies: p.locked()},
+		visit{Name: "locked, wrong PIN", Path: "/locked", fails: "/unlock", Cookies: p.locked(), Steps: wrongPIN("main form button"), Shows: []string{"De pincode klopt niet. Na vijf keer"}},
+		visit{Name: "signed out while writing", Path: "/sign-in?kept=1", route: "/sign-in"},
 		visit{Name: "hidden", Path: "/notes", Shows: []string{"Er zijn geen notities"}},
 	)
 	p.emptyCases()
@@ -104,7 +129,8 @@ func TestPages(t *testing.T) {
 	p.Report(func(d *schakel.Draft) { d.Urgency, d.Exercise = message.Routine, true })
 	hostile := p.Report(func(d *schakel.Draft) { d.Body = hostileBody(t) })
 	acknowledge := "/messages/" + hash + "/acknowledgement"
-	wrong := []step{{Type: []string{"#pin", "000000"}, Status: http.StatusForbidden}, {Use: "main form button"}}
+	wrong := wrongPIN("main form button")
+	late := []step{{Type: []string{"#answer-by", "2020-01-01T10:00"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}
 	p.look(
 		visit{Name: "inbox", Path: "/inbox", Cookies: p.worker, Shows: []string{"Wacht op ons", "OEFENING", "Bevestigen vóór"}},
 		visit{Name: "part of the inbox", Path: "/inbox?part=us", route: "/inbox", Cookies: p.worker},
@@ -112,15 +138,15 @@ func TestPages(t *testing.T) {
 		visit{Name: "hostile message", Path: "/messages/" + hostile, route: "/messages/{ref}", Cookies: p.worker, Shows: []string{"<script>"}},
 		visit{Name: "acknowledge", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Shows: []string{"Pincode van P. Iket"}},
 		visit{Name: "wrong PIN", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
+		visit{Name: "acknowledge, too late", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: late, Shows: []string{"Kies een tijd die nog moet komen"}},
 	)
 	p.writing()
 	p.restrict(p.Report(nil))
 	p.cases(hash, hostile)
 	p.taken(hash)
-	if *every {
-		p.onCall()
-		p.others()
-	}
+	p.onCall()
+	p.others()
+	p.alone()
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
 	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
@@ -132,15 +158,8 @@ func TestPages(t *testing.T) {
 		visit{Name: "offline, late", Path: "/inbox", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "Te laat", "alarm"}},
 		visit{Name: "acknowledged", Path: "/messages/" + hash + "/acknowledged", route: "/messages/{ref}/acknowledged", Cookies: p.worker, Shows: []string{"De afzender krijgt uw naam"}},
 	)
-	if !*every {
-		return
-	}
 	p.othersOffline()
-	for _, r := range web.Routes() {
-		if r.Method == http.MethodGet && !p.seen[r.Path] && r.Path != "/live" {
-			t.Errorf("nobody looked at %s", r.Path)
-		}
-	}
+	p.complete()
 }
 
 // TestPlainLook looks once more at pages of a program that was built without the design
@@ -164,7 +183,8 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 	base := crookedSite(t)
 	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
 	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
-		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused"} {
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused",
+		"not tied to a field", "described by nothing", "leads nowhere", "links called the same"} {
 		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
 			t.Errorf("looking does not find: %s", want)
 		}

@@ -1,19 +1,22 @@
-// Drives Chromium for the tests of the web desk. It reads one job from standard input as
-// JSON and writes lines of JSON: {"said": ...} and {"tree": ...} on the way, {"found": [...]} at the end.
+// Drives Chromium for the tests of the web desk. It reads jobs from standard input, a line
+// of JSON each, and writes lines of JSON: {"said": ...} and {"tree": ...} on the way, and
+// {"found": [...]} at the end of each job. It ends with its input.
 //
 // A job either looks at pages in every way of looking (visits), or walks through steps in
 // one way of walking (steps). What is found is what is wrong; an empty list is good.
+// Usage: node walk.mjs CHROMIUM
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const job = JSON.parse(readFileSync(0, "utf8"));
-const found = [];
 const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "EN-301-549", "best-practice"];
+let job;
+let found = [];
 
 const browser = await chromium.launch({
-  executablePath: job.chromium,
+  executablePath: process.argv[2],
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"],
 });
@@ -26,6 +29,7 @@ async function watched(options) {
   context.on("request", (r) => {
     if (![job.base, ...(job.beside ?? [])].some((b) => r.url().startsWith(b + "/"))) found.push({ name: now.name, what: "outside request", detail: r.url() });
   });
+  await context.addInitScript("globalThis.lookOver = function () {" + axe + "\n}"); // read once, not with every page
   const page = await context.newPage();
   page.setDefaultTimeout(30000);
   page.on("console", (m) => {
@@ -44,7 +48,7 @@ async function signedIn(context, cookies) {
 
 async function looked(page) {
   const { now } = page;
-  await page.evaluate(axe);
+  await page.evaluate(() => globalThis.axe ?? globalThis.lookOver());
   const result = await page.evaluate((tags) => globalThis.axe.run({ runOnly: tags, resultTypes: ["violations"] }), tags);
   for (const v of result.violations) {
     for (const n of v.nodes) found.push({ name: now.name, what: "axe " + v.id, detail: n.target.join(" ") + ": " + n.failureSummary });
@@ -78,11 +82,44 @@ async function pastes(page) {
   for (const html of refused) found.push({ name: now.name, what: "paste refused", detail: html });
 }
 
+// heard demands what somebody needs who hears a page and does not see it: what is wrong is
+// tied to its field, a link within the page leads somewhere, and links that are called the
+// same lead to the same place. What is seen of a link may be shorter than what it is called.
+async function heard(page) {
+  const { now } = page;
+  const wrong = await page.evaluate(() => {
+    const out = [];
+    const described = new Set([...document.querySelectorAll("[aria-describedby]")].flatMap((e) => e.getAttribute("aria-describedby").split(/\s+/)));
+    for (const e of document.querySelectorAll(".wrong")) {
+      if (e.checkVisibility() && !e.closest("[role=alert]") && !described.has(e.id)) out.push(["not tied to a field", e.outerHTML.slice(0, 90)]);
+    }
+    for (const id of described) if (!document.getElementById(id)) out.push(["described by nothing", id]);
+    const called = new Map();
+    for (const a of document.querySelectorAll("a[href]")) {
+      if (!a.checkVisibility()) continue;
+      const to = a.getAttribute("href");
+      if (to.length > 1 && to.startsWith("#") && !document.getElementById(to.slice(1))) out.push(["leads nowhere", to]);
+      const name = (a.getAttribute("aria-label") ?? a.textContent).replace(/\s+/g, " ").trim();
+      if (a.closest("main") && called.has(name) && called.get(name) !== to) out.push(["links called the same", `${name}: ${called.get(name)} and ${to}`]);
+      called.set(name, to);
+    }
+    return out;
+  });
+  for (const [what, detail] of wrong) found.push({ name: now.name, what, detail });
+}
+
 // reached goes through a page with the tab key: everything that can be used must get the
 // focus, in view, with nothing over it, and the focus must come out at the end.
 async function reached(page) {
   const { now } = page;
   const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+  await page.evaluate(() => { // from the top, wherever the focus was
+    const top = document.createElement("span");
+    top.tabIndex = -1;
+    document.body.prepend(top);
+    top.focus();
+    top.remove();
+  });
   const n = await page.evaluate((all) => [...document.querySelectorAll(all)].filter((e) => e.checkVisibility() && !(e.type === "radio" && !e.checked)).length, all);
   const seen = new Set();
   for (let i = 0; i < n * 4 + 12; i++) { // a field for a date and time has stops inside
@@ -125,69 +162,104 @@ function stop(page, all) {
   }, all);
 }
 
+const wide = { width: 1280, height: 900 };
 const narrow = { width: 320, height: 640 };
 const zoomed = { width: 320, height: 256 }; // 1280 by 1024 at 400 %
-// ways are the ways of looking. A page that was seen in another state before is looked at
-// again in the one that is enough for a state: narrow, and with the keyboard.
-const said = { how: "said", options: { viewport: { width: 1280, height: 900 } }, tree: true, state: true };
-const ways = [
-  { how: "wide", options: { viewport: { width: 1280, height: 900 } }, axe: true, keys: true },
-  { how: "narrow", options: { viewport: narrow }, axe: true, fits: true, state: true },
-  { how: "english, dark", options: { viewport: { width: 1280, height: 900 }, locale: "en-GB", colorScheme: "dark" }, axe: true },
-  { how: "zoomed", options: { viewport: zoomed }, fits: true, keys: true },
-  { how: "forced colours", options: { viewport: narrow, forcedColors: "active" }, fits: true },
-  { how: "without scripts", options: { viewport: narrow, javaScriptEnabled: false } },
-];
 
-async function open(page, visit, how) {
+// windows are kept open: to open one takes longer than to look at a page.
+const windows = new Map();
+
+async function inWindow(how, options) {
+  if (!windows.has(how)) windows.set(how, await watched(options));
+  return windows.get(how);
+}
+
+// arrive opens a page in a window, and goes on to its state.
+async function arrive({ context, page }, visit, how) {
   const { now } = page;
-  const status = visit.status ?? 200;
-  now.status = status;
-  const r = await page.goto(job.base + visit.path, { waitUntil: "load" });
-  for (const s of visit.steps ?? []) await step(page, "mouse", s);
-  if (!visit.steps && r.status() !== status) found.push({ name: now.name, what: "status", detail: String(r.status()) });
-  if (how === "english, dark") return;
+  Object.assign(now, { name: `${visit.name} (${how})`, status: visit.status ?? 200 });
+  await signedIn(context, visit.cookies);
+  try {
+    const r = await page.goto(job.base + visit.path, { waitUntil: "load" });
+    for (const s of visit.steps ?? []) await step(page, "mouse", s);
+    if (!visit.steps && r.status() !== now.status) found.push({ name: now.name, what: "status", detail: String(r.status()) });
+  } catch (e) { // the other pages can be looked at
+    found.push({ name: now.name, what: "cannot be reached", detail: `${e.message}; at ${page.url()}` });
+    return false;
+  }
+  return true;
+}
+
+async function shows(page, visit) {
   const text = await page.locator("body").innerText();
   for (const want of visit.shows ?? []) {
-    if (!text.includes(want)) found.push({ name: now.name, what: "does not show", detail: want });
+    if (!text.includes(want)) found.push({ name: page.now.name, what: "does not show", detail: want });
   }
+  return text;
 }
 
-// look opens one window per way of looking, two at a time, and every page in it: a window
-// is what takes time. What pages say comes first and by itself: looking leaves traces, as a
-// list of what somebody is busy with.
-async function look(visits) {
-  await lookIn(said, visits);
-  const left = job.said ? [] : [...ways];
-  const next = async () => {
-    for (let way; (way = left.shift());) await lookIn(way, visits.filter((v) => way.state || !v.again));
+async function picture(page, visit, how) {
+  if (visit.picture?.[how]) await page.screenshot({ path: visit.picture[how], fullPage: true });
+}
+
+// lookAt opens a page once, and looks at it in windows of every size. A page that was seen
+// in another state before is looked at again in what is enough for a state: narrow, and
+// with the keyboard.
+async function lookAt(visit) {
+  const at = await inWindow("wide", { viewport: wide });
+  const { page } = at;
+  const as = async (how, size, forcedColors = "none") => {
+    page.now.name = `${visit.name} (${how})`;
+    await page.setViewportSize(size);
+    await page.emulateMedia({ forcedColors });
   };
-  await Promise.all([next(), next()]);
+  await as("wide", wide);
+  if (!(await arrive(at, visit, "wide"))) return;
+  const text = await shows(page, visit);
+  console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot(), shown: text } }));
+  if (job.said) return;
+  if (!visit.again) {
+    await looked(page);
+    await reached(page);
+    await picture(page, visit, "wide");
+  }
+  await as("narrow", narrow);
+  await looked(page);
+  await fits(page);
+  await sizes(page);
+  await pastes(page);
+  await heard(page);
+  await picture(page, visit, "narrow");
+  if (visit.again) return reached(page);
+  await as("zoomed", zoomed);
+  await fits(page);
+  await reached(page);
+  await as("forced colours", narrow, "active");
+  await fits(page);
 }
 
-async function lookIn(way, visits) {
-  if (!visits.length) return;
-  const { context, page } = await watched(way.options);
-  for (const visit of visits) {
-    page.now.name = `${visit.name} (${way.how})`;
-    await signedIn(context, visit.cookies);
-    try {
-      await open(page, visit, way.how);
-    } catch (e) { // the steps to this state; the other pages can be looked at
-      found.push({ name: page.now.name, what: "cannot be reached", detail: `${e.message}; at ${page.url()}` });
-      continue;
-    }
-    if (way.axe) await looked(page);
-    if (way.tree) console.log(JSON.stringify({ tree: { name: visit.name, text: await page.locator("body").ariaSnapshot() } }));
-    if (way.fits) await fits(page);
-    if (way.axe && way.fits) {
-      await sizes(page);
-      await pastes(page);
-    }
-    if (way.keys || (way.axe && visit.again)) await reached(page);
-    if (visit.picture?.[way.how]) await page.screenshot({ path: visit.picture[way.how], fullPage: true });
-  }
-  await context.close();
+async function lookInEnglish(visit) {
+  const at = await inWindow("english, dark", { viewport: wide, locale: "en-GB", colorScheme: "dark" });
+  if (!(await arrive(at, visit, "english, dark"))) return;
+  await looked(at.page);
+  await picture(at.page, visit, "english, dark");
+}
+
+async function lookWithoutScripts(visit) {
+  const at = await inWindow("without scripts", { viewport: narrow, javaScriptEnabled: false });
+  if (await arrive(at, visit, "without scripts")) await shows(at.page, visit);
+}
+
+// look looks at pages one after the other, since looking leaves traces, as a list of what
+// somebody is busy with: what a page says must be the same at each run. What is not held
+// against a file comes after that, two windows at a time.
+async function look(visits) {
+  for (const v of visits) await lookAt(v);
+  if (job.said) return;
+  const further = async (how) => {
+    for (const v of visits) if (!v.again) await how(v);
+  };
+  await Promise.all([further(lookInEnglish), further(lookWithoutScripts)]);
 }
 
 // tabTo moves the focus with the tab key until it is on what a selector names.
@@ -247,9 +319,13 @@ async function walk() {
 }
 
 try {
-  if (job.visits) await look(job.visits);
-  if (job.steps) await walk();
+  for await (const line of createInterface({ input: process.stdin })) {
+    job = JSON.parse(line);
+    found = [];
+    if (job.visits) await look(job.visits);
+    if (job.steps) await walk();
+    console.log(JSON.stringify({ found }));
+  }
 } finally {
   await browser.close();
 }
-console.log(JSON.stringify({ found }));

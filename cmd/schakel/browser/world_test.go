@@ -7,11 +7,20 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 )
+
+// Report is a message a minute after the one before: nobody can tell apart what came from
+// one desk in the same minute, by ear or by eye.
+func (p *pages) Report(change func(*schakel.Draft)) string {
+	p.t.Helper()
+	p.Chain.Pass(time.Minute)
+	return p.Office.Report(change)
+}
 
 // taken acknowledges a message as the worker.
 func (p *pages) taken(hash string) {
@@ -28,6 +37,7 @@ func (p *pages) taken(hash string) {
 func (p *pages) restrict(hash string) {
 	p.t.Helper()
 	other := p.Member.AddPerson("A. Nnie")
+	p.Member.AddPerson("B. Uiten") // who may not read it
 	by := schakel.By{Person: p.Person.Name, PIN: schakeltest.PIN, Glass: "zes woorden in de kluis van het bureau"}
 	p.Until("the case can be restricted", func() bool {
 		_, err := p.Member.Node.Restrict(p.t.Context(), hash, []string{p.Person.Name, other.Name}, by)
@@ -43,7 +53,10 @@ func (p *pages) restrict(hash string) {
 }
 
 // StopRelay ends the relay: the desk is offline from then on.
-func (p *pages) StopRelay() { p.Chain.StopRelay() }
+func (p *pages) StopRelay() {
+	p.Chain.StopRelay()
+	p.crowded.cut = true
+}
 
 // hostileBody is a signaal in which every text tries to be something else.
 func hostileBody(t *testing.T) []byte {
@@ -73,6 +86,7 @@ func crookedSite(t *testing.T) string {
 <img src="http://elsewhere.invalid/x.png"><p style="color:#ccc;background:#fff">pale</p>
 <label>PIN <input id="pin"></label><p><button style="width:10px;height:10px;padding:0">a</button><button style="width:10px;height:10px;padding:0;margin:0">b</button></p>
 <a href="#" style="outline:none;box-shadow:none">unseen</a> <a href="#" tabindex="-1">never</a>
+<main><p class="wrong">wrong</p><input aria-label="x" aria-describedby="gone"> <a href="/1">more</a> <a href="/2">more</a> <a href="#gone">there</a></main>
 <div style="width:900px">wide</div><div style="position:fixed;inset:0 0 auto 0;height:120px;background:#eee">over all</div>`))
 	}))
 	t.Cleanup(srv.Close)

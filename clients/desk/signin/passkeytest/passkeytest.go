@@ -1,4 +1,10 @@
-package signin_test
+// Package passkeytest is an authenticator of passkeys in software, for attacks that a browser
+// would not make.
+//
+//	key := passkeytest.New(t, o.Base)
+//	answer := key.Create(options)   // what door.BeginPasskey returned
+//	answer = key.Show(options)      // what door.BeginSigning or BeginPasskeySignIn returned
+package passkeytest
 
 import (
 	"crypto/ecdsa"
@@ -14,26 +20,30 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// authenticator is a passkey in software (WebAuthn Level 3, 6), for attacks that a browser
-// would not make.
-type authenticator struct {
-	t      *testing.T
+// Authenticator is a passkey in software (WebAuthn Level 3, 6). A copy of the struct is a copy
+// of the passkey that counts along, unless it gets a Count of its own.
+type Authenticator struct {
+	Still  bool   // it counts nothing
+	Secret []byte // of PRF; nil: it has none
+	Count  *uint32
+
+	t      testing.TB
+	origin string
 	key    *ecdsa.PrivateKey
 	id     []byte
 	user   []byte
-	secret []byte // of PRF; nil: it has none
-	count  uint32
 }
 
 var enc = base64.RawURLEncoding.EncodeToString
 
-func newAuthenticator(t *testing.T) *authenticator {
+// New makes an authenticator in a browser that is at an origin of localhost.
+func New(t testing.TB, origin string) *Authenticator {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authenticator{t: t, key: key, id: []byte(rand.Text()), secret: []byte(rand.Text())}
+	return &Authenticator{t: t, origin: origin, key: key, id: []byte(rand.Text()), Secret: []byte(rand.Text()), Count: new(uint32)}
 }
 
 // asks is what a door asks a browser for.
@@ -53,33 +63,35 @@ type asks struct {
 	} `json:"publicKey"`
 }
 
-func (a *authenticator) must(err error) {
+func (a *Authenticator) must(err error) {
 	a.t.Helper()
 	if err != nil {
 		a.t.Fatal(err)
 	}
 }
 
-func (a *authenticator) read(options []byte) (r asks) {
+func (a *Authenticator) read(options []byte) (r asks) {
 	a.t.Helper()
 	a.must(json.Unmarshal(options, &r))
 	return r
 }
 
-func (a *authenticator) client(kind, challenge string) []byte {
-	b, err := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": "http://localhost:1", "crossOrigin": false})
+func (a *Authenticator) client(kind, challenge string) []byte {
+	b, err := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": a.origin, "crossOrigin": false})
 	a.must(err)
 	return b
 }
 
-func (a *authenticator) state(flags byte) []byte {
-	a.count++
+func (a *Authenticator) state(flags byte) []byte {
+	if !a.Still {
+		*a.Count++
+	}
 	rp := sha256.Sum256([]byte("localhost"))
-	return binary.BigEndian.AppendUint32(append(rp[:], flags), a.count)
+	return binary.BigEndian.AppendUint32(append(rp[:], flags), *a.Count)
 }
 
-// make answers a request for a new passkey.
-func (a *authenticator) make(options []byte) []byte {
+// Create answers a request for a new passkey.
+func (a *Authenticator) Create(options []byte) []byte {
 	a.t.Helper()
 	r := a.read(options)
 	user, err := base64.RawURLEncoding.DecodeString(r.PublicKey.User.ID)
@@ -99,8 +111,8 @@ func (a *authenticator) make(options []byte) []byte {
 	return out
 }
 
-// show answers a request to show the passkey, with what it derives.
-func (a *authenticator) show(options []byte) []byte {
+// Show answers a request to show the passkey, with what it derives.
+func (a *Authenticator) Show(options []byte) []byte {
 	a.t.Helper()
 	r := a.read(options)
 	client, state := a.client("webauthn.get", r.PublicKey.Challenge), a.state(0x05)
@@ -109,10 +121,10 @@ func (a *authenticator) show(options []byte) []byte {
 	signature, err := ecdsa.SignASN1(rand.Reader, a.key, digest[:])
 	a.must(err)
 	results := map[string]any{}
-	if a.secret != nil {
-		salt, err := base64.RawURLEncoding.DecodeString(r.PublicKey.Extensions.PRF.ByCredential[enc(a.id)].First)
+	if asked, ok := r.PublicKey.Extensions.PRF.ByCredential[enc(a.id)]; ok && a.Secret != nil {
+		salt, err := base64.RawURLEncoding.DecodeString(asked.First)
 		a.must(err)
-		h := hmac.New(sha256.New, a.secret)
+		h := hmac.New(sha256.New, a.Secret)
 		h.Write(salt)
 		results["prf"] = map[string]any{"results": map[string]any{"first": enc(h.Sum(nil))}}
 	}
