@@ -54,11 +54,13 @@ histories:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Histor' ./clients/protocol -histories=10000
 
 # Ten thousand simulated deadlines of the ladder with killed nodes, silent stores, set clocks,
-# failing pagers and desks without a plan, and the controls that must fail; then real relays
-# killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
+# failing pagers and desks without a plan, and the controls that must fail; as many of the
+# pagers of desks with two and three devices, which takes longer: they have real stores; then
+# real relays killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
 DEADLINES ?= 10000
 pages:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout 3h -v -run TestDeskSimulation ./clients/schakel -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
 
 # Two thousand slow clients of each kind at the web desk, while a case worker works.

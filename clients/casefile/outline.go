@@ -11,6 +11,7 @@ import (
 	"schakel/clients/harmless"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
+	"schakel/clients/protocol/routing"
 )
 
 // safeContact is what stands before any telephone number (R06).
@@ -31,19 +32,20 @@ var errDeep = errors.New("nested too deeply")
 
 // outliner turns a body into what it says, in the sender's order, with the words of the form.
 type outliner struct {
-	d       *json.Decoder
-	l       language
-	moments bool // days and instants in words; the file of a case has them as they were signed
+	d     *json.Decoder
+	l     language
+	plain bool // moments and municipalities in words; the file of a case has them as they were signed
 }
 
 // Outline returns what a body says in the words of its form, in Dutch or in English: of
 // safe contact, which must be read before any telephone number (R06), and the rest. Days
-// and instants read as people say them, by the clock of Amsterdam.
+// and instants read as people say them, by the clock of Amsterdam, and municipalities by
+// their names.
 func Outline(body []byte, form protocol.Form, inEnglish bool) (safe, rest []Said) {
 	if inEnglish {
-		return outliner{l: english, moments: true}.outline(body, form)
+		return outliner{l: english, plain: true}.outline(body, form)
 	}
-	return outliner{l: dutch, moments: true}.outline(body, form)
+	return outliner{l: dutch, plain: true}.outline(body, form)
 }
 
 // outline returns what a body says: of safe contact, and the rest.
@@ -147,8 +149,11 @@ func (o outliner) leaf(t json.Token, f protocol.Field) (text, exact string) {
 				return harmless.Line(o.l.of(c.Label)), ""
 			}
 		}
-		if said, ok := f.Moment(v, calendar.Zone()); ok && o.moments {
+		if said, ok := f.Moment(v, calendar.Zone()); ok && o.plain {
 			return o.l.of(said), v
+		}
+		if town, ok := routing.Of(v); ok && o.plain && f.Kind == protocol.KindMunicipality {
+			return town.Name + " (" + town.Code + ")", ""
 		}
 		return harmless.Text(v), ""
 	}

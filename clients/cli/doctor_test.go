@@ -62,6 +62,14 @@ func TestDoctorFindsEachIllness(t *testing.T) {
 		"a plan to come": {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true} }}, "plan", "warn", cli.Done},
 		"a plan there":   {scripted{status: func(s *schakel.Status) { s.Rota = schakel.RotaStatus{Known: true, AtRelay: now()} }}, "plan", "ok", cli.Done},
 		"daemon answers": {scripted{}, "daemon", "ok", cli.Done},
+		"no backup yet":  {scripted{}, "backup", "warn", cli.Done},
+		"a late backup":  {scripted{safety: schakel.Safety{Backup: now().AddDate(0, 0, -9), Messages: 3, BackupLate: true}}, "backup", "fail", cli.Failed},
+		"a backup":       {scripted{safety: schakel.Safety{Backup: now().AddDate(0, 0, -9), Messages: 3}}, "backup", "ok", cli.Done},
+		"of a light one": {scripted{status: func(s *schakel.Status) { s.Light = true }}, "backup", "skip", cli.Done},
+		"phrase untried": {scripted{}, "recovery", "warn", cli.Done},
+		"tried long ago": {scripted{safety: schakel.Safety{Recovery: now().AddDate(0, 0, -201)}}, "recovery", "warn", cli.Done},
+		"tried":          {scripted{safety: schakel.Safety{Recovery: now().AddDate(0, 0, -199)}}, "recovery", "ok", cli.Done},
+		"no phrase":      {scripted{status: func(s *schakel.Status) { s.Light = true }}, "recovery", "skip", cli.Done},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, code := doctor(t, &test.node)

@@ -71,15 +71,15 @@ func (n *Node) anyLeft(dir directory, raw []byte) bool {
 }
 
 // forgotten makes again what a restored device of a desk does not have: its vector covers
-// what came before it was there, which only a backup can have told it, and not what its
-// desk stated after that. A device that is merely new covers nothing from before itself,
+// what came before it was there, which only a backup can have told it, and not all that its
+// desk stated before anybody could seal to it. A device that is merely new covers nothing from before itself,
 // and is told nothing again.
 func (in *intake) forgotten(a *arrival, v delivery.Received) error {
 	d, ok := in.n.directory().Device(a.header.Sealer)
 	if !ok || v.Contiguous == 0 || a.from == in.n.dev.Desk {
 		return nil
 	}
-	told, err := in.tx.Forgotten(a.from, d.ID, d.From.Add(backdate), v, forgottenAtOnce)
+	told, err := in.tx.Forgotten(a.from, d.ID, in.n.sealedSince(d.Device), v, forgottenAtOnce)
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,17 @@ func (in *intake) forgotten(a *arrival, v delivery.Received) error {
 		in.n.poke()
 	}
 	return nil
+}
+
+// sealedSince is when everybody has sealed to a device at the latest. Between its request
+// and its first keys lies the time until a colleague vouched for it. What it had already and
+// gets once more within that time, it recognises.
+func (n *Node) sealedSince(d trust.Device) time.Time {
+	since := d.From.Add(backdate)
+	if first, ok := n.directory().Epoch(d.ID, 1); ok && first.Until.Add(backdate).After(since) {
+		return first.Until.Add(backdate)
+	}
+	return since
 }
 
 // tellAgain makes one delivery again to a desk that had the message. It moves no state: the

@@ -1,6 +1,7 @@
 package schakel_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
 	"schakel/clients/store"
+	"schakel/crypto/delivery"
+	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/relay/wire"
@@ -257,4 +260,58 @@ func TestWrongRecipientEndsItEverywhere(t *testing.T) {
 			return err == nil && len(list) == 0
 		})
 	}
+}
+
+// What a modified device of the desk, and a partner, write as confirmations of others makes
+// nobody less called: the wrong key, the same person again, a hash that is none, a message
+// that is not here.
+func TestHostileConfirmations(t *testing.T) {
+	w, ctx := newTwoNeeded(t), testContext(t)
+	if _, err := w.ack(t, w.to, w.iket); err != nil {
+		t.Fatal(err)
+	}
+	w.has(t, w.second, "P. Iket")
+	hash, err := hex.DecodeString(w.sent.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter := uint64(1000)
+	confirm := func(m *schakeltest.Member, content []byte, claims []byte, by schakel.By) {
+		t.Helper()
+		s, err := m.Node.RecordForTest(ctx, delivery.Record{Kind: delivery.RecordConfirm, Desk: w.to.Desk, Person: claims, Content: content}, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is sent", func() bool {
+			counter++
+			return m.Node.PutForTest(ctx, w.to.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: s.Raw, Counter: counter}) == nil
+		})
+	}
+	iket, acht := schakel.By{Person: w.iket.Name, PIN: schakeltest.PIN}, schakel.By{Person: w.acht.Name, PIN: schakeltest.PIN}
+	refused := func(n int) func() bool {
+		return func() bool {
+			st, err := w.to.Node.Status(ctx)
+			return err == nil && st.Quarantined == n && hasAlarm(t, w.to, schakel.AlarmForged)
+		}
+	}
+	confirm(w.from, hash, w.acht.ID[:], schakel.By{})
+	eventually(t, "that of a partner alarms", refused(1))
+	confirm(w.second, hash[:31], nil, acht)
+	confirm(w.second, append(hash, 0), nil, acht)
+	confirm(w.second, make([]byte, 32), nil, acht)
+	confirm(w.second, hash, nil, iket)
+	confirm(w.second, hash, w.acht.ID[:], schakel.By{}) // signed by the device
+	eventually(t, "that under a name of another alarms", refused(2))
+	confirm(w.second, hash, w.acht.ID[:], iket) // signed by a colleague
+	eventually(t, "that of a colleague alarms", refused(3))
+	w.has(t, w.to, "P. Iket")
+	if list := waits(t, w.to); !slices.Equal(list, []string{w.sent.Hash}) {
+		t.Errorf("it waits no more: %.8q", list)
+	}
+	if n := w.shown.Load(); n != 0 {
+		t.Errorf("the relay was told %d times that it is attended", n)
+	}
+	confirm(w.second, hash, nil, acht) // control: a true one
+	w.has(t, w.to, "P. Iket", "W. Acht")
+	eventually(t, "nobody waits for it", func() bool { return len(waits(t, w.to)) == 0 })
 }

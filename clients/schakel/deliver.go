@@ -318,7 +318,7 @@ func (n *Node) sealable(desk identity.DeskID, t time.Time) ([]sealableDevice, er
 	active := 0
 	var out []sealableDevice
 	for _, d := range dir.DevicesOf(desk) {
-		if d.ID == n.dev.ID || !d.UsableAt(t) {
+		if d.ID == n.dev.ID || d.ID == n.ending || !d.UsableAt(t) {
 			continue
 		}
 		active++

@@ -71,6 +71,7 @@ type Node struct {
 	drillMonthly bool
 	backupWithin time.Duration
 	restored     time.Time           // from a backup; zero: never
+	ending       identity.DeviceID   // whose place this device is about to take: nothing is sealed to it any more
 	light        bool                // an officer carries this device: see notLight
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
@@ -82,6 +83,7 @@ type Node struct {
 	rounds       atomic.Int64  // that the pager made
 	beat         atomic.Int64  // when it made the latest, in seconds since 1970; 0: it made none
 	paging       pageCounts    // what became of pages of this device
+	clock        steadyClock   // of its timers
 	duties       dutyBook      // what cases ask of this desk
 	work         chan struct{} // wakes upkeep
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more

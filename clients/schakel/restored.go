@@ -100,6 +100,7 @@ func Rejoin(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	n.ending = origin.Device
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	if err := n.enterAgain(ctx, origin); err != nil {
@@ -128,25 +129,31 @@ func (n *Node) enterAgain(ctx context.Context, origin store.Origin) error {
 			return err
 		}
 	}
-	err := n.runUntil(ctx, func() bool {
+	err := n.runUntil(ctx, func() bool { // the register in a store that was restored twice may be behind
 		dir := n.directory()
 		_, here := dir.Device(n.dev.ID)
 		last, published := dir.LastEpoch(n.dev.ID)
-		return here && published && last.Until.After(n.now())
+		return here && published && last.Until.After(n.now()) && (origin.Org != nil || !n.there(origin.Device))
 	})
+	if err == nil && origin.Org != nil && n.there(origin.Device) {
+		// Refused where an earlier try got that far: then waiting for it is enough.
+		err = n.Revoke(ctx, trust.Device{ID: origin.Device}.Subject(), trust.ReasonLost)
+		if err == nil || errors.Is(err, ErrRegister) {
+			err = n.runUntil(ctx, func() bool { return !n.there(origin.Device) })
+		}
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnreachable) {
-		return fmt.Errorf("%w: %s", ErrRestoring, n.lastError())
+		return n.notRestored(origin.Device)
 	}
-	if err != nil || !n.there(origin.Device) {
-		return err
+	return err
+}
+
+// notRestored says what is missing still.
+func (n *Node) notRestored(old identity.DeviceID) error {
+	if _, here := n.directory().Device(n.dev.ID); here && n.there(old) {
+		return fmt.Errorf("%w: device %s must be revoked", ErrRestoring, old)
 	}
-	if origin.Org == nil {
-		return fmt.Errorf("%w: device %s", ErrRestoring, origin.Device)
-	}
-	if err := n.Revoke(ctx, trust.Device{ID: origin.Device}.Subject(), trust.ReasonLost); err != nil {
-		return err
-	}
-	return n.runUntil(ctx, func() bool { return !n.there(origin.Device) })
+	return fmt.Errorf("%w: %s", ErrRestoring, n.lastError())
 }
 
 // there reports whether the register still lets a device in.

@@ -89,10 +89,17 @@ func TestWorkADay(t *testing.T) {
 	p.want(200, "GET", "/v1/cases", nil)
 	p.want(200, "POST", kase+"/openings", by(o))
 	p.want(201, "POST", kase+"/assignments", map[string]any{"to": o.person.Name, "by": by(o)})
-	note := map[string]any{"text": "Bel na vijven. <script>alert(1)</script>", "by": by(o)}
+	note := map[string]any{"text": "Bel tante Çağla na vijven. <script>alert(1)</script>", "by": by(o)}
 	p.want(201, "POST", kase+"/notes", note, "Idempotency-Key", "note-0001")
 	if again := p.want(201, "POST", kase+"/notes", note, "Idempotency-Key", "note-0001"); again.header.Get("Idempotency-Replayed") != "true" {
 		t.Error("the note was made twice")
+	}
+	for words, want := range map[string]int{"cagla": 1, "ÇAĞLA tante": 1, "c\u0327ag\u0306la": 1, "caglar": 0} {
+		var hits schakel.Hits
+		p.want(200, "POST", "/v1/searches", schakel.Search{Words: words}).into(t, &hits)
+		if hits.Total != want {
+			t.Errorf("%+q: %d found, want %d", words, hits.Total, want)
+		}
 	}
 	var sheet schakel.Worksheet
 	p.want(200, "POST", kase+"/worksheet-openings", by(o)).into(t, &sheet)

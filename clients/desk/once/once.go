@@ -71,6 +71,7 @@ type row struct {
 type Keeper struct {
 	store *store.Store
 	now   func() time.Time
+	room  int
 
 	mu      sync.Mutex
 	running map[Key]bool // begun in this process, and not ended
@@ -78,7 +79,7 @@ type Keeper struct {
 
 // New returns a Keeper.
 func New(st *store.Store, now func() time.Time) *Keeper {
-	return &Keeper{store: st, now: now, running: map[Key]bool{}}
+	return &Keeper{store: st, now: now, room: maxKept, running: map[Key]bool{}}
 }
 
 // Begin says that a request is being done, or returns the answer that it got before. After
@@ -102,6 +103,10 @@ func (k *Keeper) begin(ctx context.Context, key Key, print Print) (answer *Answe
 		kept, err := tx.Kept(store.ShelfAnswers, key[:])
 		switch {
 		case errors.Is(err, store.ErrNotFound):
+			// Only what is new needs room: who repeats a request gets its answer.
+			if n, err := tx.CountKept(store.ShelfAnswers); err != nil || n >= k.room {
+				return errors.Join(err, ErrFull)
+			}
 			return k.keep(tx, key, row{Print: print})
 		case err != nil:
 			return err
@@ -129,13 +134,7 @@ func (k *Keeper) tidy(tx *store.Tx) error {
 			return err
 		}
 	}
-	if err != nil {
-		return err
-	}
-	if n, err := tx.CountKept(store.ShelfAnswers); err != nil || n >= maxKept {
-		return errors.Join(err, ErrFull)
-	}
-	return nil
+	return err
 }
 
 func (k *Keeper) keep(tx *store.Tx, key Key, r row) error {

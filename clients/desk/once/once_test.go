@@ -12,6 +12,40 @@ import (
 	"schakel/clients/store/vault"
 )
 
+// TestNoRoom: where too many answers are kept nothing new is begun, what was answered still
+// is, and the next day there is room.
+func TestNoRoom(t *testing.T) {
+	dir, keys := filepath.Join(t.TempDir(), "store"), []vault.Way{vault.KeyFile{Path: filepath.Join(t.TempDir(), "key")}, vault.Passphrase{Phrase: "zes willekeurige woorden", WorkFactor: 4}}
+	st, err := store.Create(t.Context(), dir, store.CreateOptions{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	now := time.Unix(1_790_000_000, 0)
+	k := once.New(st, func() time.Time { return now })
+	k.SetRoom(2)
+	begins := func(key string, want error) *once.Answer {
+		t.Helper()
+		a, err := k.Begin(t.Context(), once.KeyOf("a", key), once.Print{1})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", key, err, want)
+		}
+		return a
+	}
+	for _, key := range []string{"1", "2"} {
+		begins(key, nil)
+		if err := k.Done(t.Context(), once.KeyOf("a", key), once.Print{1}, once.Answer{Status: 201}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begins("3", once.ErrFull)
+	if a := begins("1", nil); a == nil || a.Status != 201 {
+		t.Errorf("what was answered: %+v", a)
+	}
+	now = now.Add(25 * time.Hour)
+	begins("3", nil)
+}
+
 func TestOnce(t *testing.T) {
 	dir, keys := filepath.Join(t.TempDir(), "store"), []vault.Way{vault.KeyFile{Path: filepath.Join(t.TempDir(), "key")}, vault.Passphrase{Phrase: "zes willekeurige woorden", WorkFactor: 4}}
 	st, err := store.Create(t.Context(), dir, store.CreateOptions{Keys: keys})

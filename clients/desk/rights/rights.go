@@ -25,12 +25,19 @@ import (
 type guarded struct {
 	node desk.Node
 	user desk.User
+	met  func(error) // hears of each error of the node; nil: nobody does
 }
 
 var _ desk.Node = guarded{}
 
 // As returns node as that user may use it.
-func As(node desk.Node, user desk.User) desk.Node { return guarded{node, user} }
+func As(node desk.Node, user desk.User) desk.Node { return guarded{node: node, user: user} }
+
+// Watched is As, and tells met of each error of the node before who asked hears of it: that a
+// PIN was wrong is counted in one place, whatever a page makes of it.
+func Watched(node desk.Node, user desk.User, met func(error)) desk.Node {
+	return guarded{node, user, met}
+}
 
 // allowed does an operation that the user has the right to.
 func allowed[T any](g guarded, op Operation, do func() (T, error)) (T, error) {
@@ -38,7 +45,11 @@ func allowed[T any](g guarded, op Operation, do func() (T, error)) (T, error) {
 		var none T
 		return none, fmt.Errorf("%w: %s", desk.ErrRight, op)
 	}
-	return do()
+	v, err := do()
+	if err != nil && g.met != nil {
+		g.met(err)
+	}
+	return v, err
 }
 
 // signed is allowed for what a person signs.

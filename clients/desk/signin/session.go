@@ -54,7 +54,7 @@ func (d *Door) begin(ctx context.Context, id [16]byte) (string, error) {
 	if len(d.sessions) >= maxSessions {
 		d.dropOldest()
 	}
-	d.sessions[h] = &session{user: id, began: now, seen: now, over: make(chan struct{})}
+	d.sessions[h] = newSession(id, now, now)
 	return token, nil
 }
 
@@ -243,8 +243,62 @@ func (d *Door) renew(token string) (string, error) {
 	}
 	delete(d.sessions, hashOf(token))
 	s.end()
-	d.sessions[h] = &session{user: s.user, began: s.began, seen: d.now(), over: make(chan struct{})}
+	d.sessions[h] = newSession(s.user, s.began, d.now())
 	return fresh, nil
+}
+
+// Try lets a form of an open session have a PIN looked at, one at a time: tries that are sent
+// together are tries all the same. tried must be called, and says whether it was wrong; the
+// fifth that was locks the session, where five tries are left. It refuses with ErrNoSession
+// and ErrLocked.
+func (d *Door) Try(ctx context.Context, token string) (tried func(wrong bool), err error) {
+	s, err := d.open(token)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if _, err := d.open(token); err != nil { // by those that went before
+		<-s.turn
+		return nil, err
+	}
+	return func(wrong bool) {
+		defer func() { <-s.turn }()
+		if wrong && d.slipped(s) {
+			ctx := context.WithoutCancel(ctx) // who guesses does not wait for it
+			if err := d.note(ctx, "web-wrong-pins", s.user, identity.PersonID{}); err != nil {
+				d.log.Warn("wrong PINs not in the access log", "err", err)
+			}
+		}
+	}, nil
+}
+
+// slipped counts a wrong PIN, and reports whether it locks the session.
+func (d *Door) slipped(s *session) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.slips++; s.slips < maxWrong {
+		return false
+	}
+	s.lock()
+	return true
+}
+
+// open is a session that is not locked.
+func (d *Door) open(token string) (*session, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.sessions[hashOf(token)]
+	switch {
+	case !ok:
+		return nil, ErrNoSession
+	case s.locked:
+		return nil, ErrLocked
+	}
+	return s, nil
 }
 
 // Remaining is how long a session stays open without a sign of life.

@@ -112,8 +112,14 @@ type session struct {
 	began  time.Time
 	seen   time.Time
 	locked bool
-	wrong  int
+	wrong  int           // PINs at the lock
+	slips  int           // PINs at forms
+	turn   chan struct{} // held by the form whose PIN is being looked at
 	over   chan struct{} // closed when it locks or ends
+}
+
+func newSession(user [16]byte, began, seen time.Time) *session {
+	return &session{user: user, began: began, seen: seen, turn: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
 // New returns a Door. It starts nothing.

@@ -183,10 +183,7 @@ func (w viewer) safe(s schakel.SafeContact) safeContact {
 		form = protocol.Form{} // of another agreement: shown by the names of its fields
 	}
 	body := append(append([]byte(`{"veiligContact":`), s.Says...), '}')
-	says, rest := casefile.Outline(body, form, w.l == english)
-	if len(says) == 1 && len(says[0].Items) > 0 {
-		says = says[0].Items // its heading says what it is
-	}
+	says, rest := w.l.said(body, form)
 	return safeContact{w.mention(s.Message), append(says, rest...)}
 }
 

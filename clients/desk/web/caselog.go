@@ -60,7 +60,7 @@ func (s *Site) log(v *visit) (answer, error) {
 		out.Ref = l.Lines[0].Case
 	}
 	for _, d := range l.Devices {
-		out.Devices = append(out.Devices, logState{d.Device[:min(8, len(d.Device))], d.Here, d.Lines, d.Missing, harmless.Line(d.Fault)})
+		out.Devices = append(out.Devices, logState{deviceNumber(d.Device), d.Here, d.Lines, d.Missing, harmless.Line(d.Fault)})
 	}
 	slices.Reverse(l.Lines)
 	from, _ := strconv.Atoi(v.URL.Query().Get("from"))
@@ -101,7 +101,7 @@ func (a *accessLog) add(l logLine) {
 func logActions() []string {
 	return strings.Fields("opened case-opened drafts-opened searched exported case-exported restricted glass-broken glass-refused acknowledged confirmed " +
 		"rota-changed vouched revoked key-verified key-refused alarm-cleared- refused- case-destroyed case-let-go backup-made recovery-changed restored " +
-		"web-user web-user-removed web-link web-signed-in web-signed-out web-passkey web-passkeys-dropped web-passkey-signs web-passkey-signed web-opened " +
+		"web-user web-user-removed web-link web-signed-in web-signed-out web-wrong-pins web-passkey web-passkeys-dropped web-passkey-signs web-passkey-signed web-opened " +
 		"web-tied web-untied web-alarm-cleared web-invited web-roles web-removed web-person-added web-vouched web-revoked " +
 		"token-added token-revoked webhook-added webhook-removed webhook-rotated")
 }
@@ -131,7 +131,10 @@ func graveActions() []string {
 
 func logLineOf(l language, line schakel.LogLine, everything bool) logLine {
 	out := logLine{Times: 1, At: line.At, Person: harmless.Line(line.Person), What: actionWords(l, line.Action), Subject: harmless.Line(line.Subject),
-		Device: line.Device[:min(8, len(line.Device))], Grave: slices.Contains(graveActions(), line.Action)}
+		Device: deviceNumber(line.Device), Grave: slices.Contains(graveActions(), line.Action)}
+	if n, err := strconv.Atoi(strings.TrimSuffix(line.Subject, " found")); line.Action == "searched" && err == nil {
+		out.What, out.Subject = out.What+": "+l.count("search.found", n), "" // never for what
+	}
 	if everything {
 		out.Case = line.Case
 	} else if line.Subject == line.Case {

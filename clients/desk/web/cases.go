@@ -141,6 +141,13 @@ func (s *Site) caseRow(l language, c schakel.CaseSummary) caseRow {
 	return r
 }
 
+// number is what people call the case of a page.
+func (c caseHead) number() string { return caseNumber(c.Ref) }
+
+func (c restrictedCase) number() string { return caseNumber(c.Ref) }
+
+func (m letter) number() string { return caseNumber(m.Case) }
+
 // caseNumber is what people call a case: the beginning of its identifier, which is a time,
 // and the end, which tells cases of one minute apart.
 func caseNumber(ref string) string {
@@ -150,6 +157,10 @@ func caseNumber(ref string) string {
 	}
 	return ref[:8] + "…" + ref[len(ref)-4:]
 }
+
+// deviceNumber is what people call a device: the end of its identifier, which tells devices
+// of one day apart.
+func deviceNumber(id string) string { return harmless.Line(id[max(0, len(id)-6):]) }
 
 func casePath(ref string) string { return "/cases/" + ref }
 

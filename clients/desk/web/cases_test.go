@@ -185,6 +185,7 @@ func TestRestrictingACase(t *testing.T) {
 		closed("inside without a PIN, "+page, b.Get(page), http.StatusOK)
 		closed("with a wrong PIN, "+page, b.Post(page, url.Values{"pin": {"000000"}}), http.StatusForbidden)
 	}
+	b = o.User("P. Iket", desk.RoleCaseWorker) // five wrong PINs locked that screen
 	contains(t, b.Get("/cases"), "Alleen voor", "A. Nnie")
 	pin := url.Values{"pin": {schakeltest.PIN}}
 	contains(t, b.Post(path, pin), "fietslampje", "Deze zaak is alleen voor")

@@ -121,7 +121,7 @@ func (s *Site) checked(v *visit, p *paper, c scene, pin string) (page checking, 
 	page = checking{paper: p, Label: harmless.Line(v.lang.of(c.form.Label)), NewCase: prepared.Opens, Exercise: prepared.Exercise,
 		AckDue: prepared.AckDue, AnswerDue: prepared.AnswerDue, Telephone: prepared.Telephone, Signer: harmless.Line(c.signs.Name),
 		Closed: p.closed, prepared: prepared, draft: d}
-	page.Safe, page.Body = casefile.Outline(body, c.form, v.lang == english)
+	page.Safe, page.Body = v.lang.said(body, c.form)
 	page.addressed(v, c, names, writing.Doubts(prepared, c.desks, writing.Places(values), c.zaak, c.status.Desk))
 	for _, id := range prepared.Unreached {
 		page.Unreached = append(page.Unreached, names[id])

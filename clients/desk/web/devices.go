@@ -45,7 +45,7 @@ func (s *Site) machines(v *visit) (out []machine, err error) {
 	all, err := v.node.Devices(v.Context())
 	for _, d := range all {
 		id := d.ID.String()
-		out = append(out, machine{ID: id, Short: id[len(id)-6:], Desk: harmless.Line(string(d.Desk)), Light: d.Light, Active: d.Active, Here: d.Here, Until: d.Until})
+		out = append(out, machine{ID: id, Short: deviceNumber(id), Desk: harmless.Line(string(d.Desk)), Light: d.Light, Active: d.Active, Here: d.Here, Until: d.Until})
 	}
 	return out, err
 }

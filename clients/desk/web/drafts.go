@@ -144,7 +144,7 @@ func (s *Site) draftText(l language, d schakel.SavedDraft) draftText {
 	}
 	t := draftText{draftRow: s.draftRow(l, d)}
 	if len(d.Draft.Body) > 0 {
-		t.Safe, t.Body = casefile.Outline(d.Draft.Body, form, l == english)
+		t.Safe, t.Body = l.said(d.Draft.Body, form)
 	}
 	return t
 }

@@ -110,8 +110,18 @@ func (s *Site) read(v *visit, by schakel.By) (letter, error) {
 	if err != nil {
 		form = protocol.Form{} // a class of another agreement: shown by the names of its fields
 	}
-	out.Safe, out.Body = casefile.Outline(m.Body, form, v.lang == english)
+	out.Safe, out.Body = v.lang.said(m.Body, form)
 	return out, nil
+}
+
+// said is a body in the words of its form: of safe contact, under a heading that says what
+// it is, and the rest.
+func (l language) said(body []byte, form protocol.Form) (safe, rest []casefile.Said) {
+	safe, rest = casefile.Outline(body, form, l == english)
+	if len(safe) == 1 && len(safe[0].Items) > 0 {
+		safe = safe[0].Items
+	}
+	return safe, rest
 }
 
 // closed is a message that the user may not read: who it is from, how it stands, and whom

@@ -47,6 +47,7 @@ func (s *Site) beginSigning(v *visit) (answer, error) {
 // letSign lets a passkey sign as the user's person, who proves with the PIN to be that.
 func (s *Site) letSign(v *visit) (answer, error) {
 	err := s.Door.LetSign(v.Context(), v.user, v.PostFormValue("pin"), []byte(v.PostFormValue("passkey")))
+	v.met(err)
 	trouble := ""
 	switch {
 	case err == nil:

@@ -81,12 +81,14 @@ type view struct {
 	User     string // name; empty where nobody is signed in
 	Nav      []place
 	Status   schakel.Status
-	Known    bool // Status could be read
-	Idle     int  // seconds until the session locks
-	Passkeys bool // this desk can have them
-	Typing   bool // somebody writes here: the page does not go away by itself
-	Signs    bool // the user has a passkey that can take the place of the PIN
-	Provider bool // the organisation has a sign-in of its own
+	Known    bool      // Status could be read
+	Idle     int       // seconds until the session locks
+	Passkeys bool      // this desk can have them
+	Typing   bool      // somebody writes here: the page does not go away by itself
+	Signs    bool      // the user has a passkey that can take the place of the PIN
+	Provider bool      // the organisation has a sign-in of its own
+	Case     string    // number of the case that the page is about; empty: of none
+	At       time.Time // when the page was made
 	Page     any
 	may      func(rights.Operation) bool
 }
@@ -165,7 +167,10 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if v.Method != http.MethodGet {
 		m.Here = a.here
 	}
-	m.Typing = a.typing
+	m.Typing, m.At = a.typing, s.Now()
+	if of, ok := a.shows.(interface{ number() string }); ok {
+		m.Case = of.number()
+	}
 	if v.user.ID != "" && s.Door.Remaining(v.token) > 0 {
 		m.Signs = v.URL.Path != "/passkeys" && s.Door.CanSign(v.Context(), v.user)
 		m.User, m.Idle = harmless.Line(v.user.Name), int(s.Door.Idle().Seconds())

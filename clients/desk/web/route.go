@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"schakel/clients/desk"
 	"schakel/clients/desk/rights"
 	"schakel/clients/desk/signin"
+	"schakel/clients/schakel"
 )
 
 // Who may ask for a page.
@@ -47,8 +49,9 @@ type visit struct {
 	w     http.ResponseWriter
 	lang  language
 	token string
-	user  desk.User // zero where nobody is signed in
-	node  desk.Node // as that user may use it
+	user  desk.User   // zero where nobody is signed in
+	node  desk.Node   // as that user may use it
+	wrong atomic.Bool // the PIN of a form was
 }
 
 // answer is what a page comes to: a template with what it shows, or another place to go.
@@ -69,9 +72,7 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		v, err := s.visit(w, r, route)
 		var a answer
 		if err == nil {
-			end := s.confirmed(v, route)
-			a, err = route.serve(s, v)
-			end()
+			a, err = s.served(v, route)
 		}
 		over := errors.Is(err, signin.ErrLocked) || errors.Is(err, signin.ErrNoSession)
 		switch {
@@ -88,6 +89,43 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		case !a.sent:
 			s.render(w, v, a)
 		}
+	}
+}
+
+// served has a page answer, once what it was given to sign with may be looked at.
+func (s *Site) served(v *visit, route Route) (answer, error) {
+	end := s.confirmed(v, route)
+	defer end()
+	tried, err := s.tries(v, route)
+	if err != nil {
+		return answer{}, err
+	}
+	defer tried()
+	return route.serve(s, v)
+}
+
+// tries counts a form with a PIN or a passphrase: whoever has the session of somebody else
+// can guess a few times, here as at the lock.
+func (s *Site) tries(v *visit, route Route) (tried func(), err error) {
+	if v.Method != http.MethodPost || route.Who != Users {
+		return func() {}, nil
+	}
+	pin := v.PostFormValue("pin")
+	if (pin == "" || pin == noPIN) && v.PostFormValue("glass") == "" {
+		return func() {}, nil
+	}
+	end, err := s.Door.Try(v.Context(), v.token)
+	if err != nil {
+		return nil, err
+	}
+	v.node = rights.Watched(s.Node, v.user, v.met)
+	return func() { end(v.wrong.Load()) }, nil
+}
+
+// met hears of what a form was refused with.
+func (v *visit) met(err error) {
+	if errors.Is(err, schakel.ErrPIN) || errors.Is(err, schakel.ErrGlass) || errors.Is(err, signin.ErrPIN) {
+		v.wrong.Store(true)
 	}
 }
 

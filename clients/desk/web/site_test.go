@@ -34,7 +34,8 @@ func TestFromLinkToAcknowledgement(t *testing.T) {
 	}
 	contains(t, b.Get("/inbox"), "Wacht op ons", "/messages/"+hash, "Spoed", "Signaal", "Ongelezen")
 	page := b.Get("/messages/" + hash)
-	contains(t, page, "Veilig contact: lees dit voordat u iemand belt", "fietslampje", "Leerling vertelt mentor", "Test arts", `<time datetime="2026-12-19">za 19 dec 2026</time>`)
+	contains(t, page, "Veilig contact: lees dit voordat u iemand belt", "fietslampje", "Leerling vertelt mentor", "Test arts", `<time datetime="2026-12-19">za 19 dec 2026</time>`, "Utrecht (GM0344)")
+	lacks(t, page, "<dt>Veilig contact</dt>")
 	if safe, number := strings.Index(page.Body, "fietslampje"), strings.Index(page.Body, "&#43;31600000001"); number < 0 || safe > number {
 		t.Error("a telephone number stands before what keeps the victim safe (R06)")
 	}

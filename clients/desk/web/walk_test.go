@@ -282,13 +282,28 @@ func (w *walk) crash(desk int) {
 // connect lets the relay go away or come back. What was on its way has come before it goes.
 func (w *walk) connect(yes bool) {
 	w.t.Helper()
-	w.settle(false)
+	if w.truth.online {
+		w.flowed()
+	}
 	if yes {
 		w.chain.StartRelay()
 	} else {
 		w.chain.StopRelay()
 	}
 	w.tell(func(m *model) { m.connects(yes) })
+}
+
+// flowed waits until all has come where it must, also where nobody is signed in to see it.
+func (w *walk) flowed() {
+	w.t.Helper()
+	for _, s := range w.truth.sent {
+		hash := strings.TrimPrefix(s.path, "/messages/")
+		w.until("a message is "+s.told, func() bool {
+			m, err := w.places[s.from].member.Node.Trace(w.t.Context(), hash)
+			return err == nil && map[schakel.State]string{schakel.StateDelivered: "Afgeleverd", schakel.StateOpened: "Gelezen",
+				schakel.StateAcknowledged: "Bevestigd"}[m.Recipients[0].State] == s.told
+		})
+	}
 }
 
 // settle waits until the pages of both desks show what the truth says.

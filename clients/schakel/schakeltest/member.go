@@ -106,12 +106,15 @@ func (m *Member) sibling(light bool) *Member {
 	return s
 }
 
+// phrase is the recovery passphrase of every device of a test.
+const phrase = "test passphrase, worthless"
+
 func (m *Member) ways() []vault.Way {
-	phrase := vault.Passphrase{Phrase: "test passphrase, worthless", WorkFactor: 4}
+	recovery := vault.Passphrase{Phrase: phrase, WorkFactor: 4}
 	if m.light {
-		return []vault.Way{vault.Attended(phrase)}
+		return []vault.Way{vault.Attended(recovery)}
 	}
-	return []vault.Way{vault.KeyFile{Path: m.dir + ".key"}, phrase}
+	return []vault.Way{vault.KeyFile{Path: m.dir + ".key"}, recovery}
 }
 
 // oin derives a fictional number: the prefix 00000099 belongs to nobody.

@@ -1,0 +1,93 @@
+package web_test
+
+import (
+	"bytes"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"schakel/clients/desk"
+	"schakel/clients/desk/web/webtest"
+	"schakel/clients/schakel/schakeltest"
+)
+
+// guess sends a form with a PIN, as a browser sends it or as one with files, and reports
+// whether the PIN was looked at.
+func (o signed) guess(b *webtest.Browser, path, pin string, files bool) bool {
+	o.t.Helper()
+	form := url.Values{"status": {"in-behandeling"}, "text": {"gebeld"}, "pin": {pin}}
+	r := request(o.t, http.MethodPost, o.Base+path, form.Encode())
+	if files {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		for name := range form {
+			must(o.t, w.WriteField(name, form.Get(name)))
+		}
+		must(o.t, w.Close())
+		r = request(o.t, http.MethodPost, o.Base+path, body.String())
+		r.Header.Set("Content-Type", w.FormDataContentType())
+	}
+	a := b.Send(r)
+	return a.Status == http.StatusForbidden && strings.Contains(a.Body, "pincode klopt niet")
+}
+
+// TestGuessingAtForms: whoever has the open session of somebody else can try a few PINs, over
+// all forms together and also at once; then it is locked. Who mistypes now and then works on,
+// and the right PIN opens the lock.
+func TestGuessingAtForms(t *testing.T) {
+	o := signed{webtest.Open(t, webtest.Options{}), t}
+	first, second := o.Report(nil), o.Report(nil)
+	b := o.User("P. Iket", desk.RoleCaseWorker)
+	paths := []string{"/messages/" + first + "/acknowledgement", "/cases/" + first + "/notes/new"}
+	for i := range 4 {
+		if !o.guess(b, paths[i%2], "000000", i > 1) {
+			t.Errorf("control: wrong PIN %d is not told", i)
+		}
+	}
+	if !o.takes(b, first, "pin", schakeltest.PIN) {
+		t.Error("control: the right PIN after four wrong ones")
+	}
+	b.Post("/lock", nil)
+	if a := b.Post("/unlock", url.Values{"pin": {schakeltest.PIN}}); a.Header.Get("Location") != "/" {
+		t.Fatalf("unlocking: %d", a.Status)
+	}
+	var looked atomic.Int32
+	var all sync.WaitGroup
+	for i := range 24 {
+		all.Go(func() {
+			if o.guess(b, "/messages/"+second+"/acknowledgement", fmt.Sprintf("%06d", i), i%2 == 0) {
+				looked.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := looked.Load(); n != 5 {
+		t.Errorf("%d PINs were looked at", n)
+	}
+	if a := b.Get("/inbox"); a.Header.Get("Location") != "/locked" {
+		t.Errorf("afterwards: %d to %q", a.Status, a.Header.Get("Location"))
+	}
+	if o.takes(b, second, "pin", schakeltest.PIN) {
+		t.Error("a locked session signs")
+	}
+	b.Post("/unlock", url.Values{"pin": {schakeltest.PIN}})
+	if !o.takes(b, second, "pin", schakeltest.PIN) {
+		t.Error("control: after unlocking")
+	}
+	log, err := o.Member.Node.Log(t.Context(), "")
+	must(t, err)
+	locks := 0
+	for _, l := range log.Lines {
+		if l.Action == "web-wrong-pins" {
+			locks++
+		}
+	}
+	if locks != 1 {
+		t.Errorf("the access log has %d locks by wrong PINs", locks)
+	}
+}
