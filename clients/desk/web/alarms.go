@@ -29,6 +29,7 @@ type warnings struct {
 // warning is an alarm in the words of its reader. Its texts are harmless; its telephone
 // number is that of a desk.
 type warning struct {
+	Number              int // in the list, from 1: two alarms of one minute can have the same words
 	Text, Do, Telephone string
 	party
 	Since         time.Time
@@ -92,8 +93,10 @@ func (s *Site) warnings(v *visit) (out []warning, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range all {
-		out = append(out, v.warning(a, desks))
+	for i, a := range all {
+		w := v.warning(a, desks)
+		w.Number = i + 1
+		out = append(out, w)
 	}
 	return out, nil
 }
