@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks journeys pictures check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -54,16 +54,29 @@ histories:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Histor' ./clients/protocol -histories=10000
 
 # Ten thousand simulated deadlines of the ladder with killed nodes, silent stores, set clocks,
-# failing pagers and desks without a plan, and the controls that must fail; then real relays
-# killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
+# failing pagers and desks without a plan, and the controls that must fail; as many of the
+# pagers of desks with two and three devices, which takes longer: they have real stores; then
+# real relays killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
 DEADLINES ?= 10000
 pages:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout 3h -v -run TestDeskSimulation ./clients/schakel -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
 
 # Two thousand slow clients of each kind at the web desk, while a case worker works.
 crowds:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'Slow|Stalled' ./clients/desk/web -args -slow-clients 2000
+
+# The demonstration's case through the pages alone, with real processes: by mouse, by
+# keyboard, without scripts, at 320 px and at 400 %, in Dutch and in English.
+journeys: build
+	cd cmd/schakel/browser && npm ci --silent --no-audit --no-fund
+	SCHAKEL_TEST_NEED_BROWSER=1 $(GO) test -count=1 -timeout 2h -v -run 'TestJourney$$' ./cmd/schakel/browser -args -programs $(CURDIR)/bin -every
+
+# The pictures of docs/desk.md anew, from the demonstration. Needs poppler-utils.
+pictures: build
+	cd cmd/schakel/browser && npm ci --silent --no-audit --no-fund
+	SCHAKEL_TEST_NEED_BROWSER=1 $(GO) test -count=1 -timeout 30m -v -run 'TestPictures$$' ./cmd/schakel/browser -args -programs $(CURDIR)/bin -pictures $(CURDIR)/docs/pictures
 
 # Two desks and whatever people do with their pages, at random, against a small model; and
 # the models and desks with a fault that must be noticed. WALKS=500 for more; SEED=7 begins there.

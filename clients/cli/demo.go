@@ -20,6 +20,7 @@ import (
 
 type demoFlags struct {
 	auto, headless, jsonLines bool
+	web                       bool
 	relay, store              string
 }
 
@@ -37,6 +38,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.auto, "auto", false, "do not wait for Enter")
 	c.Flags().BoolVar(&f.headless, "headless", false, "no terminal: no Enter, no colours")
 	c.Flags().BoolVar(&f.jsonLines, "json-lines", false, "one JSON document per line, for machines")
+	c.Flags().BoolVar(&f.web, "web", false, "desks open their web desk too; prints a link to each")
 	c.Flags().StringVar(&f.store, "store", storeBolt, storeHelp)
 	c.Flags().StringVar(&f.relay, "relay-program", "", "path of schakel-relay (default beside this program)")
 	c.AddCommand(a.demoPeekCommand())
@@ -51,7 +53,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) (err error) {
 	if err := knownStore(f.store); err != nil {
 		return err
 	}
-	cfg := demo.LocalConfig{Scenario: s, Redis: f.store == storeRedis}
+	cfg := demo.LocalConfig{Scenario: s, Redis: f.store == storeRedis, Web: f.web}
 	if cfg.Program, cfg.Relay, err = programs(f.relay); err != nil {
 		return err
 	}
@@ -66,6 +68,9 @@ func (a *app) demo(ctx context.Context, f demoFlags) (err error) {
 		return adviseOnRedis(err)
 	}
 	t.ready(world, s)
+	if err := t.links(ctx, world, s, f.web); err != nil {
+		return err
+	}
 	if err := (&demo.Player{Scenario: s, World: world, Teller: t}).Play(ctx); err != nil {
 		return err
 	}

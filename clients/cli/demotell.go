@@ -96,6 +96,31 @@ func (t *teller) ready(world *demo.Local, s demo.Scenario) {
 	t.printf("Each desk joined with an invitation and a fingerprint, as partners do.\n")
 }
 
+// links tells the way into each web desk, where they are open.
+func (t *teller) links(ctx context.Context, world *demo.Local, s demo.Scenario, web bool) error {
+	if !web {
+		return nil
+	}
+	var rows [][]cell
+	for _, d := range s.Desks {
+		for _, p := range d.Persons {
+			link, err := world.Link(ctx, d.ID, p.Name)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, []cell{{"  " + string(d.ID), bold}, {p.Name, plain}, {link, plain}})
+			if t.lines {
+				t.write(line{Event: "link", Text: link})
+			}
+		}
+	}
+	if !t.lines {
+		t.printf("\nOpen a link in a browser on this machine; each works once, within ten minutes. The PIN is %s.\n", demo.PIN)
+		t.table(rows)
+	}
+	return nil
+}
+
 // Step implements demo.Teller.
 func (t *teller) Step(ctx context.Context, n int, s demo.Step) error {
 	if t.lines {

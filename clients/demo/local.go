@@ -34,6 +34,7 @@ type LocalConfig struct {
 	Relay    string // path of schakel-relay
 	Parent   string // where the folder goes; default the system's temporary folder
 	Redis    bool   // the relay's mailboxes are in a redis-server, not in a file
+	Web      bool   // every desk that has persons opens its web desk
 }
 
 // Local is a chain of separate processes on this machine: one relay and the desks
@@ -54,6 +55,7 @@ type Local struct {
 // local is one desk's device.
 type local struct {
 	home   string
+	web    string           // address of its web desk; empty: it opens none
 	daemon *program.Program // nil while it is away
 	client *desk.Client
 }
@@ -175,6 +177,11 @@ func (l *Local) enrol(ctx context.Context, d Desk) error {
 	if _, err := l.run(ctx, l.cfg.Program, append(own, "join", invitation, "--fingerprint", fingerprint)...); err != nil {
 		return err
 	}
+	if l.cfg.Web && len(d.Persons) > 0 {
+		if l.desk(d.ID).web, err = freeAddress(); err != nil {
+			return err
+		}
+	}
 	if err := l.Return(ctx, d.ID); err != nil {
 		return err
 	}
@@ -237,7 +244,11 @@ func (l *Local) Leave(_ context.Context, id identity.DeskID) error {
 // Return implements World: the device's daemon starts, and answers.
 func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
 	d := l.desk(id)
-	d.daemon, err = l.start(string(id), l.cfg.Program, "--home", d.home, "run")
+	args := []string{"--home", d.home, "run"}
+	if d.web != "" { // a name of its own: browsers keep no cookies apart by port
+		args = append(args, "--web", d.web, "--web-names", string(id.Org())+".localhost")
+	}
+	d.daemon, err = l.start(string(id), l.cfg.Program, args...)
 	if err != nil {
 		return err
 	}
@@ -248,6 +259,17 @@ func (l *Local) Return(ctx context.Context, id identity.DeskID) (err error) {
 		}
 		return false, d.daemon.Ended()
 	})
+}
+
+// Link makes a link that lets a person of a desk in at its web desk, once, as a user with
+// every role.
+func (l *Local) Link(ctx context.Context, id identity.DeskID, person string) (string, error) {
+	d := l.desk(id)
+	if d.web == "" || d.client == nil {
+		return "", fmt.Errorf("%w: %s opens no web desk", ErrStory, id)
+	}
+	link, err := d.client.Link(ctx, desk.LinkRequest{Person: person, Roles: desk.Roles()})
+	return link.URL, err
 }
 
 // Tamper implements World: the relay finds the name of its victim in a file.

@@ -222,3 +222,25 @@ func RowsForTest(b []byte) (rows []store.Paged, err error) {
 	}
 	return rows, nil
 }
+
+// PagesForTest runs the pager alone.
+func (n *Node) PagesForTest(ctx context.Context) error { return n.pages(ctx) }
+
+// PageKeyForTest makes this device's references those of a key.
+func (n *Node) PageKeyForTest(ctx context.Context, key []byte) error {
+	return n.update(ctx, func(tx *store.Tx) error { return tx.SetSetting(settingPageKey, key) })
+}
+
+// TakePagedForTest takes in what another device of the desk says that it paged.
+func (n *Node) TakePagedForTest(ctx context.Context, r delivery.Record) error {
+	return n.update(ctx, func(tx *store.Tx) error { return (&intake{n: n, tx: tx, now: n.now()}).paged(r) })
+}
+
+// SiblingsForTest is to how many other devices of its desk this one can seal.
+func (n *Node) SiblingsForTest() int {
+	devices, err := n.sealable(n.dev.Desk, n.now())
+	if err != nil {
+		return 0
+	}
+	return len(devices)
+}

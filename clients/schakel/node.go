@@ -83,6 +83,7 @@ type Node struct {
 	rounds       atomic.Int64  // that the pager made
 	beat         atomic.Int64  // when it made the latest, in seconds since 1970; 0: it made none
 	paging       pageCounts    // what became of pages of this device
+	clock        steadyClock   // of its timers
 	duties       dutyBook      // what cases ask of this desk
 	work         chan struct{} // wakes upkeep
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more

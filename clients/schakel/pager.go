@@ -33,7 +33,6 @@ type pager struct {
 	spare map[string]store.Watch  // the timers, where those of the store are damaged
 
 	// Owned by pages.
-	clock  steadyClock
 	roster roster.Roster
 	looked bool // once: an alarm of before a restart may stand
 	blind  bool // the alarm stands that not all that waits could be found
@@ -126,7 +125,7 @@ func (p *pager) recover(ctx context.Context) error {
 // round does once what is due: it writes down whom it will page, pages them, and
 // writes down what became of it.
 func (p *pager) round(ctx context.Context) error {
-	now := p.n.now()
+	now, ticked := p.n.clock.read(p.n.now)
 	known, err := p.n.rosterOrNone(ctx)
 	if err == nil {
 		p.roster = known
@@ -134,7 +133,6 @@ func (p *pager) round(ctx context.Context) error {
 		p.n.log.Error("rota not read, pages go by the one from before", "err", err)
 	}
 	var r round
-	ticked := p.clock.at(now)
 	err = p.n.store.View(ctx, func(tx *store.Tx) error {
 		r, err = p.look(tx, now, ticked)
 		return err
@@ -222,10 +220,19 @@ func (p *pager) remember(r *round) {
 
 // steadyClock is a clock for timers. A clock that is set back must not make anybody wait
 // longer, so it never goes back; one that is set forward, as after a machine slept,
-// is believed: to page early is better than late.
-type steadyClock struct{ wall, now time.Time }
+// is believed: to page early is better than late. A time of the one clock means nothing to
+// the other: two devices of which both had been set back took each other's pages for an
+// hour old, and paged everybody every few seconds.
+type steadyClock struct {
+	mu        sync.Mutex // guards what follows
+	wall, now time.Time
+}
 
-func (s *steadyClock) at(wall time.Time) time.Time {
+// read returns the time on the wall, and that of timers.
+func (s *steadyClock) read(clock func() time.Time) (wall, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wall = clock()
 	switch {
 	case s.wall.IsZero():
 		s.now = wall
@@ -233,7 +240,7 @@ func (s *steadyClock) at(wall time.Time) time.Time {
 		s.now = s.now.Add(wall.Sub(s.wall))
 	}
 	s.wall = wall
-	return s.now
+	return wall, s.now
 }
 
 // pageKey is the secret that references are made with. It is this device's own.

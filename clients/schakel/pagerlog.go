@@ -105,8 +105,9 @@ func (in *intake) paged(r delivery.Record) error {
 	if err != nil {
 		return err
 	}
+	_, now := in.n.clock.read(in.n.now)
 	for _, g := range content.Rungs[:min(len(content.Rungs), maxErrands)] {
-		w := store.Watch{Kind: g.Kind, Subject: g.Subject, Since: in.now} // of what has not arrived here yet
+		w := store.Watch{Kind: g.Kind, Subject: g.Subject, Since: now} // of what has not arrived here yet
 		if len(g.Kind)+len(g.Subject) > maxPagedText {
 			return in.tx.CountRejected("pages-malformed")
 		}
@@ -114,7 +115,7 @@ func (in *intake) paged(r delivery.Record) error {
 			w = ws[i]
 		}
 		if claimed := int(min(g.Rungs, mostRungs)); claimed > w.Rungs {
-			w.Rungs, w.Last, w.Unreached = claimed, in.now, false
+			w.Rungs, w.Last, w.Unreached = claimed, now, false
 			if err := in.tx.SetWatch(w); err != nil {
 				return err
 			}

@@ -17,8 +17,8 @@ import (
 	"schakel/relay/wire"
 )
 
-// office is a desk that writes and one that is restored.
-type office struct {
+// restoring is a desk that writes and one that is restored.
+type restoring struct {
 	*schakeltest.Chain
 	doctor, desk *schakeltest.Member
 	iket         schakel.Person
@@ -27,9 +27,9 @@ type office struct {
 	refused map[identity.DeviceID][]wire.Refused // what the relay took from nobody
 }
 
-func newOffice(t *testing.T) *office {
+func newRestoring(t *testing.T) *restoring {
 	t.Helper()
-	o := &office{Chain: schakeltest.Prepare(t), refused: map[identity.DeviceID][]wire.Refused{}}
+	o := &restoring{Chain: schakeltest.Prepare(t), refused: map[identity.DeviceID][]wire.Refused{}}
 	o.Tap = func(of identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
 		if r, is := f.(wire.Refused); is && from == wire.SideRelay {
 			o.mu.Lock()
@@ -48,7 +48,7 @@ func newOffice(t *testing.T) *office {
 }
 
 // reachable waits until the doctor knows that many devices of the desk.
-func (o *office) reachable(t *testing.T, devices int) {
+func (o *restoring) reachable(t *testing.T, devices int) {
 	t.Helper()
 	eventually(t, "the desk can be written to", func() bool {
 		all, err := o.doctor.Node.Directory(testContext(t))
@@ -56,7 +56,7 @@ func (o *office) reachable(t *testing.T, devices int) {
 	})
 }
 
-func (o *office) report(t *testing.T) string {
+func (o *restoring) report(t *testing.T) string {
 	t.Helper()
 	sent, err := o.doctor.Node.Send(testContext(t), schakel.Draft{Class: "signaal", Urgency: message.Urgent, To: []identity.DeskID{o.desk.Desk}, Body: example(t, "signaal")})
 	if err != nil {
@@ -65,14 +65,14 @@ func (o *office) report(t *testing.T) string {
 	return sent.Hash
 }
 
-func (o *office) told(t *testing.T, hash string, state schakel.State) {
+func (o *restoring) told(t *testing.T, hash string, state schakel.State) {
 	t.Helper()
 	if s, err := o.doctor.Node.Wait(testContext(t), hash, state); err != nil {
 		t.Fatalf("the sender never hears %s: %v, %+v", state, err, s)
 	}
 }
 
-func (o *office) acknowledge(t *testing.T, m *schakeltest.Member, hash string) {
+func (o *restoring) acknowledge(t *testing.T, m *schakeltest.Member, hash string) {
 	t.Helper()
 	if _, err := m.Node.Acknowledge(testContext(t), hash, schakel.Acknowledgement{Person: o.iket.Name, PIN: schakeltest.PIN}); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func sorted(all ...string) []string {
 // what the relay held comes as always; what was acknowledged after it asks for a person
 // once more, says so to nobody else, and is done with that.
 func TestRestoreOfAnOlderBackup(t *testing.T) {
-	o := newOffice(t)
+	o := newRestoring(t)
 	before, ackedLater := o.report(t), o.report(t)
 	o.told(t, ackedLater, schakel.StateDelivered)
 	o.acknowledge(t, o.desk, before)
@@ -148,7 +148,7 @@ func TestRestoreOfAnOlderBackup(t *testing.T) {
 }
 
 // nothingRefused demands that the relay took all that a device offered.
-func (o *office) nothingRefused(t *testing.T, m *schakeltest.Member) {
+func (o *restoring) nothingRefused(t *testing.T, m *schakeltest.Member) {
 	t.Helper()
 	st, err := m.Node.Status(testContext(t))
 	o.mu.Lock()
@@ -172,7 +172,7 @@ func listOf(t *testing.T, m *schakeltest.Member) []schakel.Summary {
 // other device meanwhile comes; what a colleague acknowledged there asks for a person here
 // once more, and is done with that.
 func TestRestoreWithoutTheOrganisationKey(t *testing.T) {
-	o, ctx := newOffice(t), testContext(t)
+	o, ctx := newRestoring(t), testContext(t)
 	second := o.desk.Sibling()
 	second.Start()
 	o.reachable(t, 2)
@@ -256,7 +256,7 @@ func idOf(t *testing.T, m *schakeltest.Member, all int) (out []identity.DeviceID
 // of the desk; he must be another one than the true one, which is told so: it is ended, or
 // sees him in its list.
 func TestStolenBackup(t *testing.T) {
-	o, ctx := newOffice(t), testContext(t)
+	o, ctx := newRestoring(t), testContext(t)
 	second := o.desk.Sibling()
 	second.Start()
 	o.reachable(t, 2)

@@ -95,17 +95,14 @@ func (s *Site) acknowledge(v *visit) (answer, error) {
 		a.AnswerBy = t
 	}
 	_, err := v.node.Acknowledge(v.Context(), v.PathValue("ref"), a)
-	var rule *protocol.Refusal
 	switch {
 	case err == nil:
 		return answer{goTo: "/messages/" + v.PathValue("ref") + "/acknowledged"}, nil
 	case errors.Is(err, schakel.ErrPIN):
 		return s.again(v, func(t *taking) { t.WrongPIN = true }, http.StatusForbidden)
-	case errors.As(err, &rule), errors.Is(err, schakel.ErrRestricted): // only who reads it can say that it is not for this desk
-		refused, status := troubleOf(err, v.lang)
-		return s.again(v, func(t *taking) { t.Trouble = &refused }, status)
 	}
-	return answer{}, err
+	refused, status := troubleOf(err, v.lang)
+	return s.again(v, func(t *taking) { t.Trouble = &refused }, status)
 }
 
 // again shows the form once more, with what was typed and what is wrong with it.

@@ -31,8 +31,9 @@ func (s *Site) messageActions(v *visit, m schakel.Summary, closed bool) ([]actio
 	may := func(op rights.Operation) bool { return rights.May(v.user, op) }
 	at := "/messages/" + m.Hash
 	var out []action
-	waits := m.Inbound && !m.AckDue.IsZero() && m.Acknowledged.IsZero() && may("Acknowledge")
-	if waits {
+	asks := m.Inbound && !m.AckDue.IsZero() && may("Acknowledge")
+	waits := asks && m.Acknowledged.IsZero()
+	if waits || asks && m.Confirms.Short() { // a second person is asked for where the rota says so
 		out = append(out, action{"acknowledge", at + "/acknowledgement", true})
 	}
 	if may("Send") && len(s.answersTo(m, status, desks)) > 0 {

@@ -92,11 +92,9 @@ func (s *Site) assign(v *visit) (answer, error) {
 		return answer{goTo: "/cases/" + url.PathEscape(v.PathValue("ref")) + "/assignment?done=1"}, nil
 	case errors.Is(err, schakel.ErrPIN):
 		return s.giveAgain(v, func(g *giving) { g.WrongPIN = true }, http.StatusForbidden)
-	case errors.Is(err, schakel.ErrUnknownPerson):
-		refused, status := troubleOf(err, v.lang)
-		return s.giveAgain(v, func(g *giving) { g.Trouble = &refused }, status)
 	}
-	return answer{}, err
+	refused, status := troubleOf(err, v.lang)
+	return s.giveAgain(v, func(g *giving) { g.Trouble = &refused }, status)
 }
 
 func (s *Site) giveAgain(v *visit, wrong func(*giving), status int) (answer, error) {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -248,4 +249,30 @@ func TestHostileTextsStayInert(t *testing.T) {
 			t.Errorf("control: %d pages show a hostile text", shown)
 		}
 	}
+}
+
+// failing is a node on a full disk.
+type failing struct{ desk.Node }
+
+func (failing) Acknowledge(context.Context, string, schakel.Acknowledgement) (schakel.Sent, error) {
+	return schakel.Sent{}, errors.New("no space left on device")
+}
+
+func (failing) Assign(context.Context, string, string, schakel.By) (schakel.Assignment, error) {
+	return schakel.Assignment{}, errors.New("no space left on device")
+}
+
+// TestNothingTypedIsLostWhereThisDeskFails: a form whose answer could not be kept comes back
+// with what was typed, and says that nothing was done.
+func TestNothingTypedIsLostWhereThisDeskFails(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{Node: func(n desk.Node) desk.Node { return failing{n} }})
+	hash := o.Report(nil)
+	b := o.User(o.Person.Name, desk.RoleCaseWorker)
+	page := b.Post("/messages/"+hash+"/acknowledgement", url.Values{"pin": {schakeltest.PIN}, "status": {"in-behandeling"}, "first-action": {"Meldkamer gebeld om drie uur"}})
+	contains(t, page, "Er is niets verstuurd", "Meldkamer gebeld om drie uur")
+	if page.Status != http.StatusInternalServerError || strings.Contains(page.Body, "no space left") || strings.Contains(page.Body, schakeltest.PIN) {
+		t.Errorf("%d, and it tells what is inside:\n%s", page.Status, page.Body)
+	}
+	page = b.Post("/cases/"+caseOf(t, o, hash)+"/assignment", url.Values{"pin": {schakeltest.PIN}, "person": {"-"}})
+	contains(t, page, `value="-" checked`)
 }

@@ -132,7 +132,7 @@ func TestSwap(t *testing.T) {
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	form := b.Get("/on-call/swap")
 	mine, theirs := value(t, form, "mine", "Eerste"), value(t, form, "theirs", "W. Acht")
-	contains(t, b.Get("/on-call/swap?step=check&mine="+url.QueryEscape(mine)), "Kies een dienst", "selected")
+	contains(t, b.Get("/on-call/swap?step=check&mine="+url.QueryEscape(mine)), "Kies de dienst van de ander", "selected")
 	q := url.Values{"step": {"check"}, "mine": {mine}, "theirs": {theirs}}
 	check := b.Get("/on-call/swap?" + q.Encode())
 	contains(t, check, "Klopt deze ruil", "aan W. Acht", "van W. Acht", `name="pin"`, html.EscapeString(mine))

@@ -87,10 +87,11 @@ func (s *Site) swapping(v *visit, f *form) (out swapping, change schakel.RotaCha
 	if !f.Is("step", "check") {
 		return out, change, nil
 	}
-	for _, field := range []string{"mine", "theirs"} {
-		if chosen[field] == nil {
-			f.fault(field, "swap.choose")
-		}
+	if chosen["mine"] == nil {
+		f.fault("mine", "swap.choose-mine")
+	}
+	if chosen["theirs"] == nil {
+		f.fault("theirs", "swap.choose-theirs")
 	}
 	if !f.good() {
 		return out, change, nil

@@ -44,11 +44,12 @@ type walk struct {
 	texts  int
 	done   []string
 	wrong  map[int]int // wrong PINs at this lock, by desk
+	slips  map[int]int // wrong PINs at forms since the lock was opened, by desk
 }
 
 func newWalk(t *testing.T, seed uint64, wrong ...string) *walk {
 	t.Helper()
-	w := &walk{t: t, rand: rand.New(rand.NewPCG(seed, 7)), chain: schakeltest.New(t), truth: newModel(right), wrong: map[int]int{}}
+	w := &walk{t: t, rand: rand.New(rand.NewPCG(seed, 7)), chain: schakeltest.New(t), truth: newModel(right), wrong: map[int]int{}, slips: map[int]int{}}
 	w.models = []*model{w.truth}
 	for _, belief := range wrong {
 		w.models = append(w.models, newModel(belief))
@@ -141,6 +142,7 @@ func (w *walk) send(desk int, sheet string, mistyped bool) {
 	if mistyped {
 		f := p.Form(w.t, check)
 		f.Set("pin", "000000")
+		w.slips[desk]++
 		w.want(p.Press(f, "do=send"), http.StatusForbidden)
 		return
 	}
@@ -229,6 +231,7 @@ func (w *walk) acknowledge(desk int, path string, mistyped bool) {
 	f.Set("first-action", "Gebeld")
 	if mistyped {
 		f.Set("pin", "000000")
+		w.slips[desk]++
 		a := p.Press(f, "")
 		w.want(a, http.StatusForbidden)
 		if a.Form(w.t, path+"/acknowledgement").Get("first-action") != "Gebeld" {
@@ -256,13 +259,13 @@ func (w *walk) unlock(desk int, mistyped bool) {
 		return
 	}
 	w.want(p.Press(f, ""), http.StatusOK)
-	w.wrong[desk] = 0
+	w.wrong[desk], w.slips[desk] = 0, 0
 	w.tell(func(m *model) { m.comesIn(desk) })
 }
 
 func (w *walk) signIn(desk int) {
 	w.places[desk].signIn()
-	w.wrong[desk] = 0
+	w.wrong[desk], w.slips[desk] = 0, 0
 	w.tell(func(m *model) { m.comesIn(desk) })
 }
 

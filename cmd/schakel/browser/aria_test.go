@@ -71,6 +71,11 @@ var news = regexp.MustCompile(`(?m)^ *- status:\n *- paragraph:\n *- text: Er is
 // is on call, who is another each week; and one that nobody reads to its end.
 var fleeting = regexp.MustCompile(`^(log|log of a case|note that is too long|(offline, )?(on call|on-call|log).*|take over.*|swap.*|override.*|leave.*|sheet.*)$`)
 
+// goldenFile is where it stands what the page of a visit says.
+func goldenFile(name string) string {
+	return filepath.Join("testdata", "aria", strings.NewReplacer(" ", "-", ",", "").Replace(name)+".txt")
+}
+
 // golden holds what a page says to its file in testdata/aria. -update writes one, to be
 // read before it is kept.
 func golden(t *testing.T, tr tree) {
@@ -82,7 +87,7 @@ func golden(t *testing.T, tr tree) {
 	for _, c := range changing {
 		got = c.pattern.ReplaceAllString(got, c.put)
 	}
-	path := filepath.Join("testdata", "aria", strings.NewReplacer(" ", "-", ",", "").Replace(tr.Name)+".txt")
+	path := goldenFile(tr.Name)
 	if *update {
 		ok(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		ok(t, os.WriteFile(path, []byte(got), 0o644))

@@ -124,6 +124,25 @@ func (p *pages) complete() {
 	for _, fault := range missing(web.Routes(), states(p.t), p.seen, p.failed, strings.Join(p.shown, "\n")) {
 		p.t.Error(fault)
 	}
+	p.stale()
+}
+
+// elsewhere are the golden files of pages that another test looks at.
+var elsewhere = []string{"no user here", "plain inbox", "plain form"}
+
+// stale demands that every golden file is one of a page that was looked at.
+func (p *pages) stale() {
+	p.t.Helper()
+	for _, name := range elsewhere {
+		p.heard[goldenFile(name)] = true
+	}
+	files, err := filepath.Glob(goldenFile("*"))
+	ok(p.t, err)
+	for _, f := range files {
+		if !p.heard[f] {
+			p.t.Errorf("%s: nobody looks at that page any more", f)
+		}
+	}
 }
 
 func missing(routes []web.Route, sentences map[string]string, seen, failed map[string]bool, shown string) (out []string) {

@@ -67,7 +67,9 @@ func (p *pages) writing() {
 		return b.Post("/compose/"+class, typed(t, b.Get("/compose/"+class), class, more)).Header.Get("Location")
 	}
 	report := url.Values{"urgency": {"spoed"}, "to": {string(near.Desk), string(far.Desk)}, "v.slachtoffers.0.gemeentecode": {"'s-Gravenhage"}}
-	form, check := begin("melding", "keep", report), begin("melding", "check", report)
+	form := begin("melding", "keep", report)
+	p.Chain.Pass(time.Minute)
+	check := begin("melding", "check", report)
 	refused := begin("correctie", "check", url.Values{"urgency": {"spoed"}, "to": {string(near.Desk)}})
 	begin("contactverzoek", "save", url.Values{"urgency": {"spoed"}, "to": {string(near.Desk)}, "pin": {schakeltest.PIN}})
 	saved, err := p.Member.Node.Drafts(t.Context(), "")

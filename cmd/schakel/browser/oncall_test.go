@@ -46,7 +46,7 @@ func (p *pages) onCall() {
 		visit{Name: "take over", Path: "/on-call/take", Cookies: p.worker, Shows: []string{"Tot wanneer?"}},
 		visit{Name: "take over, wrong PIN", Path: "/on-call/take", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "swap", Path: "/on-call/swap", Cookies: p.worker, Shows: []string{"Ik geef deze dienst weg"}},
-		visit{Name: "swap, nothing chosen", Path: "/on-call/swap?step=check", route: "/on-call/swap", Cookies: p.worker, Shows: []string{"Kies een dienst"}},
+		visit{Name: "swap, nothing chosen", Path: "/on-call/swap?step=check", route: "/on-call/swap", Cookies: p.worker, Shows: []string{"Kies uw eigen dienst", "Kies de dienst van de ander"}},
 		visit{Name: "swap, check", Path: "/on-call/swap?" + swap, route: "/on-call/swap", Cookies: p.worker, Shows: []string{"Klopt deze ruil"}},
 		visit{Name: "swap, wrong PIN", Path: "/on-call/swap?" + swap, route: "/on-call/swap", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "override", Path: "/on-call/override", Cookies: p.worker},

@@ -99,7 +99,7 @@ func TestOrganisation(t *testing.T) {
 		[]step{{Use: `form[action="/sign-out"] button`, Path: "/sign-in", Status: http.StatusForbidden}}, as("account-8"),
 		[]step{{Shows: "account-8", Path: signin.ReturnPath}, {Go: "/inbox", Path: "/sign-in"}},
 	)}, nil))
-	report(t, run(t, job{Base: o.Base, Beside: []string{op.issuer}, Visits: []visit{{Name: "no user here", Path: "/sign-in", Status: http.StatusForbidden,
+	report(t, run(t, job{Base: o.Base, Beside: []string{op.issuer}, trees: golden, Visits: []visit{{Name: "no user here", Path: "/sign-in", Status: http.StatusForbidden,
 		Steps: append(as("account-8"), step{Path: signin.ReturnPath}), Shows: []string{"account-8"}}}}, nil))
 	op.tell(`{"rotate": true}`)
 	if place := op.signIn(o.Base, "account-7"); place != "/sign-in/done" {

@@ -100,7 +100,8 @@ async function heard(page) {
       const to = a.getAttribute("href");
       if (to.length > 1 && to.startsWith("#") && !document.getElementById(to.slice(1))) out.push(["leads nowhere", to]);
       const name = (a.getAttribute("aria-label") ?? a.textContent).replace(/\s+/g, " ").trim();
-      if (a.closest("main") && called.has(name) && called.get(name) !== to) out.push(["links called the same", `${name}: ${called.get(name)} and ${to}`]);
+      if (!a.closest("main")) continue; // a list of places says of what it is one
+      if (called.has(name) && called.get(name) !== to) out.push(["links called the same", `${name}: ${called.get(name)} and ${to}`]);
       called.set(name, to);
     }
     return out;

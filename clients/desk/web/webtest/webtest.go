@@ -164,10 +164,20 @@ func NewBrowser(t testing.TB, base string) *Browser {
 // person, as who signs as that person.
 func (o *Office) User(name string, roles ...desk.Role) *Browser {
 	o.t.Helper()
-	r := desk.LinkRequest{Name: name, Roles: roles}
 	if name == o.Person.Name {
-		r = desk.LinkRequest{Person: name, Roles: roles}
+		return o.Signer(name, roles...)
 	}
+	return o.enter(desk.LinkRequest{Name: name, Roles: roles})
+}
+
+// Signer signs a new browser in as a user who signs as a person of the desk.
+func (o *Office) Signer(person string, roles ...desk.Role) *Browser {
+	o.t.Helper()
+	return o.enter(desk.LinkRequest{Person: person, Roles: roles})
+}
+
+func (o *Office) enter(r desk.LinkRequest) *Browser {
+	o.t.Helper()
 	link, err := o.Door.Link(o.t.Context(), r)
 	ok(o.t, err)
 	b := NewBrowser(o.t, o.Base)

@@ -1,0 +1,351 @@
+package browser_test
+
+import (
+	"flag"
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"schakel/clients/demo"
+	"schakel/clients/program"
+	"schakel/clients/protocol"
+	"schakel/crypto/identity"
+)
+
+var everyWay = flag.Bool("every", false, "the whole journey in every way and language")
+
+// journey is the case of the demonstration, from the first report to the file of the case,
+// through the pages alone.
+type journey struct {
+	*testing.T
+	*chain
+	hands *hands
+	lang  string
+	seats map[identity.DeskID]*seat
+	zaak  string // the case
+	begun time.Time
+}
+
+// manner is how somebody goes about it.
+type manner struct {
+	name    string
+	hand    string
+	options map[string]any
+}
+
+func manners() []manner {
+	wide := map[string]int{"width": 1280, "height": 900}
+	return []manner{
+		{"keyboard", "keyboard", map[string]any{"viewport": wide}},
+		{"mouse", "mouse", map[string]any{"viewport": wide}},
+		{"without scripts", "mouse", map[string]any{"viewport": wide, "javaScriptEnabled": false}},
+		{"320 px", "mouse", map[string]any{"viewport": map[string]int{"width": 320, "height": 640}}},
+		{"400 %", "keyboard", map[string]any{"viewport": map[string]int{"width": 320, "height": 256}, "deviceScaleFactor": 4}}, // 1280 by 1024
+	}
+}
+
+// sit lets a person in at each desk: the link is typed, its button pressed.
+func (j *journey) sit(m manner) {
+	j.Helper()
+	options := map[string]any{"locale": map[string]string{"nl": "nl-NL", "en": "en-GB"}[j.lang], "timezoneId": "Europe/Amsterdam"}
+	for k, v := range m.options {
+		options[k] = v
+	}
+	j.hands.do(j.T, order{Do: "leave"})
+	j.seats = map[identity.DeskID]*seat{}
+	for _, d := range j.scenario.Desks {
+		link, err := j.Link(j.Context(), d.ID, j.person(d.ID))
+		ok(j.T, err)
+		u, err := url.Parse(link)
+		ok(j.T, err)
+		s := &seat{t: j.T, all: j.hands, who: string(d.ID)}
+		s.order(order{Do: "sit", Hand: m.hand, Base: "http://" + u.Host, Options: options})
+		s.order(order{Do: "go", Path: u.Path})
+		s.use("main form button")
+		s.at("/inbox")
+		if s.Lang != j.lang {
+			j.Errorf("%s speaks %q", d.ID, s.Lang)
+		}
+		j.seats[d.ID] = s
+	}
+}
+
+func (j *journey) seat(id identity.DeskID) *seat { return j.seats[id] }
+
+// writes goes from where the link to a class is to the page that says the message is on
+// its way, and returns its hash.
+func (j *journey) writes(from identity.DeskID, l letter) (hash string) {
+	j.Helper()
+	s := j.seat(from)
+	s.use(`main a[href^="/compose/` + l.class + `"]`)
+	s.sees(label(j.T, l.class, j.lang))
+	j.fills(s, l.entries(j.T))
+	return j.signs(s, l)
+}
+
+// fills fills in a form; where a list has no room for a row it adds one.
+func (j *journey) fills(s *seat, fields []entry) {
+	j.Helper()
+	for range 12 {
+		missing := s.try(fields)
+		if len(missing) == 0 {
+			return
+		}
+		fields = slices.DeleteFunc(fields, func(e entry) bool { return !slices.Contains(missing, e.Name) })
+		button := `main button[value="keep"]:not([hidden])` // what depends on an answer comes with it
+		if list, is := rowOf(missing[0]); is && !slices.ContainsFunc(s.Names, func(n string) bool { return strings.HasPrefix(n, missing[0][:strings.LastIndex(missing[0], ".")]) }) {
+			button = `main button[value="add:` + list + `"]`
+		}
+		s.use(button)
+	}
+	j.Fatalf("%s: no fields %v at %s:\n%s", s.who, s.Missing, s.Path, s.Text)
+}
+
+// signs checks a filled-in form, ticks what must be ticked, signs and sends.
+func (j *journey) signs(s *seat, l letter) string {
+	j.Helper()
+	s.use(`main button[value="check"]`)
+	s.at("/compose/" + l.class + "/check")
+	for _, id := range l.to {
+		s.sees(string(id))
+	}
+	fields := []entry{{"pin", []string{demo.PIN}}}
+	if slices.Contains(s.Names, "sure") {
+		var all []string
+		for _, id := range l.to {
+			all = append(all, string(id))
+		}
+		s.try([]entry{{"sure", all}})
+	}
+	s.fill(fields...)
+	s.use(`main button[value="send"]`)
+	hash := path.Base(path.Dir(s.Path))
+	s.at("/messages/" + hash + "/sent")
+	j.Logf("%s: %s is on its way from %s", time.Since(j.begun).Round(time.Second), l.class, s.who)
+	return hash
+}
+
+// opens waits in the inbox of a desk until a message is there, and opens it.
+func (j *journey) opens(at identity.DeskID, hash string, words ...string) *seat {
+	j.Helper()
+	s := j.seat(at)
+	s.until("the message comes in", `nav a[href="/inbox"]`, func() bool { return s.has("/messages/" + hash) })
+	s.use(`main a[href="/messages/` + hash + `"]`)
+	s.sees(words...)
+	return s
+}
+
+// takes acknowledges the message on the page.
+func (j *journey) takes(at identity.DeskID, hash string) {
+	j.Helper()
+	s := j.seat(at)
+	s.use(`main a[href="/messages/` + hash + `/acknowledgement"]`)
+	s.fill(entry{"first-action", []string{"Meldkamer gebeld"}}, entry{"pin", []string{demo.PIN}})
+	s.use("main form .utrecht-button--primary-action")
+	s.at("/messages/" + hash + "/acknowledged")
+	s.sees(j.person(at))
+}
+
+// inCase goes from anywhere to the page of the case.
+func (j *journey) inCase(at identity.DeskID) *seat {
+	j.Helper()
+	s := j.seat(at)
+	s.use(`nav a[href="/cases"]`)
+	s.use(`main a[href="/cases/` + j.zaak + `"]`)
+	return s
+}
+
+// begins goes to where messages in the case are begun.
+func (j *journey) begins(at identity.DeskID) {
+	j.Helper()
+	j.inCase(at).use(`main a[href="/compose?case=` + j.zaak + `"]`)
+}
+
+// answers goes from the message on the page to its answer, and writes it.
+func (j *journey) answers(at identity.DeskID, hash string, l letter) string {
+	j.Helper()
+	s := j.seat(at)
+	s.use(`main a[href="/messages/` + hash + `/answer"]`)
+	if strings.HasPrefix(s.Path, "/compose/") { // one class answers it
+		j.fills(s, l.entries(j.T))
+		return j.signs(s, l)
+	}
+	return j.writes(at, l)
+}
+
+// reported is the first report until somebody took it, and the sender knows who.
+func (j *journey) reported() (hash string) {
+	j.Helper()
+	s := j.seat(doctor)
+	s.use(`nav a[href="/compose"]`)
+	hash = j.writes(doctor, letter{class: protocol.ClassReport, to: []identity.DeskID{veilig, officers}})
+	v := j.opens(veilig, hash, label(j.T, protocol.ClassReport, j.lang), "badkamer")
+	j.zaak = caseOn(j.T, v)
+	j.takes(veilig, hash)
+	s.until("the doctor sees who took it", `main a[href="/messages/`+hash+`"]`, func() bool { return strings.Contains(s.Text, j.person(veilig)) })
+	return hash
+}
+
+// caseOn is the case that the page of a message names.
+func caseOn(t *testing.T, s *seat) string {
+	t.Helper()
+	for _, l := range s.Links {
+		if ref, is := strings.CutPrefix(l, "/cases/"); is && !strings.Contains(ref, "/") {
+			return ref
+		}
+	}
+	t.Fatalf("%s: no case on %s", s.who, s.Path)
+	return ""
+}
+
+// whole is the case after the first report.
+func (j *journey) whole(first string) {
+	j.assigned()
+	j.advised()
+	j.opens(officers, first, label(j.T, protocol.ClassReport, j.lang))
+	j.takes(officers, first)
+	j.weighed()
+	j.handedOver()
+	j.abroad()
+	j.home()
+	j.closed()
+	j.exported()
+}
+
+func (j *journey) assigned() {
+	s := j.inCase(veilig)
+	s.use(`main a[href="/cases/` + j.zaak + `/assignment"]`)
+	s.fill(entry{"pin", []string{demo.PIN}})
+	s.use("main form .utrecht-button--primary-action")
+	s.at("/cases/" + j.zaak + "/assignment")
+	j.inCase(veilig).sees(j.person(veilig))
+}
+
+// advised asks the knooppunt for advice, in a case of its own without a name.
+func (j *journey) advised() {
+	s := j.seat(veilig)
+	s.use(`nav a[href="/compose"]`)
+	asked := j.writes(veilig, letter{class: protocol.ClassQuestion, to: []identity.DeskID{knooppunt}})
+	j.opens(knooppunt, asked, label(j.T, protocol.ClassQuestion, j.lang))
+	advice := j.answers(knooppunt, asked, letter{class: protocol.ClassAdvice, to: []identity.DeskID{veilig}})
+	j.opens(veilig, advice, label(j.T, protocol.ClassAdvice, j.lang))
+}
+
+// weighed weighs before it reports an offence: the report rests on the weighing.
+func (j *journey) weighed() {
+	j.begins(veilig)
+	weighing := j.writes(veilig, letter{class: protocol.ClassWeighing, to: []identity.DeskID{officers}})
+	j.opens(officers, weighing, label(j.T, protocol.ClassWeighing, j.lang))
+	j.begins(veilig)
+	offence := j.writes(veilig, letter{class: protocol.ClassOffence, to: []identity.DeskID{officers}})
+	j.opens(officers, offence, label(j.T, protocol.ClassOffence, j.lang))
+	j.inCase(officers).sees(label(j.T, protocol.ClassWeighing, j.lang), label(j.T, protocol.ClassOffence, j.lang))
+}
+
+// handedOver offers the regie, and accepts it by name. Until then it has not moved.
+func (j *journey) handedOver() {
+	j.begins(veilig)
+	offer := j.writes(veilig, letter{class: protocol.ClassHandover, to: []identity.DeskID{knooppunt}})
+	j.opens(knooppunt, offer, label(j.T, protocol.ClassHandover, j.lang))
+	j.leads(veilig, veilig)
+	j.opens(knooppunt, offer)
+	decision := j.answers(knooppunt, offer, letter{class: protocol.ClassDecision, to: []identity.DeskID{veilig}})
+	j.opens(veilig, decision, label(j.T, protocol.ClassDecision, j.lang), j.person(knooppunt))
+	j.leads(knooppunt, veilig, knooppunt)
+}
+
+// leads demands that desks say of one desk, among who takes part, that it leads the case,
+// and of no other.
+func (j *journey) leads(who identity.DeskID, at ...identity.DeskID) {
+	j.Helper()
+	mark := map[string]string{"nl": " regie", "en": " leads"}[j.lang]
+	party := regexp.MustCompile(`(?m)^.*\b(` + string(veilig) + `|` + string(knooppunt) + `)(, [^)]*\))?` + mark)
+	for _, id := range at {
+		s := j.inCase(id)
+		found := party.FindAllStringSubmatch(s.Text, -1)
+		if len(found) != 1 || found[0][1] != string(who) {
+			j.Errorf("%s says that these lead: %q, want %s:\n%s", id, found, who, s.Text)
+		}
+	}
+}
+
+// abroad brings in BuZa through the knooppunt, who speaks with nobody else.
+func (j *journey) abroad() {
+	j.begins(knooppunt)
+	signal := j.writes(knooppunt, letter{class: protocol.ClassAbroad, to: []identity.DeskID{buza}})
+	s := j.opens(buza, signal, label(j.T, protocol.ClassAbroad, j.lang))
+	j.takes(buza, signal)
+	j.begins(buza)
+	s.use(`main a[href^="/compose/` + protocol.ClassVerify + `"]`)
+	if !slices.Equal(s.Offered, []string{string(knooppunt)}) {
+		j.Errorf("BuZa may write to %v", s.Offered)
+	}
+	j.fills(s, letter{class: protocol.ClassVerify, to: []identity.DeskID{knooppunt}}.entries(j.T))
+	asked := j.signs(s, letter{class: protocol.ClassVerify, to: []identity.DeskID{knooppunt}})
+	j.opens(knooppunt, asked, label(j.T, protocol.ClassVerify, j.lang))
+	verified := j.answers(knooppunt, asked, letter{class: protocol.ClassVerified, to: []identity.DeskID{buza}})
+	j.opens(buza, verified, label(j.T, protocol.ClassVerified, j.lang))
+}
+
+// home asks BuZa for papers, which rest on the verification, and plans the return.
+func (j *journey) home() {
+	j.begins(knooppunt)
+	papers := j.writes(knooppunt, letter{class: protocol.ClassTravel, to: []identity.DeskID{buza},
+		with: map[string]any{"toestemming": "voogd-of-gi", "toestemmingBewijs": nil}}) // the pages send no files
+	j.opens(buza, papers, label(j.T, protocol.ClassTravel, j.lang))
+	j.takes(buza, papers)
+	j.begins(knooppunt)
+	plan := j.writes(knooppunt, letter{class: protocol.ClassPlan, to: []identity.DeskID{buza, veilig}})
+	j.opens(buza, plan, label(j.T, protocol.ClassPlan, j.lang))
+	j.opens(veilig, plan, label(j.T, protocol.ClassPlan, j.lang))
+}
+
+func (j *journey) closed() {
+	j.begins(knooppunt)
+	end := j.writes(knooppunt, letter{class: protocol.ClassClosing, to: []identity.DeskID{veilig, buza},
+		with: map[string]any{"vernietigInSchakelOp": time.Now().AddDate(0, 0, 30).Format(time.DateOnly)}})
+	j.opens(veilig, end, label(j.T, protocol.ClassClosing, j.lang))
+	j.opens(buza, end, label(j.T, protocol.ClassClosing, j.lang))
+}
+
+// exported downloads the file of the case, and verifies it as a stranger would.
+func (j *journey) exported() {
+	s := j.inCase(knooppunt)
+	s.use(`main a[href="/cases/` + j.zaak + `/export"]`)
+	s.fill(entry{"pin", []string{demo.PIN}})
+	file := filepath.Join(j.TempDir(), "zaak.zip")
+	s.order(order{Do: "save", At: "main form .utrecht-button--primary-action", Path: file})
+	said, err := program.Run(j.Context(), program.Config{Path: j.program, Args: []string{"verify", file}, Dir: j.TempDir()})
+	ok(j.T, err)
+	j.Log(said)
+}
+
+// TestJourney walks the whole case by keyboard alone, in Dutch, and its first report in
+// every other way; with -every the whole case in every way and language.
+func TestJourney(t *testing.T) {
+	chromium(t)
+	j := &journey{T: t, chain: startChain(t)}
+	j.hands = startHands(t)
+	for i, m := range manners() {
+		for _, lang := range []string{"nl", "en"} {
+			whole := *everyWay || i == 0 && lang == "nl"
+			if !whole && (lang == "nl") != (i%2 == 0) {
+				continue
+			}
+			t.Run(m.name+", "+lang, func(t *testing.T) {
+				j := &journey{T: t, chain: j.chain, hands: j.hands, lang: lang, begun: time.Now()}
+				j.sit(m)
+				first := j.reported()
+				if whole {
+					j.whole(first)
+				}
+				t.Logf("%s, %s: %s", m.name, lang, time.Since(j.begun).Round(time.Second))
+			})
+		}
+	}
+}
