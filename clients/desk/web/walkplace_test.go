@@ -147,7 +147,7 @@ const acknowledgement = "Ontvangstbevestiging"
 
 func isAcknowledgement(row webtest.Node) bool {
 	for _, a := range webtest.Elements(row, "a") {
-		return webtest.Text(a) == acknowledgement
+		return strings.HasPrefix(webtest.Text(a), acknowledgement)
 	}
 	return false
 }
