@@ -31,7 +31,7 @@ func TestPeople(t *testing.T) {
 	wrong := b.Post("/people/new", who)
 	contains(t, wrong, "niet gelijk", "A. Nnie &lt;b&gt;", "&#43;31600000021")
 	lacks(t, wrong, "445566", "445567")
-	contains(t, b.Post("/people/new", url.Values{"name": {"p. iket"}, "new-pin": {"12"}}), "Deze naam is er al", "Vul dit in", "minstens zes cijfers")
+	contains(t, b.Post("/people/new", url.Values{"name": {"p. iket"}, "new-pin": {"12"}}), "Deze naam is er al", "Vul het telefoonnummer in", "minstens zes cijfers")
 	who.Set("new-pin-again", "445566")
 	contains(t, leads(t, b, b.Post("/people/new", who), "/people"), "kan nu tekenen", "A. Nnie &lt;b&gt;")
 

@@ -43,7 +43,7 @@ func (p *pages) others() {
 		visit{Name: "new person", Path: "/people/new", Cookies: p.keeper},
 		visit{Name: "new person, wrong", Path: "/people/new", Cookies: p.keeper, Steps: wrong([]string{"#name", "P. Iket"}, []string{"#new-pin", "12"}, []string{"#new-pin-again", "34"}), Shows: []string{"Deze naam is er al"}},
 		visit{Name: "new person, PINs unlike", Path: "/people/new", Cookies: p.keeper, Steps: wrong([]string{"#name", "N. Ieuw"}, []string{"#new-pin", "112233"}, []string{"#new-pin-again", "332211"}), Shows: []string{"De twee pincodes zijn niet gelijk"}},
-		visit{Name: "new person, nothing filled in", Path: "/people/new", Cookies: p.keeper, Steps: wrong(), Shows: []string{"Vul de naam in", "Vul het telefoonnummer in"}},
+		visit{Name: "new person, only PINs filled in", Path: "/people/new", Cookies: p.keeper, Steps: wrong([]string{"#new-pin", "112233"}, []string{"#new-pin-again", "112233"}), Shows: []string{"Vul de naam in", "Vul het telefoonnummer in"}},
 		visit{Name: "link", Path: "/people/link", Cookies: p.keeper},
 		visit{Name: "link, wrong", Path: "/people/link", Cookies: p.keeper, Steps: wrong(), Shows: []string{"Kies een collega, of schrijf een naam"}},
 		visit{Name: "link without roles", Path: "/people/link", Cookies: p.keeper, Steps: wrong([]string{"#name", "N. Ieuw"}), Shows: []string{"Kies minstens één rol"}},
