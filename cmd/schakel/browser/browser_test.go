@@ -53,6 +53,7 @@ type visit struct {
 
 	route string // of the table, where it is not the path
 	fails string // the route of the form that comes back, where it is another
+	alone bool   // its session is for this visit only, and need not outlast its wrong PINs
 }
 
 // step is one thing that somebody does, or sees.

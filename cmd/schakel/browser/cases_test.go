@@ -180,7 +180,7 @@ func (p *pages) restrictedCase(hash string) {
 		visit{Name: "restricted case, opened", Path: path, route: ref, Cookies: p.worker, Steps: right, Shows: []string{"Deze zaak is alleen voor", "fietslampje"}},
 		visit{Name: "emergency", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Shows: []string{"Bel eerst deze mensen"}},
 		visit{Name: "emergency, wrong PIN", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.worker, Steps: glass, Shows: []string{"De zaak is niet geopend"}},
-		visit{Name: "emergency, wrong sentence", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.as("B. Uiten"), Steps: unlike, Shows: []string{"De wachtzin klopt niet"}},
+		visit{Name: "emergency, wrong sentence", Path: path + "/emergency", route: ref + "/emergency", Cookies: p.as("B. Uiten"), alone: true, Steps: unlike, Shows: []string{"De wachtzin klopt niet"}},
 		visit{Name: "notes of a restricted case, wrong PIN", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "playbook of a restricted case, wrong PIN", Path: path + "/playbook", route: ref + "/playbook", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "who may read a restricted case", Path: path + "/restrict", route: ref + "/restrict", Cookies: p.worker, Shows: []string{"Nu mogen deze mensen"}},

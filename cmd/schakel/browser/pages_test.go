@@ -64,7 +64,7 @@ func (p *pages) look(visits ...visit) {
 		if route == "" {
 			route = v.Path
 		}
-		if slices.Equal(v.Cookies, p.worker) && v.Path != "/locked" && slices.ContainsFunc(v.Steps, func(s step) bool { return s.Status == http.StatusForbidden }) {
+		if !v.alone && v.Path != "/locked" && slices.ContainsFunc(v.Steps, func(s step) bool { return s.Status == http.StatusForbidden }) {
 			visits[i].Cookies = p.anew()
 		}
 		visits[i].Again = p.seen[route]
