@@ -168,10 +168,17 @@ func (tx *Tx) HasRecord(h message.Hash) (has bool, err error) {
 
 // TellAgain makes every record of this device due to its desk, also those that were
 // told before: a device that is new there has none of them. The roster is told by all
-// devices: whoever wrote it may have left with the device.
+// devices: whoever wrote it may have left with the device. What is under way was sealed
+// without the new device: it gives way to another delivery, and says no more that the
+// desk has the record.
 func (tx *Tx) TellAgain(desk identity.DeskID, at time.Time) error {
-	return tx.exec(`INSERT INTO recipient(message,desk,state,pending,deadline) SELECT hash,?,?,?,0 FROM record WHERE own=1
-		OR kind=? AND hash NOT IN (SELECT hash FROM followed)
+	const told = `(own=1 OR kind=? AND hash NOT IN (SELECT hash FROM followed))`
+	err := tx.exec(`UPDATE outbox SET expires=? WHERE desk=? AND message IN (SELECT hash FROM record WHERE `+told+`)`,
+		outdone, desk, uint64(delivery.RecordRoster))
+	if err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO recipient(message,desk,state,pending,deadline) SELECT hash,?,?,?,0 FROM record WHERE `+told+`
 		ON CONFLICT DO UPDATE SET state=excluded.state, delivered=0`, desk, int(Pending), at, uint64(delivery.RecordRoster))
 }
 

@@ -129,3 +129,38 @@ func TestRecordsAreSealed(t *testing.T) {
 		}
 	}
 }
+
+// A device that is new gets every record, also one that was just under way to the others:
+// their word that they have it says nothing of the new one.
+func TestTellAgainOutdoesWhatIsUnderWay(t *testing.T) {
+	for name, newcomer := range map[string]bool{"nobody is new": false, "a device is new": true} {
+		t.Run(name, func(t *testing.T) {
+			s, note := newStore(t), storedRecord(t, delivery.RecordNote, "notitie")
+			update(t, s, func(tx *store.Tx) error {
+				_, err := tx.SaveRecord(note, true)
+				return errors.Join(err, tx.AddRecipient(note.Hash(), peer, now, now), tx.PutDelivery(storedDelivery(1, 1, note.Hash(), []byte("een"))))
+			})
+			if newcomer {
+				update(t, s, func(tx *store.Tx) error { return tx.TellAgain(peer, now) })
+			}
+			due := func() (n int) {
+				view(t, s, func(tx *store.Tx) error {
+					rs, err := tx.Undelivered(now, 10)
+					n = len(rs)
+					return err
+				})
+				return n
+			}
+			if got := due(); (got == 1) != newcomer {
+				t.Errorf("%d deliveries are due", got)
+			}
+			update(t, s, func(tx *store.Tx) error {
+				_, _, err := tx.Confirmed(peer, []delivery.Received{{Device: self, Contiguous: 1}}, now)
+				return err
+			})
+			if got := due(); (got == 1) != newcomer {
+				t.Errorf("%d deliveries are due when the others have it", got)
+			}
+		})
+	}
+}

@@ -315,7 +315,10 @@ func (j *journey) closed() {
 
 // exported downloads the file of the case, and verifies it as a stranger would.
 func (j *journey) exported() {
-	s := j.inCase(knooppunt)
+	s := j.seat(knooppunt)
+	s.use(`nav a[href="/cases"]`)
+	s.use(`main a[href="/cases?part=closed"]`)
+	s.use(`main a[href="/cases/` + j.zaak + `"]`)
 	s.use(`main a[href="/cases/` + j.zaak + `/export"]`)
 	s.fill(entry{"pin", []string{demo.PIN}})
 	file := filepath.Join(j.TempDir(), "zaak.zip")
