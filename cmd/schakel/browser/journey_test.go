@@ -1,8 +1,10 @@
 package browser_test
 
 import (
+	"errors"
 	"flag"
 	"net/url"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -324,8 +326,11 @@ func (j *journey) exported() {
 	file := filepath.Join(j.TempDir(), "zaak.zip")
 	s.order(order{Do: "save", At: "main form .utrecht-button--primary-action", Path: file})
 	said, err := program.Run(j.Context(), program.Config{Path: j.program, Args: []string{"verify", file}, Dir: j.TempDir()})
-	ok(j.T, err)
-	j.Log(said)
+	// The knooppunt never got the first report, which others name: the file says so.
+	if failure := new(exec.ExitError); !errors.As(err, &failure) || failure.ExitCode() != 3 || !strings.Contains(err.Error(), "genuine, and 1 messages are missing") {
+		j.Fatalf("verify: %v\n%s", err, said)
+	}
+	j.Log(err)
 }
 
 // TestJourney walks the first report of the case in every way, each in one language; with
