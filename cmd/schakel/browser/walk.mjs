@@ -295,7 +295,7 @@ async function step(page, hand, s) {
   if (s.path) await page.waitForURL((u) => u.pathname === s.path, { timeout: 30000 });
   if (s.visible) await page.locator(s.visible).first().waitFor({ state: "visible", timeout: 30000 });
   if (s.focused && !(await page.evaluate((sel) => document.activeElement.matches(sel), s.focused))) throw new Error("the focus is no longer on " + s.focused);
-  if (s.shows) await page.getByText(s.shows).first().waitFor({ state: "visible", timeout: 30000 });
+  if (s.shows) await page.getByText(s.shows).filter({ visible: true }).first().waitFor({ state: "visible", timeout: 30000 });
   if (s.hides && (await page.locator("html").innerText()).includes(s.hides)) throw new Error("it shows " + s.hides);
 }
 
