@@ -2,6 +2,7 @@ package schakel
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -84,9 +85,9 @@ func (in *intake) forgotten(a *arrival, v delivery.Received) error {
 		return err
 	}
 	for _, t := range told {
-		err := in.tellAgain(a.from, t.Message)
-		if errors.Is(err, errNotNow) {
-			return nil
+		_, err := in.tellAgain(a.from, t.Message)
+		if notNow(err) {
+			return nil // the keys of the device are not here yet; its next statement asks again
 		}
 		if err != nil {
 			return err
@@ -116,32 +117,58 @@ func (n *Node) sealedSince(d trust.Device) time.Time {
 // tellAgain makes one delivery again to a desk that had the message. It moves no state: the
 // desk has received it, whatever became of that. What this desk has destroyed, closed to
 // named persons, or let expire stays away, and shows at the other end as a gap.
-func (in *intake) tellAgain(desk identity.DeskID, h message.Hash) error {
+func (in *intake) tellAgain(desk identity.DeskID, h message.Hash) (made bool, err error) {
 	row, err := in.tx.Message(h)
 	if errors.Is(err, store.ErrRestricted) {
 		row.Raw, err = in.tx.Unsent(h)
 	}
 	if errors.Is(err, store.ErrDestroyed) || errors.Is(err, store.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	signed, err := message.Parse(row.Raw)
 	if err != nil || !in.now.Before(time.Unix(int64(signed.Message.Heading.Expires), 0)) {
-		return err
+		return false, err
 	}
 	heads, err := in.tx.Heads(desk, row.Case)
 	if err != nil {
-		return err
+		return false, err
 	}
 	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(h, heads)}
-	_, err = in.n.put(in.tx, h, desk, protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class), d)
-	if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) {
-		return errNotNow
-	}
-	return err
+	return in.n.put(in.tx, h, desk, protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class), d)
 }
 
-// errNotNow: the keys of the restored device are not here yet; its next statement asks again.
-var errNotNow = errors.New("nothing can be sealed to the desk now")
+// repeatAgain makes once more what was told again in an envelope that the relay refused, or
+// that expired: a restored device can ask before this one knows that the lost one is revoked.
+func (n *Node) repeatAgain(tx *store.Tx) (repeated int, err error) {
+	lost, err := tx.LostAgain(n.now(), forgottenAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	in := &intake{n: n, tx: tx, now: n.now()}
+	for _, r := range lost {
+		resting, err := n.resting(tx, r)
+		if err != nil {
+			return repeated, err
+		}
+		if resting || n.asideNow(r) {
+			continue
+		}
+		made, err := in.tellAgain(r.Desk, r.Message)
+		switch {
+		case notNow(err):
+			continue
+		case err == nil && made:
+			repeated++
+		case err == nil: // it is gone here: nobody is told of it any more
+			err = in.confirmed(r.Message, r.Desk)
+		}
+		if err != nil {
+			n.setAside(r)
+			return repeated, fmt.Errorf("failed to deliver again to %s: %w", r.Desk, err)
+		}
+	}
+	return repeated, nil
+}

@@ -56,8 +56,7 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			ok, err := n.deliver(tx, r)
-			if errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
-				errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused) {
+			if notNow(err) {
 				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
 				continue
 			}
@@ -69,12 +68,20 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 				made++
 			}
 		}
-		return nil
+		repeated, err := n.repeatAgain(tx)
+		made += repeated
+		return err
 	})
 	if s := n.live(); s != nil && made > 0 {
 		s.nudge()
 	}
 	return more, err
+}
+
+// notNow reports whether an error says that nothing can be sealed to a desk at the moment.
+func notNow(err error) bool {
+	return errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
+		errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused)
 }
 
 // asideFor is how long a delivery that could not be made is left alone, so that

@@ -57,6 +57,16 @@ func (tx *Tx) ToldAgain(h message.Hash, desk identity.DeskID, device identity.De
 	return tx.exec(`UPDATE recipient SET again=? WHERE message=? AND desk=?`, device[:], h[:], desk)
 }
 
+// LostAgain returns at most limit recipients that were told again with a delivery that was
+// refused or expired: it is to be made once more. No state shows that, since the desk had
+// the message before.
+func (tx *Tx) LostAgain(now time.Time, limit int) ([]Recipient, error) {
+	return tx.recipients(` WHERE state>2 AND again IS NOT NULL
+		AND (message,desk) IN (SELECT message,desk FROM outbox WHERE expires<=? AND message IS NOT NULL)
+		AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message=recipient.message AND outbox.desk=recipient.desk AND outbox.expires>?)
+		LIMIT ?`, args{now, now, limit})
+}
+
 // Underway returns the deliveries to a desk, with their bytes, that have not expired at now.
 func (tx *Tx) Underway(desk identity.DeskID, now time.Time) ([]Delivery, error) {
 	ds, err := tx.deliveries(`WHERE desk=? AND expires>?`, args{desk, now})
