@@ -38,7 +38,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.auto, "auto", false, "do not wait for Enter")
 	c.Flags().BoolVar(&f.headless, "headless", false, "no terminal: no Enter, no colours")
 	c.Flags().BoolVar(&f.jsonLines, "json-lines", false, "one JSON document per line, for machines")
-	c.Flags().BoolVar(&f.web, "web", false, "desks open their web desk too; prints a link to each")
+	c.Flags().BoolVar(&f.web, "desks", false, "desks open their web desk too; prints a link to each")
 	c.Flags().StringVar(&f.store, "store", storeBolt, storeHelp)
 	c.Flags().StringVar(&f.relay, "relay-program", "", "path of schakel-relay (default beside this program)")
 	c.AddCommand(a.demoPeekCommand())

@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
 )
@@ -36,4 +38,24 @@ func Reads(f protocol.Field, typed string) (string, bool) {
 	}
 	v, wrong, err := q.reads(f, typed)
 	return v, err == nil && wrong == (protocol.Text{})
+}
+
+// HidingFlags names the flags of commands that have the name of a setting, and what they
+// are given would be read as that.
+func HidingFlags() (out []string) {
+	a := &app{}
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		own := c.LocalNonPersistentFlags()
+		for _, k := range keys() {
+			if f := own.Lookup(k.name); f != nil && f.Usage != k.help {
+				out = append(out, c.CommandPath()+" --"+k.name)
+			}
+		}
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+	}
+	look(a.rootCommand())
+	return out
 }

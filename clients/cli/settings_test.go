@@ -3,6 +3,7 @@ package cli_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,5 +125,13 @@ func TestSecretSources(t *testing.T) {
 		if got := node.acks[0].PIN; got != test.want {
 			t.Errorf("%s: PIN %q, want %q", name, got, test.want)
 		}
+	}
+}
+
+// A flag of a command that is called as a setting is taken for it. That of `register init` is
+// the same file: the agreement of the chain that is made.
+func TestNoFlagHidesASetting(t *testing.T) {
+	if hiding := cli.HidingFlags(); !slices.Equal(hiding, []string{"schakel register init --agreement"}) {
+		t.Errorf("%q", hiding)
 	}
 }
