@@ -114,9 +114,7 @@ func (v *visit) warning(a schakel.Alarm, desks []schakel.Desk) warning {
 	if w.Text == "alarm."+key { // a kind of a newer program: its own words are better than none
 		w.Text, w.Do, w.Unknown, w.UnknownDo = "", "", harmless.Line(a.Text), harmless.Line(a.Remedy)
 	}
-	if strings.Contains(w.Text, "%s") {
-		w.Text = strings.Replace(w.Text, "%s", v.alarmDetail(a, w.party), 1)
-	}
+	w.Text = strings.Replace(w.Text, "%s", v.alarmDetail(a, w.party), 1)
 	w.Path = v.alarmPath(a)
 	f := form{values: map[string][]string{"kind": {string(a.Kind)}, "subject": {a.Subject}}}
 	w.Clear = f.Query("/alarms/clearance", "kind", "subject")

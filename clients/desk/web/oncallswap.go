@@ -225,11 +225,11 @@ func (s *Site) comesTo(v *visit, r roster.Roster, c schakel.RotaChange, f *form)
 	who, err := r.Find(c.Who)
 	from := cmp.Or(c.From, s.Now())
 	d := roster.Decision{ID: "0", By: v.user.Name, At: s.Now()}
-	var after roster.Roster
 	var gaps []rota.Gap
 	if err == nil && c.Kind == schakel.RotaLeave {
-		after, gaps, err = r.PersonLeaves(d, who, from)
+		_, gaps, err = r.PersonLeaves(d, who, from)
 	} else if err == nil {
+		var after roster.Roster
 		if after, err = r.Override(d, who, c.Level, from, c.To); err == nil {
 			gaps = after.GapsAhead(s.Now())
 		}

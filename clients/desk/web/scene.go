@@ -53,25 +53,25 @@ func (s *Site) scene(v *visit, p *paper, pin string) (c scene, err error) {
 	return c, s.lookAtCase(v, p, &c, pin)
 }
 
+// lookAtCase reads the case that a paper is of: any of what it speaks of names it.
 func (s *Site) lookAtCase(v *visit, p *paper, c *scene, pin string) error {
-	for _, ref := range p.refs() {
-		o, err := v.node.Overview(v.Context(), ref)
-		if errors.Is(err, schakel.ErrRestricted) {
-			c.closed, p.closed = true, true
-			if pin != "" {
-				o, err = v.node.Overview(v.Context(), ref, schakel.By{Person: v.user.Person, PIN: pin})
-			}
-		}
-		switch {
-		case errors.Is(err, schakel.ErrRestricted) && pin == "":
-			return nil // the form asks for the PIN
-		case err != nil:
-			return err
-		}
-		c.zaak = &o
-		p.Case = o.Ref.String() // what a message rests on is of its own case
-		return nil
+	refs := p.refs()
+	if len(refs) == 0 {
+		return nil // it begins one
 	}
+	o, err := v.node.Overview(v.Context(), refs[0])
+	if errors.Is(err, schakel.ErrRestricted) {
+		c.closed, p.closed = true, true
+		if pin == "" {
+			return nil // the form asks for the PIN
+		}
+		o, err = v.node.Overview(v.Context(), refs[0], schakel.By{Person: v.user.Person, PIN: pin})
+	}
+	if err != nil {
+		return err
+	}
+	c.zaak = &o
+	p.Case = o.Ref.String() // what a message rests on is of its own case
 	return nil
 }
 
