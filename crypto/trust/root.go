@@ -88,15 +88,7 @@ func (b Root) check() error {
 }
 
 // met reports whether enough distinct holders are among signed.
-func (b Root) met(signed []identity.Key) bool {
-	n := 0
-	for _, k := range b.Keys {
-		if slices.Contains(signed, k) {
-			n++
-		}
-	}
-	return n >= b.Threshold
-}
+func (b Root) met(signed []identity.Key) bool { return len(b.among(signed)) >= b.Threshold }
 
 // distinct refuses zero keys and one key in two roles (attack C19).
 func distinct(keys ...identity.Key) error {
