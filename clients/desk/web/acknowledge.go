@@ -23,7 +23,7 @@ func acknowledgeRoutes() []Route {
 }
 
 func takingFields() fields {
-	return fields{words: []string{"first-action", "answer-by", "right-region"}, choices: []string{"status", "right-role"}}
+	return fields{words: []string{"first-action", "right-region"}, choices: []string{"status", "right-role", "answer-by"}}
 }
 
 // taking is the form of an acknowledgement, as filled in so far. Never with the PIN.

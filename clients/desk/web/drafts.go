@@ -16,6 +16,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 )
 
 func draftRoutes() []Route {
@@ -62,6 +63,9 @@ func (s *Site) drafts(v *visit) (answer, error) {
 		row := draftRow{Gist: s.gist(p), ID: kept.ID, Path: p.path(), Class: s.formName(v.lang, p), Case: p.Case, At: kept.At, Sealed: p.closed}
 		if !p.closed {
 			row.To = p.addressed()
+		}
+		if _, err := identity.ParseUUID(p.Case); err != nil {
+			row.Case = "" // it was named by a message of it
 		}
 		page.Mine = append(page.Mine, row)
 	}

@@ -131,7 +131,7 @@ func (s *Site) filledIn(v *visit, route Route, p *paper) (answer, error) {
 // openSlip shows what was kept of a restricted case to who proves to have typed it.
 func (s *Site) openSlip(v *visit, route Route) (answer, error) {
 	p, _, err := s.slipAt(v, v.URL.Path)
-	if err != nil || p == nil {
+	if err != nil || p == nil || !p.closed {
 		return answer{goTo: v.URL.Path}, err
 	}
 	if err := s.proves(v, p); errors.Is(err, schakel.ErrPIN) {
@@ -148,6 +148,9 @@ func (s *Site) openPaper(v *visit, id, pin string) (answer, error) {
 	p, err := s.keptPaper(v, id)
 	if err != nil {
 		return answer{}, err
+	}
+	if !p.closed {
+		return answer{goTo: p.path()}, nil
 	}
 	if err := s.proves(v, p); errors.Is(err, schakel.ErrPIN) {
 		return s.sealed(v, p, http.StatusForbidden)

@@ -111,6 +111,9 @@ func TestOtherFormsDoNotTakeThePlaceOfOneAnother(t *testing.T) {
 	w, hash := newWriter(t)
 	message := fields(w.Get("/compose/contactverzoek"))
 	w.Post("/compose/contactverzoek", with(message, url.Values{"do": {"keep"}, "v.aanleiding": {"mijn bericht"}}))
+	if a := w.Post("/compose/contactverzoek", with(message, url.Values{"do": {"open"}})); !strings.HasPrefix(location(a), "/compose/contactverzoek?sheet=") {
+		t.Errorf("opening what is not closed: %d %s", a.Status, location(a))
+	}
 	path := "/messages/" + hash + "/acknowledgement"
 	w.Post("/lock", nil)
 	if a := w.Post(path, url.Values{"sheet": message["sheet"], "first-action": {"overschreven"}}); location(a) == "/locked?kept=1" {
