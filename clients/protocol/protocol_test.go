@@ -368,4 +368,11 @@ func TestAnyFolderWillDo(t *testing.T) {
 	if c.Digest() != protocol.V1().Digest() {
 		t.Error("another agreement")
 	}
+	shapes, err := protocol.ReadShapes([]byte(`{"a":{"type":"string"}}`))
+	if err == nil {
+		_, err = shapes.At("/a")
+	}
+	if err != nil {
+		t.Errorf("a contract: %v", err)
+	}
 }
