@@ -55,7 +55,7 @@ func TestDamageCostsOneEnvelope(t *testing.T) {
 	}{
 		"cut off at its end":      {whole[:len(whole)-1], 2, 1},
 		"cut off in the middle":   {whole[:second+100], 1, 1},
-		"rubbish behind":          {append(bytes.Clone(whole), "rubbish"...), 2, 1},
+		"rubbish behind":          {append(bytes.Clone(whole), "rubbish"...), 3, 1},
 		"rubbish before":          {append(append([]byte(courier.Magic), "rubbish"...), whole[start:]...), 3, 1},
 		"without a beginning":     {flip(whole, second), 2, 1},
 		"another header length":   {flip(whole, second+5), 2, 1},
