@@ -116,6 +116,7 @@ type Node interface {
 	People
 	Authority
 	Archivist
+	Courier
 	Safekeeper
 	Colleagues
 	Rotas

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"schakel/clients/casefile"
+	"schakel/clients/courier"
 	"schakel/clients/protocol"
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
@@ -104,6 +105,8 @@ func messageRefusals() []refusal {
 		{schakel.ErrUnreachable, "relay-unreachable", http.StatusServiceUnavailable, "Relay unreachable", "Relay niet bereikbaar", "see `schakel doctor`"},
 		{schakel.ErrRegister, "register", http.StatusForbidden, "Register refused", "Register geweigerd", "stop sending and telephone the root holders; `schakel alarms` has the evidence"},
 		{schakel.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Message too large", "Bericht te groot", "a body holds at most 128 KiB"},
+		{courier.ErrFormat, "not-envelopes", http.StatusBadRequest, "Not a file of envelopes", "Dit is geen bestand met enveloppen", "take the file that `schakel outbox export` wrote; if it is that one, it is damaged: have it made again"},
+		{courier.ErrTooLarge, "envelopes-too-large", http.StatusRequestEntityTooLarge, "Too large for a file of envelopes", "Te groot voor een bestand met enveloppen", "take the file that `schakel outbox export` wrote: it is never larger"},
 		{casefile.ErrTooLarge, "case-too-large", http.StatusRequestEntityTooLarge, "Case too large for one file", "Zaak te groot voor één dossier", "ask whoever looks after this installation"},
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},

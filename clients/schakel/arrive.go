@@ -74,6 +74,7 @@ type intake struct {
 	now    time.Time
 	events []Event
 	state  map[identity.DeskID]bool // desks that a statement is due to
+	taken  []wire.Attended          // to be shown: a person took them before they came
 }
 
 func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
@@ -123,7 +124,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 				return err
 			}
 		}
-		return nil
+		return in.noteBrought(arrivals)
 	})
 	if err != nil {
 		return err
@@ -132,10 +133,12 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	for desk := range in.state {
 		n.stateSoon(desk)
 	}
+	n.showTaken(ctx, in.taken)
 	return nil
 }
 
 func (in *intake) one(a *arrival) error {
+	a.known = false // in an earlier try
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)
 	}
@@ -147,7 +150,7 @@ func (in *intake) one(a *arrival) error {
 		switch verdict {
 		case store.Replay:
 			if once {
-				return in.tx.CountRejected("replay")
+				return in.again(a, a.header.ID, "replay")
 			}
 		case store.Equivocation:
 			a.fault = &fault{reason: reasonEquivocation, alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
@@ -322,8 +325,11 @@ func (in *intake) message(a *arrival) error {
 		return err
 	}
 	in.state[a.from] = true
-	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil || !fresh && once {
+	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil {
 		return err
+	}
+	if a.known = !fresh; a.known && once {
+		return in.takenAlready(a)
 	}
 	if err := in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...); err != nil {
 		return err

@@ -35,6 +35,8 @@ type arrival struct {
 	copied    delivery.Copy
 	record    delivery.SignedRecord
 	unjudged  bool // of a restricted case: kept, and judged when somebody who may reads it
+	byFile    bool // a person carried it here: see courier.go
+	known     bool // it was here already
 	proven    bool // the sealing device sealed it, and may write here: its counter counts
 	fault     *fault
 }

@@ -191,6 +191,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	if err := n.loadCompared(tx); err != nil {
 		return err
 	}
+	if err := n.loadKeys(tx); err != nil {
+		n.log.Error("public keys of others not read: they come with a connection", "err", err)
+	}
 	if err := n.learnLadders(tx); err != nil {
 		n.log.Error("rota not read: one person is taken to be enough", "err", err)
 	}

@@ -148,9 +148,12 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	s.From = n.dev.Desk
 	rs, err := tx.Recipients(row.Hash)
 	for _, r := range rs {
-		if r.Desk != n.dev.Desk {
-			s.Recipients = append(s.Recipients, recipientOf(r))
+		if r.Desk == n.dev.Desk {
+			continue
 		}
+		to, marked := recipientOf(r), error(nil)
+		to.ByFile, marked = carriedAt(tx, r)
+		s.Recipients, err = append(s.Recipients, to), errors.Join(err, marked)
 	}
 	return s, err
 }

@@ -69,6 +69,10 @@ type Recipient struct {
 	At    time.Time       `json:"at"`
 	By    string          `json:"by,omitempty"`   // the person who acknowledged
 	Rule  string          `json:"rule,omitempty"` // the rule it was refused under
+
+	// ByFile is when it left in a file that a person carries, where the desk has not
+	// confirmed it since.
+	ByFile time.Time `json:"byFile,omitzero"`
 }
 
 // Summary is a message as a list shows it.
