@@ -174,7 +174,7 @@ func (e *evil) statement(t *testing.T, s delivery.Statement) delivery.Delivery {
 
 // A device alone acknowledges nothing: the recipient rejects it under the rule that
 // a named person must sign, and the sender hears which rule (H08).
-func TestAcknowledgementWithoutAPerson(t *testing.T) {
+func TestH08AcknowledgementWithoutAPerson(t *testing.T) {
 	e := newEvil(t)
 	sent, err := e.knooppunt.Node.Send(testContext(t), schakel.Draft{
 		Class: "advies", Urgency: message.Urgent, To: []identity.DeskID{e.vt.Desk}, Body: example(t, "advies"),
@@ -242,7 +242,7 @@ func TestMessageOfALaterVersion(t *testing.T) {
 
 // B02: the relay keeps the last message back. The next statement repeats its
 // counter, and the recipient is told.
-func TestLastMessageWithheld(t *testing.T) {
+func TestB02LastMessageWithheld(t *testing.T) {
 	e := newEvil(t)
 	e.honest(t)
 	withheld := e.message(e.signed(t, e.draft(t, e.knooppunt.Desk), nil))
