@@ -26,7 +26,11 @@ type evil struct {
 
 func newEvil(t *testing.T) *evil {
 	t.Helper()
-	chain := schakeltest.New(t)
+	return evilOn(t, schakeltest.New(t))
+}
+
+func evilOn(t *testing.T, chain *schakeltest.Chain) *evil {
+	t.Helper()
 	e := &evil{
 		Chain:     chain,
 		vt:        chain.Join("vt20/crisis", identity.RoleVeiligThuis),
@@ -115,6 +119,10 @@ func TestEvilPartner(t *testing.T) {
 	first := e.signed(t, e.draft(t, e.knooppunt.Desk), nil)
 	second := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.ID = first.Message.ID })
 	unknown := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.Heading.Class = "verzoek-om-alles" })
+	shift := e.Join("vt20/dienst", identity.RoleVeiligThuis)
+	shift.Start()
+	sealsTo(t, shift, e.knooppunt.Desk, 1)
+	theirs := e.signed(t, e.draft(t, e.knooppunt.Desk), nil)
 	late := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.Created += 3600; m.Heading.Expires += 3600 })
 	cases := []struct {
 		row     string
@@ -134,6 +142,15 @@ func TestEvilPartner(t *testing.T) {
 		{"B04 states in the name of another desk", func(t *testing.T) {
 			e.put(t, e.statement(t, delivery.Statement{Version: 1, From: e.police.Desk, To: e.knooppunt.Desk, Number: 1}))
 		}, nil, schakel.AlarmForged},
+		{"H04 has another desk of its organisation deliver", func(t *testing.T) {
+			d := e.message(theirs)
+			d.Counter = 1
+			e.counter--
+			eventually(t, "the delivery can be sealed", func() bool {
+				return shift.Node.PutForTest(testContext(t), e.knooppunt.Desk, envelope.TierUrgent, d) == nil
+			})
+			eventually(t, "it is kept apart", func() bool { return e.alarmed(t, schakel.AlarmForged) })
+		}, &theirs, schakel.AlarmForged},
 		{"claims to have received what was never sent", func(t *testing.T) {
 			e.put(t, e.statement(t, delivery.Statement{Version: 1, From: e.vt.Desk, To: e.knooppunt.Desk, Number: 1 << 40,
 				Peers: []delivery.Received{{Device: e.knooppunt.Node.Device(), Contiguous: 1 << 40}}}))
