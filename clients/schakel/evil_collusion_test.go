@@ -294,8 +294,21 @@ func TestB08HeldBackFromOne(t *testing.T) {
 		return stateAt(s, desk)
 	}
 	eventually(t, "one of them has it", func() bool { return trace(safe.Desk) == schakel.StateDelivered })
+	events, cancel := doctor.Node.Subscribe()
+	defer cancel()
 	chain.Pass(3 * time.Minute)
 	a := alarmed(t, doctor, schakel.AlarmUndelivered)
+	eventually(t, "whoever listens hears of the alarm", func() bool {
+		select {
+		case e := <-events:
+			return e.Kind == schakel.EventAlarm && e.Message == a.Subject
+		default:
+			return false
+		}
+	})
+	if n := statusOf(t, doctor).Alarms; n != 1 {
+		t.Errorf("the status counts %d alarms", n)
+	}
 	if all := alarms(t, doctor, schakel.AlarmUndelivered); len(all) != 1 || a.Code != string(police.Desk) || !strings.Contains(a.Remedy, "+316") {
 		t.Errorf("%+v", all)
 	}

@@ -81,7 +81,7 @@ func holds(t *testing.T, m *schakeltest.Member, sent schakel.Sent) int {
 	return n
 }
 
-// alarmed waits for an alarm, which must say what to do and whom to call.
+// alarmed waits for an alarm, which must say what to do.
 func alarmed(t *testing.T, m *schakeltest.Member, kind schakel.AlarmKind) schakel.Alarm {
 	t.Helper()
 	var found schakel.Alarm
@@ -92,6 +92,9 @@ func alarmed(t *testing.T, m *schakeltest.Member, kind schakel.AlarmKind) schake
 		}
 		return len(all) > 0
 	})
+	if found.Text == "" || found.Remedy == "" || found.Since.IsZero() {
+		t.Errorf("an alarm that does not say what to do: %+v", found)
+	}
 	return found
 }
 
