@@ -91,6 +91,7 @@ type Node struct {
 	timersLost   atomic.Bool   // those of the pager, in the store: see pagerdamage.go
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	open         openKeys      // keys of persons who confirm without a PIN
+	watching     time.Time     // upkeep's own: since when it runs
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows

@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -229,12 +230,26 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 	}
 	l.Flags = staleFlags(signed.Message)
 	if row.Direction == store.In {
+		if l.Late, err = cameLate(tx, row); err != nil {
+			return l, err
+		}
 		l.Flags, err = n.flags(tx, signed)
 	}
 	if errors.Is(err, ErrRestricted) { // part of the case is closed to a list that lost
 		l.Unjudged, l.Flags, err = true, staleFlags(signed.Message), nil
 	}
 	return l, err
+}
+
+// cameLate reports whether a message of the same desk and case that was signed after this one
+// was here before it: the relay exchanged them, or it was lost and made again. Order is that
+// of signing, so only the mark says how they came (attack B06).
+func cameLate(tx *store.Tx, row store.Message) (bool, error) {
+	rows, err := tx.Messages(store.Query{Direction: store.In, Case: row.Case, Limit: maxList})
+	return slices.ContainsFunc(rows, func(other store.Message) bool {
+		later := cmp.Or(other.Created.Compare(row.Created), bytes.Compare(other.ID[:], row.ID[:])) > 0
+		return other.Peer == row.Peer && later && other.Received.Before(row.Received)
+	}), err
 }
 
 // Trace returns an outbound message's state with each addressed desk. A message
