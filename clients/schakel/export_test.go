@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
+	"schakel/crypto/trust"
 	"schakel/relay/page"
 	"schakel/relay/wire"
 )
@@ -261,4 +263,22 @@ func (n *Node) SiblingsForTest() int {
 		return 0
 	}
 	return len(devices)
+}
+
+// KeepAnchorsForTest looks at what is to be anchored now.
+func (n *Node) KeepAnchorsForTest(ctx context.Context) error { return n.keepAnchors(ctx) }
+
+// AnchoringForTest is the anchor on its way, or nothing.
+func (n *Node) AnchoringForTest(ctx context.Context) (raw []byte, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error { raw, err = tx.Setting(settingAnchoring); return err })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return raw, err
+}
+
+// AnchorsForTest is how many anchors of this device the register has.
+func (n *Node) AnchorsForTest() int {
+	dir := n.directory()
+	return int(dir.Next(trust.Anchor{Device: n.dev.ID}.Subject()).Seq) - 1
 }

@@ -25,7 +25,7 @@ var (
 type Anchor struct {
 	Device identity.DeviceID
 	Day    time.Time // midnight UTC; a label, and no proof of anything
-	Root   Hash      // AnchorRoot of that day's leaves
+	Root   Hash      // of the AnchorTree of that day's leaves
 }
 
 // Kind is KindAnchor.
@@ -120,41 +120,34 @@ func AnchorLeaf(salt, message Hash) Hash {
 	return Hash(tlog.RecordHash(append(append([]byte(anchorPrefix), salt[:]...), message[:]...)))
 }
 
-// anchorTree hashes leaves the way the log hashes entries.
-func anchorTree(leaves []Hash) (*tree, error) {
+// AnchorTree is the tree of one anchor. It hashes leaves the way the log hashes entries.
+type AnchorTree struct{ tree tree }
+
+// NewAnchorTree makes the tree over 1 to MaxAnchored leaves in their order.
+func NewAnchorTree(leaves []Hash) (*AnchorTree, error) {
 	if len(leaves) == 0 || len(leaves) > MaxAnchored {
 		return nil, fmt.Errorf("%w: %d messages in one anchor, want 1 to %d", ErrTooLarge, len(leaves), MaxAnchored)
 	}
-	t := &tree{}
+	a := &AnchorTree{}
 	for _, leaf := range leaves {
-		h, err := tlog.StoredHashesForRecordHash(int64(t.size), tlog.Hash(leaf), t)
+		h, err := tlog.StoredHashesForRecordHash(int64(a.tree.size), tlog.Hash(leaf), &a.tree)
 		if err != nil {
 			return nil, err
 		}
-		t.hashes = append(t.hashes, h...)
-		t.size++
+		a.tree.hashes = append(a.tree.hashes, h...)
+		a.tree.size++
 	}
-	return t, nil
+	return a, nil
 }
 
-// AnchorRoot is the root over leaves in their order.
-func AnchorRoot(leaves []Hash) (Hash, error) {
-	t, err := anchorTree(leaves)
-	if err != nil {
-		return Hash{}, err
-	}
-	return t.root(t.size), nil
-}
+// Root is what the anchor says.
+func (a *AnchorTree) Root() Hash { return a.tree.root(a.tree.size) }
 
-// AnchorPath proves that leaf i is one of leaves (RFC 6962, 2.1.1).
-func AnchorPath(leaves []Hash, i int) ([]Hash, error) {
-	t, err := anchorTree(leaves)
+// Path proves that leaf i is in the tree (RFC 6962, 2.1.1).
+func (a *AnchorTree) Path(i int) ([]Hash, error) {
+	p, err := tlog.ProveRecord(int64(a.tree.size), int64(i), &a.tree)
 	if err != nil {
-		return nil, err
-	}
-	p, err := tlog.ProveRecord(int64(t.size), int64(i), t)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("failed to prove message %d of %d: %w", i, a.tree.size, err)
 	}
 	path := make([]Hash, len(p))
 	for j, h := range p {

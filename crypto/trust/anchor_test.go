@@ -72,13 +72,13 @@ func TestAnchorHolds(t *testing.T) {
 		for i := range leaves {
 			leaves[i] = trust.AnchorLeaf(hashOf("salt", i), hashOf("message", i))
 		}
-		root, err := trust.AnchorRoot(leaves)
+		tree, err := trust.NewAnchorTree(leaves)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := trust.Anchor{Day: now.Truncate(24 * time.Hour), Root: root}
+		a := trust.Anchor{Day: now.Truncate(24 * time.Hour), Root: tree.Root()}
 		for i := range leaves {
-			path, err := trust.AnchorPath(leaves, i)
+			path, err := tree.Path(i)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestAnchorHolds(t *testing.T) {
 			}
 		}
 	}
-	if _, err := trust.AnchorRoot(nil); !errors.Is(err, trust.ErrTooLarge) {
+	if _, err := trust.NewAnchorTree(nil); !errors.Is(err, trust.ErrTooLarge) {
 		t.Errorf("no messages at all: %v", err)
 	}
 }
