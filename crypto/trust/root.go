@@ -19,8 +19,8 @@ type Root struct {
 	Version   uint64
 	Threshold int
 	Keys      []identity.Key
-	Witnesses []VKey // always-on cosigners of checkpoints; not used by this version
-	Quorum    int    // how many of them a checkpoint needs; see Advance
+	Witnesses []VKey // always-on cosigners of checkpoints
+	Quorum    int    // how many of them a checkpoint needs; 0: none. See Advance and Tolerance
 	Agreement Hash   // of the catalogue and the lanes that the partners agreed on
 	Issued    time.Time
 	Expires   time.Time // at most 400 days after Issued
