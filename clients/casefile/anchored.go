@@ -30,7 +30,7 @@ type Anchored struct {
 
 // maxAnchored bounds the bytes of one: a path of 20 hashes and a checkpoint with the
 // cosignatures of sixteen witnesses.
-const maxAnchored = 8 << 10
+const maxAnchored = 16 << 10
 
 // Encode returns the canonical bytes of a.
 func (a Anchored) Encode() ([]byte, error) { return canon.Marshal(a) }
@@ -74,7 +74,11 @@ func (a Anchored) Verify(reg *trust.Register) (f Fixed, err error) {
 	if !slices.ContainsFunc(logsOf(reg), func(k trust.VKey) bool { return point.SignedBy(k) == nil }) {
 		return f, fmt.Errorf("%w: no log of this register signed it", identity.ErrBadSignature)
 	}
-	return Fixed{Entry: anchor.Index, Size: point.Size}, nil
+	f = Fixed{Entry: anchor.Index, Size: point.Size}
+	if root, ok := reg.AuthorityAt(point.Size); ok {
+		f.At, err = point.CosignedAt(root, time.Time{})
+	}
+	return f, err
 }
 
 // logsOf are the keys that the log had, the newest of them.
