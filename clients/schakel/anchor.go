@@ -96,20 +96,32 @@ func (n *Node) keepAnchors(ctx context.Context) error {
 // last anchor, once the day of the first of them is over.
 func (n *Node) anchoringNow(ctx context.Context) (a anchoring, err error) {
 	begun := false
-	err = n.store.View(ctx, func(tx *store.Tx) error {
-		raw, err := tx.Setting(settingAnchoring)
-		if begun = err == nil; begun {
-			return canon.Unmarshal(raw, maxAnchoring, &a)
-		}
-		if errors.Is(err, store.ErrNotFound) {
+	look := func(tx *store.Tx) (err error) {
+		if a, begun, err = begunAnchor(tx); err == nil && !begun {
 			a, err = n.anchorDue(tx)
 		}
 		return err
-	})
-	if err != nil || begun || len(a.Messages) == 0 {
+	}
+	if err := n.store.View(ctx, look); err != nil || begun || len(a.Messages) == 0 {
 		return a, err
 	}
-	return a, n.update(ctx, func(tx *store.Tx) error { return saveAnchoring(tx, a) })
+	return a, n.update(ctx, func(tx *store.Tx) error { // as it is now: of one day there is one
+		if err := look(tx); err != nil || begun || len(a.Messages) == 0 {
+			return err
+		}
+		return saveAnchoring(tx, a)
+	})
+}
+
+func begunAnchor(tx *store.Tx) (a anchoring, begun bool, err error) {
+	raw, err := tx.Setting(settingAnchoring)
+	if errors.Is(err, store.ErrNotFound) {
+		return a, false, nil
+	}
+	if err != nil {
+		return a, false, err
+	}
+	return a, true, canon.Unmarshal(raw, maxAnchoring, &a)
 }
 
 func saveAnchoring(tx *store.Tx, a anchoring) error {

@@ -282,3 +282,9 @@ func (n *Node) AnchorsForTest() int {
 	dir := n.directory()
 	return int(dir.Next(trust.Anchor{Device: n.dev.ID}.Subject()).Seq) - 1
 }
+
+// HasPersonForTest reports whether the register has a person.
+func (n *Node) HasPersonForTest(id identity.PersonID) bool {
+	_, ok := n.directory().Person(id)
+	return ok
+}

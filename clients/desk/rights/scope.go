@@ -33,9 +33,9 @@ func scopes() []scope {
 }
 
 // Closed are the operations that no program may: a backup takes everything out at once, and
-// the recovery passphrase is for people and a safe.
+// the recovery passphrase and the key of the organisation are for people and a safe.
 func Closed() []Operation {
-	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery"}
+	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey"}
 }
 
 // Scopes are the names of all scopes.
