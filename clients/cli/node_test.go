@@ -242,6 +242,8 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 
 func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
 
+func (n *scripted) RenewOrganisationKey(context.Context) ([]byte, error) { return nil, n.personErr }
+
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 
 func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
+	"schakel/crypto/trust"
 	"schakel/relay/page"
 	"schakel/relay/wire"
 )
@@ -300,4 +302,28 @@ func (n *Node) SiblingsForTest() int {
 		return 0
 	}
 	return len(devices)
+}
+
+// KeepAnchorsForTest looks at what is to be anchored now.
+func (n *Node) KeepAnchorsForTest(ctx context.Context) error { return n.keepAnchors(ctx) }
+
+// AnchoringForTest is the anchor on its way, or nothing.
+func (n *Node) AnchoringForTest(ctx context.Context) (raw []byte, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error { raw, err = tx.Setting(settingAnchoring); return err })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return raw, err
+}
+
+// AnchorsForTest is how many anchors of this device the register has.
+func (n *Node) AnchorsForTest() int {
+	dir := n.directory()
+	return int(dir.Next(trust.Anchor{Device: n.dev.ID}.Subject()).Seq) - 1
+}
+
+// HasPersonForTest reports whether the register has a person.
+func (n *Node) HasPersonForTest(id identity.PersonID) bool {
+	_, ok := n.directory().Person(id)
+	return ok
 }

@@ -2,6 +2,7 @@ package schakel
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -164,8 +165,12 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	if err != nil {
 		return err
 	}
-	err = n.update(ctx, func(tx *store.Tx) error {
+	var renewed ed25519.PrivateKey
+	err = n.update(ctx, func(tx *store.Tx) (err error) {
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
+			return err
+		}
+		if renewed, err = n.takeOrgKey(tx, dir); err != nil {
 			return err
 		}
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
@@ -184,6 +189,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	n.mu.Lock()
 	n.dir = dir
+	if renewed != nil {
+		n.dev.Org = renewed
+	}
 	n.mu.Unlock()
 	n.floor.raise(dir.vouched)
 	if pinned.Size > old.pinned.Size {

@@ -41,6 +41,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 			if err = n.keepEpochs(ctx); err == nil {
 				err = n.keepPersons(ctx)
 			}
+			if err == nil {
+				err = n.keepAnchors(ctx)
+			}
 		}
 		if err == nil && (n.replan.Swap(false) || due(n.now(), &rota, rotaEvery)) {
 			err = n.keepRota(ctx)

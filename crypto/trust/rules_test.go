@@ -16,7 +16,7 @@ import (
 
 // TestAttacks walks the rows of evil-relay.md that are about single entries.
 func TestAttacks(t *testing.T) {
-	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks()} {
+	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks(), anchorAttacks()} {
 		for _, a := range group {
 			t.Run(a.id, a.run)
 		}
@@ -290,7 +290,7 @@ func spellingAttacks() []attack {
 		text("another kind than its subject", "kind device", "kind person"),
 		text("ends before it begins", "until 20", "until 19"),
 		{"C20 unknown kind", trust.ErrUnknownKind, func(w *world) []byte {
-			return edit(w.t, control(w), "kind device", "kind anchor", all(w)...)
+			return edit(w.t, control(w), "kind device", "kind poem", all(w)...)
 		}, control},
 	}
 }
