@@ -144,8 +144,12 @@ func (s *session) synced(ctx context.Context) error {
 // before raises an alarm and ends the session: this device then sends nothing.
 func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	old := n.directory()
+	u.Now = n.now()
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
+		if errors.Is(err, trust.ErrQuorum) {
+			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "quorum")
+		}
 		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
 			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
 		}
