@@ -262,3 +262,11 @@ func (n *Node) SiblingsForTest() int {
 	}
 	return len(devices)
 }
+
+// CosignForTest asks the device's witness, as the relay does.
+func (n *Node) CosignForTest(ctx context.Context, f wire.Cosign) (size uint64, line []byte, err error) {
+	return n.cosign(ctx, f)
+}
+
+// NowForTest is the node's clock.
+func (n *Node) NowForTest() time.Time { return n.now() }

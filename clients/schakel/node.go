@@ -77,6 +77,7 @@ type Node struct {
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
 	dev          store.Device
+	witness      *witnessKey // nil: this device runs none
 	keys         *seal.DeviceKeys
 	parsed       *seal.Recipients // public keys of others, checked against the register
 	events       subscribers
@@ -189,6 +190,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 		return err
 	}
 	if err := n.loadCompared(tx); err != nil {
+		return err
+	}
+	if err := n.loadWitness(tx); err != nil {
 		return err
 	}
 	if err := n.learnLadders(tx); err != nil {
