@@ -203,6 +203,8 @@ func TestRootExpires(t *testing.T) {
 		_, err := c.doctor.Node.Send(t.Context(), c.routine)
 		return errors.Is(err, schakel.ErrOutlived)
 	})
+	sealsTo(t, c.doctor, c.safe.Desk, 1)
+	sealsTo(t, c.doctor, c.police.Desk, 1)
 	sent, err := c.doctor.Node.Send(t.Context(), c.with(c.acute, &schakel.Override{Called: "+31600000007"}))
 	if err != nil || !marked(c.read(t, sent)) {
 		t.Errorf("nothing acute goes on a person's word, though no witness ever vouched: %v", err)
