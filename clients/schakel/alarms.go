@@ -166,6 +166,9 @@ func (n *Node) breach(a store.Alarm) string {
 }
 
 func registerWord(code string) string {
+	if code == "quorum" {
+		return "de getuigen die het register noemt, hebben het nieuwste deel niet ondertekend"
+	}
 	if code == "skipped" {
 		return "een regel is niet bevoegd ondertekend en telt niet"
 	}

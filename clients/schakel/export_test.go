@@ -327,3 +327,11 @@ func (n *Node) HasPersonForTest(id identity.PersonID) bool {
 	_, ok := n.directory().Person(id)
 	return ok
 }
+
+// CosignForTest asks the device's witness, as the relay does.
+func (n *Node) CosignForTest(ctx context.Context, f wire.Cosign) (size uint64, line []byte, err error) {
+	return n.cosign(ctx, f)
+}
+
+// NowForTest is the node's clock.
+func (n *Node) NowForTest() time.Time { return n.now() }

@@ -203,6 +203,12 @@ func TestRootExpires(t *testing.T) {
 		_, err := c.doctor.Node.Send(t.Context(), c.routine)
 		return errors.Is(err, schakel.ErrOutlived)
 	})
+	sealsTo(t, c.doctor, c.safe.Desk, 1)
+	sealsTo(t, c.doctor, c.police.Desk, 1)
+	sent, err := c.doctor.Node.Send(t.Context(), c.with(c.acute, &schakel.Override{Called: "+31600000007"}))
+	if err != nil || !marked(c.read(t, sent)) {
+		t.Errorf("nothing acute goes on a person's word, though no witness ever vouched: %v", err)
+	}
 	c.NextRoot(func(r *trust.Root) { r.Issued, r.Expires = c.Now(), c.Now().Add(300*day) })
 	alarmStands(t, c.doctor, schakel.AlarmRoot, "expired", false)
 	eventually(t, "control: sent under the renewed root", func() bool {

@@ -314,7 +314,6 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Light: n.light,
 		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
 		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: dir.age(n.now()), ClockBehind: n.floor.behind(),
-		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}
 	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
 		st.Fingerprint = orgFingerprint(org)
@@ -326,7 +325,10 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if session != nil {
 		epoch, st.ClockAhead = session.ready.StoreEpoch, session.ahead
 	}
-	return st, n.store.View(ctx, func(tx *store.Tx) error { return n.counts(tx, &st, epoch) })
+	return st, n.store.View(ctx, func(tx *store.Tx) error {
+		st.Witnesses = n.witnessWord(tx, dir, session)
+		return n.counts(tx, &st, epoch)
+	})
 }
 
 func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {

@@ -156,6 +156,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
+		if errors.Is(err, trust.ErrQuorum) {
+			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "quorum")
+		}
 		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
 			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
 		}

@@ -52,7 +52,8 @@ func BeginAgain(ctx context.Context, st *store.Store, now time.Time) (request []
 		if err := tx.SetDevice(dev); err != nil {
 			return err
 		}
-		for _, setting := range []string{settingShown, settingTold, settingDeviceRequest, settingAdmission} {
+		for _, setting := range []string{settingShown, settingTold, settingDeviceRequest, settingAdmission,
+			settingWitnessKey, settingWitnessSigned} {
 			if err := tx.DeleteSetting(setting); err != nil {
 				return err
 			}
