@@ -90,7 +90,7 @@ func Exit(err error) int {
 	case is(desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
+	case is(schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

@@ -191,7 +191,7 @@ func (n *scripted) Subscribe() (<-chan schakel.Event, func()) {
 
 func (n *scripted) Status(context.Context) (schakel.Status, error) {
 	st := schakel.Status{Desk: "vt20/crisis", Role: identity.RoleVeiligThuis, Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
-		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
+		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", RegisterAge: schakel.RegisterAge{State: schakel.Fresh, Vouched: now(), RootExpires: now().AddDate(0, 6, 0)}, Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
 		KeysUntil: now().Add(16 * 24 * time.Hour)}
 	if n.status != nil {
 		n.status(&st)
@@ -241,6 +241,8 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 }
 
 func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
+
+func (n *scripted) RenewOrganisationKey(context.Context) ([]byte, error) { return nil, n.personErr }
 
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 

@@ -94,6 +94,12 @@ func (c *Client) RegisterEntries(ctx context.Context) ([][]byte, error) {
 	return ask[[][]byte](ctx, c, "GET", "/v1/register", nil)
 }
 
+// RenewOrganisationKey implements Authority.
+func (c *Client) RenewOrganisationKey(ctx context.Context) ([]byte, error) {
+	out, err := ask[newDevice](ctx, c, "POST", "/v1/organisation/key", nil)
+	return out.Request, err
+}
+
 // Vouch implements Authority.
 func (c *Client) Vouch(ctx context.Context, request []byte) error {
 	_, err := ask[struct{}](ctx, c, "POST", "/v1/devices", newDevice{Request: request})

@@ -84,6 +84,8 @@ type Authority interface {
 	Vouch(ctx context.Context, request []byte) error
 	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
 	RegisterEntries(ctx context.Context) ([][]byte, error)
+	// RenewOrganisationKey returns the request for another key of the organisation.
+	RenewOrganisationKey(ctx context.Context) (request []byte, err error)
 }
 
 // Archivist hands out the file of a case, and the statements of what was destroyed.

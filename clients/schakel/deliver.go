@@ -134,7 +134,7 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if !n.mine(signed.Message) {
 		return false, nil
 	}
-	if resting, err := n.resting(tx, r); err != nil || resting {
+	if resting, err := n.resting(tx, r); err != nil || resting || !n.mayGo(delivery.KindMessage, signed.Message) {
 		return false, err
 	}
 	if r.Desk == n.dev.Desk && !slices.Contains(signed.Message.Addressed, r.Desk) {

@@ -18,7 +18,7 @@ import (
 
 var (
 	deskDeadlines = flag.Int("deadlines", 40, "simulated deadlines of the pagers of desks")
-	deskSeed      = flag.Uint64("seed", 0, "of that simulation; 0: another each time")
+	deskSeed      = flag.Uint64("seed", 0, "of that simulation, and of random relays; 0: another each time")
 )
 
 // deskVerdict is what the oracle found.

@@ -2,8 +2,10 @@ package schakel
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/clients/store"
 	"schakel/crypto/identity"
@@ -21,6 +23,9 @@ type directory struct {
 	*trust.Register
 	pinned trust.Pinned
 	relay  trust.RelayState
+	// vouched is when the quorum of the root's witnesses saw what is pinned; zero where
+	// the root names none.
+	vouched time.Time
 }
 
 // loadDirectory replays the stored register. The entries prove themselves against
@@ -58,11 +63,13 @@ func newDirectory(reg *trust.Register, pinned trust.Pinned) (directory, error) {
 	if err := pinned.Matches(reg); err != nil {
 		return directory{}, fmt.Errorf("%w: %w", ErrRegister, err)
 	}
+	dir := directory{Register: reg, pinned: pinned, vouched: vouchedFor(reg, pinned)}
 	relay, ok := reg.Relay()
 	if !ok {
-		return directory{Register: reg, pinned: pinned}, errNoRelay
+		return dir, errNoRelay
 	}
-	return directory{Register: reg, pinned: pinned, relay: relay}, nil
+	dir.relay = relay
+	return dir, nil
 }
 
 func (d directory) role(desk identity.DeskID) identity.Role {
@@ -144,6 +151,9 @@ func (s *session) synced(ctx context.Context) error {
 // before raises an alarm and ends the session: this device then sends nothing.
 func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	old := n.directory()
+	if n.floor.behind() <= clockSlack {
+		u.Now = n.now() // a clock that is known to be wrong judges no time
+	}
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
 		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
@@ -155,8 +165,12 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	if err != nil {
 		return err
 	}
-	err = n.update(ctx, func(tx *store.Tx) error {
+	var renewed ed25519.PrivateKey
+	err = n.update(ctx, func(tx *store.Tx) (err error) {
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
+			return err
+		}
+		if renewed, err = n.takeOrgKey(tx, dir); err != nil {
 			return err
 		}
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
@@ -175,7 +189,11 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	n.mu.Lock()
 	n.dir = dir
+	if renewed != nil {
+		n.dev.Org = renewed
+	}
 	n.mu.Unlock()
+	n.floor.raise(dir.vouched)
 	if pinned.Size > old.pinned.Size {
 		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")

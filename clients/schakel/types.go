@@ -24,6 +24,8 @@ type Draft struct {
 	Exercise bool   `json:"exercise,omitempty"`
 	Person   string `json:"person,omitempty"`
 	PIN      string `json:"pin,omitempty"`
+	// Override sends what is acute although the register is too old: see ErrStale.
+	Override *Override `json:"override,omitempty"`
 	// Saved is the version of a saved draft that this was made of: once it is sent, that
 	// version is off the lists, in the same transaction.
 	Saved *SavedVersion `json:"saved,omitempty"`
@@ -99,6 +101,20 @@ type Summary struct {
 	Refused      string          `json:"refused,omitempty"`    // the rule that it was refused under when that was done
 }
 
+// slowWay is what a message may take from its signature to this desk before its reader must
+// hear how old it is: a relay that delays everything passes every other check (attack B09).
+const slowWay = time.Hour
+
+// UnderWay is how long an inbound message took to come, where that is longer than its reader
+// would guess, and else 0. Both moments are believed: one is the sender's, signed, the other
+// is this desk's own.
+func (s Summary) UnderWay() time.Duration {
+	if took := s.Received.Sub(s.Created); s.Inbound && !s.Received.IsZero() && took >= slowWay {
+		return took
+	}
+	return 0
+}
+
 // Letter is one message in full. Body is exactly what the sender signed.
 type Letter struct {
 	Summary
@@ -171,6 +187,8 @@ const (
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
 	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
+	AlarmFreshness      AlarmKind = "register-oud"          // its witnesses have not seen it for a day, or three
+	AlarmRoot           AlarmKind = "register-verloopt"     // its root is to be renewed, or has expired
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
@@ -203,6 +221,7 @@ type Status struct {
 	LastError       string            `json:"lastError,omitempty"`
 	RegisterSize    uint64            `json:"registerSize"`
 	RegisterSkipped int               `json:"registerSkipped"`
+	RegisterAge     RegisterAge       `json:"registerAge"`
 	Witnesses       string            `json:"witnesses"` // what the quorum does not tolerate
 	Outbox          int               `json:"outbox"`    // deliveries not yet confirmed by their desk
 	NotAtRelay      int               `json:"notAtRelay"`
@@ -210,7 +229,8 @@ type Status struct {
 	ToAcknowledge   int               `json:"toAcknowledge"`
 	ToConfirm       int               `json:"toConfirm,omitempty"` // acknowledged, and more persons must sign
 	KeysUntil       time.Time         `json:"keysUntil"`
-	ClockAhead      time.Duration     `json:"clockAhead"` // the relay's clock less ours at login, in nanoseconds; believed by nobody
+	ClockAhead      time.Duration     `json:"clockAhead"`  // the relay's clock less ours at login, in nanoseconds; believed by nobody
+	ClockBehind     time.Duration     `json:"clockBehind"` // how far ours is behind what witnesses of the register signed, in nanoseconds
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`

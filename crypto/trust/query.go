@@ -94,6 +94,12 @@ func (rec *record[T]) at(size uint64) (body T, st Standing, ok bool) {
 // Authority is the root in force.
 func (r *Register) Authority() Root { return r.root.current() }
 
+// AuthorityAt is the root in force when the register had size entries.
+func (r *Register) AuthorityAt(size uint64) (Root, bool) {
+	b, _, ok := r.root.at(size)
+	return b, ok
+}
+
 // Relay is the relay that was entered last, unless it is revoked.
 func (r *Register) Relay() (RelayState, bool) {
 	b, st, ok := r.relays[r.relay].at(r.Size())
@@ -250,7 +256,7 @@ func (r *Register) find(s Subject) (org identity.OrgID, st Standing, ok bool) {
 	case KindDesk:
 		d, found := r.Desk(identity.DeskID(id))
 		return d.ID.Org(), d.Standing, found
-	case KindDevice, KindEpoch:
+	case KindDevice, KindEpoch, KindAnchor:
 		if u, err := identity.ParseDeviceID(id); err == nil {
 			d, found := r.Device(u)
 			return d.Desk.Org(), d.Standing, found

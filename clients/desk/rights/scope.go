@@ -33,9 +33,9 @@ func scopes() []scope {
 }
 
 // Closed are the operations that no program may: a backup takes everything out at once, and
-// the recovery passphrase is for people and a safe; and so is a file for a courier for people.
+// the recovery passphrase, the key of the organisation and a file for a courier are for people.
 func Closed() []Operation {
-	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery"}
+	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey"}
 }
 
 // Scopes are the names of all scopes.

@@ -65,6 +65,14 @@ func (c *Chain) ReplaceKey(id identity.OrgID) {
 	c.append(entry)
 }
 
+// Rekey gives an organisation the key of its own request, as root holders do.
+func (c *Chain) Rekey(request trust.AdmissionRequest) {
+	c.t.Helper()
+	entry, err := request.Rekey(c.register.Register(), c.root)
+	ok(c.t, err)
+	c.append(entry)
+}
+
 func (c *Chain) append(entry []byte) {
 	c.t.Helper()
 	_, err := c.register.Append(context.Background(), entry, nil, c.Now())
