@@ -64,6 +64,8 @@ type went struct {
 	At    time.Time
 	By    string
 	Bad   bool
+
+	ByFile time.Time // it left in a file, and nobody confirmed it since
 }
 
 func (s *Site) message(v *visit) (answer, error) {
@@ -197,7 +199,7 @@ func (s *Site) letter(l language, m schakel.Letter, names map[identity.DeskID]pa
 	}
 	for _, r := range m.Recipients {
 		out.Went = append(out.Went, went{party(r.Desk), l.word("state." + string(r.State)), r.At, harmless.Line(r.By),
-			r.State == schakel.StateRejected || r.State == schakel.StateFailed})
+			r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile})
 	}
 	return out
 }
