@@ -240,6 +240,14 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 
 func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
 
+func (n *scripted) Evidence(context.Context) ([]schakel.Evidence, error) {
+	return []schakel.Evidence{{ID: "01" + hash1[:62], Kind: "fork", Raised: now(), About: "relay/relay-1", Size: 900}}, nil
+}
+
+func (n *scripted) EvidenceFile(context.Context, string) ([]byte, error) {
+	return []byte("no evidence"), n.personErr
+}
+
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 
 func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {

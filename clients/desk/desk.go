@@ -84,6 +84,9 @@ type Authority interface {
 	Vouch(ctx context.Context, request []byte) error
 	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
 	RegisterEntries(ctx context.Context) ([][]byte, error)
+	// Evidence lists what is kept of wrongs; EvidenceFile makes one a file for others.
+	Evidence(ctx context.Context) ([]schakel.Evidence, error)
+	EvidenceFile(ctx context.Context, id string) ([]byte, error)
 }
 
 // Archivist hands out the file of a case, and the statements of what was destroyed.

@@ -196,6 +196,10 @@ func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error 
 func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
 	return [][]byte{body(), {1}}, n.note()
 }
+func (n *node) Evidence(context.Context) ([]schakel.Evidence, error) {
+	return []schakel.Evidence{{ID: "01ab", Kind: "fork", Raised: at(), About: "relay/x", Size: 3}}, n.note()
+}
+func (n *node) EvidenceFile(_ context.Context, id string) ([]byte, error) { return body(), n.note(id) }
 func (n *node) ExportCase(_ context.Context, ref string, by schakel.By) ([]byte, error) {
 	return body(), n.note(ref, by)
 }

@@ -74,6 +74,9 @@ type intake struct {
 	now    time.Time
 	events []Event
 	state  map[identity.DeskID]bool // desks that a statement is due to
+
+	stops   bool                       // an alarm of the register was raised that stops something
+	answers map[identity.DeskID]uint64 // desks that our checkpoint is due to, and the size that they stated
 }
 
 func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
@@ -128,7 +131,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	if err != nil {
 		return err
 	}
-	n.events.publish(in.events...)
+	n.afterwards(ctx, in)
 	for desk := range in.state {
 		n.stateSoon(desk)
 	}
@@ -136,8 +139,16 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 }
 
 func (in *intake) one(a *arrival) error {
+	if a.waited != nil {
+		if err := in.tx.Forget(store.ShelfAhead, a.waited); err != nil {
+			return err
+		}
+	}
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)
+	}
+	if err := in.compareView(a); err != nil {
+		return err
 	}
 	if a.delivery.Kind.Counted() {
 		verdict, err := in.count(a)
@@ -151,6 +162,9 @@ func (in *intake) one(a *arrival) error {
 			}
 		case store.Equivocation:
 			a.fault = &fault{reason: reasonEquivocation, alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
+			if err := in.equivocated(a); err != nil {
+				return err
+			}
 		}
 	} else if err := in.reached(a); err != nil {
 		return err
@@ -178,6 +192,8 @@ func (in *intake) one(a *arrival) error {
 		return in.copy(a)
 	case delivery.KindRecord:
 		return in.record(a)
+	case delivery.KindCheckpoint:
+		return in.checkpoint(a)
 	}
 	in.event(EventReceived, message.Hash{}, a.from) // a test
 	return nil
@@ -235,6 +251,11 @@ func (in *intake) supersede(a *arrival) error {
 // sender where it can mend something.
 func (in *intake) refuse(a *arrival) error {
 	f := a.fault
+	if f.reason == reasonAhead {
+		if held, err := in.hold(a); err != nil || held {
+			return err
+		}
+	}
 	in.n.log.Warn("delivery refused", "reason", f.reason, "envelope", a.header.ID)
 	if err := in.keep(a); err != nil {
 		return err
@@ -310,7 +331,13 @@ func (in *intake) message(a *arrival) error {
 		return err
 	} else if clash {
 		a.fault = &fault{reason: "identifier-reused", alarm: AlarmConflict, quarantine: true, err: message.ErrFormat}
+		if err := in.reused(a); err != nil {
+			return err
+		}
 		return in.refuse(a)
+	}
+	if err := errors.Join(in.stub(a), in.compareAge(a)); err != nil {
+		return err
 	}
 	row := storedMessage(a.signed, store.In, m.Sender.Desk, in.now)
 	row.Envelope, row.Attended = a.header.ID, a.delivery.Attended

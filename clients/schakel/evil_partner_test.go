@@ -26,7 +26,14 @@ type evil struct {
 
 func newEvil(t *testing.T) *evil {
 	t.Helper()
-	chain := schakeltest.New(t)
+	return newEvilOn(t, func(*schakeltest.Chain) {})
+}
+
+func newEvilOn(t *testing.T, prepare func(*schakeltest.Chain)) *evil {
+	t.Helper()
+	chain := schakeltest.Prepare(t)
+	prepare(chain)
+	chain.StartRelay()
 	e := &evil{
 		Chain:     chain,
 		vt:        chain.Join("vt20/crisis", identity.RoleVeiligThuis),

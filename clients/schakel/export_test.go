@@ -15,6 +15,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
+	"schakel/crypto/trust"
 	"schakel/relay/page"
 	"schakel/relay/wire"
 )
@@ -244,3 +245,14 @@ func (n *Node) SiblingsForTest() int {
 	}
 	return len(devices)
 }
+
+// AdvanceForTest takes in what a relay would answer.
+func (n *Node) AdvanceForTest(ctx context.Context, u trust.Update) error { return n.advance(ctx, u) }
+
+// KindForTest is the kind of what an envelope holds, where it is for this device.
+func (n *Node) KindForTest(raw []byte) delivery.Kind {
+	return n.judge(raw, n.directory(), n.now()).delivery.Kind
+}
+
+// RegisterForTest is the register as the node has it.
+func (n *Node) RegisterForTest() *trust.Register { return n.directory().Register }

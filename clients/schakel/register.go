@@ -21,6 +21,7 @@ type directory struct {
 	*trust.Register
 	pinned trust.Pinned
 	relay  trust.RelayState
+	seen   []sighting // of its sizes, oldest first
 }
 
 // loadDirectory replays the stored register. The entries prove themselves against
@@ -48,6 +49,9 @@ func loadDirectory(tx *store.Tx) (directory, error) {
 	dir, err := newDirectory(reg, trust.Pinned(p))
 	if errors.Is(err, errNoRelay) {
 		return dir, nil // joining: the invitation knows
+	}
+	if err == nil {
+		err = kept(tx, settingSeen, &dir.seen)
 	}
 	return dir, err
 }
@@ -146,8 +150,8 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	old := n.directory()
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
-		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
-			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
+		if contradicts(err) {
+			n.refusedUpdate(ctx, old, u, err)
 		}
 		return fmt.Errorf("%w: %w", ErrRegister, err)
 	}
@@ -155,8 +159,13 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	if err != nil {
 		return err
 	}
+	dir.seen = sighted(old.seen, pinned.Size, n.now())
 	err = n.update(ctx, func(tx *store.Tx) error {
+		in := &intake{n: n, tx: tx, now: n.now()}
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
+			return err
+		}
+		if err := keep(tx, settingSeen, dir.seen); err != nil {
 			return err
 		}
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
@@ -164,6 +173,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		}
 		for _, skipped := range reg.Skipped(old.pinned.Size) {
 			n.log.Warn("register entry skipped", "index", skipped.Index)
+			if err := in.skipped(dir, skipped.Index); err != nil {
+				return err
+			}
 			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
 				return err
 			}

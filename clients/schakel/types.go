@@ -167,6 +167,8 @@ const (
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
 	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
+	AlarmView           AlarmKind = "register-verschilt"    // a desk signed another register than we have
+	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open

@@ -32,10 +32,10 @@ func scopes() []scope {
 	}
 }
 
-// Closed are the operations that no program may: a backup takes everything out at once, and
-// the recovery passphrase is for people and a safe.
+// Closed are the operations that no program may: a backup takes everything out at once, the
+// recovery passphrase is for people and a safe, and evidence is for who investigates.
 func Closed() []Operation {
-	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery"}
+	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery", "Evidence", "EvidenceFile"}
 }
 
 // Scopes are the names of all scopes.

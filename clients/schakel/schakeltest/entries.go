@@ -70,3 +70,23 @@ func (c *Chain) append(entry []byte) {
 	_, err := c.register.Append(context.Background(), entry, nil, c.Now())
 	ok(c.t, err)
 }
+
+// SignCheckpoint signs any size and root with the log's key: what a relay can do that
+// shows two registers.
+func (c *Chain) SignCheckpoint(size uint64, root trust.Hash) []byte {
+	c.t.Helper()
+	note, err := trust.SignCheckpoint("schakel.example/relay-test", size, root, c.log)
+	ok(c.t, err)
+	return note
+}
+
+// Ahead is the register as it will be once grow was called, and nothing else grew it.
+func (c *Chain) Ahead() (size uint64, root trust.Hash, grow func()) {
+	c.t.Helper()
+	reg := c.register.Register().Clone()
+	org := trust.Org{ID: "org-ahead", Name: "Test", OIN: "00000099000000000000", Key: newSigner(c.t).Public(), Status: trust.OrgActive}
+	entry, err := org.Sign(reg.Next(org.Subject()), c.root)
+	ok(c.t, err)
+	ok(c.t, reg.Apply(entry))
+	return reg.Size(), reg.Root(), func() { c.t.Helper(); c.append(entry) }
+}
