@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
@@ -81,10 +81,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
 	case AlarmNewKey:
 		return explainNewKey(a, call)
-	case AlarmRegister:
-		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register. Het bewijs: `schakel register evidence list`."
-	case AlarmView, AlarmAhead:
-		return n.explainView(kind, a)
+	case AlarmRegister, AlarmView, AlarmAhead, AlarmOwn:
+		return n.explainRegister(kind, a)
 	case AlarmConflict:
 		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
 	case AlarmTampered:
@@ -159,10 +157,14 @@ func (n *Node) breach(a store.Alarm) string {
 	return "Lees het bericht met de waarschuwing erbij. " + call
 }
 
-// explainView says that another desk sees another register.
-func (n *Node) explainView(kind AlarmKind, a store.Alarm) (text, remedy string) {
+// explainRegister says what is wrong with the register, or with what another desk sees of it.
+func (n *Node) explainRegister(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	call := n.call(identity.DeskID(a.Subject))
 	switch {
+	case kind == AlarmOwn:
+		return explainOwn(a)
+	case kind == AlarmRegister:
+		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register. Het bewijs: `schakel register evidence list`."
 	case kind == AlarmView:
 		return fmt.Sprintf("%s ziet een ander register dan wij. Wij versturen daar niets tot iemand dit wegzet.", a.Subject),
 			call + " Vergelijk wie wat ziet, en bel de houders van het register. Het bewijs: `schakel register evidence list`."

@@ -251,8 +251,8 @@ func (i impostor) Public() identity.Key {
 
 func (i impostor) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(i.PrivateKey, msg), nil }
 
-// ghostDevice is a device at a desk that nobody of its organisation vouched for.
-func ghostDevice(t *testing.T, desk identity.DeskID) []byte {
+// ghostDevice is a device at a desk that somebody else than its organisation vouched for.
+func ghostDevice(t *testing.T, desk identity.DeskID, by trust.Signer) ([]byte, identity.DeviceID) {
 	t.Helper()
 	keys, err := seal.NewDeviceKeys(identity.DeviceID{0: 1, 6: 0x70, 8: 0x80}, rand.Reader)
 	if err != nil {
@@ -260,11 +260,11 @@ func ghostDevice(t *testing.T, desk identity.DeskID) []byte {
 	}
 	d := trust.Device{ID: keys.ID, Desk: desk, Type: trust.DevicePerson, SignKey: keys.SignPublic(), LoginKey: keys.LoginPublic(),
 		From: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour)}
-	entry, err := d.Sign(trust.First(), newImpostor(), impostor{keys.Sign}, impostor{keys.Login})
+	entry, err := d.Sign(trust.First(), by, impostor{keys.Sign}, impostor{keys.Login})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return entry
+	return entry, d.ID
 }
 
 // An entry that nobody was entitled to make stays as evidence (C13, C14).
@@ -273,7 +273,7 @@ func TestSkippedEntryIsEvidence(t *testing.T) {
 	e.knooppunt.Stop()
 	reg := e.knooppunt.Node.RegisterForTest().Clone()
 	old := reg.Size()
-	ghost := ghostDevice(t, e.vt.Desk)
+	ghost, _ := ghostDevice(t, e.vt.Desk, newImpostor())
 	if err := reg.Apply(ghost); !errors.Is(err, trust.ErrSkipped) {
 		t.Fatalf("the entry counts: %v", err)
 	}

@@ -171,6 +171,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
 			return err
 		}
+		if err := in.watchOwnEntries(dir, u.From, u.Entries); err != nil {
+			return err
+		}
 		for _, skipped := range reg.Skipped(old.pinned.Size) {
 			n.log.Warn("register entry skipped", "index", skipped.Index)
 			if err := in.skipped(dir, skipped.Index); err != nil {

@@ -169,6 +169,7 @@ const (
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
 	AlarmView           AlarmKind = "register-verschilt"    // a desk signed another register than we have
 	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
+	AlarmOwn            AlarmKind = "eigen-register"        // an entry about this organisation that was not made here
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open

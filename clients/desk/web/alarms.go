@@ -126,7 +126,7 @@ func (v *visit) warning(a schakel.Alarm, desks []schakel.Desk) warning {
 // alarmDetail is what the text of an alarm fills in: whom it is about, or what.
 func (v *visit) alarmDetail(a schakel.Alarm, p party) string {
 	switch a.Kind {
-	case schakel.AlarmNewKey:
+	case schakel.AlarmNewKey, schakel.AlarmOwn:
 		return harmless.Line(a.Subject)
 	case schakel.AlarmAhead:
 		if p.Org == "" {
