@@ -37,13 +37,15 @@ func (n *Node) TargetsForTest(desk identity.DeskID) int {
 }
 
 // PutForTest seals any delivery with the node's real keys and hands it to the
-// relay: what a modified client can do.
+// relay: what a modified client can do. It returns nil once the relay has answered,
+// whatever it said: a session that ends in between, as after a leap of the clock,
+// takes what it was given with it.
 func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) error {
 	targets, err := n.targets(desk)
 	if err != nil {
 		return err
 	}
-	_, raw, err := n.seal(desk, targets, tier, d)
+	parcel, raw, err := n.seal(desk, targets, tier, d)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,23 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 	if s == nil {
 		return ErrUnreachable // between two sessions
 	}
-	return s.say(ctx, wire.Put{Envelope: raw})
+	row := store.Delivery{Envelope: parcel.ID, Raw: raw}
+	s.flight.took(row)
+	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
+		return err
+	}
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for s.flight.passed(row) {
+		select {
+		case <-s.gone:
+			return ErrUnreachable
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+	return nil
 }
 
 // SignForTest signs a message as this device without asking the protocol.
