@@ -77,7 +77,7 @@ func (in *intake) keepEvidence(f evidence.File, about string, detail []byte) err
 	if err := in.tx.Keep(store.ShelfEvidence, store.Kept{ID: id, At: in.now, Content: content}); err != nil {
 		return err
 	}
-	return in.tx.Audit("evidence-"+f.Kind.String(), hex.EncodeToString(id), identity.PersonID{}, in.now)
+	return in.tx.Audit("evidence-kept", hex.EncodeToString(id), identity.PersonID{}, in.now)
 }
 
 // Evidence returns what is kept, the oldest first.
