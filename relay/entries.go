@@ -69,7 +69,12 @@ func (s *session) keys(f wire.WantKeys) error {
 // sendRegister adds the next piece of the register that the device asked for.
 func (s *session) sendRegister(frames []wire.Frame, asked *wire.Fetch) ([]wire.Frame, error) {
 	if s.fetching == nil && asked != nil {
-		if err := s.beginFetch(asked.From); err != nil {
+		err := s.beginFetch(asked.From)
+		if errors.Is(err, register.ErrNoQuorum) {
+			s.askLater(asked)
+			return frames, nil
+		}
+		if err != nil {
 			return frames, err
 		}
 	}
@@ -93,6 +98,15 @@ func (s *session) sendRegister(frames []wire.Frame, asked *wire.Fetch) ([]wire.F
 		s.fetching = nil
 	}
 	return append(frames, piece), nil
+}
+
+// askLater keeps a question until witnesses have cosigned what answers it.
+func (s *session) askLater(asked *wire.Fetch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared.asked == nil {
+		s.shared.asked = asked
+	}
 }
 
 func (s *session) beginFetch(from uint64) error {
@@ -129,7 +143,11 @@ func (r *Relay) watch(ctx context.Context) {
 	for {
 		grown := r.config.Register.Grown()
 		if size := r.config.Register.Size(); size > known {
-			r.hub.each(func(s *session) { s.registerGrew(size) })
+			announce := size
+			if _, quorum := r.config.Register.Witnesses(); quorum > 0 {
+				announce = 0 // cosign tells, once the quorum is there
+			}
+			r.hub.each(func(s *session) { s.registerGrew(announce) })
 			r.metrics.registerSize.Set(float64(size))
 			known = r.dropRevoked(ctx, known, size)
 		}
@@ -146,10 +164,12 @@ func (r *Relay) watch(ctx context.Context) {
 	}
 }
 
+// registerGrew ends the session of a device that is no longer active, and tells any
+// other of the size, unless that is 0.
 func (s *session) registerGrew(size uint64) {
 	s.mu.Lock()
 	entered := s.shared.entered
-	if entered {
+	if entered && size > 0 {
 		s.shared.advanced = size
 	}
 	s.mu.Unlock()

@@ -28,6 +28,7 @@ type Limits struct {
 	Drain         time.Duration // at most, from the order to stop; default 30 s
 	Return        time.Duration // devices come back within this after a drain; default 10 s
 	Sweep         time.Duration // missed rings are found within this; default 5 s
+	Cosign        time.Duration // witnesses are asked again after this; default 30 min
 	Expire        time.Duration // between two looks for expired envelopes; default 10 s
 	HandshakeTime time.Duration // for the TLS handshake, and for the request's headers; default 5 s
 	LoginTime     time.Duration // from the challenge to the token; default wire.LoginTimeout
@@ -59,6 +60,7 @@ func (l Limits) withDefaults() Limits {
 	duration(&l.Drain, 30*time.Second)
 	duration(&l.Return, 10*time.Second)
 	duration(&l.Sweep, 5*time.Second)
+	duration(&l.Cosign, 30*time.Minute)
 	duration(&l.Expire, 10*time.Second)
 	duration(&l.HandshakeTime, 5*time.Second)
 	duration(&l.LoginTime, wire.LoginTimeout)

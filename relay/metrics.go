@@ -15,10 +15,13 @@ type metrics struct {
 	sessions     prometheus.Gauge
 	registerSize prometheus.Gauge
 	registerLate prometheus.Gauge
+	cosignedSize prometheus.Gauge
+	cosignedTime prometheus.Gauge
 	logins       *prometheus.CounterVec // result
 	closes       *prometheus.CounterVec // code
 	puts         *prometheus.CounterVec // code
 	entries      *prometheus.CounterVec // code
+	cosignatures *prometheus.CounterVec // result
 	expired      *prometheus.CounterVec // delivered
 	stored       prometheus.Counter
 	deliveries   prometheus.Counter
@@ -43,6 +46,9 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		sessions:     gauge("sessions", "Devices with a live session."),
 		registerSize: gauge("register_entries", "Entries in the register."),
 		registerLate: gauge("register_late", "1 while this relay cannot follow the register that it shares with others."),
+		cosignedSize: gauge("register_cosigned_entries", "Entries in the register that its witnesses have cosigned; 0 where it has none."),
+		cosignedTime: gauge("register_cosigned_timestamp_seconds", "When the quorum of witnesses cosigned the register last."),
+		cosignatures: vector("cosignatures_total", "Cosignatures that witnesses gave, by result.", "result"),
 		logins:       vector("logins_total", "Logins by result.", "result"),
 		closes:       vector("sessions_closed_total", "Sessions ended, by close code.", "code"),
 		puts:         vector("puts_total", "Envelopes offered, by answer.", "code"),
@@ -59,7 +65,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Help: "Operations per durable batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
 	}
-	reg.MustRegister(m.sessions, m.registerSize, m.registerLate, m.logins, m.closes, m.puts, m.entries, m.expired,
+	reg.MustRegister(m.sessions, m.registerSize, m.registerLate, m.cosignedSize, m.cosignedTime, m.cosignatures, m.logins, m.closes, m.puts, m.entries, m.expired,
 		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -99,6 +99,8 @@ func (s *session) takeFrame(ctx context.Context, in *intake, f wire.Frame) error
 		in.ops = append(in.ops, &queue.Attend{Desk: s.rights.Desk, ID: f.ID, Token: f.Token})
 	case wire.Fetch, wire.Append, wire.WantKeys:
 		return s.ask(ctx, f)
+	case wire.Cosigned:
+		return s.cosigned(f)
 	case wire.Plan, wire.TestPage, wire.WantPages:
 		return s.askPager(ctx, f)
 	default:

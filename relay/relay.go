@@ -102,7 +102,7 @@ func New(c Config) (*Relay, error) {
 	case c.Listener == nil, c.Store == nil, c.Register == nil, c.Receipts == nil:
 		return nil, errors.New("failed to make a relay: listener, store, register or receipt key missing")
 	}
-	if _, err := c.Register.Checkpoint(); err != nil {
+	if _, err := c.Register.Checkpoint(); err != nil && !errors.Is(err, register.ErrNoQuorum) {
 		return nil, fmt.Errorf("failed to make a relay: %w", err)
 	}
 	if c.Log == nil {
@@ -164,6 +164,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	tasks.Go(func() { r.listen(work) })
 	tasks.Go(func() { r.follow(work) })
 	tasks.Go(func() { r.watch(work) })
+	tasks.Go(func() { r.cosign(work) })
 	paging, stopPaging := context.WithCancel(ctx) // another node takes over while this one drains
 	defer stopPaging()
 	tasks.Go(func() { r.page(paging) })

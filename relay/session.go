@@ -55,6 +55,8 @@ type shared struct {
 	acked         queue.Position
 	advanced      uint64 // register size to announce; 0: none
 	asked         *wire.Fetch
+	witness       witness
+	cosign        bool // the witness may have to be asked
 	inFlightOps   int
 	inFlightBytes int
 	goAway        time.Duration // to announce once; 0: none
@@ -215,7 +217,7 @@ func (s *session) take() (todo shared, ended bool) {
 	defer s.mu.Unlock()
 	todo = s.shared
 	s.shared.answers, s.shared.weight = nil, 0
-	s.shared.advanced, s.shared.goAway, s.shared.rung = 0, 0, false
+	s.shared.advanced, s.shared.goAway, s.shared.rung, s.shared.cosign = 0, 0, false, false
 	if s.fetching == nil {
 		s.shared.asked = nil
 	}
@@ -234,6 +236,9 @@ func (s *session) gather(ctx context.Context, todo shared) ([]wire.Frame, error)
 	}
 	if todo.ending {
 		return frames, nil
+	}
+	if todo.cosign {
+		frames = s.askWitness(frames)
 	}
 	frames, err := s.sendRegister(frames, todo.asked)
 	if err != nil {

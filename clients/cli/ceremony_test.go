@@ -169,3 +169,89 @@ func TestRootKeyUnderAPassphrase(t *testing.T) {
 	c.must(cli.Locked, append(admit, "--key-passphrase-file", writeFile(t, c.file("wrong"), "andere woorden\n", 0o600))...)
 	c.must(cli.Done, append(admit, "--key-passphrase-file", writeFile(t, c.file("phrase"), "zes willekeurige woorden hier\n", 0o600))...)
 }
+
+// TestRootPassedOn: a draft goes round among holders of the old and of the new root, and
+// counts when enough of both signed.
+func TestRootPassedOn(t *testing.T) {
+	c := newCeremony(t)
+	c.begin("--threshold", "2", "--roots", "3")
+	var holders []string
+	for _, name := range []string{"n1", "n2"} {
+		out, stderr := c.must(cli.Done, "register", "root", "key", "--dir", c.file(name))
+		if !strings.Contains(stderr, "fingerprint ") {
+			t.Errorf("nothing to read out by telephone:\n%s", stderr)
+		}
+		holders = append(holders, "--holder", strings.TrimSpace(out))
+	}
+	one, two, draft := c.file("root/root-1/root.key"), c.file("root/root-2/root.key"), c.file("root-2.txt")
+	command := append([]string{"register", "root", "draft", "--dir", c.file("root"), "--key", one, "--out", draft}, holders...)
+	_, stderr := c.must(cli.Partly, command...)
+	for _, want := range []string{"version 2 in the place of 1", "2 of 2 must sign; before 2 of 3", "new       ", "leaves    ", "1 of 2 of the old root, 0 of 2 of the new"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the draft does not say %q:\n%s", want, stderr)
+		}
+	}
+	c.must(cli.Conflict, command...) // a draft that went round already is not written over
+	finish := []string{"register", "root", "finish", "--dir", c.file("root"), draft}
+	c.must(cli.Done, "register", "cosign", draft, "--key", two)
+	if _, stderr := c.must(cli.Partly, finish...); !strings.Contains(stderr, "2 of 2 of the old root, 0 of 2 of the new") {
+		t.Errorf("the old holders alone made a root:\n%s", stderr)
+	}
+	c.must(cli.Done, append(finish, "--key", c.file("n1/root.key"), "--key", c.file("n2/root.key"))...)
+	if _, stderr := c.must(cli.Done, finish...); !strings.Contains(stderr, "kept: ") {
+		t.Error(stderr)
+	}
+	// The old holders can do nothing any more, and the new ones can.
+	invitation := c.file("invitation.txt")
+	c.must(cli.Partly, "register", "admit", "--dir", c.file("root"), "--key", one, "--key", two, c.request, "--out", invitation)
+	if _, err := os.Stat(invitation); err == nil {
+		t.Fatal("the old holders admitted a partner")
+	}
+	c.must(cli.Done, "register", "admit", "--dir", c.file("root"), "--key", c.file("n1/root.key"), "--key", c.file("n2/root.key"), c.request, "--out", invitation)
+	fingerprintOf(t, invitation)
+}
+
+// TestRootDraftRefused: what cannot become a root is refused before it goes round, and
+// what somebody changed on its way when it comes back.
+func TestRootDraftRefused(t *testing.T) {
+	c := newCeremony(t)
+	c.begin()
+	witness, err := trust.WitnessKey("witness.example/w", keyOf("witness").Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := []string{"register", "root", "draft", "--dir", c.file("root"), "--out", c.file("draft.txt")}
+	for what, flags := range map[string][]string{
+		"no signature enough":   {"--threshold", "2"},
+		"a quorum of nobody":    {"--quorum", "1"},
+		"more witnesses needed": {"--witness", witness.String(), "--quorum", "2"},
+		"no key":                {"--holder", "vt20"},
+		"a holder twice":        {"--holder", keyOf("a").Public().String(), "--holder", keyOf("a").Public().String()},
+		"no witness":            {"--witness", "vt20"},
+		"no day":                {"--expires", "next year"},
+		"late at once":          {"--expires", now().AddDate(0, 0, 30).Format("2006-01-02")},
+		"two years":             {"--expires", now().AddDate(2, 0, 0).Format("2006-01-02")},
+	} {
+		if _, stderr := c.must(cli.Usage, append(draft, flags...)...); stderr == "" {
+			t.Errorf("%s: refused without a word", what)
+		}
+	}
+	c.must(cli.Unverified, "register", "root", "finish", "--dir", c.file("root"), c.file("root/register.txt"))
+	c.must(cli.NotFound, "register", "root", "finish", "--dir", c.file("root"), c.file("none.txt"))
+	_, stderr := c.must(cli.Partly, append(draft, "--holder", keyOf("a").Public().String(), "--witness", witness.String(), "--quorum", "1")...)
+	if !strings.Contains(stderr, "1 of 1 must sign; before 0 of 0") || !strings.Contains(stderr, witness.String()) {
+		t.Errorf("the witnesses are not shown:\n%s", stderr)
+	}
+	raw, err := os.ReadFile(c.file("draft.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := trust.ParseEntries(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(entries[0]), "quorum 1", "quorum 0", 1)
+	writeFile(t, c.file("changed.txt"), string(trust.FormatEntries("draft", [][]byte{[]byte(changed)})), 0o644)
+	c.must(cli.Unverified, "register", "root", "finish", "--dir", c.file("root"), c.file("changed.txt"))
+	c.must(cli.Partly, "register", "root", "finish", "--dir", c.file("root"), c.file("draft.txt"))
+}

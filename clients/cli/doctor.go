@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"schakel/clients/schakel"
+	"schakel/crypto/trust"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -96,7 +97,7 @@ func (a *app) checkDevice(ctx context.Context) []check {
 		return []check{store, {"status", failed, err.Error(), "see the daemon's log"}}
 	}
 	now := a.Now()
-	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkKeys(st, now),
+	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkFreshness(st), checkRoot(st, now), checkKeys(st, now),
 		a.checkOutbox(ctx, s, now), checkBackup(ctx, s, st, now), checkRecovery(ctx, s, st, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
 }
 
@@ -149,6 +150,9 @@ const clockSlack = 2 * time.Minute
 func checkClock(st schakel.Status) check {
 	evidence := fmt.Sprintf("the relay's is %s ahead of this one", st.ClockAhead)
 	switch {
+	case st.ClockBehind > clockSlack:
+		return check{"clock", warning, fmt.Sprintf("this one is %s behind what the witnesses of the register signed; their moment counts", st.ClockBehind.Round(time.Second)),
+			"set this machine's clock right, and find out who set it back"}
 	case !st.Connected:
 		return check{"clock", skipped, "no relay to compare with", ""}
 	case st.ClockAhead.Abs() > clockSlack:
@@ -166,6 +170,35 @@ func checkRegister(st schakel.Status) check {
 		return check{"register", warning, evidence, "an entry was not authorised: see `schakel alarms` and telephone the root holders"}
 	}
 	return check{"register", passed, evidence, ""}
+}
+
+func checkFreshness(st schakel.Status) check {
+	age := st.RegisterAge
+	seen := "the witnesses never vouched for the register of this device"
+	if !age.Vouched.IsZero() {
+		seen = "the quorum of witnesses saw the register last on " + age.Vouched.UTC().Format(time.RFC3339)
+	}
+	switch age.State {
+	case schakel.Fresh:
+		return check{"freshness", passed, seen, ""}
+	case schakel.Ageing:
+		return check{"freshness", warning, seen + ", more than a day ago", "see whether the relay is reached; if it is, telephone its operator: after three days sending stops"}
+	case schakel.Stale:
+		return check{"freshness", failed, seen + ": nothing is sent", "telephone the operator of the relay and the root holders; what is acute goes with `schakel send --called`"}
+	}
+	return check{"freshness", warning, "the root names no witnesses: only the relay says that nothing is missing", "ask the root holders for witnesses; until then compare the number of entries with another partner by telephone"}
+}
+
+func checkRoot(st schakel.Status, now time.Time) check {
+	expires := st.RegisterAge.RootExpires
+	evidence := "the root of the register rules until " + expires.UTC().Format(time.DateOnly)
+	switch {
+	case st.RegisterAge.RootExpired:
+		return check{"root", failed, evidence + ": it has expired, and nothing is sent", "telephone the root holders: `schakel register root draft` renews it"}
+	case expires.Sub(now) <= trust.RootWarning:
+		return check{"root", warning, evidence, "telephone the root holders: `schakel register root draft` renews it"}
+	}
+	return check{"root", passed, evidence, ""}
 }
 
 // keysAhead is how far the published keys must reach before somebody is warned: a

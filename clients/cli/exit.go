@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"schakel/clients/casefile"
+	"schakel/clients/courier"
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
@@ -83,13 +84,13 @@ func Exit(err error) int {
 		return Locked
 	case is(schakel.ErrNoEvidence, schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
-	case is(schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
+	case is(courier.ErrFormat, schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
 		return Unverified
 	case is(desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrForked, schakel.ErrOtherView, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
+	case is(schakel.ErrForked, schakel.ErrOtherView, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

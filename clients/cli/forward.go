@@ -14,6 +14,7 @@ import (
 
 type forwardFlags struct {
 	to     string
+	called string
 	signer signer
 	noWait bool
 }
@@ -33,6 +34,7 @@ func (a *app) forwardCommand() *cobra.Command {
 	}
 	c.ValidArgsFunction = a.messageNames(schakel.Filter{Box: "sent"})
 	c.Flags().StringVar(&f.to, "to", "", "the right desk: organisation/desk (default the one that the answer names)")
+	c.Flags().StringVar(&f.called, "called", "", "telephone number that you called: sends what is acute, with --person, although the register is too old")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
 	f.signer.flags(c)
 	suggest(c, map[string]completer{"to": a.deskNames(), "person": a.personNames()})
@@ -40,7 +42,7 @@ func (a *app) forwardCommand() *cobra.Command {
 }
 
 func (a *app) forward(ctx context.Context, ref string, f forwardFlags) error {
-	on := schakel.Forwarding{To: identity.DeskID(f.to), Person: f.signer.person}
+	on := schakel.Forwarding{To: identity.DeskID(f.to), Person: f.signer.person, Override: overriding(f.called)}
 	if f.to != "" {
 		if _, err := identity.ParseDeskID(f.to); err != nil {
 			return usage(err)

@@ -19,6 +19,7 @@ func (a *app) inboxCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&f.ToAck, "to-ack", false, "only what waits for an acknowledgement here")
 	filterFlags(c, &f)
+	c.AddCommand(a.inboxImportCommand())
 	return c
 }
 

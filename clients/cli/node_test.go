@@ -41,6 +41,8 @@ type scripted struct {
 	forwarded                   []schakel.Forwarding
 	flags                       []protocol.Flag // of what is read
 	safety                      schakel.Safety
+	carried                     schakel.Carried // what ExportEnvelopes makes
+	brought                     schakel.Brought // what ImportEnvelopes finds
 }
 
 const (
@@ -189,7 +191,7 @@ func (n *scripted) Subscribe() (<-chan schakel.Event, func()) {
 
 func (n *scripted) Status(context.Context) (schakel.Status, error) {
 	st := schakel.Status{Desk: "vt20/crisis", Role: identity.RoleVeiligThuis, Device: identity.DeviceID{1}, Relay: "relay-1", Connected: true, ConnectedSince: now(),
-		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
+		RegisterSize: 42, Witnesses: "no dishonest witness tolerated", RegisterAge: schakel.RegisterAge{State: schakel.Fresh, Vouched: now(), RootExpires: now().AddDate(0, 6, 0)}, Unread: 1, ToAcknowledge: 1, Alarms: len(n.alarms),
 		KeysUntil: now().Add(16 * 24 * time.Hour)}
 	if n.status != nil {
 		n.status(&st)
@@ -253,6 +255,20 @@ func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
 	n.cleared = append(n.cleared, string(kind)+" "+subject)
 	return nil
+}
+
+func (n *scripted) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {
+	return []schakel.CourierDesk{{Desk: "knooppunt/piket", Deliveries: 2}, {Desk: "politie-re03/oc", Deliveries: 1, Statement: true}, {Desk: "vt20/crisis", Deliveries: 1}}, nil
+}
+
+func (n *scripted) ExportEnvelopes(_ context.Context, to identity.DeskID) (schakel.Carried, error) {
+	c := n.carried
+	c.Desk, c.File, c.Until = to, []byte("envelopes"), now().AddDate(0, 0, 6)
+	return c, n.personErr
+}
+
+func (n *scripted) ImportEnvelopes(context.Context, []byte) (schakel.Brought, error) {
+	return n.brought, n.personErr
 }
 
 func (n *scripted) ExportCase(context.Context, string, schakel.By) ([]byte, error) {

@@ -88,12 +88,9 @@ func (a *app) registerInit(f registerInitFlags) error {
 
 // makeRootKeys puts one key in the folder itself, or each of several in its own.
 func (a *app) makeRootKeys(f registerInitFlags) ([]trust.Signer, error) {
-	phrase := ""
-	if f.root.passphraseFile != "" {
-		var err error
-		if phrase, err = a.read(secret{what: "passphrase of the root keys", file: f.root.passphraseFile}); err != nil {
-			return nil, err
-		}
+	phrase, err := a.rootPhrase(f.root)
+	if err != nil {
+		return nil, err
 	}
 	var keys []trust.Signer
 	for i := range f.roots {

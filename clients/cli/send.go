@@ -27,6 +27,7 @@ type sendFlags struct {
 	signer                                                 signer
 	draft, version                                         string
 	saved                                                  *schakel.SavedDraft // that draft names
+	called                                                 string
 	noWait, exercise, english, yes                         bool
 }
 
@@ -68,6 +69,7 @@ func (a *app) sendCommand() *cobra.Command {
 	flags.StringVar(&f.draft, "draft", "", "saved draft to send: its identifier, or how that begins")
 	flags.StringVar(&f.version, "draft-version", "", "version of that draft; needed where there are several")
 	flags.BoolVar(&f.exercise, "exercise", false, "begin an exercise: every message of its case is marked as one")
+	flags.StringVar(&f.called, "called", "", "telephone number that you called: sends what is acute, with --person, although the register is too old")
 	flags.BoolVar(&f.english, "english", false, "ask in English instead of Dutch")
 	flags.BoolVar(&f.yes, "yes", false, "send without asking whether the addressed desks are right")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait for the relay: exit 75 at once")
@@ -170,7 +172,7 @@ func (a *app) sendIn(ctx context.Context, s *session, f sendFlags, d schakel.Dra
 // somebody can be asked.
 func (a *app) draft(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
 	d := schakel.Draft{Class: f.class, Urgency: message.Urgency(f.urgency), Case: f.zaak, Answers: f.answers,
-		RestsOn: f.restsOn, Outcome: f.outcome, Person: f.signer.person, Exercise: f.exercise}
+		RestsOn: f.restsOn, Outcome: f.outcome, Person: f.signer.person, Exercise: f.exercise, Override: overriding(f.called)}
 	if f.body != "" && f.fromFile != "" {
 		return d, nil, usage(errors.New("--body and --from-file: give one of them"))
 	}

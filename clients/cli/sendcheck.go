@@ -164,3 +164,11 @@ func (w *sending) guard(p schakel.Prepared) {
 			"MIND: "+inertLine(string(id))+" does not serve the municipality in this message ("+places+")"))))
 	}
 }
+
+// overriding is the word of whoever sends that something acute must go by an old register.
+func overriding(called string) *schakel.Override {
+	if called == "" {
+		return nil
+	}
+	return &schakel.Override{Called: called}
+}

@@ -62,6 +62,9 @@ func (a *app) showTrace(m schakel.Summary) error {
 	}
 	a.table(rows)
 	for _, r := range m.Recipients {
+		if !r.ByFile.IsZero() {
+			a.printf("%s: exported by file at %s, not confirmed\n", inertLine(string(r.Desk)), a.when(r.ByFile))
+		}
 		if spoken, ok := protocol.ParseRejection(r.Rule); ok {
 			a.printf("%s reads version %s of the protocol and kept this message apart, unread. Say it again: it then goes in a version that it reads. Acute: telephone.\n",
 				inertLine(string(r.Desk)), numbers(spoken))

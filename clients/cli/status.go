@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"schakel/clients/schakel"
+	"schakel/crypto/trust"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -44,6 +46,8 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"relay", dim}, {inertLine(st.Relay), plain}},
 		{{"connection", dim}, a.connection(st, daemon)},
 		{{"register", dim}, {strconv.FormatUint(st.RegisterSize, 10) + " entries; witnesses: " + orDash(inertLine(st.Witnesses)), plain}},
+		{{"register seen", dim}, ageCell(st)},
+		{{"root until", dim}, rootCell(st, a.Now())},
 		{{"keys until", dim}, {a.when(st.KeysUntil), plain}},
 		count("unread", st.Unread, bold), count("to acknowledge", st.ToAcknowledge, yellow), count("more to confirm", st.ToConfirm, yellow),
 		count("not confirmed", st.Outbox, plain), count("not at the relay", st.NotAtRelay, yellow),
@@ -61,6 +65,33 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 	if st.Alarms > 0 {
 		a.sayf("see `schakel alarms`: somebody must act")
 	}
+}
+
+// ageCell says how old the register may be.
+func ageCell(st schakel.Status) cell {
+	switch at := onClock(st.RegisterAge.Vouched); {
+	case st.RegisterAge.State == schakel.Fresh:
+		return cell{"by its witnesses on " + at, green}
+	case st.RegisterAge.State == schakel.Ageing:
+		return cell{"by its witnesses on " + at + ": more than a day ago", yellow}
+	case st.RegisterAge.State == schakel.Stale && st.RegisterAge.Vouched.IsZero():
+		return cell{"never by its witnesses: nothing is sent", red}
+	case st.RegisterAge.State == schakel.Stale:
+		return cell{"by its witnesses on " + at + ": nothing is sent", red}
+	}
+	return cell{"by nobody but the relay, which can withhold what is new", yellow}
+}
+
+// rootCell says until when the root of the register rules.
+func rootCell(st schakel.Status, now time.Time) cell {
+	until := st.RegisterAge.RootExpires.UTC().Format(time.DateOnly)
+	switch {
+	case st.RegisterAge.RootExpired:
+		return cell{until + ": expired, nothing is sent", red}
+	case st.RegisterAge.RootExpires.Sub(now) <= trust.RootWarning:
+		return cell{until + ": the root holders must renew it", yellow}
+	}
+	return cell{until, plain}
 }
 
 // rotaCell says in a word how the rota stands.

@@ -213,9 +213,14 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 	return v, nil
 }
 
+// asIs is the body of a request that is no JSON.
+type asIs []byte
+
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
-	if body != nil {
+	if file, ok := body.(asIs); ok {
+		content = bytes.NewReader(file)
+	} else if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("failed to write the request: %w", err)

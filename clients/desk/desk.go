@@ -119,6 +119,7 @@ type Node interface {
 	People
 	Authority
 	Archivist
+	Courier
 	Safekeeper
 	Colleagues
 	Rotas

@@ -200,6 +200,15 @@ func (n *node) Evidence(context.Context) ([]schakel.Evidence, error) {
 	return []schakel.Evidence{{ID: "01ab", Kind: "fork", Raised: at(), About: "relay/x", Size: 3}}, n.note()
 }
 func (n *node) EvidenceFile(_ context.Context, id string) ([]byte, error) { return body(), n.note(id) }
+func (n *node) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {
+	return []schakel.CourierDesk{{Desk: "c/d", Deliveries: 2, Statement: true}}, n.note()
+}
+func (n *node) ExportEnvelopes(_ context.Context, to identity.DeskID) (schakel.Carried, error) {
+	return schakel.Carried{Desk: to, File: body(), Envelopes: 3, Left: 1, Unsealed: 2, Until: at()}, n.note(to)
+}
+func (n *node) ImportEnvelopes(_ context.Context, file []byte) (schakel.Brought, error) {
+	return schakel.Brought{Taken: 1, Known: 2, Other: 3, Waiting: 4, Refused: 5, Damaged: 6, Reasons: []string{"r"}, From: []identity.DeskID{"c/d"}}, n.note(file)
+}
 func (n *node) ExportCase(_ context.Context, ref string, by schakel.By) ([]byte, error) {
 	return body(), n.note(ref, by)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"schakel/clients/casefile"
+	"schakel/clients/courier"
 	"schakel/clients/protocol"
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
@@ -91,6 +92,9 @@ func messageRefusals() []refusal {
 		{schakel.ErrOtherView, "other-register", http.StatusConflict, "This desk sees another register than we do", "Dit bureau ziet een ander register dan wij", "telephone the desk, and compare; `schakel alarms` says more. Nothing goes there until somebody puts the alarm away"},
 		{schakel.ErrNoEvidence, "no-evidence", http.StatusNotFound, "No such evidence", "Dit bewijs is er niet", "look in `schakel register evidence list`"},
 		{schakel.ErrKeyChanged, "key-changed", http.StatusConflict, "The organisation has another key than before", "De organisatie heeft een andere sleutel dan eerst", "telephone it on a number that you had before, and compare the fingerprint: `schakel desks verify`"},
+		{schakel.ErrOverride, "override", http.StatusForbidden, "Only an acute message of a person who telephoned goes by an old register", "Met een oud register gaat alleen een acuut bericht van een persoon die heeft gebeld", "telephone, make it acute, and name the person and the number that you called: `schakel send --called`"},
+		{schakel.ErrStale, "register-stale", http.StatusConflict, "The register is too old to send by", "Het register is te oud om mee te versturen", "telephone; let this device reach the relay, or call the root holders. What is acute goes with `schakel send --called`"},
+		{schakel.ErrOutlived, "root-expired", http.StatusConflict, "The root of the register has expired", "De wortel van het register is verlopen", "telephone; the root holders must renew the root. What is acute goes with `schakel send --called`"},
 		{schakel.ErrKeyRefused, "key-refused", http.StatusConflict, "The key of this organisation was refused here", "De sleutel van deze organisatie is hier geweigerd", "telephone the desk; who refused it stands in `schakel desks --json`"},
 		{schakel.ErrKeyMismatch, "key-mismatch", http.StatusForbidden, "Not the fingerprint of this organisation", "Dit is niet de vingerafdruk van deze organisatie", "let it be read out again; if it stays another, refuse the key with `schakel desks refuse` and call the root holders"},
 		{schakel.ErrNoKeys, "keys-on-the-way", http.StatusServiceUnavailable, "The desk's public keys are not here yet", "De sleutels van het bureau zijn er nog niet", "try again in a moment, with a connection to the relay"},
@@ -104,6 +108,8 @@ func messageRefusals() []refusal {
 		{schakel.ErrUnreachable, "relay-unreachable", http.StatusServiceUnavailable, "Relay unreachable", "Relay niet bereikbaar", "see `schakel doctor`"},
 		{schakel.ErrRegister, "register", http.StatusForbidden, "Register refused", "Register geweigerd", "stop sending and telephone the root holders; `schakel alarms` has the evidence"},
 		{schakel.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Message too large", "Bericht te groot", "a body holds at most 128 KiB"},
+		{courier.ErrFormat, "not-envelopes", http.StatusBadRequest, "Not a file of envelopes", "Dit is geen bestand met enveloppen", "take the file that `schakel outbox export` wrote; if it is that one, it is damaged: have it made again"},
+		{courier.ErrTooLarge, "envelopes-too-large", http.StatusRequestEntityTooLarge, "Too large for a file of envelopes", "Te groot voor een bestand met enveloppen", "take the file that `schakel outbox export` wrote: it is never larger"},
 		{casefile.ErrTooLarge, "case-too-large", http.StatusRequestEntityTooLarge, "Case too large for one file", "Zaak te groot voor één dossier", "ask whoever looks after this installation"},
 		{schakel.ErrAcknowledged, "acknowledged", http.StatusConflict, "Already acknowledged", "Al bevestigd", ""},
 		{schakel.ErrNoOrgKey, "no-organisation-key", http.StatusConflict, "The organisation's key is not here", "De sleutel van de organisatie is niet hier", "do this on the device where `schakel init` made the organisation's key"},

@@ -351,3 +351,28 @@ func edited(t testing.TB, body []byte, change func(map[string]any)) []byte {
 	}
 	return out
 }
+
+// TestAnyFolderWillDo: a program reads its agreement in whatever folder somebody is, also one
+// whose name is no part of an address.
+func TestAnyFolderWillDo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "50 %, dossier #1")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	agreed := protocol.V1().Agreement() // read where the test began
+	t.Chdir(dir)
+	c, err := protocol.ParseAgreement(agreed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Digest() != protocol.V1().Digest() {
+		t.Error("another agreement")
+	}
+	shapes, err := protocol.ReadShapes([]byte(`{"a":{"type":"string"}}`))
+	if err == nil {
+		_, err = shapes.At("/a")
+	}
+	if err != nil {
+		t.Errorf("a contract: %v", err)
+	}
+}

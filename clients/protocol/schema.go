@@ -41,10 +41,13 @@ func compile(files map[string][]byte, name string) (*jsonschema.Schema, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(closed{})
-	if err := c.AddResource(name, doc); err != nil {
+	// A bare name would be taken for a path in the working directory, whose own name may be no
+	// part of an address, such as one with a percent sign.
+	address := "schakel:///" + name
+	if err := c.AddResource(address, doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return c.Compile(name)
+	return c.Compile(address)
 }
 
 // readBody parses a body strictly and checks it against a schema.

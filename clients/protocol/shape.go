@@ -13,8 +13,9 @@ import (
 // that is no body of a message is read by them as strictly as a body is.
 type Shapes struct{ compiler *jsonschema.Compiler }
 
-// shapesName is what the document is called within itself.
-const shapesName = "shapes.json"
+// shapesName is what the document is called within itself: an address, and no path in the
+// folder where somebody is.
+const shapesName = "schakel:///shapes.json"
 
 // ReadShapes reads a document that holds schemas. None may refer to another document.
 func ReadShapes(document []byte) (*Shapes, error) {

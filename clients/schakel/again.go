@@ -77,7 +77,7 @@ func (n *Node) anyLeft(dir directory, raw []byte) bool {
 // and is told nothing again.
 func (in *intake) forgotten(a *arrival, v delivery.Received) error {
 	d, ok := in.n.directory().Device(a.header.Sealer)
-	if !ok || v.Contiguous == 0 || a.from == in.n.dev.Desk {
+	if !ok || v.Contiguous == 0 || a.from == in.n.dev.Desk || in.n.current() != nil {
 		return nil
 	}
 	told, err := in.tx.Forgotten(a.from, d.ID, in.n.sealedSince(d.Device), v, forgottenAtOnce)
@@ -153,7 +153,7 @@ func (n *Node) repeatAgain(tx *store.Tx) (repeated int, err error) {
 		if err != nil {
 			return repeated, err
 		}
-		if resting || n.asideNow(r) {
+		if resting || n.asideNow(r) || n.current() != nil {
 			continue
 		}
 		made, err := in.tellAgain(r.Desk, r.Message)

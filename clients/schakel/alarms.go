@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
@@ -83,6 +83,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return explainNewKey(a, call)
 	case AlarmRegister, AlarmView, AlarmAhead, AlarmOwn:
 		return n.explainRegister(kind, a)
+	case AlarmFreshness, AlarmRoot:
+		return explainAge(a.Subject, a.Code)
 	case AlarmConflict:
 		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
 	case AlarmTampered:
@@ -90,11 +92,7 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmDestruction:
 		return destruction(a)
 	case AlarmClock:
-		if a.Code == codeRelay {
-			return "Volgens dit apparaat moest een gesloten zaak al vernietigd zijn. De klok van de relay bevestigt dat niet. De zaak is er nog.",
-				"Controleer de klok van dit apparaat en de verbinding met de relay."
-		}
-		return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
+		return explainClock(a.Code)
 	case AlarmRefused:
 		return fmt.Sprintf("Een acuut bericht van %s is geweigerd: het klopte niet.", desk), "Bel nu; de afzender weet ook dat het geweigerd is. " + call
 	case AlarmRule:
@@ -124,6 +122,19 @@ func explainProgram(kind AlarmKind, a store.Alarm) (text, remedy string) {
 			"Waarschuw de beheerder: `schakel webhook list` zegt wat er misgaat, `schakel webhook redeliver " + a.Subject + "` begint opnieuw."
 	}
 	return string(kind), "Waarschuw de beheerder."
+}
+
+// explainClock says whose clock is wrong, as far as that can be told.
+func explainClock(code string) (text, remedy string) {
+	switch code {
+	case clockBehind:
+		return "De klok van dit apparaat loopt achter: de getuigen van het register zagen al een later moment.",
+			"Zet de klok goed, en zoek uit wie hem terugzette. Tot dan rekent dit apparaat met het moment van de getuigen."
+	case codeRelay:
+		return "Volgens dit apparaat moest een gesloten zaak al vernietigd zijn. De klok van de relay bevestigt dat niet. De zaak is er nog.",
+			"Controleer de klok van dit apparaat en de verbinding met de relay."
+	}
+	return "Een bericht draagt een tijd in de toekomst. Een klok loopt verkeerd: hier of bij de afzender.", "Controleer de klok van dit apparaat. Bel daarna de afzender."
 }
 
 // explainNewKey says that an organisation has another key than before.

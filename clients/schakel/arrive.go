@@ -76,6 +76,7 @@ type intake struct {
 
 	stops   bool                       // an alarm of the register was raised that stops something
 	answers map[identity.DeskID]uint64 // desks that our checkpoint is due to, and the size that they stated
+	taken   []wire.Attended            // to be shown: a person took them before they came
 }
 
 func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
@@ -125,7 +126,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 				return err
 			}
 		}
-		return nil
+		return in.noteBrought(arrivals)
 	})
 	if err != nil {
 		return err
@@ -134,6 +135,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	for desk := range in.state {
 		n.stateSoon(desk)
 	}
+	n.showTaken(ctx, in.taken)
 	return nil
 }
 
@@ -143,6 +145,7 @@ func (in *intake) one(a *arrival) error {
 			return err
 		}
 	}
+	a.known = false // in an earlier try
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)
 	}
@@ -157,7 +160,7 @@ func (in *intake) one(a *arrival) error {
 		switch verdict {
 		case store.Replay:
 			if once {
-				return in.tx.CountRejected("replay")
+				return in.again(a, a.header.ID, "replay")
 			}
 		case store.Equivocation:
 			a.fault = &fault{reason: reasonEquivocation, alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
@@ -348,8 +351,11 @@ func (in *intake) message(a *arrival) error {
 		return err
 	}
 	in.state[a.from] = true
-	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil || !fresh && once {
+	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil {
 		return err
+	}
+	if a.known = !fresh; a.known && once {
+		return in.takenAlready(a)
 	}
 	if err := in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...); err != nil {
 		return err

@@ -325,5 +325,5 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 
 func (n *Node) flagsIn(known protocol.Case, s message.Signed) []protocol.Flag {
 	before := n.spoken.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
-	return n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()
+	return append(staleFlags(s.Message), n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()...)
 }

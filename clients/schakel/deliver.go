@@ -134,7 +134,7 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if !n.mine(signed.Message) {
 		return false, nil
 	}
-	if resting, err := n.resting(tx, r); err != nil || resting {
+	if resting, err := n.resting(tx, r); err != nil || resting || !n.mayGo(delivery.KindMessage, signed.Message) {
 		return false, err
 	}
 	if r.Desk == n.dev.Desk && !slices.Contains(signed.Message.Addressed, r.Desk) {
@@ -344,7 +344,7 @@ func (n *Node) sealable(desk identity.DeskID, t time.Time) ([]sealableDevice, er
 }
 
 // wantKeys asks for the public keys that are not in memory yet: of every desk this
-// one may write to, for now and for the epoch after it.
+// one may write to, for now and for the epochs after it.
 func (s *session) wantKeys(ctx context.Context) error {
 	var want []wire.KeyWanted
 	for _, k := range s.n.missingKeys() {
@@ -369,16 +369,17 @@ func (s *session) askKeys(ctx context.Context, want []wire.KeyWanted) error {
 }
 
 func (n *Node) missingKeys() (want []wire.KeyWanted) {
-	dir, now := n.directory(), n.now()
-	for _, desk := range dir.Desks() {
-		if desk != n.dev.Desk && !dir.lane(n.dev.Desk, desk) {
-			continue
-		}
-		for _, t := range []time.Time{now, now.Add(epochLength)} {
-			refs, err := n.sealable(desk, t)
+	dir, now, needed := n.directory(), n.now(), 0
+	for ahead := range keysAhead { // what is needed first comes first
+		for _, desk := range dir.Desks() {
+			if desk != n.dev.Desk && !dir.lane(n.dev.Desk, desk) || ahead > 1 && needed >= keysAtMost {
+				continue
+			}
+			refs, err := n.sealable(desk, now.Add(time.Duration(ahead)*epochLength))
 			if err != nil {
 				continue
 			}
+			needed += len(refs)
 			for _, r := range refs {
 				k := wire.KeyWanted{Device: r.device, Epoch: r.epoch.Number}
 				if n.parsed.Get(r.epoch.Hash) == nil && !slices.Contains(want, k) {
@@ -398,7 +399,7 @@ func (s *session) keysAre(ctx context.Context, f wire.KeysAre) error {
 		return fmt.Errorf("%w: keys that nobody asked for", wire.ErrFrame)
 	}
 	delete(s.asked, f.Tag)
-	dir := s.n.directory()
+	dir, came := s.n.directory(), []keptKey{}
 	for i, recipient := range f.Recipients {
 		hash, ok := dir.EpochHash(asked[i].Device, asked[i].Epoch)
 		if !ok || strings.TrimSpace(recipient) == "" {
@@ -408,10 +409,11 @@ func (s *session) keysAre(ctx context.Context, f wire.KeysAre) error {
 			s.n.alarm(ctx, AlarmKeySwap, asked[i].Device.String(), "key-not-logged")
 			continue
 		}
+		came = append(came, keptKey{Device: asked[i].Device, Epoch: asked[i].Epoch, Recipient: recipient})
 		if d, ok := dir.Device(asked[i].Device); ok {
 			s.n.stateNow(d.Desk)
 		}
 	}
 	s.n.poke()
-	return nil
+	return s.n.keepKeys(ctx, came)
 }

@@ -1,6 +1,7 @@
 package schakel_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -33,6 +34,8 @@ type office struct {
 	back       bool // nothing happens but that all clocks are set back
 	mute       bool // control: they tell each other nothing
 	deaf       bool // control: nobody pages
+	lying      bool // control: what fails says that it did not
+	fail       int  // one page in so many fails; 0: in ten
 
 	mu      sync.Mutex // guards what follows
 	rang    []deskRing
@@ -93,17 +96,17 @@ type deskPhone struct {
 	target string
 }
 
-// Notify takes a while, and fails once in fifty.
+// Notify takes a while, and fails now and then.
 func (p deskPhone) Notify(_ context.Context, pg page.Page) error {
 	p.o.mu.Lock()
 	luck := rand.New(rand.NewPCG(p.o.seed, uint64(crc32.ChecksumIEEE([]byte(p.target+pg.Reference)))+uint64(time.Since(p.o.began)/time.Second)))
-	fails := luck.IntN(50) == 0 || p.o.deaf
+	fails := luck.IntN(cmp.Or(p.o.fail, 10)) == 0 || p.o.deaf
 	if !p.o.deaf {
 		p.o.rang = append(p.o.rang, deskRing{time.Now(), p.target, pg.Reference, pg.Waiting, !fails})
 	}
 	p.o.mu.Unlock()
 	<-time.After(100*time.Millisecond + time.Duration(luck.Int64N(int64(300*time.Millisecond))))
-	if fails && !p.o.deaf {
+	if fails && !p.o.deaf && !p.o.lying {
 		return page.ErrBusy
 	}
 	return nil

@@ -24,6 +24,7 @@ var (
 // deskVerdict is what the oracle found.
 type deskVerdict struct {
 	deadlines, pages, twice int
+	failed                  int // of the deadlines: a level of which nobody was reached
 	missed                  []string
 }
 
@@ -31,8 +32,8 @@ type deskVerdict struct {
 // other, a page that fails, and a round.
 const soon = 100 * time.Second
 
-// judge asks of each letter whether each of its rungs rang, and of the journals of all
-// devices how often.
+// judge asks of each letter whether each of its rungs rang and whether whoever was not
+// reached was followed by somebody who was, and of the journals of all devices how often.
 func (o *office) judge(t *testing.T) (v deskVerdict) {
 	t.Helper()
 	for _, l := range o.letters {
@@ -43,9 +44,11 @@ func (o *office) judge(t *testing.T) (v deskVerdict) {
 				continue
 			}
 			if v.deadlines++; !o.heard(target, reference, l.at.Add(-10*time.Second), due) {
-				v.missed = append(v.missed, fmt.Sprintf("%s about %s of %v: nobody by %v", target, reference, l.at.Sub(o.began), due.Sub(o.began)))
+				v.missed = append(v.missed, fmt.Sprintf("%s about %s of %v: did not ring by %v", target, reference, l.at.Sub(o.began), due.Sub(o.began)))
 			}
 		}
+		failed, missed := o.unfollowed(l, reference)
+		v.deadlines, v.failed, v.missed = v.deadlines+failed, v.failed+failed, append(v.missed, missed...)
 	}
 	type rung struct {
 		subject, contact, channel string
@@ -76,16 +79,40 @@ func (o *office) judge(t *testing.T) (v deskVerdict) {
 	return v
 }
 
-// heard reports whether a telephone was called about something, alone or with others, and
-// somebody took it: that one, or, where its own channels all failed, the next.
+// heard reports whether a telephone was called about something, alone or with others.
 func (o *office) heard(target, reference string, from, to time.Time) bool {
-	rang := func(ok func(deskRing) bool) bool {
-		return slices.ContainsFunc(o.rang, func(r deskRing) bool {
-			return !r.at.Before(from) && !r.at.After(to) && (r.reference == reference || r.waiting > 1) && ok(r)
-		})
-	}
-	return rang(func(r deskRing) bool { return r.target == target }) && rang(func(r deskRing) bool { return r.taken })
+	return o.rings(reference, from, to, func(r deskRing) bool { return r.target == target })
 }
+
+func (o *office) rings(reference string, from, to time.Time, ok func(deskRing) bool) bool {
+	return slices.ContainsFunc(o.rang, func(r deskRing) bool {
+		return !r.at.Before(from) && !r.at.After(to) && (r.reference == reference || r.waiting > 1) && ok(r)
+	})
+}
+
+// unfollowed is which calls about a letter reached nobody, of how many: of all that rang
+// at one moment nobody took it, and nobody soon after. That another level took it earlier
+// excuses nothing: each call is a deadline of its own.
+func (o *office) unfollowed(l *deskLetter, reference string) (failed int, missed []string) {
+	taken := func(r deskRing) bool { return r.taken }
+	var last time.Time // of the moment that is judged
+	for _, r := range o.rang {
+		by := r.at.Add(soon)
+		if r.reference != reference || r.at.Before(last.Add(atOnce)) || by.After(time.Now()) || !l.acked.IsZero() && l.acked.Before(by) {
+			continue
+		}
+		if last = r.at; o.rings(reference, r.at, r.at.Add(atOnce), taken) {
+			continue
+		}
+		if failed++; !o.rings(reference, r.at, by, taken) {
+			missed = append(missed, fmt.Sprintf("%s about %s of %v: not reached at %v, and nobody else by %v", r.target, reference, l.at.Sub(o.began), r.at.Sub(o.began), by.Sub(o.began)))
+		}
+	}
+	return failed, missed
+}
+
+// atOnce is how far apart the channels of one call ring.
+const atOnce = time.Second
 
 // newOffices makes desks of two and three devices that know each other and have a rota.
 func newOffices(t *testing.T, desks int) (all [][]string, base func() time.Time) {
@@ -161,8 +188,9 @@ func TestDeskSimulation(t *testing.T) {
 	for i, dirs := range desks {
 		v := simulate(t, dirs, base, seed+uint64(i), 1+*deskDeadlines*2/3/len(desks), func(*office) {})
 		all.deadlines, all.pages, all.twice, all.missed = all.deadlines+v.deadlines, all.pages+v.pages, all.twice+v.twice, append(all.missed, v.missed...)
+		all.failed += v.failed
 	}
-	t.Logf("%d desks, %d deadlines, %d pages, %d sent twice, %d missed", len(desks), all.deadlines, all.pages, all.twice, len(all.missed))
+	t.Logf("%d desks, %d deadlines, of which %d after nobody of a level was reached, %d pages, %d sent twice, %d missed", len(desks), all.deadlines, all.failed, all.pages, all.twice, len(all.missed))
 	for _, m := range all.missed[:min(10, len(all.missed))] {
 		t.Error(m)
 	}
@@ -184,17 +212,21 @@ func TestDeskClocksSetBack(t *testing.T) {
 	}
 }
 
-// TestDeskSimulationNotices: the oracle sees devices that do not tell each other, and
-// telephones that do not ring.
+// TestDeskSimulationNotices: the oracle sees devices that do not tell each other, telephones
+// that do not ring, and channels that say they reached who they did not.
 func TestDeskSimulationNotices(t *testing.T) {
 	t.Parallel()
-	desks, now := newOffices(t, 2)
+	desks, now := newOffices(t, 3)
 	mute := simulate(t, desks[0], now(), 7, 6, func(o *office) { o.mute = true })
 	deaf := simulate(t, desks[1], now(), 7, 2, func(o *office) { o.deaf = true })
+	lying := simulate(t, desks[2], now(), 7, 4, func(o *office) { o.lying, o.fail = true, 2 })
 	if mute.twice*10 < mute.pages || mute.pages == 0 {
 		t.Errorf("devices that tell each other nothing: %d of %d twice", mute.twice, mute.pages)
 	}
 	if len(deaf.missed) == 0 {
 		t.Error("telephones that do not ring: nothing missed")
+	}
+	if len(lying.missed) == 0 || lying.failed == 0 {
+		t.Errorf("channels that say they reached who they did not: nothing missed, %d failed", lying.failed)
 	}
 }

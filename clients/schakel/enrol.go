@@ -233,9 +233,11 @@ func saveGenesis(tx *store.Tx, inv trust.Invitation) error {
 	return tx.SetSetting(settingGenesis, []byte(fingerprint))
 }
 
-// enter offers the entries that make this device known. Those that the register
-// has already are refused again, which is as good: what counts is the register
-// that comes back.
+// enter offers the entries that make this device known. The register takes once more what
+// it has already. What it does not take of an invitation makes that void: the root holders
+// passed the root on before anybody joined with it, or revoked what it admits. This device's
+// own entry has another moment each time, and is refused where an earlier one stands, which
+// is as good: what counts is the register that comes back.
 func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
 	if len(n.dev.Org) == 0 {
 		return nil
@@ -244,10 +246,15 @@ func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
 	if err != nil {
 		return err
 	}
-	for _, entry := range append(inv.Entries[1:len(inv.Entries):len(inv.Entries)], device) {
-		if err := n.post(ctx, entry); err != nil && !errors.Is(err, ErrRegister) {
+	for _, entry := range inv.Entries[1:] {
+		if err := n.post(ctx, entry); errors.Is(err, ErrRegister) {
+			return fmt.Errorf("%w: the register takes this invitation no more; telephone the root holders for a new one: %w", ErrRegister, err)
+		} else if err != nil {
 			return err
 		}
+	}
+	if err := n.post(ctx, device); err != nil && !errors.Is(err, ErrRegister) {
+		return err
 	}
 	return nil
 }

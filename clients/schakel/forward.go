@@ -19,6 +19,8 @@ type Forwarding struct {
 	To     identity.DeskID `json:"to,omitempty"` // empty: the one desk that the answer points at
 	Person string          `json:"person,omitempty"`
 	PIN    string          `json:"pin,omitempty"`
+	// Override sends what is acute although the register is too old: see ErrStale.
+	Override *Override `json:"override,omitempty"`
 }
 
 // Forward sends a message of this desk again, to the desk that the recipient named when
@@ -133,7 +135,7 @@ func printable(unit string) string {
 // got the first one as well where a rule asks for them, as it does of an acute report.
 func (n *Node) again(ctx context.Context, first, back protocol.Known, f Forwarding) (message.Message, protocol.Case, error) {
 	d := Draft{Class: first.Class, Urgency: first.Urgency, Case: first.Case.String(), To: []identity.DeskID{f.To}, Outcome: first.Outcome,
-		Body: first.Body, Exercise: first.Exercise, Person: f.Person, PIN: f.PIN, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
+		Body: first.Body, Exercise: first.Exercise, Person: f.Person, PIN: f.PIN, Override: f.Override, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
 	for _, r := range first.RestsOn {
 		d.RestsOn = append(d.RestsOn, r.Hash.String())
 	}

@@ -38,6 +38,8 @@ type arrival struct {
 	waited     []byte    // on the shelf of those that name a larger register, under this identifier
 	since      time.Time // and from when on
 	unjudged   bool      // of a restricted case: kept, and judged when somebody who may reads it
+	byFile     bool      // a person carried it here: see courier.go
+	known      bool      // it was here already
 	proven     bool      // the sealing device sealed it, and may write here: its counter counts
 	fault      *fault
 }

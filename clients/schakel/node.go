@@ -63,7 +63,8 @@ type Config struct {
 // goroutine.
 type Node struct {
 	store        *store.Store
-	now          func() time.Time
+	now          func() time.Time // never before what witnesses vouched for: see clockFloor
+	floor        *clockFloor
 	log          *slog.Logger
 	every        time.Duration
 	pinWork      int
@@ -134,7 +135,7 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, now: cfg.Now, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
+		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
 		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
@@ -146,9 +147,10 @@ func newNode(cfg Config) *Node {
 		n.catalogue = protocol.V1()
 	}
 	n.spoken, _ = protocol.NewVersions(n.catalogue) // one version always stands beside itself
-	if n.now == nil {
-		n.now = time.Now
+	if n.floor.local == nil {
+		n.floor.local = time.Now
 	}
+	n.now = n.floor.now
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -183,6 +185,7 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	if n.dir, err = loadDirectory(tx); err != nil {
 		return err
 	}
+	n.floor.raise(n.dir.vouched)
 	if _, ok := n.dir.Device(n.dev.ID); !ok {
 		return fmt.Errorf("%w: the register does not hold this device", ErrNotEnrolled)
 	}
@@ -194,6 +197,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	}
 	if n.stopped, err = readStops(tx); err != nil {
 		return err
+	}
+	if err := n.loadKeys(tx); err != nil {
+		n.log.Error("public keys of others not read: they come with a connection", "err", err)
 	}
 	if err := n.learnLadders(tx); err != nil {
 		n.log.Error("rota not read: one person is taken to be enough", "err", err)

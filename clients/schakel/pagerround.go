@@ -127,8 +127,8 @@ func (p *pager) judge(r *round, c call, w store.Watch, known bool, wall time.Tim
 	if w.Since.After(starts.Add(forward)) {
 		w.Since = starts
 	}
-	if w.Last.After(r.now) {
-		w.Last = r.now
+	if w.Last.After(r.now) { // nobody knows how long ago that was: once too often is better than late
+		w.Last = time.Time{}
 	}
 	if w != was {
 		r.watches = append(r.watches, w)

@@ -148,9 +148,12 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	s.From = n.dev.Desk
 	rs, err := tx.Recipients(row.Hash)
 	for _, r := range rs {
-		if r.Desk != n.dev.Desk {
-			s.Recipients = append(s.Recipients, recipientOf(r))
+		if r.Desk == n.dev.Desk {
+			continue
 		}
+		to, marked := recipientOf(r), error(nil)
+		to.ByFile, marked = carriedAt(tx, r)
+		s.Recipients, err = append(s.Recipients, to), errors.Join(err, marked)
 	}
 	return s, err
 }
@@ -224,11 +227,12 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 	if len(signed.Message.Person) > 0 {
 		l.Person = identity.PersonID(signed.Message.Person).String()
 	}
+	l.Flags = staleFlags(signed.Message)
 	if row.Direction == store.In {
 		l.Flags, err = n.flags(tx, signed)
 	}
 	if errors.Is(err, ErrRestricted) { // part of the case is closed to a list that lost
-		l.Unjudged, err = true, nil
+		l.Unjudged, l.Flags, err = true, staleFlags(signed.Message), nil
 	}
 	return l, err
 }
@@ -294,7 +298,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	st := Status{
 		Light: n.light,
 		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
-		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)),
+		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: dir.age(n.now()), ClockBehind: n.floor.behind(),
 		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}
 	if org, ok := dir.Org(n.dev.Desk.Org()); ok {

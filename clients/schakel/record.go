@@ -64,7 +64,7 @@ func (n *Node) deliverRecord(tx *store.Tx, r store.Recipient) (bool, error) {
 			return false, nil
 		}
 	}
-	if resting, err := n.resting(tx, r); err != nil || resting {
+	if resting, err := n.resting(tx, r); err != nil || resting || !n.mayGo(delivery.KindRecord, message.Message{}) {
 		return false, err
 	}
 	return n.put(tx, r.Message, r.Desk, envelope.TierNone, delivery.Delivery{Kind: delivery.KindRecord, Content: s.Raw})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"schakel/clients/store"
 	"schakel/crypto/identity"
@@ -22,6 +23,9 @@ type directory struct {
 	pinned trust.Pinned
 	relay  trust.RelayState
 	seen   []sighting // of its sizes, oldest first
+	// vouched is when the quorum of the root's witnesses saw what is pinned; zero where
+	// the root names none.
+	vouched time.Time
 }
 
 // loadDirectory replays the stored register. The entries prove themselves against
@@ -62,11 +66,13 @@ func newDirectory(reg *trust.Register, pinned trust.Pinned) (directory, error) {
 	if err := pinned.Matches(reg); err != nil {
 		return directory{}, fmt.Errorf("%w: %w", ErrRegister, err)
 	}
+	dir := directory{Register: reg, pinned: pinned, vouched: vouchedFor(reg, pinned)}
 	relay, ok := reg.Relay()
 	if !ok {
-		return directory{Register: reg, pinned: pinned}, errNoRelay
+		return dir, errNoRelay
 	}
-	return directory{Register: reg, pinned: pinned, relay: relay}, nil
+	dir.relay = relay
+	return dir, nil
 }
 
 func (d directory) role(desk identity.DeskID) identity.Role {
@@ -148,6 +154,9 @@ func (s *session) synced(ctx context.Context) error {
 // before raises an alarm and ends the session: this device then sends nothing.
 func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	old := n.directory()
+	if n.floor.behind() <= clockSlack {
+		u.Now = n.now() // a clock that is known to be wrong judges no time
+	}
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
 		if contradicts(err) {
@@ -191,6 +200,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	n.mu.Lock()
 	n.dir = dir
 	n.mu.Unlock()
+	n.floor.raise(dir.vouched)
 	if pinned.Size > old.pinned.Size {
 		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")

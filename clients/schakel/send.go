@@ -131,11 +131,16 @@ func (n *Node) compose(ctx context.Context, d Draft) (m message.Message, known p
 	if err := n.reachable(to); err != nil {
 		return m, known, err
 	}
+	stale, err := n.despite(d)
+	if err != nil {
+		return m, known, err
+	}
 	var versions []*protocol.Catalogue
 	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
 		versions, err = n.shared(tx, to)
 		return err
 	})
+	defer func() { m.Heading.Stale = stale }()
 	for i, c := range versions {
 		if m, known, err = n.composeIn(ctx, c, to, d); err != nil || i == len(versions)-1 {
 			break
@@ -347,6 +352,9 @@ func (n *Node) unlock(ctx context.Context, who, pin string) (*seal.PersonKey, er
 // and is not repeated. It needs a connection.
 func (n *Node) SendTest(ctx context.Context, to identity.DeskID) error {
 	if err := n.reachable([]identity.DeskID{to}); err != nil {
+		return err
+	}
+	if err := n.current(); err != nil {
 		return err
 	}
 	s := n.live()

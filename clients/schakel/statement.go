@@ -14,6 +14,7 @@ import (
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/seal"
 	"schakel/relay/wire"
 )
 
@@ -79,7 +80,19 @@ func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) erro
 		n.stateLater(desk)
 		return nil // no keys, no epoch, no device: nobody there to hear it now
 	}
-	var d delivery.Delivery
+	raw, err := n.sealStatement(ctx, desk, targets)
+	if err != nil {
+		return err
+	}
+	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
+		n.stateLater(desk) // the session is over: say it in the next one
+	}
+	return nil
+}
+
+// sealStatement makes the next statement to a desk.
+func (n *Node) sealStatement(ctx context.Context, desk identity.DeskID, targets []seal.Target) (raw []byte, err error) {
+	d := delivery.Delivery{Kind: delivery.KindStatement}
 	err = n.update(ctx, func(tx *store.Tx) error {
 		st, err := n.statement(tx, desk)
 		if err != nil {
@@ -94,17 +107,10 @@ func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) erro
 		return tx.StatementSent(desk, st.Number, st.Statuses, n.now())
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d.Kind = delivery.KindStatement
-	_, raw, err := n.seal(desk, targets, envelope.TierNone, d)
-	if err != nil {
-		return err
-	}
-	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
-		n.stateLater(desk) // the session is over: say it in the next one
-	}
-	return nil
+	_, raw, err = n.seal(desk, targets, envelope.TierNone, d)
+	return raw, err
 }
 
 // stateLater tries a desk again that nothing could be sealed to.
@@ -192,7 +198,7 @@ func (in *intake) statement(a *arrival) error {
 	at := time.Unix(int64(min(st.At, unix(in.now))), 0)
 	err := in.tx.SaveStatement(a.header.Sealer, st, in.now)
 	if errors.Is(err, store.ErrOlder) {
-		return in.tx.CountRejected("older-statement") // replayed or overtaken (attack B05)
+		return in.again(a, a.header.Sealer, "older-statement") // replayed or overtaken (attack B05)
 	}
 	if err != nil {
 		return err
@@ -298,7 +304,9 @@ func (in *intake) resend(a *arrival, st delivery.Statement) error {
 	desk := a.from
 	again := st.Unreadable
 	for _, p := range st.Peers {
-		if p.Device != in.n.dev.ID {
+		// A file was days on its way, perhaps: what it does not cover says nothing. The next
+		// file holds all that is not confirmed, and the relay brings newer statements.
+		if p.Device != in.n.dev.ID || a.byFile {
 			continue
 		}
 		gap, err := in.tx.Uncovered(desk, p.Device, highest(p), in.now.Add(-resendAfter))
@@ -315,7 +323,7 @@ func (in *intake) resend(a *arrival, st delivery.Statement) error {
 		}
 	}
 	for _, id := range again {
-		if err := in.again(desk, id); err != nil {
+		if err := in.retireAgain(desk, id); err != nil {
 			return fmt.Errorf("failed to deliver again: %w", err)
 		}
 	}
@@ -333,8 +341,8 @@ func highest(p delivery.Received) uint64 {
 // desk says it cannot read it; after that only time makes it again.
 const maxAgain = 4
 
-// again retires one envelope of this device to that desk.
-func (in *intake) again(desk identity.DeskID, id envelope.ID) error {
+// retireAgain retires one envelope of this device to that desk.
+func (in *intake) retireAgain(desk identity.DeskID, id envelope.ID) error {
 	d, err := in.tx.Delivery(id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && d.Desk != desk {
 		return nil

@@ -24,6 +24,8 @@ type Draft struct {
 	Exercise bool   `json:"exercise,omitempty"`
 	Person   string `json:"person,omitempty"`
 	PIN      string `json:"pin,omitempty"`
+	// Override sends what is acute although the register is too old: see ErrStale.
+	Override *Override `json:"override,omitempty"`
 	// Saved is the version of a saved draft that this was made of: once it is sent, that
 	// version is off the lists, in the same transaction.
 	Saved *SavedVersion `json:"saved,omitempty"`
@@ -67,6 +69,10 @@ type Recipient struct {
 	At    time.Time       `json:"at"`
 	By    string          `json:"by,omitempty"`   // the person who acknowledged
 	Rule  string          `json:"rule,omitempty"` // the rule it was refused under
+
+	// ByFile is when it left in a file that a person carries, where the desk has not
+	// confirmed it since.
+	ByFile time.Time `json:"byFile,omitzero"`
 }
 
 // Summary is a message as a list shows it.
@@ -170,6 +176,8 @@ const (
 	AlarmView           AlarmKind = "register-verschilt"    // a desk signed another register than we have
 	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
 	AlarmOwn            AlarmKind = "eigen-register"        // an entry about this organisation that was not made here
+	AlarmFreshness      AlarmKind = "register-oud"          // its witnesses have not seen it for a day, or three
+	AlarmRoot           AlarmKind = "register-verloopt"     // its root is to be renewed, or has expired
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
@@ -202,6 +210,7 @@ type Status struct {
 	LastError       string            `json:"lastError,omitempty"`
 	RegisterSize    uint64            `json:"registerSize"`
 	RegisterSkipped int               `json:"registerSkipped"`
+	RegisterAge     RegisterAge       `json:"registerAge"`
 	Witnesses       string            `json:"witnesses"` // what the quorum does not tolerate
 	Outbox          int               `json:"outbox"`    // deliveries not yet confirmed by their desk
 	NotAtRelay      int               `json:"notAtRelay"`
@@ -209,7 +218,8 @@ type Status struct {
 	ToAcknowledge   int               `json:"toAcknowledge"`
 	ToConfirm       int               `json:"toConfirm,omitempty"` // acknowledged, and more persons must sign
 	KeysUntil       time.Time         `json:"keysUntil"`
-	ClockAhead      time.Duration     `json:"clockAhead"` // the relay's clock less ours at login, in nanoseconds; believed by nobody
+	ClockAhead      time.Duration     `json:"clockAhead"`  // the relay's clock less ours at login, in nanoseconds; believed by nobody
+	ClockBehind     time.Duration     `json:"clockBehind"` // how far ours is behind what witnesses of the register signed, in nanoseconds
 	Alarms          int               `json:"alarms"`
 	Quarantined     int               `json:"quarantined"`
 	Rejected        int               `json:"rejected"`

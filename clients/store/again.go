@@ -67,9 +67,15 @@ func (tx *Tx) LostAgain(now time.Time, limit int) ([]Recipient, error) {
 		LIMIT ?`, args{now, now, limit})
 }
 
-// Underway returns the deliveries to a desk, with their bytes, that have not expired at now.
+// Outgoing returns the deliveries to a desk that have not expired at now, oldest first and
+// without their bytes, whatever a relay has taken of them.
+func (tx *Tx) Outgoing(desk identity.DeskID, now time.Time) ([]Delivery, error) {
+	return tx.deliveries(`WHERE desk=? AND expires>? ORDER BY seq`, args{desk, now})
+}
+
+// Underway returns what Outgoing does, with the bytes.
 func (tx *Tx) Underway(desk identity.DeskID, now time.Time) ([]Delivery, error) {
-	ds, err := tx.deliveries(`WHERE desk=? AND expires>?`, args{desk, now})
+	ds, err := tx.Outgoing(desk, now)
 	for i := range ds {
 		if err != nil {
 			return nil, err

@@ -22,8 +22,8 @@ import (
 //	exit CODE PROGRAM ARGS...   run, and demand this exit code
 //	until PROGRAM ARGS...       run again and again until it succeeds
 //	terminate                   send SIGTERM to the background process started last
-//	chain                       make a relay and a register of one root
-//	member HOME DESK ROLE       init, admit and join, as a partner does; the relay runs
+//	chain [FLAGS...]            make a relay and a register, of one root unless flags of register init say else
+//	member HOME DESK ROLE [KEY...]  init, admit (with these root keys) and join, as a partner does; the relay runs
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds both programs and starts many processes")
@@ -127,25 +127,29 @@ func run(ts *testscript.TestScript, args ...string) string {
 	return strings.TrimSpace(ts.ReadFile("stdout"))
 }
 
-func chain(ts *testscript.TestScript, _ bool, _ []string) {
+func chain(ts *testscript.TestScript, _ bool, args []string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	address := ln.Addr().String()
 	ts.Check(ln.Close())
 	run(ts, "schakel-relay", "init", "--data", "relay", "--listen", address, "--id", "relay-1")
-	ts.Setenv("FINGERPRINT", run(ts, "schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"))
+	ts.Setenv("FINGERPRINT", run(ts, append([]string{"schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"}, args...)...))
 	run(ts, "schakel-relay", "register", "import", "--data", "relay", "root/genesis.txt")
 	ts.Setenv("RELAY", address)
 }
 
 func member(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: member HOME DESK ROLE")
+	if len(args) < 3 {
+		ts.Fatalf("usage: member HOME DESK ROLE [KEY...]")
 	}
 	home, desk, role := args[0], args[1], args[2]
 	org, _, _ := strings.Cut(desk, "/")
 	run(ts, "schakel", "init", "--home", home, "--passphrase-file", "passphrase", "--org", org, "--name", "Organisation "+org,
 		"--oin", fmt.Sprintf("00000099%012d", len(org)), "--desk", desk, "--role", role, "--phone", "+31600000007")
-	run(ts, "schakel", "register", "admit", "--dir", "root", "--out", home+".invitation", home+"/request.txt")
+	admit := []string{"schakel", "register", "admit", "--dir", "root", "--out", home + ".invitation", home + "/request.txt"}
+	for _, key := range args[3:] {
+		admit = append(admit, "--key", key)
+	}
+	run(ts, admit...)
 	run(ts, "schakel", "join", "--home", home, home+".invitation", "--fingerprint", ts.Getenv("FINGERPRINT"))
 }

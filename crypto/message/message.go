@@ -82,7 +82,23 @@ type Heading struct {
 	// a program from before exercises refuses to parse one, and so never shows an
 	// exercise as a real case.
 	Exercise bool `cbor:"8,keyasint,omitempty"`
+	// Stale marks an acute message that a named person sent although the sender could not
+	// know whether its register is current; who reads it must know. As with Exercise it is
+	// signed, by that person too, and not there at all where it is nil: a program from before
+	// refuses such a message, which its sender hears.
+	Stale *Stale `cbor:"9,keyasint,omitempty"`
 }
+
+// Stale is what a person answers for who sends by an old register: a revocation may be
+// missing from it, so somebody else may read along.
+type Stale struct {
+	_      struct{} `cbor:",toarray"`
+	Since  uint64   `json:"since"`  // when the register was vouched for last, seconds since 1970; 0: never
+	Called string   `json:"called"` // the telephone number that was called as well
+}
+
+// telephone is a number as it stands in the register and in messages.
+var telephone = regexp.MustCompile(`^\+[0-9]{6,15}$`)
 
 // Sender is the desk and the device that a message comes from.
 type Sender struct {
@@ -269,7 +285,24 @@ func (m Message) check() error {
 	case m.Heading.Expires <= m.Created || m.Heading.Expires > maxTime:
 		return fmt.Errorf("%w: expires before it was created", ErrFormat)
 	}
+	if err := m.checkStale(); err != nil {
+		return err
+	}
 	return m.checkNames()
+}
+
+// checkStale: nobody sends by an old register but a named person, acute, who telephoned.
+func (m Message) checkStale() error {
+	stale := m.Heading.Stale
+	switch {
+	case stale == nil:
+		return nil
+	case m.Heading.Urgency != Acute || len(m.Person) == 0:
+		return fmt.Errorf("%w: sent by an old register without a named person, or not acute", ErrFormat)
+	case !telephone.MatchString(stale.Called) || stale.Since > m.Created:
+		return fmt.Errorf("%w: sent by an old register, and nobody was called or the register is of later", ErrFormat)
+	}
+	return nil
 }
 
 func (m Message) checkNames() error {

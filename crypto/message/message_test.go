@@ -287,6 +287,7 @@ func FuzzParse(f *testing.F) {
 	alone := honest()
 	alone.Person = nil
 	f.Add(sign(f, alone).Raw)
+	f.Add(sign(f, despite()).Raw)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s, err := message.Parse(raw)
 		if err != nil {

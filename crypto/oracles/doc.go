@@ -1,5 +1,5 @@
 // Package oracles compares Schakel's cryptography with other people's: go-cose,
-// the age command line, and the test vectors of C2SP, Wycheproof and Filippo
+// the age command line, transparency-dev's cosignatures, and the test vectors of C2SP, Wycheproof and Filippo
 // Valsorda.
 //
 // It is a module of its own, so that nothing of theirs enters the programs:

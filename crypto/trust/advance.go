@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Refusals of an update. Rollback, fork and proof mean that the log contradicts
@@ -15,7 +16,7 @@ var (
 	ErrProof    = errors.New("register not proven to continue the one known")
 	ErrEntries  = errors.New("entries are not those of the checkpoint")
 	ErrTooLarge = errors.New("register larger than this program accepts")
-	ErrQuorum   = errors.New("the root demands witnesses, which this program cannot check: update it")
+	ErrQuorum   = errors.New("fewer witnesses have cosigned this checkpoint than the root demands")
 	ErrPinned   = errors.New("stored checkpoint and stored register do not belong together")
 )
 
@@ -37,7 +38,10 @@ type Update struct {
 	From       uint64
 	Entries    [][]byte // all of From up to the checkpoint's size
 	Proof      []Hash   // from From to the checkpoint's size; empty where they are equal
-	bytes      int      // of what Add took
+	// Now is the reader's clock, by which cosignatures of the future do not count;
+	// zero judges no time.
+	Now   time.Time
+	bytes int // of what Add took
 }
 
 // Add appends a piece of a long update, as a relay sends it in several frames, and
@@ -80,7 +84,9 @@ func (p Pinned) Matches(r *Register) error {
 // Advance checks that u continues what was pinned and returns the register and
 // the checkpoint to pin from now on. reg itself stays as it is. The caller stores
 // u.Entries and the new Pinned durably, in one transaction, before it uses either.
-// New entries that are to alarm: next.Skipped(old.Size).
+// New entries that are to alarm: next.Skipped(old.Size). The checkpoint must have
+// the quorum of the root that is in force after the new entries. At an unchanged
+// size the fresher of the two checkpoints stays pinned.
 func Advance(reg *Register, old Pinned, u Update) (*Register, Pinned, error) {
 	if err := old.Matches(reg); err != nil {
 		return nil, Pinned{}, err
@@ -97,6 +103,15 @@ func Advance(reg *Register, old Pinned, u Update) (*Register, Pinned, error) {
 	}
 	if err != nil {
 		return nil, Pinned{}, err
+	}
+	at, err := c.CosignedAt(next.Authority(), u.Now)
+	if err != nil {
+		return nil, Pinned{}, err
+	}
+	if c.Size == old.Size {
+		if was, ok := next.CosignedAt(old, u.Now); ok && was.After(at) {
+			return next, old, nil
+		}
 	}
 	return next, Pinned{c.Size, c.Root, bytes.Clone(u.Checkpoint)}, nil
 }
@@ -149,9 +164,6 @@ func (r *Register) continued(old Pinned, c Checkpoint, u Update) (*Register, err
 }
 
 func (r *Register) signedByLog(c Checkpoint) error {
-	if r.Authority().Quorum > 0 {
-		return ErrQuorum
-	}
 	relay, ok := r.Relay()
 	if !ok {
 		return fmt.Errorf("%w: the register names no relay", ErrCheckpoint)

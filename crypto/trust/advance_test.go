@@ -235,29 +235,6 @@ func TestUnauthorisedEntriesDoNotStopClients(t *testing.T) {
 	}
 }
 
-// TestCosignaturesHaveTheirPlace: other names beside the log's signature do not
-// matter yet, and a root that demands them stops this version.
-func TestCosignaturesHaveTheirPlace(t *testing.T) {
-	w, reg, pinned, u := following(t)
-	log := noteSigner{trusttest.LogName, w.Log}
-	u.Checkpoint = forge(t, textOf(u.Checkpoint), log, noteSigner{"schakel.example/witness", trusttest.NewKey("witness")})
-	next, p, err := trust.Advance(reg, pinned, u)
-	if err != nil || string(p.Note) != string(u.Checkpoint) {
-		t.Fatalf("checkpoint with a cosignature: %v", err)
-	}
-
-	b := w.Root(2, 2, w.Holders...)
-	v, err := trust.WitnessKey("schakel.example/witness", trusttest.NewKey("witness").Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Witnesses, b.Quorum = []trust.VKey{v}, 1
-	w.Add(w.signRoot(b, w.Holders[0], w.Holders[1]))
-	if _, _, err := trust.Advance(next, p, w.Update(p.Size)); !errors.Is(err, trust.ErrQuorum) {
-		t.Errorf("quorum that nobody checks: %v", err)
-	}
-}
-
 // TestLogKeyExchanged: the root gives the log another key; clients that were away
 // follow, and the old key signs for nothing any more.
 func TestLogKeyExchanged(t *testing.T) {

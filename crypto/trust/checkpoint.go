@@ -17,7 +17,7 @@ var ErrCheckpoint = errors.New("not a checkpoint of this log")
 const maxCheckpoint = 8 << 10
 
 // Checkpoint is what the log signs: a C2SP tlog-checkpoint. Cosignatures of
-// witnesses may follow the log's signature; this version does not check them.
+// witnesses may follow the log's signature: see [Checkpoint.CosignedAt].
 type Checkpoint struct {
 	Origin string // name of the log's key
 	Size   uint64

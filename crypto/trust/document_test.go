@@ -67,6 +67,10 @@ func TestDocument(t *testing.T) {
 	if err != nil || len(next.Skipped(0)) != 0 {
 		t.Fatalf("%v, skipped %v", err, next)
 	}
+	cosigned := trusttest.Cosigned(checkpoints[0], now, 0)
+	if all := blocks(t, "cosigned"); len(all) != 1 || string(all[0]) != string(cosigned) {
+		t.Errorf("the cosigned checkpoint of the document is not:\n%s", cosigned)
+	}
 	// Control: with a letter of the document changed, nothing of this holds.
 	entries[3][60]++
 	if _, _, err := trust.Advance(reg, reg.Pin(), u); err == nil {

@@ -94,6 +94,12 @@ func (rec *record[T]) at(size uint64) (body T, st Standing, ok bool) {
 // Authority is the root in force.
 func (r *Register) Authority() Root { return r.root.current() }
 
+// AuthorityAt is the root in force when the register had size entries.
+func (r *Register) AuthorityAt(size uint64) (Root, bool) {
+	b, _, ok := r.root.at(size)
+	return b, ok
+}
+
 // Relay is the relay that was entered last, unless it is revoked.
 func (r *Register) Relay() (RelayState, bool) {
 	b, st, ok := r.relays[r.relay].at(r.Size())

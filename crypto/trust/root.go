@@ -19,8 +19,8 @@ type Root struct {
 	Version   uint64
 	Threshold int
 	Keys      []identity.Key
-	Witnesses []VKey // always-on cosigners of checkpoints; not used by this version
-	Quorum    int    // how many of them a checkpoint needs; see Advance
+	Witnesses []VKey // always-on cosigners of checkpoints
+	Quorum    int    // how many of them a checkpoint needs; 0: none. See Advance and Tolerance
 	Agreement Hash   // of the catalogue and the lanes that the partners agreed on
 	Issued    time.Time
 	Expires   time.Time // at most 400 days after Issued
@@ -88,15 +88,7 @@ func (b Root) check() error {
 }
 
 // met reports whether enough distinct holders are among signed.
-func (b Root) met(signed []identity.Key) bool {
-	n := 0
-	for _, k := range b.Keys {
-		if slices.Contains(signed, k) {
-			n++
-		}
-	}
-	return n >= b.Threshold
-}
+func (b Root) met(signed []identity.Key) bool { return len(b.among(signed)) >= b.Threshold }
 
 // distinct refuses zero keys and one key in two roles (attack C19).
 func distinct(keys ...identity.Key) error {

@@ -2,7 +2,6 @@ package trust
 
 import (
 	"fmt"
-	"slices"
 
 	"schakel/crypto/identity"
 )
@@ -41,16 +40,12 @@ func (r *Register) allowed(e Entry) error {
 
 // allowRoot: k of the old and k of the new, version exactly one more (attack C11).
 func (r *Register) allowRoot(e Entry, b Root) error {
-	old := r.Authority()
-	if b.Version != old.Version+1 {
-		return fmt.Errorf("%w: root version %d after %d", ErrRule, b.Version, old.Version)
-	}
-	got, err := e.note.signedBy(signers{asRoot: slices.Concat(old.Keys, b.Keys)})
+	t, err := r.rotation(e, b)
 	if err != nil {
 		return err
 	}
-	if !old.met(got[asRoot]) || !b.met(got[asRoot]) {
-		return fmt.Errorf("%w: want %d holders of the old root and %d of the new", ErrUnauthorised, old.Threshold, b.Threshold)
+	if !t.Complete() {
+		return fmt.Errorf("%w: want %d holders of the old root and %d of the new", ErrUnauthorised, t.Old.Threshold, t.New.Threshold)
 	}
 	return nil
 }

@@ -22,9 +22,11 @@
 // serves readers while the register grows applies to a [Register.Clone] and
 // publishes that.
 //
-// Witness cosignatures, freshness, gossip and the ceremony of root rotation have
-// their place in the formats and are not checked by this version. A root entry
-// that demands a quorum is therefore refused by [Advance] rather than ignored.
+// Where the root names witnesses and a quorum, a checkpoint counts only with that
+// many cosignatures ([Checkpoint.CosignedAt]); a witness decides with
+// [Pinned.Witness] whether it may give one. Freshness, gossip and the ceremony of
+// root rotation have their place in the formats and are not checked by this
+// version.
 package trust
 
 import (

@@ -17,6 +17,9 @@ const (
 	twiceIn  = 90 * time.Second // shorter than anything that pages the same contact again
 )
 
+// journalKey is what the journal in memory makes references with.
+var journalKey = [32]byte{7}
+
 // verdict is what the oracle says of a simulation, from pages and letters alone: it
 // knows nothing of rows, nodes or what the loop thinks.
 type verdict struct {
@@ -100,7 +103,31 @@ func (s *sim) judgeSteps(l *letter, v *verdict) (steps int) {
 			}
 		}
 	}
-	return steps + s.judgeTries(l, tries, v)
+	return steps + s.judgeTries(l, tries, v) + s.judgeFailed(l, tries, v)
+}
+
+// judgeFailed: each call about a letter that reached nobody is followed by another, also
+// where somebody was reached before and has not attended since.
+func (s *sim) judgeFailed(l *letter, tries []attempt, v *verdict) (failed int) {
+	reference := page.Reference(journalKey[:], l.ID[:])
+	between := func(from, to time.Time, ok func(attempt) bool) bool {
+		return slices.ContainsFunc(tries, func(a attempt) bool { return !a.at.Before(from) && !a.at.After(to) && ok(a) })
+	}
+	var last time.Time // of the call that is judged
+	for _, a := range tries {
+		by := s.by(a.at.Add(ladder.Retry), l)
+		if a.taken || a.reference != reference || !a.at.After(last.Add(inFlight)) || !l.waitsAt(by) || by.After(s.end()) {
+			continue
+		}
+		last = a.at
+		if between(a.at.Add(-inFlight), a.at.Add(inFlight), func(b attempt) bool { return b.taken }) {
+			continue
+		}
+		if failed++; !between(a.at.Add(time.Nanosecond), by, func(attempt) bool { return true }) {
+			v.wrong = append(v.wrong, fmt.Sprintf("desk %s, put at %v: %s not reached at %v and nobody tried by %v", l.Desk, s.since(l.put), a.contact, s.since(a.at), s.since(by)))
+		}
+	}
+	return failed
 }
 
 // judgeTries: while nobody was reached, somebody is tried again and again.
@@ -151,10 +178,9 @@ func (s *sim) judgeAlarm(l *letter, v *verdict) {
 // node, and pages all the same.
 func (s *sim) judgeAttended(d *desk, v *verdict) {
 	attended := make(map[string]time.Time)
-	key := [32]byte{7} // of the journal in memory
 	for _, l := range s.letters {
 		if !l.attended.IsZero() {
-			attended[page.Reference(key[:], l.ID[:])] = l.attended
+			attended[page.Reference(journalKey[:], l.ID[:])] = l.attended
 		}
 	}
 	for _, a := range s.attempts[d.id] {

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,7 @@ type sim struct {
 // control is a defence that is left out, to see that the oracle notices.
 type control struct {
 	pagerFirst, noLease, wallClock bool
+	lying                          bool // a channel that fails says that it did not
 }
 
 type desk struct {
@@ -151,7 +153,7 @@ func (o notifier) Notify(ctx context.Context, p page.Page) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if fails {
+	if fails && !s.wrong.lying {
 		return errPager
 	}
 	return nil
@@ -484,6 +486,10 @@ func TestSimulation(t *testing.T) {
 	})
 }
 
+func saysOf(v verdict, what string) bool {
+	return slices.ContainsFunc(v.wrong, func(w string) bool { return strings.Contains(w, what) })
+}
+
 // TestSimulationNotices leaves out one defence after the other: the oracle must see it.
 func TestSimulationNotices(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -493,6 +499,7 @@ func TestSimulationNotices(t *testing.T) {
 	}{
 		"pager before journal": {control{pagerFirst: true}, 1500, func(v verdict) bool { return v.twice > 2*v.pages/100 }},
 		"no lease":             {control{noLease: true}, 200, func(v verdict) bool { return v.twice > 2*v.pages/100 }},
+		"channels that lie":    {control{lying: true}, 1500, func(v verdict) bool { return saysOf(v, "nobody tried by") }},
 		"clock on the wall":    {control{wallClock: true}, 300, func(v verdict) bool { return len(v.wrong) > 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -82,7 +82,9 @@ type Log struct {
 // snapshot is the register at one size. reg is nil before the genesis.
 type snapshot struct {
 	reg        *trust.Register
-	checkpoint trust.Pinned
+	checkpoint trust.Pinned  // over all of reg, with the log's signature alone
+	served     trust.Pinned  // what clients are given: see follow
+	candidate  candidate     // what witnesses are asked for
 	grown      chan struct{} // closed when there is a newer snapshot
 }
 
@@ -108,21 +110,26 @@ func (s *snapshot) size() uint64 {
 	return s.reg.Size()
 }
 
-// Checkpoint is the signed checkpoint over everything on disk. It answers
-// ErrNoGenesis or ErrNotReady while there is none that a client would accept.
+// Checkpoint is what clients are given: the signed checkpoint over everything on
+// disk or, where the root demands witnesses, the last one that has their quorum. It
+// answers ErrNoGenesis, ErrNotReady or ErrNoQuorum while there is none that a client
+// would accept.
 func (l *Log) Checkpoint() (trust.Pinned, error) {
 	switch s := l.now.Load(); {
 	case s.reg == nil:
 		return trust.Pinned{}, ErrNoGenesis
 	case s.checkpoint.Note == nil:
 		return trust.Pinned{}, ErrNotReady
+	case s.served.Note == nil:
+		return trust.Pinned{}, ErrNoQuorum
 	default:
-		return s.checkpoint, nil
+		return s.served, nil
 	}
 }
 
 // Grown returns a channel that is closed when the register grows beyond what it is
-// now. Take it before reading the size, and no growth goes unseen.
+// now, or witnesses cosign it. Take it before reading the size, and no growth goes
+// unseen.
 func (l *Log) Grown() <-chan struct{} { return l.now.Load().grown }
 
 // Proof proves that the register at newSize continues the one at oldSize.
@@ -146,7 +153,10 @@ func (l *Log) publish(reg *trust.Register) error {
 		}
 		next.checkpoint = trust.Pinned{Size: reg.Size(), Root: reg.Root(), Note: note}
 	}
-	if before := l.now.Swap(next); before != nil {
+	before := l.now.Load()
+	next.follow(before)
+	l.now.Store(next) // publishers hold write, or are alone at open
+	if before != nil {
 		close(before.grown)
 	}
 	return nil

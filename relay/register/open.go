@@ -26,6 +26,7 @@ import (
 //	hashes   EntryHash          -> u64 index
 //	keys     device | u64 epoch -> recipient string
 //	meta     "format", "head"   -> formatText, u64 size | Merkle root
+//	meta     "cosigned"         -> the last checkpoint that had its quorum
 var (
 	bucketEntries = []byte("entries")
 	bucketHashes  = []byte("hashes")
@@ -96,6 +97,11 @@ func (l *Log) open() error {
 		l.now.Store(&snapshot{grown: make(chan struct{})})
 		return nil
 	}
+	served, err := l.lastServed(reg)
+	if err != nil {
+		return err
+	}
+	l.now.Store(&snapshot{served: served, grown: make(chan struct{})})
 	return l.publish(reg)
 }
 

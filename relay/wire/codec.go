@@ -36,6 +36,10 @@ func maxPayload(t Type) int {
 		return 32
 	case TypePagesAre:
 		return MaxPages*pagedSize + 32
+	case TypeCosigned:
+		return MaxWitness + MaxCosignature + 32
+	case TypeCosign:
+		return MaxCheckpoint + MaxProof*34 + 32
 	case TypeAttended, TypeChallenge, TypeReady, TypeRefused, TypeNotice, TypeAppended, TypeAttendedIs, TypeTestPage:
 		return 128
 	case TypeAppend:
@@ -152,6 +156,8 @@ func parseFromDevice(t Type, p []byte) (Frame, error) {
 		return parseCBOR[TestPage](p)
 	case TypeWantPages:
 		return parseCBOR[WantPages](p)
+	case TypeCosigned:
+		return parseCBOR[Cosigned](p)
 	}
 	return nil, fmt.Errorf("%w: unknown type %#02x", ErrFrame, t)
 }
@@ -184,6 +190,8 @@ func parseFromRelay(t Type, p []byte) (Frame, error) {
 		return parseCBOR[TestPageIs](p)
 	case TypePagesAre:
 		return parseCBOR[PagesAre](p)
+	case TypeCosign:
+		return parseCBOR[Cosign](p)
 	}
 	return nil, fmt.Errorf("%w: unknown type %#02x", ErrFrame, t)
 }
@@ -247,6 +255,8 @@ func (f WantPages) appendPayload(b []byte) ([]byte, error)  { return appendCBOR(
 func (f PlanIs) appendPayload(b []byte) ([]byte, error)     { return appendCBOR(b, f) }
 func (f TestPageIs) appendPayload(b []byte) ([]byte, error) { return appendCBOR(b, f) }
 func (f PagesAre) appendPayload(b []byte) ([]byte, error)   { return appendCBOR(b, f) }
+func (f Cosigned) appendPayload(b []byte) ([]byte, error)   { return appendCBOR(b, f) }
+func (f Cosign) appendPayload(b []byte) ([]byte, error)     { return appendCBOR(b, f) }
 
 func (f Login) check() error {
 	if len(f.Token) == 0 || len(f.Token) > MaxToken {
@@ -289,6 +299,26 @@ func (f Register) check() error {
 		if len(e) == 0 || len(e) > MaxEntry {
 			return tooMany("entry bytes", len(e), MaxEntry)
 		}
+	}
+	return nil
+}
+
+func (f Cosigned) check() error {
+	switch {
+	case len(f.Witness) == 0 || len(f.Witness) > MaxWitness:
+		return tooMany("characters of a witness", len(f.Witness), MaxWitness)
+	case len(f.Line) > MaxCosignature:
+		return tooMany("bytes of a cosignature", len(f.Line), MaxCosignature)
+	}
+	return nil
+}
+
+func (f Cosign) check() error {
+	switch {
+	case len(f.Checkpoint) == 0 || len(f.Checkpoint) > MaxCheckpoint:
+		return tooMany("checkpoint bytes", len(f.Checkpoint), MaxCheckpoint)
+	case len(f.Proof) > MaxProof:
+		return tooMany("hashes of proof", len(f.Proof), MaxProof)
 	}
 	return nil
 }

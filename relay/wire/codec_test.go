@@ -37,6 +37,7 @@ func examples() []wire.Frame {
 		wire.Plan{Plan: []byte("plan")},
 		wire.TestPage{Tag: 3, Contact: "piket-1"},
 		wire.WantPages{Tag: 4, Since: 17},
+		wire.Cosigned{Witness: "vt20.example/witness", Size: 18, Line: []byte("line\n")},
 		wire.Challenge{Nonce: [32]byte{1, 31: 2}, Relay: "relay-1", Version: wire.Version},
 		wire.Ready{StoreEpoch: [16]byte{7, 15: 8}, Ends: 1795564800, Now: 1795521600, RegisterSize: 17},
 		wire.Stored{
@@ -57,6 +58,7 @@ func examples() []wire.Frame {
 		wire.TestPageIs{Tag: 3, Code: wire.CodeOK},
 		wire.PagesAre{Tag: 4, Pages: []wire.Paged{{Number: 18, ID: id, Tier: envelope.TierAcute, Reference: "K7M2-QD4A", Waiting: 1, Step: 1, Level: 1,
 			Contact: "piket-2", Channel: "ntfy", At: 1795521600, Outcome: "sent"}}},
+		wire.Cosign{Checkpoint: []byte("checkpoint\n"), From: 17, Proof: [][32]byte{{6}}},
 	}
 }
 
@@ -155,6 +157,12 @@ func TestLimits(t *testing.T) {
 		{"paged channel", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Channel: largest.Channel + "x"}}}},
 		{"paged outcome", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Outcome: largest.Outcome + "x"}}}},
 		{"paged reference", wire.PagesAre{Pages: []wire.Paged{largest}}, wire.PagesAre{Pages: []wire.Paged{{Reference: largest.Reference + "x"}}}},
+		{"witness", wire.Cosigned{Witness: strings.Repeat("w", wire.MaxWitness), Size: most, Line: make([]byte, wire.MaxCosignature)}, wire.Cosigned{Witness: strings.Repeat("w", wire.MaxWitness+1)}},
+		{"no witness", wire.Cosigned{Witness: "w"}, wire.Cosigned{}},
+		{"cosignature", wire.Cosigned{Witness: "w", Line: make([]byte, wire.MaxCosignature)}, wire.Cosigned{Witness: "w", Line: make([]byte, wire.MaxCosignature+1)}},
+		{"to cosign", wire.Cosign{Checkpoint: make([]byte, wire.MaxCheckpoint), From: most, Proof: make([][32]byte, wire.MaxProof)}, wire.Cosign{Checkpoint: make([]byte, wire.MaxCheckpoint+1)}},
+		{"nothing to cosign", wire.Cosign{Checkpoint: []byte{1}}, wire.Cosign{}},
+		{"proof to cosign", wire.Cosign{Checkpoint: []byte{1}, Proof: make([][32]byte, wire.MaxProof)}, wire.Cosign{Checkpoint: []byte{1}, Proof: make([][32]byte, wire.MaxProof+1)}},
 		{"no entry", wire.Append{Entry: []byte{1}}, wire.Append{}},
 		{"recipients", wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients)}, wire.Append{Entry: []byte{1}, Recipients: make([]string, wire.MaxRecipients+1)}},
 		{"recipient", wire.Append{Entry: []byte{1}, Recipients: []string{long}}, wire.Append{Entry: []byte{1}, Recipients: []string{long + "x"}}},

@@ -27,6 +27,7 @@ const (
 	TypePlan      Type = 0x09
 	TypeTestPage  Type = 0x0a
 	TypeWantPages Type = 0x0b
+	TypeCosigned  Type = 0x0c
 
 	TypeChallenge  Type = 0x81
 	TypeReady      Type = 0x82
@@ -43,6 +44,7 @@ const (
 	TypePlanIs     Type = 0x8d
 	TypeTestPageIs Type = 0x8e
 	TypePagesAre   Type = 0x8f
+	TypeCosign     Type = 0x90
 )
 
 // FromRelay reports whether only a relay may send the frame.
@@ -131,6 +133,16 @@ type (
 		_     struct{} `cbor:",toarray"`
 		Tag   uint64
 		Since uint64
+	}
+
+	// Cosigned is a witness's word: its name in the root, the size that it signed
+	// last, and its cosignature line over the checkpoint of that size. Without a line
+	// it announces the witness, or says that it did not sign what it was asked.
+	Cosigned struct {
+		_       struct{} `cbor:",toarray"`
+		Witness string
+		Size    uint64
+		Line    []byte
 	}
 )
 
@@ -270,6 +282,15 @@ type (
 		Pages []Paged
 		More  bool
 	}
+
+	// Cosign asks a witness that announced itself for its cosignature over a
+	// checkpoint, with the proof that leads there from the size that it signed last.
+	Cosign struct {
+		_          struct{} `cbor:",toarray"`
+		Checkpoint []byte
+		From       uint64
+		Proof      [][32]byte
+	}
 )
 
 // NoticeKind is what became of an envelope.
@@ -311,3 +332,5 @@ func (WantPages) Type() Type  { return TypeWantPages }
 func (PlanIs) Type() Type     { return TypePlanIs }
 func (TestPageIs) Type() Type { return TypeTestPageIs }
 func (PagesAre) Type() Type   { return TypePagesAre }
+func (Cosigned) Type() Type   { return TypeCosigned }
+func (Cosign) Type() Type     { return TypeCosign }

@@ -53,6 +53,8 @@ const (
 	MaxKeys         = 128     // keys asked for, or answered, at once
 	MaxLeaves       = 1024    // leaves in one Stored frame
 	MaxCheckpoint   = 4096    // a signed checkpoint with its cosignatures
+	MaxWitness      = 64      // the name of a witness
+	MaxCosignature  = 256     // one signature line of a witness
 	MaxRelayID      = 63
 	MaxPlan         = 64 << 10 // who is on call at a desk
 	MaxPages        = 256      // rows in one PagesAre frame

@@ -119,6 +119,18 @@ func (g guarded) Export(ctx context.Context, ref string, to identity.DeskID) ([]
 	return allowed(g, "Export", func() ([]byte, error) { return g.node.Export(ctx, ref, to) })
 }
 
+func (g guarded) CourierDesks(ctx context.Context) ([]schakel.CourierDesk, error) {
+	return allowed(g, "CourierDesks", func() ([]schakel.CourierDesk, error) { return g.node.CourierDesks(ctx) })
+}
+
+func (g guarded) ExportEnvelopes(ctx context.Context, to identity.DeskID) (schakel.Carried, error) {
+	return allowed(g, "ExportEnvelopes", func() (schakel.Carried, error) { return g.node.ExportEnvelopes(ctx, to) })
+}
+
+func (g guarded) ImportEnvelopes(ctx context.Context, file []byte) (schakel.Brought, error) {
+	return allowed(g, "ImportEnvelopes", func() (schakel.Brought, error) { return g.node.ImportEnvelopes(ctx, file) })
+}
+
 func (g guarded) Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
 	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, p) })
 }

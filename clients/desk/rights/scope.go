@@ -33,9 +33,10 @@ func scopes() []scope {
 }
 
 // Closed are the operations that no program may: a backup takes everything out at once, the
-// recovery passphrase is for people and a safe, and evidence is for who investigates.
+// recovery passphrase is for people and a safe, evidence for who investigates, and a file for
+// a courier for people.
 func Closed() []Operation {
-	return []Operation{"Backup", "NoteBackup", "TryRecovery", "SetRecovery", "Evidence", "EvidenceFile"}
+	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "Evidence", "EvidenceFile"}
 }
 
 // Scopes are the names of all scopes.

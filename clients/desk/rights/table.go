@@ -31,6 +31,7 @@ func table() []right {
 		{"Acknowledge", cases}, {"Assign", cases}, {"AddNote", cases}, {"Worksheet", cases},
 		{"Send", worker}, {"Forward", worker}, {"Prepare", worker}, {"Export", worker}, {"ExportCase", worker},
 		{"Drafts", worker}, {"SaveDraft", worker}, {"DropDraft", worker},
+		{"CourierDesks", cases}, {"ExportEnvelopes", cases}, {"ImportEnvelopes", cases},
 		{"Restrict", worker}, {"Restriction", cases},
 
 		{"OnCall", everybody}, {"Readiness", everybody}, {"Rota", planned}, {"Calendar", planned}, {"ChangeRota", planned},

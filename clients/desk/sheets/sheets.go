@@ -7,8 +7,9 @@
 //	sheet, err := desk.Keep(ctx, user, sheets.Sheet{ID: id, Class: "melding", Text: typed})
 //	mine, err := desk.List(ctx, user)
 //
-// It lies sealed in the store, in one row per user. What belongs to a restricted case never
-// comes here: that is for named persons only, and this device's keys open a sheet.
+// It lies sealed in the store, in one row per user. What belongs to a restricted case is for
+// named persons only, and this device's keys open its store: such a sheet is kept aside, in
+// memory, for no longer than somebody's watch.
 package sheets
 
 import (
@@ -45,6 +46,8 @@ const (
 	// Life is how long a sheet stays that nobody touches: a case that ended must not live on
 	// in what was half written about it.
 	Life = 30 * 24 * time.Hour
+	// LifeAside is how long a sheet stays that is kept aside: as long as a session.
+	LifeAside = 12 * time.Hour
 )
 
 // Sheet is one message that a user is writing.
@@ -54,6 +57,7 @@ type Sheet struct {
 	Class string    `json:"class"`
 	Text  []byte    `json:"text"`           // the writer's own form of it
 	Sent  string    `json:"sent,omitempty"` // hash of the message that it became
+	Aside bool      `json:"-"`              // of a restricted case: in memory, and never on disk
 }
 
 // Desk keeps the sheets of all users. Its methods may be called from any goroutine.
@@ -61,8 +65,9 @@ type Desk struct {
 	store *store.Store
 	now   func() time.Time
 
-	mu   sync.Mutex // guards what follows
-	held map[string]*hold
+	mu    sync.Mutex // guards what follows
+	held  map[string]*hold
+	aside map[string][]Sheet // by user
 }
 
 // hold is one sheet that somebody does something with that must happen once.
@@ -73,7 +78,7 @@ type hold struct {
 
 // New returns a Desk. It starts nothing.
 func New(st *store.Store, now func() time.Time) *Desk {
-	return &Desk{store: st, now: now, held: map[string]*hold{}}
+	return &Desk{store: st, now: now, held: map[string]*hold{}, aside: map[string][]Sheet{}}
 }
 
 const (
@@ -84,8 +89,9 @@ const (
 // Forget forgets the sheets of a user who leaves.
 func Forget(tx *store.Tx, user string) error { return tx.DeleteSetting(settingSheets + user) }
 
-// Keep keeps a sheet of a user, in the place of what was under its identifier. It never
-// makes room by forgetting another one: it refuses with ErrFull.
+// Keep keeps a sheet of a user, in the place of what was under its identifier: a form cannot
+// take the place of another one, whatever it says. It never makes room by forgetting another
+// one: it refuses with ErrFull.
 func (d *Desk) Keep(ctx context.Context, user string, s Sheet) error {
 	if len(s.Text) > MaxText {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrLarge, len(s.Text), MaxText)
@@ -94,20 +100,79 @@ func (d *Desk) Keep(ctx context.Context, user string, s Sheet) error {
 		return fmt.Errorf("%w: %.80q", ErrNone, s.ID)
 	}
 	s.At = d.now().UTC()
-	return d.change(ctx, user, func(all []Sheet) ([]Sheet, error) {
-		i := slices.IndexFunc(all, func(x Sheet) bool { return x.ID == s.ID })
-		if i >= 0 && all[i].Sent != "" {
-			return all, nil // a page that was left open must not bring back what was sent
+	old, err := d.Get(ctx, user, s.ID)
+	switch {
+	case err == nil && old.Class != s.Class:
+		return fmt.Errorf("%w: that is of another form", ErrNone)
+	case err != nil && !errors.Is(err, ErrNone):
+		return err
+	case s.Aside && err == nil && !old.Aside: // its case was restricted meanwhile
+		if err := d.Drop(ctx, user, s.ID); err != nil {
+			return err
 		}
-		if i >= 0 {
-			all = slices.Delete(all, i, i+1)
+	case !s.Aside && err == nil && old.Aside:
+		d.dropAside(user, s.ID)
+	}
+	if s.Aside {
+		return d.keepAside(user, s)
+	}
+	return d.change(ctx, user, func(all []Sheet) ([]Sheet, error) { return put(all, s) })
+}
+
+// put puts a sheet in the place of what was under its identifier.
+func put(all []Sheet, s Sheet) ([]Sheet, error) {
+	i := slices.IndexFunc(all, func(x Sheet) bool { return x.ID == s.ID })
+	if i >= 0 && all[i].Sent != "" {
+		return all, nil // a page that was left open must not bring back what was sent
+	}
+	if i >= 0 {
+		all = slices.Delete(all, i, i+1)
+	}
+	all = makeRoom(all)
+	if len(all) >= maxSheets {
+		return nil, fmt.Errorf("%w: %d", ErrFull, len(all))
+	}
+	return append(all, s), nil
+}
+
+func (d *Desk) keepAside(user string, s Sheet) error {
+	if user == "" {
+		return ErrNone
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all, err := put(d.besides(user), s)
+	if err != nil {
+		return err
+	}
+	size := 0
+	for _, x := range all {
+		size += len(x.Text)
+	}
+	if size > maxAll {
+		return fmt.Errorf("%w: %d bytes of text", ErrFull, size)
+	}
+	d.aside[user] = all
+	return nil
+}
+
+// besides are the sheets of a user that are kept aside; what is too old is forgotten, of
+// everybody. The caller holds mu.
+func (d *Desk) besides(user string) []Sheet {
+	oldest := d.now().Add(-LifeAside)
+	for who, all := range d.aside {
+		all = slices.DeleteFunc(all, func(s Sheet) bool { return s.At.Before(oldest) })
+		if d.aside[who] = all; len(all) == 0 {
+			delete(d.aside, who)
 		}
-		all = makeRoom(all)
-		if len(all) >= maxSheets {
-			return nil, fmt.Errorf("%w: %d", ErrFull, len(all))
-		}
-		return append(all, s), nil
-	})
+	}
+	return slices.Clone(d.aside[user])
+}
+
+func (d *Desk) dropAside(user, id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.aside[user] = slices.DeleteFunc(d.besides(user), func(x Sheet) bool { return x.ID == id })
 }
 
 // makeRoom forgets sheets that were sent, the oldest first: they are kept only so that a
@@ -125,6 +190,7 @@ func makeRoom(all []Sheet) []Sheet {
 
 // MarkSent notes what a sheet became, and forgets what it said.
 func (d *Desk) MarkSent(ctx context.Context, user, id, hash string) error {
+	d.dropAside(user, id)
 	return d.change(ctx, user, func(all []Sheet) ([]Sheet, error) {
 		for i := range all {
 			if all[i].ID == id {
@@ -137,6 +203,7 @@ func (d *Desk) MarkSent(ctx context.Context, user, id, hash string) error {
 
 // Drop forgets a sheet, if there is one.
 func (d *Desk) Drop(ctx context.Context, user, id string) error {
+	d.dropAside(user, id)
 	return d.change(ctx, user, func(all []Sheet) ([]Sheet, error) {
 		return slices.DeleteFunc(all, func(x Sheet) bool { return x.ID == id }), nil
 	})
@@ -169,7 +236,9 @@ func (d *Desk) all(ctx context.Context, user string) (all []Sheet, err error) {
 		all, err = d.read(tx, user)
 		return err
 	})
-	return all, err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append(all, d.besides(user)...), err
 }
 
 func (d *Desk) read(tx *store.Tx, user string) (all []Sheet, err error) {

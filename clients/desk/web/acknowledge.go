@@ -16,10 +16,14 @@ import (
 
 func acknowledgeRoutes() []Route {
 	return []Route{
-		{Method: "GET", Path: "/messages/{ref}/acknowledgement", Operation: "Acknowledge", Who: Users, serve: (*Site).acknowledgeForm},
-		{Method: "POST", Path: "/messages/{ref}/acknowledgement", Operation: "Acknowledge", Who: Users, serve: (*Site).acknowledge},
+		{Method: "GET", Path: "/messages/{ref}/acknowledgement", Operation: "Acknowledge", Who: Users, writes: takingFields(), serve: (*Site).acknowledgeForm},
+		{Method: "POST", Path: "/messages/{ref}/acknowledgement", Operation: "Acknowledge", Who: Users, writes: takingFields(), serve: (*Site).acknowledge},
 		{Method: "GET", Path: "/messages/{ref}/acknowledged", Operation: "Read", Who: Users, serve: (*Site).acknowledged},
 	}
+}
+
+func takingFields() fields {
+	return fields{words: []string{"first-action", "right-region"}, choices: []string{"status", "right-role", "answer-by"}}
 }
 
 // taking is the form of an acknowledgement, as filled in so far. Never with the PIN.
@@ -29,6 +33,7 @@ type taking struct {
 	Choices     []choice
 	FirstAction string
 	AnswerBy    string
+	Slip        kept
 	Trouble     *trouble
 	Right       rightDesk
 	WrongDesk   bool // the answer is that it came to the wrong desk
@@ -43,7 +48,7 @@ type choice struct {
 
 func (s *Site) acknowledgeForm(v *visit) (answer, error) {
 	form, err := s.taking(v)
-	return answer{page: "acknowledge", title: "title.acknowledge", shows: form}, err
+	return answer{page: "acknowledge", title: "title.acknowledge", shows: form, typing: true}, err
 }
 
 // taking reads the form, or begins an empty one. It shows what is acknowledged; that it
@@ -58,6 +63,9 @@ func (s *Site) taking(v *visit) (taking, error) {
 	}
 	t := taking{letter: m, Name: v.user.Name, FirstAction: v.PostFormValue("first-action"), AnswerBy: v.PostFormValue("answer-by")}
 	t.Right = s.rightDesk(v)
+	if t.Slip, err = s.keptHere(v, v.URL.Path); err != nil {
+		return taking{}, err
+	}
 	chosen := v.FormValue("status")
 	if chosen == "" {
 		chosen = protocol.StatusTaken
@@ -109,7 +117,7 @@ func (s *Site) acknowledge(v *visit) (answer, error) {
 func (s *Site) again(v *visit, wrong func(*taking), status int) (answer, error) {
 	t, err := s.taking(v)
 	wrong(&t)
-	return answer{page: "acknowledge", title: "title.acknowledge-again", status: status, shows: t}, err
+	return answer{page: "acknowledge", title: "title.acknowledge-again", status: status, shows: t, typing: true}, err
 }
 
 // acknowledged shows that it was done, to whom, and what to do beside it.

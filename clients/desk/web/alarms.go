@@ -58,7 +58,11 @@ func alarmKey(a schakel.Alarm) string {
 	case schakel.AlarmAhead:
 		return known("old")
 	case schakel.AlarmClock:
-		return known("relay")
+		return known("relay", "achter")
+	case schakel.AlarmFreshness:
+		return known("stale")
+	case schakel.AlarmRoot:
+		return known("expired")
 	case schakel.AlarmRule:
 		return known("R01", "R02", "R08")
 	case schakel.AlarmPager:
@@ -73,7 +77,7 @@ func alarmKeys() (keys []string) {
 		keys = append(keys, string(k))
 	}
 	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped", "split"}, schakel.AlarmAhead: {"old"},
-		schakel.AlarmClock: {"relay"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
+		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
 		for _, p := range parts {
 			keys = append(keys, string(kind)+"-"+p)
 		}

@@ -14,9 +14,14 @@ func notesRoutes() []Route {
 	return []Route{
 		{Method: "GET", Path: "/cases/{ref}/notes", Operation: "Worksheet", Who: Users, serve: (*Site).caseNotes},
 		{Method: "POST", Path: "/cases/{ref}/notes", Operation: "Worksheet", Who: Users, serve: (*Site).caseNotes},
-		{Method: "POST", Path: "/cases/{ref}/notes/new", Operation: "AddNote", Who: Users, serve: (*Site).addNote},
+		{Method: "GET", Path: noteForm, Operation: "AddNote", Who: Users, writes: noteFields(), serve: (*Site).newNote},
+		{Method: "POST", Path: noteForm, Operation: "AddNote", Who: Users, writes: noteFields(), serve: (*Site).addNote},
 	}
 }
+
+const noteForm = "/cases/{ref}/notes/new"
+
+func noteFields() fields { return fields{words: []string{"text"}} }
 
 // worksheet is what this desk keeps to itself about a case. Its texts are harmless.
 type worksheet struct {
@@ -25,7 +30,9 @@ type worksheet struct {
 	Also    []string // who took it at the same time
 	Drafts  int
 	Notes   []noteRow // newest first
-	Text    string    // of a note that was not kept yet
+	Text    string    // of a note that was not signed yet
+	Slip    kept      // where that is until then
+	Alone   bool      // the form stands on a page of its own
 	Empty   bool      // it says nothing
 	Long    bool      // it says too much
 	Wrong   bool      // the PIN was
@@ -55,7 +62,37 @@ func (s *Site) worksheet(v *visit, ref string, by schakel.By) (worksheet, error)
 		n := w.Notes[len(w.Notes)-1-i]
 		out.Notes = append(out.Notes, noteRow{harmless.Line(n.By), harmless.Text(n.Text), n.At})
 	}
-	return out, nil
+	return out, out.goOn(s, v, by.PIN != "")
+}
+
+// goOn fills in what this user was typing. What belongs to a restricted case lies in memory,
+// and is shown where the PIN was typed.
+func (w *worksheet) goOn(s *Site, v *visit, proved bool) (err error) {
+	path := casePath(w.Ref) + "/notes/new"
+	p, _, err := s.slipAt(v, path)
+	if err != nil || p != nil && p.closed && !proved {
+		return err
+	}
+	if p != nil {
+		w.Text = p.Typed.Get("text")
+	}
+	w.Slip, err = s.keptHere(v, path)
+	return err
+}
+
+// newNote is the form on a page of its own, for a browser without scripts: the page of a case
+// leaves for the lock screen by itself, and what is typed there would be gone.
+func (s *Site) newNote(v *visit) (answer, error) {
+	if err := v.signs(); err != nil {
+		return answer{}, err
+	}
+	r, err := v.node.Restriction(v.Context(), v.PathValue("ref"))
+	if err != nil {
+		return answer{}, err
+	}
+	out := worksheet{caseHead: caseHead{Ref: r.Case, Here: "notes"}, Alone: true, Text: v.PostFormValue("text"), Signer: harmless.Line(v.user.Name)}
+	out.Slip, err = s.keptHere(v, v.URL.Path)
+	return answer{page: "casenotes", title: "title.case-note", shows: out, typing: true}, err
 }
 
 func (s *Site) caseNotes(v *visit) (answer, error) {
@@ -72,7 +109,7 @@ func (s *Site) caseNotes(v *visit) (answer, error) {
 // the notes before it need the PIN once more.
 func (s *Site) addNote(v *visit) (answer, error) {
 	text := strings.ReplaceAll(v.PostFormValue("text"), "\r\n", "\n")
-	again := worksheet{Text: text, Empty: strings.TrimSpace(text) == "", Long: len(text) > schakel.MaxNote, Signer: harmless.Line(v.user.Name)}
+	again := worksheet{Alone: true, Text: text, Empty: strings.TrimSpace(text) == "", Long: len(text) > schakel.MaxNote, Signer: harmless.Line(v.user.Name)}
 	again.Here = "notes"
 	r, err := v.node.Restriction(v.Context(), v.PathValue("ref"))
 	if err != nil {
@@ -92,5 +129,6 @@ func (s *Site) addNote(v *visit) (answer, error) {
 			again.Trouble, status = &refused, code
 		}
 	}
-	return answer{page: "casenotes", title: "title.case-notes-again", status: status, shows: again}, nil
+	again.Slip, err = s.keptHere(v, v.URL.Path)
+	return answer{page: "casenotes", title: "title.case-notes-again", status: status, shows: again, typing: true}, err
 }

@@ -168,6 +168,9 @@ func (s *Site) compose(v *visit) (answer, error) {
 		if p.Class != v.PathValue("class") {
 			return answer{}, errNoPage
 		}
+		if kept.Aside {
+			return s.sealed(v, p, 0)
+		}
 		return s.formPage(v, p, formTrouble{Kept: kept.At})
 	}
 	q := v.URL.Query()
@@ -218,8 +221,11 @@ func (s *Site) composed(v *visit) (answer, error) {
 		return answer{}, err
 	}
 	button, pin := v.PostForm.Get("do"), v.PostForm.Get("pin")
-	if button == "afresh" {
+	switch button {
+	case "afresh":
 		return s.goOnAfresh(v, p.ID)
+	case "open":
+		return s.openPaper(v, p.ID, pin)
 	}
 	changed := formbody.Change(p.Typed, button)
 	p.Tried = p.Tried || button == "check"
@@ -229,13 +235,12 @@ func (s *Site) composed(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
+		_ = s.keep(v, p) // where that fails, the form has it all
 		return s.form(v, p, c, formTrouble{WrongPIN: true, status: http.StatusForbidden})
 	}
 	if err != nil { // such as a case that was destroyed meanwhile
-		if !s.restricted(v, p) {
-			err = errors.Join(err, s.keep(v, p))
-		}
-		return answer{}, err
+		p.closed = s.restricted(v, p)
+		return answer{}, errors.Join(err, s.keep(v, p))
 	}
 	p.learn(c)
 	kept := s.keep(v, p)
@@ -244,7 +249,7 @@ func (s *Site) composed(v *visit) (answer, error) {
 		return s.form(v, p, c, formTrouble{Trouble: &refused, status: status})
 	}
 	switch {
-	case kept != nil && !p.closed:
+	case kept != nil:
 		return answer{}, kept
 	case button == "check":
 		return s.goOn(v, p, c, pin)
@@ -271,6 +276,9 @@ func (p *paper) learn(c scene) {
 
 // path is where a kept paper is.
 func (p *paper) path() string {
+	if p.Form != "" {
+		return p.Form
+	}
 	return "/compose/" + url.PathEscape(p.Class) + "?sheet=" + url.QueryEscape(p.ID)
 }
 

@@ -187,11 +187,11 @@ func (s *Site) send(v *visit) (answer, error) {
 	switch {
 	case err == nil && kept.Sent != "":
 		return answer{goTo: "/messages/" + kept.Sent + "/sent"}, nil
-	case err == nil:
+	case err == nil && !kept.Aside: // of a restricted case the page itself says all
 		if p, err = paperOf(kept); err != nil {
 			return answer{}, err
 		}
-	case !errors.Is(err, sheets.ErrNone):
+	case err != nil && !errors.Is(err, sheets.ErrNone):
 		return answer{}, err
 	}
 	c, err := s.scene(v, p, pin)

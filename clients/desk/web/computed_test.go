@@ -5,6 +5,9 @@ import "schakel/clients/desk"
 // computedElsewhere are the computed keys of the pages about who is on call, the desks
 // of others, alarms and people.
 func computedElsewhere() (keys []string) {
+	for _, k := range []string{"heard", "who", "to"} {
+		keys = append(keys, "form.needed-"+k)
+	}
 	for _, k := range []string{"override", "leave"} {
 		keys = append(keys, "title."+k, "title."+k+"-check", "title."+k+"-again")
 	}

@@ -54,7 +54,7 @@ func TestCompareByTelephone(t *testing.T) {
 	form := b.Get(path + "/verification")
 	contains(t, form, "Bel dit bureau op een nummer dat u al had", `name="heard"`)
 	lacks(t, form, groups[0]+"<", "<svg") // who can read it here compares nothing
-	contains(t, b.Post(path+"/verification", pin()), "Vul dit in")
+	contains(t, b.Post(path+"/verification", pin()), "Typ de cijfers die u hoort")
 	wrong := b.Post(path+"/verification", pin("heard", "12345 67890"))
 	contains(t, wrong, "Er is niets veranderd", "Laat de cijfers nog eens voorlezen", `value="12345 67890"`)
 	done := leads(t, b, b.Post(path+"/verification", pin("heard", strings.Join(groups, "-"))), path)

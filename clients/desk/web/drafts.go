@@ -16,6 +16,7 @@ import (
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/schakel"
+	"schakel/crypto/identity"
 )
 
 func draftRoutes() []Route {
@@ -45,6 +46,7 @@ type draftRow struct {
 	To          string
 	At          time.Time
 	Twice       bool // two people changed it without seeing each other
+	Sealed      bool // of a restricted case: shown after the PIN
 }
 
 func (s *Site) drafts(v *visit) (answer, error) {
@@ -58,8 +60,14 @@ func (s *Site) drafts(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		form, _ := s.Catalogue.Form(p.Class) // of a class that is no more: no gist
-		page.Mine = append(page.Mine, draftRow{Gist: harmless.Line(formbody.Gist(form, p.Typed)), ID: kept.ID, Path: p.path(), Class: s.className(v.lang, p.Class), Case: p.Case, To: p.addressed(), At: kept.At})
+		row := draftRow{Gist: s.gist(p), ID: kept.ID, Path: p.path(), Class: s.formName(v.lang, p), Case: p.Case, At: kept.At, Sealed: p.closed}
+		if !p.closed {
+			row.To = p.addressed()
+		}
+		if _, err := identity.ParseUUID(p.Case); err != nil {
+			row.Case = "" // it was named by a message of it
+		}
+		page.Mine = append(page.Mine, row)
 	}
 	saved, err := v.node.Drafts(v.Context(), "")
 	if err != nil {
@@ -235,9 +243,6 @@ func (s *Site) saveFor(v *visit, p *paper, pin string) error {
 		return err
 	}
 	p.Saved = &schakel.SavedVersion{ID: saved.ID, Version: saved.Version}
-	if p.closed {
-		return nil
-	}
 	return s.keep(v, p)
 }
 
@@ -333,11 +338,18 @@ func (s *Site) dropSheetPage(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, err := s.sketch(p)
-	if err != nil {
-		return answer{}, err
+	kept := draftText{draftRow: draftRow{ID: p.ID, Class: s.formName(v.lang, p), Sealed: p.closed}}
+	switch {
+	case p.closed:
+	case p.Form != "":
+		kept.Body = []casefile.Said{{Label: kept.Class, Text: harmless.Text(s.typedOn(p))}}
+	default:
+		d, err := s.sketch(p)
+		if err != nil {
+			return answer{}, err
+		}
+		kept = s.draftText(v.lang, schakel.SavedDraft{ID: p.ID, Draft: d})
 	}
-	kept := s.draftText(v.lang, schakel.SavedDraft{ID: p.ID, Draft: d})
 	return answer{page: "sheet-removal", title: "title.draft-removal", shows: kept}, nil
 }
 

@@ -63,11 +63,12 @@ func (f *form) fault(name, key string) {
 	f.wrong[name] = f.lang.word(key)
 }
 
-// need demands that something stands in a field.
+// need demands that something stands in a field, and says in words of that field what: a
+// list of faults is read out without the form.
 func (f *form) need(names ...string) {
 	for _, n := range names {
 		if f.Get(n) == "" {
-			f.fault(n, "form.needed")
+			f.fault(n, "form.needed-"+n)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestPageSomebody(t *testing.T) {
 	o.Rota(nil)
 	b := o.User("P. Iket", desk.RoleOnCall)
 	contains(t, b.Get("/on-call/pages"), "Er is nog niemand opgeroepen")
-	contains(t, b.Post("/on-call/pages/test", pin()), "Vul dit in")
+	contains(t, b.Post("/on-call/pages/test", pin()), "Kies om wie het gaat")
 	contains(t, leads(t, b, b.Post("/on-call/pages/test", pin("who", "p-2")), "/on-call/pages/test"), "Wat ervan kwam", "ntfy", "Aangenomen")
 	contains(t, leads(t, b, b.Post("/on-call/pages/test", pin("who", "p-3")), "/on-call/pages/test"), "smtp", "grid__bad", "niet te vertrouwen")
 	contains(t, leads(t, b, b.Post("/on-call/pages/test", pin("who", "p-1")), "/on-call/pages/test"), "Er is geen manier om deze collega op te roepen")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -32,11 +33,12 @@ const (
 	maxRef  = 200
 )
 
-// paper is a message that somebody is writing: what the form says so far, as it was typed.
-// It holds no PIN. A sheet keeps it between two steps.
+// paper is a message that somebody is writing, or a slip: what the form says so far, as it
+// was typed. It holds no PIN. A sheet keeps it between two steps.
 type paper struct {
 	ID       string                `json:"id"`
 	Class    string                `json:"class"`
+	Form     string                `json:"form,omitempty"` // path of a form that is no message: a slip
 	Urgency  message.Urgency       `json:"urgency,omitempty"`
 	Case     string                `json:"case,omitempty"`
 	Answers  string                `json:"answers,omitempty"`
@@ -47,7 +49,7 @@ type paper struct {
 	Tried    bool                  `json:"tried,omitempty"` // somebody wanted to go on: say what is missing
 	Typed    url.Values            `json:"typed"`
 
-	closed bool // of a restricted case: never kept here
+	closed bool // of a restricted case: never kept on disk
 }
 
 // Carried is what was typed, for a page that is kept nowhere but in itself.
@@ -99,20 +101,15 @@ func (p *paper) number(s *Site) error {
 	return err
 }
 
-// keep keeps a paper for its user, unless it belongs to a restricted case.
-func (s *Site) keep(v *visit, p *paper) error {
-	if p.closed {
-		return schakel.ErrRestricted
-	}
-	return s.keepFor(v, v.user.ID, p)
-}
+// keep keeps a paper for its user: of a restricted case in memory only.
+func (s *Site) keep(v *visit, p *paper) error { return s.keepFor(v, v.user.ID, p) }
 
 func (s *Site) keepFor(v *visit, user string, p *paper) error {
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return s.Sheets.Keep(v.Context(), user, sheets.Sheet{ID: p.ID, Class: p.Class, Text: raw})
+	return s.Sheets.Keep(v.Context(), user, sheets.Sheet{ID: p.ID, Class: cmp.Or(p.Form, p.Class), Text: raw, Aside: p.closed})
 }
 
 // keptPaper is a kept paper of this user.
@@ -129,16 +126,23 @@ func paperOf(kept sheets.Sheet) (*paper, error) {
 	if err := json.Unmarshal(kept.Text, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", sheets.ErrNone, err)
 	}
+	p.closed = kept.Aside
 	return p, nil
 }
 
 // rescue keeps what somebody typed whose session was locked or over by the time the form
 // came: the form itself says whose it is. It reports whether it is safe.
-func (s *Site) rescue(v *visit) bool {
+func (s *Site) rescue(v *visit, route Route) bool {
+	if !route.keeps && !route.writes.any() {
+		return false
+	}
 	v.Body = http.MaxBytesReader(v.w, v.Body, maxForm) // who is not in gets no more room than anybody
 	p, err := s.posted(v)
 	if err != nil {
 		return false
+	}
+	if route.writes.any() {
+		p = slipOf(v, route)
 	}
 	holder, id, err := s.Sheets.Holder(v.Context(), v.PostForm.Get("sheet"))
 	if err != nil || v.user.ID != "" && v.user.ID != holder {
@@ -150,15 +154,13 @@ func (s *Site) rescue(v *visit) bool {
 	}
 	p.ID = id
 	formbody.Change(p.Typed, v.PostForm.Get("do"))
-	if s.restricted(v, p) {
-		return false
-	}
+	p.closed = s.restricted(v, p)
 	return s.keepFor(v, holder, p) == nil
 }
 
 // restricted reports whether a paper belongs to a restricted case, or whether nobody can
-// tell. It asks past the rights of who is there: the answer only keeps something from being
-// kept.
+// tell. It asks past the rights of who is there: the answer only keeps something from the
+// disk.
 func (s *Site) restricted(v *visit, p *paper) bool {
 	for _, ref := range p.refs() {
 		r, err := s.Node.Restriction(v.Context(), ref)

@@ -123,7 +123,7 @@ func TestDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	const path = "/devices/new"
-	contains(t, upload(t, b, o.Base, path, nil, "geen aanvraag"), "Kies het bestand van een aanvraag", "Vul dit in")
+	contains(t, upload(t, b, o.Base, path, nil, "geen aanvraag"), "Kies het bestand van een aanvraag", "Typ de cijfers die u hoort")
 	wrong := upload(t, b, o.Base, path, url.Values{"heard": {"11111 22222 33333 44444 55555 66666 77777 88888"}}, string(request))
 	contains(t, wrong, "Dit zijn andere cijfers")
 	lacks(t, wrong, strings.Fields(fingerprint)[0]) // who can copy it here compares nothing

@@ -30,7 +30,8 @@ type Route struct {
 	Who          Who
 	Still        bool // asked for by scripts by themselves: no sign of life of a person
 
-	keeps bool // a message is written here: what was typed is kept even when the session is over
+	keeps  bool   // a message is written here: what was typed is kept even when the session is over
+	writes fields // what is kept of a form that is no message, in the same way
 
 	serve func(*Site, *visit) (answer, error)
 }
@@ -52,6 +53,7 @@ type visit struct {
 	user  desk.User   // zero where nobody is signed in
 	node  desk.Node   // as that user may use it
 	wrong atomic.Bool // the PIN of a form was
+	slip  *paper      // what this user is typing in this form, where something was
 }
 
 // answer is what a page comes to: a template with what it shows, or another place to go.
@@ -76,7 +78,7 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		}
 		over := errors.Is(err, signin.ErrLocked) || errors.Is(err, signin.ErrNoSession)
 		switch {
-		case over && route.keeps && r.Method == http.MethodPost && s.rescue(v):
+		case over && r.Method == http.MethodPost && s.rescue(v, route):
 			s.redirect(w, r, afterRescue(err))
 		case errors.Is(err, signin.ErrLocked) && r.Method == http.MethodGet:
 			s.redirect(w, r, "/locked")
@@ -101,6 +103,9 @@ func (s *Site) served(v *visit, route Route) (answer, error) {
 		return answer{}, err
 	}
 	defer tried()
+	if route.writes.any() {
+		return s.written(v, route)
+	}
 	return route.serve(s, v)
 }
 

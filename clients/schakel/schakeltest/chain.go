@@ -59,6 +59,7 @@ type Chain struct {
 
 	register *register.Log // while the relay runs
 	stop     func()
+	frozen   bool // the witnesses sign nothing: guarded by mu
 }
 
 // signer is a key in memory.

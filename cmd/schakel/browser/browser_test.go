@@ -3,8 +3,9 @@ package browser_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -17,7 +18,20 @@ import (
 	"schakel/clients/desk/web/webtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if one != nil {
+		if err := one.end(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // needBrowser is set where the tests may not be skipped: see .ci/test.
 const needBrowser = "SCHAKEL_TEST_NEED_BROWSER"
@@ -111,38 +125,51 @@ func chromium(t *testing.T) string {
 
 // driven is a browser and what drives it.
 type driven struct {
+	cmd   *exec.Cmd
+	home  string // a profile of its own, and nothing of ours
 	in    io.WriteCloser
 	lines *bufio.Scanner
-	errs  *bytes.Buffer
+	errs  bytes.Buffer
 }
 
-// drive starts a browser, which ends with the test.
+// one is the browser of all tests here, which come one after the other: to start one takes as
+// long as a walk, and each walk has a window of its own. TestMain ends it.
+var one *driven
+
+// drive is the browser; who needs it first starts it.
 func drive(t *testing.T) *driven {
 	t.Helper()
 	path := chromium(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Minute)
-	cmd := exec.CommandContext(ctx, "node", "walk.mjs", path)
-	cmd.WaitDelay = 10 * time.Second
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir()) // a profile of its own, and nothing of ours
-	d := &driven{errs: &bytes.Buffer{}}
-	cmd.Stderr = d.errs
-	var err error
-	d.in, err = cmd.StdinPipe()
+	if one != nil {
+		return one
+	}
+	home, err := os.MkdirTemp("", "schakel-browser-")
 	ok(t, err)
-	out, err := cmd.StdoutPipe()
+	d := &driven{cmd: exec.Command("node", "walk.mjs", path), home: home}
+	d.cmd.WaitDelay, d.cmd.Stderr = 10*time.Second, &d.errs
+	d.cmd.Env = append(os.Environ(), "HOME="+home)
+	d.in, err = d.cmd.StdinPipe()
+	ok(t, err)
+	out, err := d.cmd.StdoutPipe()
 	ok(t, err)
 	d.lines = bufio.NewScanner(out)
 	d.lines.Buffer(nil, 8<<20)
-	ok(t, cmd.Start())
-	t.Cleanup(func() {
-		defer cancel()
-		_ = d.in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the browser: %v\n%s", err, d.errs.String())
-		}
-	})
+	ok(t, d.cmd.Start())
+	one = d
 	return d
+}
+
+// end ends the browser, which ends with its input.
+func (d *driven) end() error {
+	one = nil
+	_ = d.in.Close()
+	stuck := time.AfterFunc(time.Minute, func() { _ = d.cmd.Process.Signal(os.Interrupt) })
+	defer stuck.Stop()
+	err := d.cmd.Wait()
+	if err != nil {
+		err = fmt.Errorf("the browser: %w\n%s", err, d.errs.String())
+	}
+	return errors.Join(err, os.RemoveAll(d.home))
 }
 
 // do does a job and returns what it found. said hears what the job says on its way.
@@ -166,11 +193,11 @@ func (d *driven) do(t *testing.T, j job, said func(string)) []finding {
 			return *line.Found
 		}
 	}
-	t.Fatalf("the browser says no more: %v", d.lines.Err()) // and why, at its end
+	t.Fatalf("the browser says no more: %v: %v", d.lines.Err(), d.end())
 	return nil
 }
 
-// run does one job in a browser of its own.
+// run does one job.
 func run(t *testing.T, j job, said func(string)) []finding {
 	t.Helper()
 	return drive(t).do(t, j, said)

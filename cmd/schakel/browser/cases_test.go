@@ -143,6 +143,7 @@ func (p *pages) cases(hash, hostile string) {
 		visit{Name: "case", Path: path, route: ref, Cookies: p.worker, Shows: []string{"fietslampje", "Wacht op ons", "3 uur te laat", "Ontbreekt hier", "Mentor"}},
 		visit{Name: "hostile case", Path: "/cases/" + hostile, route: ref, Cookies: p.worker, Shows: []string{"Wie doet mee"}},
 		visit{Name: "notes", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Shows: []string{"Meldkamer gebeld"}},
+		visit{Name: "new note", Path: path + "/notes/new", route: ref + "/notes/new", Cookies: p.worker, Shows: []string{"Alleen dit bureau leest dit"}},
 		visit{Name: "note without words", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: wordless, Shows: []string{"Schrijf iets op"}},
 		visit{Name: "note that is too long", Path: path + "/notes", route: ref + "/notes", Cookies: p.worker, Steps: endless, Shows: []string{"Maak de notitie korter"}},
 		visit{Name: "note with a wrong PIN", Path: path + "/notes", route: ref + "/notes", fails: ref + "/notes/new", Cookies: p.worker, Steps: noPIN, Shows: []string{"De notitie is niet bewaard"}},
@@ -174,7 +175,10 @@ func (p *pages) restrictedCase(hash string) {
 	unlike := []step{{Type: []string{"#glass", "een zin die het niet is"}}, {Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusForbidden}, {Use: "main form button"}}
 	right := []step{{Type: []string{"#pin", schakeltest.PIN}}, {Use: "main form button"}}
 	const ref = "/cases/{ref}"
+	p.User("P. Iket", desk.Roles()...).Post(path+"/notes/new", url.Values{"do": {"keep"}, "text": {"alleen voor genoemden"}})
 	p.look(
+		visit{Name: "unfinished in a restricted case", Path: path + "/notes/new", route: ref + "/notes/new", Cookies: p.worker, Shows: []string{"Typ uw pincode om het te zien"}},
+		visit{Name: "unfinished in a restricted case, wrong PIN", Path: path + "/notes/new", route: ref + "/notes/new", Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "restricted case", Path: path, route: ref, Cookies: p.worker, Shows: []string{"Bel een van hen", "Wat iedereen hier ziet"}},
 		visit{Name: "restricted case, wrong PIN", Path: path, route: ref, Cookies: p.worker, Steps: wrong, Shows: []string{"De pincode klopt niet"}},
 		visit{Name: "restricted case, opened", Path: path, route: ref, Cookies: p.worker, Steps: right, Shows: []string{"Deze zaak is alleen voor", "fietslampje"}},

@@ -191,6 +191,14 @@ func TestTypingIsKept(t *testing.T) {
 		}
 		o.Chain.Pass(11 * time.Minute)
 	}))
+	r, err := o.Member.Node.Restriction(t.Context(), o.Report(nil))
+	ok(t, err)
+	notes := "/cases/" + r.Case + "/notes"
+	report(t, run(t, job{Name: "typing a note", Base: o.Base, Hand: "mouse", Cookies: cookies(t, o.User("P. Iket", desk.RoleCaseWorker), o.Base), Steps: []step{
+		{Go: notes}, {Type: []string{"#text", "half een notitie"}}, {Press: "Escape", Path: "/notes"},
+		{Go: "/drafts", Path: "/locked"}, {Type: []string{"#pin", schakeltest.PIN}}, {Use: "main form button"},
+		{Go: "/drafts", Shows: "half een notitie"}, {Use: `main a[href="` + notes + `/new"]`, Visible: "#text"}, {Shows: "Bewaard op dit apparaat"},
+	}}, nil))
 }
 
 func userID(t *testing.T, o *webtest.Office) string {

@@ -44,7 +44,8 @@ async function tabTo(page, selector) {
     await page.keyboard.press("Tab");
     const at = await page.evaluate((s) => {
       const e = document.activeElement;
-      return { here: e?.matches(s), above: e?.tagName === "SUMMARY" && !e.parentElement.open && e.parentElement.querySelector(s) !== null };
+      const fold = e?.tagName === "SUMMARY" && !e.parentElement.open ? e.parentElement : null; // of the list of places, beside which that stands
+      return { here: e?.matches(s), above: fold !== null && (fold.matches(".places__fold") ? fold.parentElement : fold).querySelector(s) !== null };
     }, selector);
     if (at.here) return;
     if (at.above) await page.keyboard.press("Enter");
@@ -67,6 +68,7 @@ async function shown(page, selector) {
       if (!e) return { none: true };
       let fold = null;
       for (let d = e.closest("details"); d; d = d.parentElement.closest("details")) if (!d.open && !d.firstElementChild.contains(e)) fold = d;
+      if (!fold && !e.checkVisibility()) fold = e.closest("nav")?.querySelector("details:not([open])") ?? null;
       if (fold) e = fold.querySelector("summary");
       e.scrollIntoView({ block: "center", behavior: "instant" });
       const r = e.getBoundingClientRect();

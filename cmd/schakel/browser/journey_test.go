@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"net/url"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -325,7 +326,9 @@ func (j *journey) exported() {
 	s.fill(entry{"pin", []string{demo.PIN}})
 	file := filepath.Join(j.TempDir(), "zaak.zip")
 	s.order(order{Do: "save", At: "main form .utrecht-button--primary-action", Path: file})
-	said, err := program.Run(j.Context(), program.Config{Path: j.program, Args: []string{"verify", file}, Dir: j.TempDir()})
+	dir := j.TempDir()
+	stranger := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")} // knows nothing of this chain
+	said, err := program.Run(j.Context(), program.Config{Path: j.program, Args: []string{"verify", file}, Dir: dir, Env: stranger})
 	// The knooppunt never got the first report, which others name: the file says so.
 	if failure := new(exec.ExitError); !errors.As(err, &failure) || failure.ExitCode() != 3 || !strings.Contains(err.Error(), "genuine, and 1 messages are missing") {
 		j.Fatalf("verify: %v\n%s", err, said)

@@ -26,7 +26,7 @@ func (p *pages) others() {
 		visit{Name: "no pages", Path: "/on-call/pages", Cookies: p.worker, Shows: []string{"Er is nog niemand opgeroepen"}},
 		visit{Name: "pages of the relay", Path: "/on-call/pages?by=relay", route: "/on-call/pages", Cookies: p.worker, Shows: []string{"Dit is wat de relay zegt"}},
 		visit{Name: "test page", Path: "/on-call/pages/test", Cookies: p.worker, Shows: []string{"Proefoproep doen"}},
-		visit{Name: "test page, nobody chosen", Path: "/on-call/pages/test", Cookies: p.worker, Steps: wrong(), Shows: []string{"Vul dit in"}},
+		visit{Name: "test page, nobody chosen", Path: "/on-call/pages/test", Cookies: p.worker, Steps: wrong(), Shows: []string{"Kies om wie het gaat"}},
 		visit{Name: "drills", Path: "/on-call/drills", Cookies: p.worker, Shows: []string{"Zou dit bureau vannacht antwoorden", "Niemand is opgeroepen"}},
 		visit{Name: "drill, no desk chosen", Path: "/on-call/drills/new", Cookies: p.worker, Steps: send, Shows: []string{"Kies een bureau"}},
 		visit{Name: "drill, check", Path: "/on-call/drills/new?step=check&to=arts%2Fpraktijk", route: "/on-call/drills/new", Cookies: p.worker, Shows: []string{"Deze oefening starten"}},

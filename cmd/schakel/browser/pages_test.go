@@ -189,7 +189,7 @@ func TestLookingFindsWhatIsWrong(t *testing.T) {
 	base := crookedSite(t)
 	found := run(t, job{Base: base, Visits: []visit{{Name: "crooked", Path: "/", Shows: []string{"what is not there"}}}}, nil)
 	for _, want := range []string{"axe image-alt", "axe color-contrast", "axe html-has-lang", "axe target-size", "outside request", "console", "script",
-		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused",
+		"wider than the screen", "does not show", "focus obscured", "focus not shown", "not reached by keyboard", "target too small", "paste refused", "begins below the screen",
 		"not tied to a field", "described by nothing", "leads nowhere", "links called the same"} {
 		if !slices.ContainsFunc(found, func(f finding) bool { return strings.HasPrefix(f.What, want) }) {
 			t.Errorf("looking does not find: %s", want)

@@ -61,6 +61,34 @@ async function fits(page) {
   if (wide > 0) found.push({ name: now.name, what: "wider than the screen", detail: `by ${wide} px` });
 }
 
+// begins demands that somebody sees without scrolling what a page is about, or what is wrong.
+async function begins(page) {
+  const { now } = page;
+  const low = await page.evaluate(() => {
+    const e = document.querySelector(".banners .banner, h1");
+    const bottom = e ? e.getBoundingClientRect().bottom + scrollY : 0;
+    return bottom > innerHeight ? `${e.innerText.slice(0, 40)} ends at ${Math.round(bottom)} of ${innerHeight}` : "";
+  });
+  if (low) found.push({ name: now.name, what: "begins below the screen", detail: low });
+}
+
+// unfolded looks once at the list of places where it is folded away: opened, it is used as
+// anything else is.
+let folded = true;
+async function unfolded(page) {
+  const fold = page.locator(".places__fold summary");
+  if (!folded || !(await fold.isVisible())) return;
+  folded = false;
+  page.now.name += ", places unfolded";
+  await fold.click();
+  await looked(page);
+  await fits(page);
+  await sizes(page);
+  await reached(page);
+  if (!(await page.locator("nav.places a").first().isVisible())) found.push({ name: page.now.name, what: "stays folded", detail: ".places" });
+  await fold.click();
+}
+
 // sizes demands that everything that is pressed is at least 24 px high and wide, also
 // where there is room around it that would excuse it (WCAG 2.2, 2.5.8).
 async function sizes(page) {
@@ -225,6 +253,7 @@ async function lookAt(visit) {
     await picture(page, visit, "wide");
   }
   await as("narrow", narrow);
+  await begins(page);
   await looked(page);
   await fits(page);
   await sizes(page);
@@ -232,6 +261,7 @@ async function lookAt(visit) {
   await heard(page);
   await picture(page, visit, "narrow");
   if (visit.again) return reached(page);
+  await unfolded(page);
   await as("zoomed", zoomed);
   await fits(page);
   await reached(page);
@@ -272,9 +302,19 @@ async function tabTo(page, selector) {
   throw new Error("the tab key does not lead to " + selector);
 }
 
+// unfold opens the list of places where what a selector names is folded away in it.
+async function unfold(page, hand, selector) {
+  const fold = page.locator(".places__fold:not([open]) summary");
+  if (!selector.startsWith("nav ") || !(await fold.isVisible())) return;
+  if (hand === "mouse") return fold.click();
+  await tabTo(page, ".places__fold summary");
+  await page.keyboard.press("Enter");
+}
+
 async function step(page, hand, s) {
   if (s.go) await page.goto(job.base + s.go, { waitUntil: "load" });
   if (s.status) page.now.status = s.status;
+  if (s.use) await unfold(page, hand, s.use);
   if (s.use && hand === "keyboard") {
     await tabTo(page, s.use);
     await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);

@@ -87,7 +87,7 @@ func crookedSite(t *testing.T) string {
 <label>PIN <input id="pin"></label><p><button style="width:10px;height:10px;padding:0">a</button><button style="width:10px;height:10px;padding:0;margin:0">b</button></p>
 <a href="#" style="outline:none;box-shadow:none">unseen</a> <a href="#" tabindex="-1">never</a>
 <main><p class="wrong">wrong</p><input aria-label="x" aria-describedby="gone"> <a href="/1">more</a> <a href="/2">more</a> <a href="#gone">there</a></main>
-<div style="width:900px">wide</div><div style="position:fixed;inset:0 0 auto 0;height:120px;background:#eee">over all</div>`))
+<div style="width:900px;margin-top:40rem">wide</div><h1>low</h1><div style="position:fixed;inset:0 0 auto 0;height:120px;background:#eee">over all</div>`))
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL

@@ -216,6 +216,37 @@ func (c *Chain) Checkpoint(size uint64, root trust.Hash) []byte {
 	return must(trust.SignCheckpoint(LogName, size, root, c.Log))
 }
 
+// WitnessName is the name of a witness of a chain, counted from 0.
+func WitnessName(i int) string { return fmt.Sprintf("schakel.example/witness-%d", i) }
+
+// WitnessKey is its key.
+func WitnessKey(i int) Key { return NewKey(fmt.Sprint("witness ", i)) }
+
+// Witnesses are the verifier keys of the first n.
+func Witnesses(n int) (all []trust.VKey) {
+	for i := range n {
+		all = append(all, must(trust.WitnessKey(WitnessName(i), WitnessKey(i).Public())))
+	}
+	return all
+}
+
+// Demand adds a root that names n witnesses, of whom quorum must cosign.
+func (c *Chain) Demand(n, quorum int) {
+	b := c.reg.Authority()
+	b.Version, b.Witnesses, b.Quorum = b.Version+1, Witnesses(n), quorum
+	c.Add(must(b.Sign(c.reg.Next(b.Subject()), c.Quorum()...)))
+}
+
+// Cosigned adds the cosignatures of witnesses at one time to a checkpoint.
+func Cosigned(checkpoint []byte, at time.Time, witnesses ...int) []byte {
+	c := must(trust.ParseCheckpoint(checkpoint))
+	out := slices.Clone(checkpoint)
+	for _, i := range witnesses {
+		out = append(out, must(c.Cosign(WitnessName(i), WitnessKey(i), at)).Line()...)
+	}
+	return out
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

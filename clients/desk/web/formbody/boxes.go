@@ -219,11 +219,17 @@ func AsksPlace(fields []protocol.Field) bool {
 // Gist is how the first story of a form begins, for a list of several that are alike.
 func Gist(f protocol.Form, typed url.Values) string {
 	for _, x := range f.Fields {
-		if told := []rune(strings.TrimSpace(clean(typed.Get(Prefix + x.Name)))); x.Kind == protocol.KindLong && len(told) > 0 {
-			return string(told[:min(len(told), gistLength)])
+		if told := Short(typed.Get(Prefix + x.Name)); x.Kind == protocol.KindLong && told != "" {
+			return told
 		}
 	}
 	return ""
+}
+
+// Short is how a text begins.
+func Short(text string) string {
+	told := []rune(strings.TrimSpace(clean(text)))
+	return string(told[:min(len(told), gistLength)])
 }
 
 const gistLength = 60
