@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks journeys pictures check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil journeys pictures check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -83,6 +83,12 @@ pictures: build
 WALKS ?= 50
 walks:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomWalks|WalksNotice' ./clients/desk/web -args -walks=$(WALKS) -steps=60 $(if $(SEED),-seed=$(SEED))
+
+# Fifty random dishonest relays over three honest partners, and every row of docs/attacks.md
+# at the clients. EVIL=500 for more; SEED=7 begins there.
+EVIL ?= 50
+evil:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomRelays|OracleOfRelays|Evil' ./clients/schakel -args -evil=$(EVIL) $(if $(SEED),-seed=$(SEED))
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.

@@ -162,7 +162,7 @@ func TestDuplicateAndConflict(t *testing.T) {
 }
 
 func TestQuotaRateAndFull(t *testing.T) {
-	t.Run("mailbox", func(t *testing.T) {
+	t.Run("F22 mailbox", func(t *testing.T) {
 		w, vt, pol := pair(t, relaytest.Config{Quota: queue.Quota{DeskRecords: 2}})
 		s := vt.Login()
 		for _, want := range []wire.Code{wire.CodeOK, wire.CodeOK, wire.CodeQuota} {
@@ -172,7 +172,7 @@ func TestQuotaRateAndFull(t *testing.T) {
 			}
 		}
 	})
-	t.Run("rate", func(t *testing.T) {
+	t.Run("F22 rate", func(t *testing.T) {
 		var clock atomic.Int64
 		clock.Store(time.Now().Unix())
 		now := func() time.Time { return time.Unix(clock.Load(), 0) }

@@ -63,7 +63,7 @@ func attempt(w *relaytest.World, d *relaytest.Device, binding func(*wire.Conn) [
 	return 0, frames[0].Type() == wire.TypeReady
 }
 
-// D40 and the like: whoever logs in again and again with tokens that do not fit is
+// D42 with tokens: whoever logs in again and again with tokens that do not fit is
 // refused each time with the one code, and keeps nobody else out: who is in is
 // answered, and another device gets in. The control is the same flood by a device
 // with a right to be here, whose tokens fit.

@@ -30,10 +30,10 @@ func TestBeforeLogin(t *testing.T) {
 		send []byte
 		want wire.CloseCode
 	}{
-		{"silence", nil, wire.CloseTimeout},
-		{"half a message", frame(opBinary, true, login)[:40], wire.CloseTimeout},
+		{"D42 silence", nil, wire.CloseTimeout},
+		{"D42 half a message", frame(opBinary, true, login)[:40], wire.CloseTimeout},
 		{"one byte too much", frame(opBinary, true, junk(wire.MaxLoginMessage+2)), wire.CloseTooBig},
-		{"a mebibyte", frame(opBinary, true, junk(1<<20)), wire.CloseTooBig},
+		{"D42 a mebibyte", frame(opBinary, true, junk(1<<20)), wire.CloseTooBig},
 		{"text", frame(opText, true, []byte("hello")), wire.CloseBadType},
 		{"noise", frame(opBinary, true, junk(500)), wire.CloseFrame},
 		{"nothing in a message", frame(opBinary, true, nil), wire.CloseFrame},
@@ -277,7 +277,7 @@ func heap() int64 {
 
 // Fault 66, 67, D42: connections that never log in cannot keep others out. Their
 // deadline is late here: it is the gate that makes room.
-func TestHalfOpenFlood(t *testing.T) {
+func TestD42HalfOpenFlood(t *testing.T) {
 	const room = 40
 	w, vt, _ := pair(t, relaytest.Config{Limits: relay.Limits{MaxPending: room, MaxPerHost: room, HandshakeTime: time.Hour}})
 	live := vt.Login()
@@ -332,7 +332,7 @@ func TestOneAddressCannotTakeAllRoom(t *testing.T) {
 func TestTransport(t *testing.T) {
 	w, vt, _ := pair(t, relaytest.Config{})
 	host := strings.TrimPrefix(w.URL, "wss://")
-	t.Run("TLS 1.2 is refused", func(t *testing.T) { // D39
+	t.Run("D39 TLS 1.2 is refused", func(t *testing.T) {
 		conf := w.TLS()
 		conf.MinVersion, conf.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 		if c, err := tls.Dial("tcp", host, conf); err == nil {
@@ -349,7 +349,7 @@ func TestTransport(t *testing.T) {
 			}
 		}
 	})
-	t.Run("another TLS key is refused by the device", func(t *testing.T) {
+	t.Run("D36 another TLS key is refused by the device", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if c, err := wire.Dial(ctx, w.URL, wire.PinnedTLS([32]byte{1})); err == nil {
@@ -388,7 +388,7 @@ func TestTransport(t *testing.T) {
 			}
 		}
 	})
-	t.Run("another relay's challenge", func(t *testing.T) { // D37: the token is bound to the connection
+	t.Run("D37 the challenge of another connection", func(t *testing.T) { // the token is bound to its own
 		s := relaytest.Attend(t, vt.Dial())
 		other := relaytest.Attend(t, vt.Dial())
 		challenge := relaytest.Expect[wire.Challenge](other)

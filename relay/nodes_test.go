@@ -195,9 +195,9 @@ func TestLoginsAtTheSameInstant(t *testing.T) {
 	}
 }
 
-// TestLoginWithoutNumbers: while the store gives no numbers a device gets in all the
+// TestD38LoginWithoutNumbers: while the store gives no numbers a device gets in all the
 // same, and one session of it stays once there are numbers.
-func TestLoginWithoutNumbers(t *testing.T) {
+func TestD38LoginWithoutNumbers(t *testing.T) {
 	a, b, store := twoNodes(t, relay.Limits{Sweep: 50 * time.Millisecond}, false)
 	d := a.Enrol("vt20/crisis", identity.RoleVeiligThuis)
 	there := d.At(b).Login()

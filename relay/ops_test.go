@@ -191,7 +191,7 @@ func TestStoreFailureEndsTheRelay(t *testing.T) {
 	}
 }
 
-func TestUnavailableStoreRefusesAndGoesOn(t *testing.T) {
+func TestD38UnavailableStoreRefusesAndGoesOn(t *testing.T) {
 	w, f, vt, pol := faultyPair(t, relay.Limits{})
 	s := vt.Login()
 	failed := fmt.Errorf("%w: away", queue.ErrUnavailable)
@@ -316,7 +316,7 @@ func (l *logs) String() string {
 // Row 86: whatever happens, neither log nor metrics say who writes to whom, and no
 // token, key or content. The envelope id at debug level is the control: the look
 // finds what is there.
-func TestLogsAndMetricsSayNothing(t *testing.T) {
+func TestG06LogsAndMetricsSayNothing(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
 		t.Run(level.String(), func(t *testing.T) {
 			var out logs

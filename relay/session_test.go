@@ -165,7 +165,7 @@ func TestNewerSessionEvictsTheOlder(t *testing.T) {
 }
 
 // D40: revocation reaches a live session without waiting for anything.
-func TestRevokedDeviceIsCutOff(t *testing.T) {
+func TestD40RevokedDeviceIsCutOff(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{})
 	other := w.Enrol("pol-mn/zeden", identity.RolePolitie)
 	s, so := pol.Login(), other.Login()
@@ -213,7 +213,7 @@ func TestSessionEndsAfterTwelveHours(t *testing.T) {
 
 // D41 and row 79: verbs reach only the session's own mailbox, and say the same of
 // what is foreign and what is not there.
-func TestForeignMailboxes(t *testing.T) {
+func TestD41H06ForeignMailboxes(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{})
 	om := w.Enrol("om-mn/zsm", identity.RoleOM)
 	colleague := w.Enrol("pol-mn/zeden", identity.RolePolitie)

@@ -55,12 +55,13 @@ const (
 	folderEntries  = "register/entries-"
 	folderMessages = "berichten/"
 	folderCustody  = "bewaring/"
+	folderAnchors  = "ankers/"
 
 	folderStatements = "verklaringen/"
 )
 
 var fileName = regexp.MustCompile(`^(manifest\.txt|handtekeningen\.txt|LEESMIJ\.txt|aantekeningen\.json|dossier(\.en)?\.html|overeenkomst\.txt|` +
-	`register/(checkpoint|entries-[0-9]{4})\.txt|berichten/[0-9a-f]{64}\.cose|(verklaringen|bewaring)/[0-9a-f]{64}\.cbor)$`)
+	`register/(checkpoint|entries-[0-9]{4})\.txt|berichten/[0-9a-f]{64}\.cose|(verklaringen|bewaring|ankers)/[0-9a-f]{64}\.cbor)$`)
 
 // ErrArchive is wrapped by every refusal of the archive itself, whatever is in it.
 var ErrArchive = errors.New("not a case file of Schakel, or damaged")

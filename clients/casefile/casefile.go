@@ -41,6 +41,7 @@ type Dossier struct {
 	Messages   [][]byte // permanent bytes
 	Statements [][]byte // of other desks about those messages: delivery.Evidence, encoded
 	Promises   [][]byte // of the relay: Promise, encoded
+	Anchors    [][]byte // of those messages: Anchored, encoded
 	Entries    [][]byte // the whole register, the genesis first
 	Checkpoint []byte   // that the log signed over it; empty while there was none
 	Agreement  []byte
@@ -86,7 +87,8 @@ func (d Dossier) files() ([]File, error) {
 	}
 	statements, left := fitting(d.Statements)
 	promises, more := fitting(d.Promises)
-	d.Record.LeftOut += left + more
+	anchors, rest := fitting(d.Anchors)
+	d.Record.LeftOut += left + more + rest
 	record, err := d.Record.encode()
 	if err != nil {
 		return nil, err
@@ -105,6 +107,9 @@ func (d Dossier) files() ([]File, error) {
 	}
 	for _, raw := range promises {
 		files = append(files, File{Name: proofFile(folderCustody, raw), Raw: raw})
+	}
+	for _, raw := range anchors {
+		files = append(files, File{Name: proofFile(folderAnchors, raw), Raw: raw})
 	}
 	return append(files, registerFiles(d.Entries)...), nil
 }

@@ -280,10 +280,10 @@ func proofFile(folder string, raw []byte) string {
 }
 
 // Proofs of each kind that a file holds at most. A partner that blows up its statements
-// cannot keep a case from leaving as a file: the largest are left out, and counted. Both
+// cannot keep a case from leaving as a file: the largest are left out, and counted. All
 // kinds fit beside the most messages, and a thousand files are left for the register.
 const (
-	maxProofs    = (maxFiles - MaxMessages - 1000) / 2
+	maxProofs    = (maxFiles - MaxMessages - 1000) / 3
 	maxProofSize = 64 << 20
 )
 

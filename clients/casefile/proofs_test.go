@@ -258,7 +258,7 @@ func TestTooManyProofs(t *testing.T) {
 // As many of each kind as a file can hold keep no case from leaving either.
 func TestProofsAndReceiptsFitBesideEachOther(t *testing.T) {
 	w, _ := question(t)
-	const each, most = 30_000, 19_500 // as docs/casefile.md says
+	const each, most = 30_000, 13_000 // as docs/casefile.md says
 	for i := range each {
 		w.dossier.Statements = append(w.dossier.Statements, fmt.Appendf(nil, "statement %d", i))
 		w.dossier.Promises = append(w.dossier.Promises, fmt.Appendf(nil, "receipt %d", i))

@@ -39,6 +39,7 @@ type reading struct {
 	enclosed    map[message.Hash]bool           // not a file of its own
 	relays      []trust.RelayState              // whose receipts count
 	ways        ways                            // of the messages to the desks they were addressed to
+	fixed       map[message.Hash]Fixed          // by the earliest anchor
 	known       protocol.Case
 	claimed     []message.Ref // said to nobody, says the maker, and not every rejection is proved: they count
 	pages       bool          // say what the originals say
@@ -60,6 +61,7 @@ func read(c contents, m Manifest, o Options) *reading {
 	if r.register != nil {
 		known := r.readMessages()
 		r.readProofs()
+		r.readAnchors()
 		r.compute(known)
 	}
 	return r

@@ -16,9 +16,10 @@ import (
 // Source is a register that somebody verifies single files by.
 type Source struct {
 	Register    *trust.Register
-	Fingerprint string // of its genesis
-	Compared    bool   // with one that was told
-	Logged      bool   // the log signed exactly this register
+	Fingerprint string                 // of its genesis
+	Compared    bool                   // with one that was told
+	Logged      bool                   // the log signed exactly this register
+	fixed       map[message.Hash]Fixed // by the anchors that came with it
 }
 
 // ErrSource says that a file holds no register.
@@ -42,6 +43,7 @@ func ReadSource(raw []byte, o Options) (s Source, err error) {
 		return Source{}, fmt.Errorf("%w: %w", ErrSource, err)
 	}
 	s.Compared, s.Logged = o.Genesis != "", c.checkpointed(s.Register) == nil
+	s.fixed = c.anchors(s.Register)
 	return s, nil
 }
 
@@ -71,6 +73,7 @@ type Single struct {
 	NotBefore time.Time         `json:"notBefore"`        // when the organisation says that the keys became valid
 	Entry     uint64            `json:"entry"`            // of the register, before which these keys were in nobody's hands
 	Sealed    *Sealed           `json:"sealed,omitempty"` // of what travelled
+	Fixed     *Fixed            `json:"fixed,omitempty"`  // by the anchors that came with the register
 }
 
 // State is what a statement says of one message.
@@ -116,7 +119,7 @@ func IsSingle(raw []byte) bool {
 
 // VerifySingle verifies a message, or what travelled, by a register.
 func VerifySingle(raw []byte, s Source) (Single, error) {
-	r := &reading{register: s.Register}
+	r := &reading{register: s.Register, fixed: s.fixed}
 	if m, err := message.Parse(raw); err == nil {
 		return r.single(m)
 	}
@@ -199,6 +202,9 @@ func (r *reading) single(s message.Signed) (Single, error) {
 		p, _ := r.register.Person(identity.PersonID(m.Person))
 		who := r.person(p.ID)
 		out.Person, out.NotBefore, out.Entry = &who, later(out.NotBefore, p.From), max(out.Entry, p.Since)
+	}
+	if f, ok := r.fixed[s.Hash()]; ok {
+		out.Fixed = &f
 	}
 	return out, nil
 }

@@ -37,6 +37,7 @@ const (
 	FaultAgreement FaultKind = "overeenkomst"    // not the one that the register names
 	FaultMessage   FaultKind = "bericht"         // an original does not verify
 	FaultDelivery  FaultKind = "aflevering"      // a statement or a custody receipt does not verify
+	FaultAnchor    FaultKind = "anker"           // a message is not in the anchor that it claims
 	FaultContent   FaultKind = "onleesbaar"      // a file is not what its name says
 	FaultPage      FaultKind = "leesbare-versie" // a page says something else than the originals
 )
@@ -71,7 +72,8 @@ type Original struct {
 	ClaimedUnsaid bool     `json:"claimedUnsaid,omitempty"`
 	Findings      []Breach `json:"findings"`
 
-	Deliveries []Delivery `json:"deliveries"` // to each desk that it was addressed to
+	Deliveries []Delivery `json:"deliveries"`      // to each desk that it was addressed to
+	Fixed      *Fixed     `json:"fixed,omitempty"` // in the register: it was there by then
 }
 
 // Breach is a rule that a message does not keep.
@@ -264,6 +266,9 @@ func (r *reading) report(k protocol.Known, judged map[message.Hash]protocol.Find
 	if len(m.Person) > 0 {
 		p := r.person(identity.PersonID(m.Person))
 		o.Person = &p
+	}
+	if f, ok := r.fixed[k.Hash]; ok {
+		o.Fixed = &f
 	}
 	findings, ok := judged[k.Hash]
 	o.Judged = ok

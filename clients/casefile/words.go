@@ -9,6 +9,7 @@ var faultTexts = map[FaultKind]protocol.Text{
 	FaultChanged:   {NL: "dit bestand is veranderd", EN: "this file was changed"},
 	FaultExtra:     {NL: "dit bestand is erbij gezet", EN: "this file was put in"},
 	FaultSignature: {NL: "de handtekening onder het dossier klopt niet", EN: "the signature under the file is not right"},
+	FaultAnchor:    {NL: "dit bericht staat niet in het anker waarin het zou staan", EN: "this message is not in the anchor that it claims"},
 	FaultGenesis:   {NL: "dit register heeft niet de vingerafdruk die u opgaf", EN: "this register does not have the fingerprint that you gave"},
 	FaultRegister:  {NL: "het register klopt niet", EN: "the register does not verify"},
 	FaultAgreement: {NL: "dit is niet de overeenkomst die het register noemt", EN: "this is not the agreement that the register names"},

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -9,11 +11,13 @@ import (
 )
 
 func (a *app) alarmsCommand() *cobra.Command {
+	var check bool
 	c := &cobra.Command{
 		Use: "alarms", Short: "Show what somebody must act on, oldest first",
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.alarms(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.alarms(c.Context(), check) },
 	}
+	c.Flags().BoolVar(&check, "check", false, "exit with 1 where there is an alarm, for programs that watch this desk")
 	c.AddCommand(a.alarmsClearCommand())
 	return c
 }
@@ -39,11 +43,14 @@ type alarmsDocument struct {
 	Alarms []schakel.Alarm `json:"alarms"`
 }
 
-func (a *app) alarms(ctx context.Context) error {
-	return a.with(ctx, false, func(s *session) error {
+func (a *app) alarms(ctx context.Context, check bool) error {
+	return a.with(ctx, false, func(s *session) (err error) {
 		alarms, err := s.Alarms(ctx)
 		if err != nil {
 			return err
+		}
+		if check && len(alarms) > 0 {
+			defer func() { err = cmp.Or(err, fmt.Errorf("%w: %d alarms", errChecks, len(alarms))) }()
 		}
 		if a.json {
 			return a.writeJSON(alarmsDocument{"schakel.alarms/1", list(alarms)})

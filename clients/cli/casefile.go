@@ -168,13 +168,25 @@ func (a *app) printReport(r casefile.Report) {
 }
 
 func (a *app) printMessages(all []casefile.Original) {
-	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "DESK", "SIGNED BY", "RULES")}
+	rows := [][]cell{heads("MESSAGE", "CLASS", "CREATED", "AT THE LATEST", "DESK", "SIGNED BY", "RULES")}
 	for _, m := range all {
-		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {inertLine(string(m.Desk)), plain},
+		rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(m.Class), plain}, {a.when(m.Created), plain}, {a.latest(m.Fixed), plain}, {inertLine(string(m.Desk)), plain},
 			{inertLine(signedBy(m.Device, m.Person)), plain}, rules(m)})
 	}
 	a.table(rows)
 	a.printf("\n")
+}
+
+// latest says by when a message was there: a day where witnesses signed one, else a size
+// of the register, whose growth others can date.
+func (a *app) latest(f *casefile.Fixed) string {
+	switch {
+	case f == nil:
+		return "not proved"
+	case f.At.IsZero():
+		return fmt.Sprintf("register of %d", f.Size)
+	}
+	return a.when(f.At)
 }
 
 // printDeliveries says of each message and desk what is proved, when, and by whose

@@ -113,9 +113,9 @@ func (a *app) rootCommand() *cobra.Command {
 	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.searchCommand(), a.readCommand(), a.ackCommand(), a.forwardCommand(),
 		a.waitCommand(), a.sentCommand(), a.outboxCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand(),
 		a.piketCommand(), a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand(), a.oncallCommand())
-	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(),
+	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(), a.organisationCommand(),
 		a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.configCommand(), a.versionCommand())
-	a.add(root, groupChain, a.registerCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
+	a.add(root, groupChain, a.registerCommand(), a.witnessCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }
 

@@ -74,6 +74,22 @@ func TestPuttingAnAlarmAway(t *testing.T) {
 	p.must(cli.Usage, "alarms", "clear", "niet-bevestigd")
 }
 
+// Programs that watch a desk see by the exit code that somebody must act.
+func TestAlarmsInTheExitCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		node *scripted
+		want int
+	}{"an alarm": {&scripted{alarms: fullNode().alarms}, cli.Failed}, "control: none": {&scripted{}, cli.Done}} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			p.serve(c.node)
+			p.must(c.want, "alarms", "--check")
+			p.must(c.want, "alarms", "--check", "--json")
+			p.must(cli.Done, "alarms")
+		})
+	}
+}
+
 func TestPersons(t *testing.T) {
 	p, n := newPlace(t), &scripted{}
 	p.serve(n)

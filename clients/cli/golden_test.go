@@ -11,12 +11,12 @@ import (
 
 // commands are all commands that have a help page of ours.
 func commands() []string {
-	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|init|join|person|person add|person list|person revoke|playbook|"+
+	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register revoke|register root|register root draft|register root finish|register root key|register show|"+
-		"run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
+		"organisation|organisation renew-key|run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
 		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|backup|restore|recovery|recovery open|recovery try|recovery change|web|web link|web remove|web tie|web users|"+
-		"token|token add|token list|token log|token revoke|webhook|webhook add|webhook list|webhook redeliver|webhook remove|webhook rotate|webhook test", "|")
+		"token|token add|token list|token log|token revoke|webhook|webhook add|webhook list|webhook redeliver|webhook remove|webhook rotate|webhook test|witness|witness init|witness run|witness show", "|")
 }
 
 func TestHelp(t *testing.T) {
@@ -34,8 +34,8 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 		known[c] = true
 	}
 	p := newPlace(t)
-	line := regexp.MustCompile(`(?m)^  ([a-z]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "oncall", "oncall rota", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook"} {
+	line := regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}[A-Z]`)
+	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {
@@ -57,7 +57,7 @@ func fullNode() *scripted {
 
 func reading() map[string][]string {
 	return map[string][]string{
-		"status": {"status"}, "inbox": {"inbox"}, "search": {"search", "celik"}, "sent": {"sent"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
+		"status": {"status"}, "inbox": {"inbox"}, "search": {"search", "celik"}, "sent": {"sent"}, "outbox": {"outbox"}, "trace": {"sent", "4f1c"}, "read": {"read", "4f1c"}, "alarms": {"alarms"},
 		"cases": {"case", "list"}, "case": {"case", "show", "4f1c"}, "timeline": {"case", "timeline", "4f1c"}, "obligations": {"case", "obligations", "4f1c", "--all"},
 		"cases-english": {"case", "list", "--english"}, "case-english": {"case", "show", "4f1c", "--english"},
 		"timeline-english": {"case", "timeline", "4f1c", "--english"}, "obligations-english": {"case", "obligations", "4f1c", "--all", "--english"},

@@ -29,9 +29,9 @@ func acting(s string) (found []rune) {
 	return found
 }
 
-// TestReceivedTextIsInert is attack F19, with a control that shows the detector
+// TestF19ReceivedTextIsInert is attack F19, with a control that shows the detector
 // sees what the raw body holds.
-func TestReceivedTextIsInert(t *testing.T) {
+func TestF19ReceivedTextIsInert(t *testing.T) {
 	body, err := json.Marshal(map[string]any{"feiten": hostile, hostile: map[string]string{"x": hostile}, "lijst": []string{hostile}})
 	if err != nil {
 		t.Fatal(err)

@@ -242,6 +242,8 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 
 func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
 
+func (n *scripted) RenewOrganisationKey(context.Context) ([]byte, error) { return nil, n.personErr }
+
 func (n *scripted) Evidence(context.Context) ([]schakel.Evidence, error) {
 	return []schakel.Evidence{{ID: "01" + hash1[:62], Kind: "fork", Raised: now(), About: "relay/relay-1", Size: 900}}, nil
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -111,11 +113,22 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 	if l.Late {
 		a.printf("%s\n", a.in(yellow, "arrived late: a later message of this desk came first"))
 	}
+	if d := l.UnderWay(); d > 0 {
+		a.printf("%s\n", a.in(yellow, "it was "+underWay(d)+" under way: what it says is that old"))
+	}
 	for _, f := range l.Flags {
 		a.printf("%s\n", a.in(red, screen{a, spoken(true)}.flagLine(f)))
 	}
 	a.printf("\n")
 	return a.showBody(l.Body, a.fieldsOf(l.Class))
+}
+
+// underWay is how long a message took, as people say it.
+func underWay(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return strconv.Itoa(int(d.Hours()/24)) + " days"
+	}
+	return strconv.Itoa(int(d.Hours())) + " h " + strconv.Itoa(int(d.Minutes())%60) + " min"
 }
 
 // fieldsOf are the fields of a class. A class that this device's agreement lacks has none:

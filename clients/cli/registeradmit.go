@@ -18,6 +18,7 @@ type admitFlags struct {
 	root rootFlags
 	out  string
 	told string
+	key  bool // the request brings another key of an organisation that is there
 }
 
 func (a *app) registerAdmitCommand() *cobra.Command {
@@ -27,7 +28,9 @@ func (a *app) registerAdmitCommand() *cobra.Command {
 		Long: "Signs the organisation and the role of the desk into the register and writes the invitation\n" +
 			"file. Compare the request's fingerprint with the partner by telephone first.\n\n" +
 			"With fewer keys than the threshold it writes a draft: the next holder adds a signature with\n" +
-			"`schakel register cosign`, and the last one runs admit again with the draft.",
+			"`schakel register cosign`, and the last one runs admit again with the draft.\n\n" +
+			"With --replace-key the request brings another key of an organisation that is in the register:\n" +
+			"after a theft or a loss. Whoever has the old key can then change nothing any more.",
 		Example: `  schakel register admit --dir root --key a/root.key --key b/root.key request.txt --out invitation.txt`,
 		Args:    arguments("REQUEST"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.admit(f, args[0]) },
@@ -35,6 +38,7 @@ func (a *app) registerAdmitCommand() *cobra.Command {
 	f.root.add(c)
 	c.Flags().StringVar(&f.out, "out", "", "where the invitation goes")
 	c.Flags().StringVar(&f.told, "fingerprint", "", "what the partner read out, to compare with the request")
+	c.Flags().BoolVar(&f.key, "replace-key", false, "give an organisation that is there the key of the request")
 	return c
 }
 
@@ -70,12 +74,19 @@ func (a *app) admission(f admitFlags, path string, reg *trust.Register, holders 
 	request, err := trust.ParseAdmissionRequest(raw)
 	if err != nil {
 		if draft, draftErr := readEntries(path); draftErr == nil {
-			return cosignDraft(draft, holders)
+			return cosignDraft(draft, reg, holders)
 		}
 		return nil, "", fmt.Errorf("%w: %w", errUnverified, err)
 	}
 	if err := a.compare(request, f.told); err != nil {
 		return nil, "", err
+	}
+	if f.key {
+		entry, err := request.Rekey(reg, holders...)
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: %w", errUnverified, err)
+		}
+		return [][]byte{entry}, request.Desk.ID, nil
 	}
 	entries, err := request.Admit(reg, holders...)
 	if err != nil {
@@ -108,7 +119,7 @@ func (a *app) compare(r trust.AdmissionRequest, told string) error {
 	return nil
 }
 
-func cosignDraft(entries [][]byte, holders []trust.Signer) ([][]byte, identity.DeskID, error) {
+func cosignDraft(entries [][]byte, reg *trust.Register, holders []trust.Signer) ([][]byte, identity.DeskID, error) {
 	var desk identity.DeskID
 	signed, err := cosignEntries(entries, holders)
 	if err != nil {
@@ -119,8 +130,15 @@ func cosignDraft(entries [][]byte, holders []trust.Signer) ([][]byte, identity.D
 		if err != nil {
 			return nil, "", fmt.Errorf("%w: %w", errUnverified, err)
 		}
-		if d, ok := e.Body.(trust.Desk); ok {
-			desk = d.ID
+		switch b := e.Body.(type) {
+		case trust.Desk:
+			desk = b.ID
+		case trust.Org: // another key of one that is there: any of its desks can invite
+			for _, id := range reg.Desks() {
+				if id.Org() == b.ID && desk == "" {
+					desk = id
+				}
+			}
 		}
 	}
 	if desk == "" {

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
@@ -25,6 +27,8 @@ type registerInitFlags struct {
 	agreement string
 	threshold int
 	roots     int
+	witnesses []string
+	quorum    int
 }
 
 func (a *app) registerInitCommand() *cobra.Command {
@@ -44,6 +48,8 @@ func (a *app) registerInitCommand() *cobra.Command {
 	c.Flags().StringVar(&f.agreement, "agreement", "", "agreement file that the root names (default the protocol of this program)")
 	c.Flags().IntVar(&f.threshold, "threshold", 1, "how many root holders must sign")
 	c.Flags().IntVar(&f.roots, "roots", 1, "how many root keys to make")
+	c.Flags().StringArrayVar(&f.witnesses, "witness", nil, "verifier key of a witness, as `schakel witness init` printed it (repeat for several)")
+	c.Flags().IntVar(&f.quorum, "quorum", 0, "how many witnesses must cosign the register (default 0: none)")
 	return c
 }
 
@@ -59,6 +65,10 @@ func (a *app) registerInit(f registerInitFlags) error {
 		a.printf("%s\n", trust.GenesisFingerprint(entries[0]))
 		return nil
 	}
+	witnesses, err := f.named()
+	if err != nil {
+		return err
+	}
 	relay, err := readRelay(f.relay)
 	if err != nil {
 		return err
@@ -71,7 +81,8 @@ func (a *app) registerInit(f registerInitFlags) error {
 	if err != nil {
 		return err
 	}
-	entries, err := a.genesis(f.threshold, keys, relay, agreed.Digest())
+	root := trust.Root{Version: 1, Threshold: f.threshold, Witnesses: witnesses, Quorum: f.quorum, Agreement: agreed.Digest()}
+	entries, err := a.genesis(root, keys, relay)
 	if err != nil {
 		return err
 	}
@@ -107,8 +118,23 @@ func (a *app) makeRootKeys(f registerInitFlags) ([]trust.Signer, error) {
 	return keys, nil
 }
 
-func (a *app) genesis(threshold int, keys []trust.Signer, relay trust.Relay, agreement trust.Hash) ([][]byte, error) {
-	root := trust.Root{Version: 1, Threshold: threshold, Agreement: agreement, Issued: a.Now(), Expires: a.Now().Add(rootLife)}
+// named are the witnesses that the root is to name.
+func (f registerInitFlags) named() (all []trust.VKey, err error) {
+	if f.quorum < 0 || f.quorum > len(f.witnesses) || len(f.witnesses) > trust.MaxWitnesses {
+		return nil, usage(fmt.Errorf("--quorum %d of %d --witness: take at most %d witnesses, and a quorum of no more than there are", f.quorum, len(f.witnesses), trust.MaxWitnesses))
+	}
+	for _, line := range f.witnesses {
+		v, err := trust.ParseWitnessKey(strings.TrimSpace(line))
+		if err != nil {
+			return nil, usage(err)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func (a *app) genesis(root trust.Root, keys []trust.Signer, relay trust.Relay) ([][]byte, error) {
+	root.Issued, root.Expires = a.Now(), a.Now().Add(rootLife)
 	for _, k := range keys {
 		root.Keys = append(root.Keys, k.Public())
 	}
@@ -129,6 +155,9 @@ func (a *app) sayRoots(f registerInitFlags) {
 		a.sayf("  That is for demonstrations and tests. For partners: --threshold 3 --roots 5.")
 	} else {
 		a.sayf("%d root keys, %d must sign. Give each folder root-N to another person, offline, and delete it here.", f.roots, f.threshold)
+	}
+	if len(f.witnesses) > 0 {
+		a.sayf("Witnesses: %s.", schakel.QuorumWord(f.quorum, len(f.witnesses)))
 	}
 	a.sayf("next: hand genesis.txt to the relay (schakel-relay register import), and read this fingerprint")
 	a.sayf("      out by telephone to every partner:")

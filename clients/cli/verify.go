@@ -125,7 +125,7 @@ func (a *app) showSingle(s casefile.Single, source casefile.Source) error {
 		[]cell{{"signed by", dim}, {inertLine(signedBy(s.Device, s.Person)), plain}},
 		[]cell{{"when", dim}, {a.when(s.Claimed) + ", by the clock of that device", plain}},
 		[]cell{{"earliest", dim}, {fmt.Sprintf("%s, when these keys became valid (register entry %d)", a.when(s.NotBefore), s.Entry), plain}},
-		[]cell{{"latest", dim}, {"nothing in this file shows it; the file of the case has what others signed later", yellow}})
+		a.latestRow(s.Fixed))
 	if s.Sealed != nil {
 		seen := fmt.Sprintf("%s by %s, which had seen a register of %d entries", a.when(s.Sealed.At), oneSigner("device", s.Sealed.By), s.Sealed.Register)
 		if !s.Sealed.Known {
@@ -139,6 +139,18 @@ func (a *app) showSingle(s casefile.Single, source casefile.Source) error {
 	}
 	a.printf("\n%s\n", a.in(green, "genuine"))
 	return nil
+}
+
+// latestRow says by when a message was there, as far as an anchor beside the register shows.
+func (a *app) latestRow(f *casefile.Fixed) []cell {
+	if f == nil {
+		return []cell{{"latest", dim}, {"nothing in this file shows it; the file of the case has what others signed later", yellow}}
+	}
+	at := fmt.Sprintf("before the register had more than %d entries (anchor in entry %d, by %s)", f.Size, f.Entry, oneSigner("device", f.By))
+	if !f.At.IsZero() {
+		at = a.when(f.At) + ", by the witnesses of the register; " + at
+	}
+	return []cell{{"latest", dim}, {inertLine(at), plain}}
 }
 
 type destroyedDocument struct {

@@ -11,7 +11,7 @@ func (s *Service) devices(r *http.Request) ([]schakel.Device, error) {
 	return s.node.Devices(r.Context())
 }
 
-// newDevice is the request of a further device.
+// newDevice is the request of a further device, or for another key of the organisation.
 type newDevice struct {
 	Request []byte `json:"request"`
 }
@@ -22,6 +22,11 @@ func (s *Service) vouch(r *http.Request) (struct{}, error) {
 		return struct{}{}, err
 	}
 	return struct{}{}, s.node.Vouch(r.Context(), in.Request)
+}
+
+func (s *Service) renewOrganisationKey(r *http.Request) (newDevice, error) {
+	request, err := s.node.RenewOrganisationKey(r.Context())
+	return newDevice{Request: request}, err
 }
 
 // revocation ends a device or a person.

@@ -97,6 +97,7 @@ func deskCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"evidence":   func() (any, error) { return n.Evidence(ctx) },
 		"one of it":  func() (any, error) { return n.EvidenceFile(ctx, "a/../b?c#d e") },
 		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
+		"renew key":  func() (any, error) { return n.RenewOrganisationKey(ctx) },
 		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
 		"verify":     func() (any, error) { return nil, n.VerifyDesk(ctx, "c/d", "0 1", caller()) },

@@ -94,6 +94,12 @@ func (c *Client) RegisterEntries(ctx context.Context) ([][]byte, error) {
 	return ask[[][]byte](ctx, c, "GET", "/v1/register", nil)
 }
 
+// RenewOrganisationKey implements Authority.
+func (c *Client) RenewOrganisationKey(ctx context.Context) ([]byte, error) {
+	out, err := ask[newDevice](ctx, c, "POST", "/v1/organisation/key", nil)
+	return out.Request, err
+}
+
 // Evidence implements Authority.
 func (c *Client) Evidence(ctx context.Context) ([]schakel.Evidence, error) {
 	return ask[[]schakel.Evidence](ctx, c, "GET", "/v1/evidence", nil)

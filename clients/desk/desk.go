@@ -84,6 +84,8 @@ type Authority interface {
 	Vouch(ctx context.Context, request []byte) error
 	Revoke(ctx context.Context, subject trust.Subject, reason trust.Reason) error
 	RegisterEntries(ctx context.Context) ([][]byte, error)
+	// RenewOrganisationKey returns the request for another key of the organisation.
+	RenewOrganisationKey(ctx context.Context) (request []byte, err error)
 	// Evidence lists what is kept of wrongs; EvidenceFile makes one a file for others.
 	Evidence(ctx context.Context) ([]schakel.Evidence, error)
 	EvidenceFile(ctx context.Context, id string) ([]byte, error)

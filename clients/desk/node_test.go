@@ -188,6 +188,10 @@ func (n *node) AddPerson(_ context.Context, p schakel.Person, pin string) (schak
 	return p, n.note(p, pin)
 }
 
+func (n *node) RenewOrganisationKey(context.Context) ([]byte, error) {
+	return []byte("request"), n.note("renew")
+}
+
 func (n *node) Vouch(_ context.Context, request []byte) error { return n.note(request) }
 func (n *node) Devices(context.Context) ([]schakel.Device, error) {
 	return []schakel.Device{{ID: identity.DeviceID{1}, Desk: "a/b", Active: true, Until: at(), Here: true}}, n.note()

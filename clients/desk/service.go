@@ -134,6 +134,7 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/tests", answer(s.sendTest))
 	mux.HandleFunc("GET /v1/devices", answer(s.devices))
 	mux.HandleFunc("POST /v1/devices", answer(s.vouch))
+	mux.HandleFunc("POST /v1/organisation/key", answer(s.renewOrganisationKey))
 	mux.HandleFunc("POST /v1/revocations", answer(s.revoke))
 	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
 	mux.HandleFunc("GET /v1/evidence", answer(s.evidence))

@@ -31,8 +31,8 @@ func TestClassesAboutOthers(t *testing.T) {
 				o["geschiedenis"] = append(h, h[0])
 			})
 		}, protocol.RuleInvitation},
-		{"nine originals enclosed", "uitnodiging", func(d *protocol.Draft) { d.Body = invitation(t, d.Body, message.MaxEnclosed+1) }, protocol.RuleInvitation},
-		{"police invites the ministry", "uitnodiging", func(d *protocol.Draft) {
+		{"F21 nine originals enclosed", "uitnodiging", func(d *protocol.Draft) { d.Body = invitation(t, d.Body, message.MaxEnclosed+1) }, protocol.RuleInvitation},
+		{"F21 police invites the ministry", "uitnodiging", func(d *protocol.Draft) {
 			d.From, d.To = party(identity.RolePolitie), []protocol.Party{party(identity.RoleBuza)}
 		}, protocol.RuleAbroad},
 		{"deletes the trace", "intrekking", func(d *protocol.Draft) {

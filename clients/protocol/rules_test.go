@@ -258,7 +258,7 @@ func leadCases() []ruleCase {
 				m.Body, m.Heading.Outcome = edited(t, m.Body, put("uitkomst", "afgewezen")), "afgewezen"
 			})
 		}, flagged},
-		{"R20", "answers an offer that is not here", "besluit", func(_ *testing.T, s *scene) { s.unknown = []string{"overdracht"}; s.Answers[0].Hash[0]++ }, flagged},
+		{"R20", "F20 answers an offer that is not here", "besluit", func(_ *testing.T, s *scene) { s.unknown = []string{"overdracht"}; s.Answers[0].Hash[0]++ }, flagged},
 		{"R21", "offered by who does not lead", "overdracht", func(_ *testing.T, s *scene) { s.From = tell().desks["vt-a/crisis"] }, flagged},
 		{"R21", "closed by who does not lead", "afsluiting", func(_ *testing.T, s *scene) {
 			s.From = tell().desks["veilig-thuis/piket"]

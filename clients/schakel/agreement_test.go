@@ -15,7 +15,7 @@ import (
 
 // A device that was given an agreement works by it only where the register names it:
 // otherwise one administrator's file would be another protocol than the partners'.
-func TestAgreementMustBeTheRegisters(t *testing.T) {
+func TestH12AgreementMustBeTheRegisters(t *testing.T) {
 	m := schakeltest.New(t).Join("vt20/crisis", identity.RoleVeiligThuis)
 	own := protocol.V1().Digest()
 	other, err := protocol.V1().Amend([]byte(strings.ReplaceAll(string(configs.Agreement), strings.Repeat("0", 64), hex.EncodeToString(own[:]))))

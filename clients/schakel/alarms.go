@@ -188,6 +188,9 @@ func (n *Node) explainRegister(kind AlarmKind, a store.Alarm) (text, remedy stri
 }
 
 func registerWord(code string) string {
+	if code == "quorum" {
+		return "de getuigen die het register noemt, hebben het nieuwste deel niet ondertekend"
+	}
 	if code == codeSplit {
 		return "het logboek ondertekende er twee die elkaar tegenspreken"
 	}

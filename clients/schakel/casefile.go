@@ -112,6 +112,8 @@ func gatherProofs(tx *store.Tx, rows []store.Message, d *casefile.Dossier) error
 				d.Record.LeftOut++
 			case err != nil:
 				return err
+			case p.State == store.Anchored:
+				d.Anchors = append(d.Anchors, raw)
 			case p.State == store.AtRelay:
 				d.Promises = append(d.Promises, raw)
 			default:

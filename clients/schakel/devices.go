@@ -90,7 +90,7 @@ func (n *Node) Vouch(ctx context.Context, request []byte) error {
 	if d.Desk.Org() != n.dev.Desk.Org() {
 		return fmt.Errorf("%w: desk %s is of another organisation", ErrRegister, d.Desk)
 	}
-	entry, err := trust.Cosign(request, trust.ByOrg(edKey(n.dev.Org)))
+	entry, err := trust.Cosign(request, trust.ByOrg(edKey(n.orgKey())))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRegister, err)
 	}

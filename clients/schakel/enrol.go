@@ -204,6 +204,9 @@ func joining(ctx context.Context, cfg Config, inv trust.Invitation) (*Node, erro
 		if n.dir.relay.ID == "" {
 			n.dir.relay = relay
 		}
+		if err := n.loadWitness(tx); err != nil { // the register may wait for this very witness
+			return err
+		}
 		return n.loadEpochs(tx)
 	})
 	return n, err

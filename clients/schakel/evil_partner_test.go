@@ -26,14 +26,20 @@ type evil struct {
 
 func newEvil(t *testing.T) *evil {
 	t.Helper()
-	return newEvilOn(t, func(*schakeltest.Chain) {})
+	return evilOn(t, schakeltest.New(t))
 }
 
+// newEvilOn prepares the chain before its relay starts.
 func newEvilOn(t *testing.T, prepare func(*schakeltest.Chain)) *evil {
 	t.Helper()
 	chain := schakeltest.Prepare(t)
 	prepare(chain)
 	chain.StartRelay()
+	return evilOn(t, chain)
+}
+
+func evilOn(t *testing.T, chain *schakeltest.Chain) *evil {
+	t.Helper()
 	e := &evil{
 		Chain:     chain,
 		vt:        chain.Join("vt20/crisis", identity.RoleVeiligThuis),
@@ -122,6 +128,8 @@ func TestEvilPartner(t *testing.T) {
 	first := e.signed(t, e.draft(t, e.knooppunt.Desk), nil)
 	second := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.ID = first.Message.ID })
 	unknown := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.Heading.Class = "verzoek-om-alles" })
+	sealsTo(t, e.police, e.knooppunt.Desk, 1)
+	theirs := e.signed(t, e.draft(t, e.knooppunt.Desk), nil)
 	late := e.signed(t, e.draft(t, e.knooppunt.Desk), func(m *message.Message) { m.Created += 3600; m.Heading.Expires += 3600 })
 	cases := []struct {
 		row     string
@@ -141,6 +149,16 @@ func TestEvilPartner(t *testing.T) {
 		{"B04 states in the name of another desk", func(t *testing.T) {
 			e.put(t, e.statement(t, delivery.Statement{Version: 1, From: e.police.Desk, To: e.knooppunt.Desk, Number: 1}))
 		}, nil, schakel.AlarmForged},
+		{"H04 has another desk deliver, of whatever organisation", func(t *testing.T) {
+			d := e.message(theirs)
+			d.Counter = 1
+			e.counter--
+			kept := statusOf(t, e.knooppunt).Quarantined
+			eventually(t, "the delivery can be sealed", func() bool {
+				return e.police.Node.PutForTest(testContext(t), e.knooppunt.Desk, envelope.TierUrgent, d) == nil
+			})
+			eventually(t, "it is kept apart", func() bool { return statusOf(t, e.knooppunt).Quarantined > kept })
+		}, &theirs, schakel.AlarmForged},
 		{"claims to have received what was never sent", func(t *testing.T) {
 			e.put(t, e.statement(t, delivery.Statement{Version: 1, From: e.vt.Desk, To: e.knooppunt.Desk, Number: 1 << 40,
 				Peers: []delivery.Received{{Device: e.knooppunt.Node.Device(), Contiguous: 1 << 40}}}))
@@ -181,7 +199,7 @@ func (e *evil) statement(t *testing.T, s delivery.Statement) delivery.Delivery {
 
 // A device alone acknowledges nothing: the recipient rejects it under the rule that
 // a named person must sign, and the sender hears which rule (H08).
-func TestAcknowledgementWithoutAPerson(t *testing.T) {
+func TestH08AcknowledgementWithoutAPerson(t *testing.T) {
 	e := newEvil(t)
 	sent, err := e.knooppunt.Node.Send(testContext(t), schakel.Draft{
 		Class: "advies", Urgency: message.Urgent, To: []identity.DeskID{e.vt.Desk}, Body: example(t, "advies"),
@@ -249,7 +267,7 @@ func TestMessageOfALaterVersion(t *testing.T) {
 
 // B02: the relay keeps the last message back. The next statement repeats its
 // counter, and the recipient is told.
-func TestLastMessageWithheld(t *testing.T) {
+func TestB02LastMessageWithheld(t *testing.T) {
 	e := newEvil(t)
 	e.honest(t)
 	withheld := e.message(e.signed(t, e.draft(t, e.knooppunt.Desk), nil))

@@ -2,8 +2,11 @@ package schakel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +73,43 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 		}
 	}
 	return nil
+}
+
+// Forgery is what a modified client does otherwise when it seals. The zero one is honest.
+type Forgery struct {
+	As      identity.DeviceID // the name that it seals under; its key stays its own
+	Exclude identity.DeviceID // whose stanza is made for a key that nobody has
+	Seen    uint64            // the size of the register that it claims
+}
+
+// SealForTest seals a delivery with this node's keys, but for what the forgery says.
+func (n *Node) SealForTest(desk identity.DeskID, tier envelope.Tier, d delivery.Delivery, f Forgery) ([]byte, error) {
+	targets, err := n.targets(desk)
+	if err != nil {
+		return nil, err
+	}
+	for i := range targets {
+		if targets[i].Device == f.Exclude {
+			nobodys, err := seal.NewEpochKey(targets[i].Epoch)
+			if err != nil {
+				return nil, err
+			}
+			if targets[i].Recipient, err = seal.ParseRecipient(nobodys.Recipient()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keys := *n.keys
+	if f.As != (identity.DeviceID{}) {
+		keys.ID = f.As
+	}
+	pinned := n.directory().pinned
+	d.Register = delivery.RegisterView{Size: cmp.Or(f.Seen, pinned.Size), Root: pinned.Root}
+	return seal.Seal(seal.Parcel{ID: envelope.ID(id), Desk: desk, Targets: targets, Created: unix(n.now()), Expires: unix(n.now().Add(life)), Tier: tier, Delivery: d}, &keys)
 }
 
 // SignForTest signs a message as this device without asking the protocol.
@@ -263,6 +303,38 @@ func (n *Node) SiblingsForTest() int {
 	}
 	return len(devices)
 }
+
+// KeepAnchorsForTest looks at what is to be anchored now.
+func (n *Node) KeepAnchorsForTest(ctx context.Context) error { return n.keepAnchors(ctx) }
+
+// AnchoringForTest is the anchor on its way, or nothing.
+func (n *Node) AnchoringForTest(ctx context.Context) (raw []byte, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error { raw, err = tx.Setting(settingAnchoring); return err })
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return raw, err
+}
+
+// AnchorsForTest is how many anchors of this device the register has.
+func (n *Node) AnchorsForTest() int {
+	dir := n.directory()
+	return int(dir.Next(trust.Anchor{Device: n.dev.ID}.Subject()).Seq) - 1
+}
+
+// HasPersonForTest reports whether the register has a person.
+func (n *Node) HasPersonForTest(id identity.PersonID) bool {
+	_, ok := n.directory().Person(id)
+	return ok
+}
+
+// CosignForTest asks the device's witness, as the relay does.
+func (n *Node) CosignForTest(ctx context.Context, f wire.Cosign) (size uint64, line []byte, err error) {
+	return n.cosign(ctx, f)
+}
+
+// NowForTest is the node's clock.
+func (n *Node) NowForTest() time.Time { return n.now() }
 
 // AdvanceForTest takes in what a relay would answer.
 func (n *Node) AdvanceForTest(ctx context.Context, u trust.Update) error { return n.advance(ctx, u) }

@@ -104,7 +104,11 @@ func (n *Node) despite(d Draft) (*message.Stale, error) {
 	case d.Urgency != message.Acute || d.Person == "" || !telephone.MatchString(d.Override.Called):
 		return nil, fmt.Errorf("%w: %w", ErrOverride, stopped)
 	}
-	return &message.Stale{Since: unix(n.directory().vouched), Called: d.Override.Called}, nil
+	mark := &message.Stale{Called: d.Override.Called}
+	if at := n.directory().vouched; !at.IsZero() {
+		mark.Since = unix(at)
+	}
+	return mark, nil
 }
 
 // mayGo reports whether a delivery may be sealed now. Statements and tests of the connection

@@ -180,7 +180,7 @@ func (e *evil) split(t *testing.T, reg *trust.Register, relay trust.Subject) {
 	if err := e.sends(t, e.police.Desk); stopped(err) {
 		t.Fatalf("a checkpoint that the log did not sign stopped everything: %v", err)
 	}
-	show(e.SignCheckpoint(reg.Size(), trust.Hash{1}))
+	show(e.Checkpoint(reg.Size(), trust.Hash{1}))
 	eventually(t, "nothing goes anywhere", func() bool { return errors.Is(e.sends(t, e.police.Desk), schakel.ErrForked) })
 	if f := e.found(t, evidence.KindFork); !f.Proven || !slices.Equal(f.Against, []trust.Subject{relay}) {
 		t.Errorf("found %+v", f)
@@ -281,7 +281,7 @@ func TestSkippedEntryIsEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := trust.Update{Checkpoint: e.SignCheckpoint(reg.Size(), reg.Root()), From: old, Entries: [][]byte{ghost}, Proof: proof}
+	u := trust.Update{Checkpoint: e.Checkpoint(reg.Size(), reg.Root()), From: old, Entries: [][]byte{ghost}, Proof: proof}
 	if err := e.knooppunt.Node.AdvanceForTest(testContext(t), u); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestSkippedEntryIsEvidence(t *testing.T) {
 	e.Grow(1)
 	other := e.vt.Node
 	eventually(t, "another desk has the other log", func() bool { return other.RegisterForTest().Size() == reg.Size() })
-	fork := trust.Update{Checkpoint: e.SignCheckpoint(reg.Size(), other.RegisterForTest().Root()), From: reg.Size()}
+	fork := trust.Update{Checkpoint: e.Checkpoint(reg.Size(), other.RegisterForTest().Root()), From: reg.Size()}
 	if err := e.knooppunt.Node.AdvanceForTest(testContext(t), fork); !errors.Is(err, trust.ErrFork) {
 		t.Fatalf("the other log: %v", err)
 	}

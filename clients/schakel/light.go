@@ -49,7 +49,7 @@ func (n *Node) mayGovern() error {
 	if err := n.notLight(); err != nil {
 		return err
 	}
-	if len(n.dev.Org) == 0 {
+	if len(n.orgKey()) == 0 {
 		return ErrNoOrgKey
 	}
 	return nil

@@ -77,6 +77,7 @@ type Node struct {
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
 	dev          store.Device
+	witness      *witnessKey // nil: this device runs none
 	keys         *seal.DeviceKeys
 	parsed       *seal.Recipients // public keys of others, checked against the register
 	events       subscribers
@@ -91,6 +92,7 @@ type Node struct {
 	timersLost   atomic.Bool   // those of the pager, in the store: see pagerdamage.go
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	open         openKeys      // keys of persons who confirm without a PIN
+	watching     time.Time     // upkeep's own: since when it runs
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -200,6 +202,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 	}
 	if err := n.loadKeys(tx); err != nil {
 		n.log.Error("public keys of others not read: they come with a connection", "err", err)
+	}
+	if err := n.loadWitness(tx); err != nil {
+		return err
 	}
 	if err := n.learnLadders(tx); err != nil {
 		n.log.Error("rota not read: one person is taken to be enough", "err", err)

@@ -37,7 +37,7 @@ func (in *intake) watchOwnEntries(dir directory, from uint64, entries [][]byte) 
 			continue
 		}
 		e, err := trust.ParseEntry(raw)
-		if err != nil || e.OrgOf(dir.Register) != in.n.dev.Desk.Org() || e.Body.Kind() == trust.KindEpoch {
+		if err != nil || e.OrgOf(dir.Register) != in.n.dev.Desk.Org() || e.Body.Kind() == trust.KindEpoch || e.Body.Kind() == trust.KindAnchor {
 			continue
 		}
 		hash := e.Hash()

@@ -279,7 +279,7 @@ func hasAlarm(t *testing.T, m *schakeltest.Member, kind schakel.AlarmKind) bool 
 
 // A relay that says that somebody showed the token silences nobody here: what ends the
 // pages is what a person of this desk signed.
-func TestRelayClaimsAttended(t *testing.T) {
+func TestH07RelayClaimsAttended(t *testing.T) {
 	p := newAcutePair(t, func(_ identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
 		if d, is := f.(wire.Deliver); is && from == wire.SideRelay {
 			if e, err := envelope.Parse(d.Envelope); err == nil {

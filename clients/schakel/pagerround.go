@@ -128,7 +128,7 @@ func (p *pager) judge(r *round, c call, w store.Watch, known bool, wall time.Tim
 		w.Since = starts
 	}
 	if w.Last.After(r.now) { // nobody knows how long ago that was: once too often is better than late
-		w.Last = time.Time{}
+		w.Last = r.now.Add(-c.ladder.Repeat)
 	}
 	if w != was {
 		r.watches = append(r.watches, w)

@@ -48,7 +48,7 @@ func (n *Node) AddPerson(ctx context.Context, p Person, pin string) (Person, err
 	}
 	now := n.now().UTC().Truncate(time.Second)
 	body := trust.Person{ID: p.ID, Desk: n.dev.Desk, Key: key.Public(), From: now.Add(-backdate), Until: now.Add(deviceLife)}
-	entry, err := body.Sign(trust.First(), edKey(n.dev.Org), edKey(key.Key))
+	entry, err := body.Sign(trust.First(), edKey(n.orgKey()), edKey(key.Key))
 	if err != nil {
 		return Person{}, err
 	}

@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -229,12 +230,26 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 	}
 	l.Flags = staleFlags(signed.Message)
 	if row.Direction == store.In {
+		if l.Late, err = cameLate(tx, row); err != nil {
+			return l, err
+		}
 		l.Flags, err = n.flags(tx, signed)
 	}
 	if errors.Is(err, ErrRestricted) { // part of the case is closed to a list that lost
 		l.Unjudged, l.Flags, err = true, staleFlags(signed.Message), nil
 	}
 	return l, err
+}
+
+// cameLate reports whether a message of the same desk and case that was signed after this one
+// was here before it: the relay exchanged them, or it was lost and made again. Order is that
+// of signing, so only the mark says how they came (attack B06).
+func cameLate(tx *store.Tx, row store.Message) (bool, error) {
+	rows, err := tx.Messages(store.Query{Direction: store.In, Case: row.Case, Limit: maxList})
+	return slices.ContainsFunc(rows, func(other store.Message) bool {
+		later := cmp.Or(other.Created.Compare(row.Created), bytes.Compare(other.ID[:], row.ID[:])) > 0
+		return other.Peer == row.Peer && later && other.Received.Before(row.Received)
+	}), err
 }
 
 // Trace returns an outbound message's state with each addressed desk. A message
@@ -299,7 +314,6 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Light: n.light,
 		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
 		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: dir.age(n.now()), ClockBehind: n.floor.behind(),
-		Witnesses: "none: a relay and log that lie together are not noticed by this version",
 	}
 	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
 		st.Fingerprint = orgFingerprint(org)
@@ -311,7 +325,10 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if session != nil {
 		epoch, st.ClockAhead = session.ready.StoreEpoch, session.ahead
 	}
-	return st, n.store.View(ctx, func(tx *store.Tx) error { return n.counts(tx, &st, epoch) })
+	return st, n.store.View(ctx, func(tx *store.Tx) error {
+		st.Witnesses = n.witnessWord(tx, dir, session)
+		return n.counts(tx, &st, epoch)
+	})
 }
 
 func (n *Node) counts(tx *store.Tx, st *Status, epoch [16]byte) (err error) {

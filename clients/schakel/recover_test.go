@@ -123,7 +123,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 // A desk is away for nine days: longer than any envelope lives. Its keys for those
 // days were published ahead, the envelope expires, and the sender makes the
 // delivery again, which replaces the first without a gap.
-func TestAwayForNineDays(t *testing.T) {
+func TestH01AwayForNineDays(t *testing.T) {
 	p := newPair(t, nil)
 	p.to.Stop()
 	sent := p.sendAs(t, message.Routine) // an urgent one is given up after seven days
@@ -160,7 +160,7 @@ func TestAwayForNineDays(t *testing.T) {
 // The relay changes one byte of what it hands over. The recipient refuses it,
 // alarms, tells the sender, and gets the message in a new delivery: the relay gains
 // nothing and loses nothing for anybody.
-func TestTamperedDeliveryIsRefusedAndMadeAgain(t *testing.T) {
+func TestA16TamperedDeliveryIsRefusedAndMadeAgain(t *testing.T) {
 	var tampered atomic.Bool
 	tap := func(_ identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
 		if d, ok := f.(wire.Deliver); ok && from == wire.SideRelay && len(d.Envelope) > 4000 && tampered.CompareAndSwap(false, true) {

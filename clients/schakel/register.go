@@ -2,6 +2,7 @@ package schakel
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -159,6 +160,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
+		if errors.Is(err, trust.ErrQuorum) {
+			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "quorum")
+		}
 		if contradicts(err) {
 			n.refusedUpdate(ctx, old, u, err)
 		}
@@ -169,9 +173,13 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		return err
 	}
 	dir.seen = sighted(old.seen, pinned.Size, n.now())
-	err = n.update(ctx, func(tx *store.Tx) error {
+	var renewed ed25519.PrivateKey
+	err = n.update(ctx, func(tx *store.Tx) (err error) {
 		in := &intake{n: n, tx: tx, now: n.now()}
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
+			return err
+		}
+		if renewed, err = n.takeOrgKey(tx, dir); err != nil {
 			return err
 		}
 		if err := keep(tx, settingSeen, dir.seen); err != nil {
@@ -199,6 +207,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	n.mu.Lock()
 	n.dir = dir
+	if renewed != nil {
+		n.dev.Org = renewed
+	}
 	n.mu.Unlock()
 	n.floor.raise(dir.vouched)
 	if pinned.Size > old.pinned.Size {

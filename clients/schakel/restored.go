@@ -52,7 +52,8 @@ func BeginAgain(ctx context.Context, st *store.Store, now time.Time) (request []
 		if err := tx.SetDevice(dev); err != nil {
 			return err
 		}
-		for _, setting := range []string{settingShown, settingTold, settingDeviceRequest, settingAdmission} {
+		for _, setting := range []string{settingShown, settingTold, settingDeviceRequest, settingAdmission,
+			settingWitnessKey, settingWitnessSigned} {
 			if err := tx.DeleteSetting(setting); err != nil {
 				return err
 			}
@@ -121,7 +122,7 @@ func Rejoin(ctx context.Context, cfg Config) error {
 
 func (n *Node) enterAgain(ctx context.Context, origin store.Origin) error {
 	if origin.Org != nil {
-		entry, err := deviceEntry(n.keys, n.dev.Desk, trust.DevicePerson, n.now()).Sign(trust.First(), edKey(n.dev.Org), edKey(n.dev.Sign), edKey(n.dev.Login))
+		entry, err := deviceEntry(n.keys, n.dev.Desk, trust.DevicePerson, n.now()).Sign(trust.First(), edKey(n.orgKey()), edKey(n.dev.Sign), edKey(n.dev.Login))
 		if err != nil {
 			return err
 		}

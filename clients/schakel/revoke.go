@@ -64,7 +64,7 @@ func (n *Node) Revoke(ctx context.Context, subject trust.Subject, reason trust.R
 		return fmt.Errorf("%w: %s is of %s; its own organisation or the root holders revoke it", ErrRegister, subject, org)
 	}
 	revocation := trust.Revoke{Of: subject, Reason: reason, Effective: n.now()}
-	entry, err := revocation.Sign(dir.Next(subject), trust.ByOrg(edKey(n.dev.Org)))
+	entry, err := revocation.Sign(dir.Next(subject), trust.ByOrg(edKey(n.orgKey())))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRegister, err)
 	}

@@ -132,6 +132,9 @@ func (s *session) read(ctx context.Context) error {
 	if err := s.fetchRegister(ctx); err != nil {
 		return err
 	}
+	if err := s.announceWitness(ctx); err != nil {
+		return err
+	}
 	for {
 		frames, err := s.conn.ReadFrames(ctx)
 		if err != nil {
@@ -192,6 +195,8 @@ func (s *session) handle(ctx context.Context, f wire.Frame) error {
 		return nil
 	case wire.PlanIs:
 		return s.n.planIs(ctx, f)
+	case wire.Cosign:
+		return s.cosign(ctx, f)
 	case wire.GoAway:
 		return goAwayError{after: time.Duration(f.AfterMillis) * time.Millisecond}
 	default:

@@ -9,7 +9,7 @@ import (
 
 // A modified client asks the relay for other attention than its message deserves:
 // both ends check, so the recipient does not take it.
-func TestTierThatDoesNotFit(t *testing.T) {
+func TestH09TierThatDoesNotFit(t *testing.T) {
 	e := newEvil(t)
 	for name, tier := range map[string]envelope.Tier{"too loud": envelope.TierAcute, "too soft": envelope.TierNone} {
 		t.Run(name, func(t *testing.T) {

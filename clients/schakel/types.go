@@ -101,6 +101,20 @@ type Summary struct {
 	Refused      string          `json:"refused,omitempty"`    // the rule that it was refused under when that was done
 }
 
+// slowWay is what a message may take from its signature to this desk before its reader must
+// hear how old it is: a relay that delays everything passes every other check (attack B09).
+const slowWay = time.Hour
+
+// UnderWay is how long an inbound message took to come, where that is longer than its reader
+// would guess, and else 0. Both moments are believed: one is the sender's, signed, the other
+// is this desk's own.
+func (s Summary) UnderWay() time.Duration {
+	if took := s.Received.Sub(s.Created); s.Inbound && !s.Received.IsZero() && took >= slowWay {
+		return took
+	}
+	return 0
+}
+
 // Letter is one message in full. Body is exactly what the sender signed.
 type Letter struct {
 	Summary

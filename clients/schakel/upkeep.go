@@ -28,6 +28,7 @@ func (n *Node) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	var alarms, epochs, forget, shown, rota time.Time
+	n.watching = n.now()
 	for {
 		if n.recheck.Swap(false) {
 			epochs, rota = time.Time{}, time.Time{}
@@ -41,6 +42,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 		if err == nil && due(n.now(), &epochs, epochsEvery) {
 			if err = n.keepEpochs(ctx); err == nil {
 				err = n.keepPersons(ctx)
+			}
+			if err == nil {
+				err = n.keepAnchors(ctx)
 			}
 		}
 		if err == nil && (n.replan.Swap(false) || due(n.now(), &rota, rotaEvery)) {
@@ -255,13 +259,31 @@ func (in *intake) watchPeers() error {
 		if in.now.Sub(p.StatementOut) >= in.n.statesEvery() {
 			in.n.stateSoon(p.Desk)
 		}
-		if p.NextDue.Unix() > 0 && in.now.Sub(p.NextDue) > statementEvery {
+		if due := in.n.heardBy(p); !due.IsZero() && in.now.Sub(due) > statementEvery {
 			if err := in.raise(AlarmSilence, string(p.Desk), string(p.Desk)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// heardBy is when a peer should have been heard of: when it promised; where it never
+// promised anything, an hour after it wrote, because whoever writes states at once, and a
+// relay can drop its every statement from the first on (attack B11). What a peer said while
+// this device did not run is still on its way.
+func (n *Node) heardBy(p store.Peer) time.Time {
+	due := p.NextDue
+	if due.Unix() <= 0 {
+		if p.LastIn.Unix() <= 0 {
+			return time.Time{} // nothing came from there: watchDeliveries sees to what went
+		}
+		due = p.LastIn.Add(statementEvery)
+	}
+	if due.Before(n.watching) {
+		return n.watching
+	}
+	return due
 }
 
 // alarm raises an alarm outside a larger transaction. That it could not be stored

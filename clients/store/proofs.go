@@ -19,6 +19,10 @@ type Proof struct {
 	Hash  [sha256.Size]byte // of the bytes: see Proven
 }
 
+// Anchored marks the proof that a message stands in an anchor in the register. It is no
+// state of a recipient.
+const Anchored RecipientState = 64
+
 // KeepProof keeps the first proof that a message came as far as state at a desk. One
 // statement proves that of many messages, and is kept once. It goes with the last of
 // the messages that it proves something of. It refuses with ErrTooLarge.

@@ -11,7 +11,7 @@ import (
 )
 
 // Attack B05: an older statement, replayed, is refused, for each device by itself.
-func TestOlderStatement(t *testing.T) {
+func TestB05OlderStatement(t *testing.T) {
 	s := newStore(t)
 	update(t, s, func(tx *store.Tx) error {
 		for _, c := range []struct {

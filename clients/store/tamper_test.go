@@ -65,7 +65,7 @@ func fill(t *testing.T, s *store.Store, from, to uint64) {
 
 // Attack G01: an attacker who can write pages exchanges two rows, or puts an
 // older one back. Reading says so, and every other row still opens.
-func TestMeddledRows(t *testing.T) {
+func TestG01MeddledRows(t *testing.T) {
 	hash := func(n uint64) []byte { h := storedMessage(n, store.Out).Hash; return h[:] }
 	meddle := func(sql string, a ...any) func(*testing.T, *store.Store) {
 		return func(t *testing.T, s *store.Store) {
@@ -212,7 +212,7 @@ func openError(t *testing.T, p place) error {
 
 // Attack C24, as far as a folder can tell: an older copy of the database beside
 // the newer side file. With an older side file as well nothing here can tell.
-func TestRolledBack(t *testing.T) {
+func TestC24RolledBack(t *testing.T) {
 	p := filled(t, 3)
 	old, oldSide := read(t, p, "store.db"), read(t, p, "generation")
 	s := p.open(t)

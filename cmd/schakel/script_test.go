@@ -127,13 +127,21 @@ func run(ts *testscript.TestScript, args ...string) string {
 	return strings.TrimSpace(ts.ReadFile("stdout"))
 }
 
+// chain takes flags for the ceremony; @FILE stands for what is in a file.
 func chain(ts *testscript.TestScript, _ bool, args []string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	address := ln.Addr().String()
 	ts.Check(ln.Close())
 	run(ts, "schakel-relay", "init", "--data", "relay", "--listen", address, "--id", "relay-1")
-	ts.Setenv("FINGERPRINT", run(ts, append([]string{"schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"}, args...)...))
+	ceremony := []string{"schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"}
+	for _, arg := range args {
+		if name, ok := strings.CutPrefix(arg, "@"); ok {
+			arg = strings.TrimSpace(ts.ReadFile(name))
+		}
+		ceremony = append(ceremony, arg)
+	}
+	ts.Setenv("FINGERPRINT", run(ts, ceremony...))
 	run(ts, "schakel-relay", "register", "import", "--data", "relay", "root/genesis.txt")
 	ts.Setenv("RELAY", address)
 }

@@ -77,7 +77,7 @@ func TestRefuses(t *testing.T) {
 		"three elements":         edit("\x84", "\x83"),
 	} {
 		if _, err := cose.Parse(cose.KindMessage, []byte(s), 1000); !errors.Is(err, cose.ErrFormat) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("A23 %s: %v", name, err)
 		}
 	}
 	if _, err := cose.Parse(cose.KindDelivery, raw, 1000); !errors.Is(err, cose.ErrFormat) {

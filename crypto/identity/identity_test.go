@@ -47,9 +47,9 @@ var lowOrder = []string{
 	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 }
 
-// TestLowOrderKeys is C18 and F15. The control shows what is at stake: for one of
+// TestC18F15LowOrderKeys is C18 and F15. The control shows what is at stake: for one of
 // these keys, Go's verifier accepts one signature for any message.
-func TestLowOrderKeys(t *testing.T) {
+func TestC18F15LowOrderKeys(t *testing.T) {
 	for _, s := range lowOrder {
 		if _, err := identity.ParseKey(decode(t, s)); !errors.Is(err, identity.ErrKey) {
 			t.Errorf("%s: %v", s, err)

@@ -159,9 +159,9 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestExerciseCannotBeStripped: the mark is signed, has one encoding each way, and is
+// TestH10ExerciseCannotBeStripped: the mark is signed, has one encoding each way, and is
 // unknown to a program from before it, which then refuses the message whole.
-func TestExerciseCannotBeStripped(t *testing.T) {
+func TestH10ExerciseCannotBeStripped(t *testing.T) {
 	m := honest()
 	m.Heading.Exercise = true
 	s := sign(t, m)

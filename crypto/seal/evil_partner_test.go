@@ -34,9 +34,9 @@ func TestForgeIsHonest(t *testing.T) {
 	}
 }
 
-// TestForwarded is F01: a partner passes on a message that was signed for others,
+// TestF01Forwarded is F01: a partner passes on a message that was signed for others,
 // in a delivery of its own, and the whole delivery under a header of its own.
-func TestForwarded(t *testing.T) {
+func TestF01Forwarded(t *testing.T) {
 	w, evil := newWorld(t, 1), newWorld(t, 1)
 	signed := signedMessage(t, w.sender, nil, otherDesk)
 	p := w.parcel(t, signed.Raw)
@@ -57,10 +57,10 @@ func TestForwarded(t *testing.T) {
 	refused(t, evil.forge(t, w.parcel(t, []byte("x")), forgery{}), w.lock(0), identity.ErrBadSignature)
 }
 
-// TestRewrapped is F02: the signed delivery in a new age file. Under the same
+// TestF02Rewrapped is F02: the signed delivery in a new age file. Under the same
 // header it is the same envelope, which the store refuses as a replay; under any
 // other it does not verify.
-func TestRewrapped(t *testing.T) {
+func TestF02Rewrapped(t *testing.T) {
 	w := newWorld(t, 1)
 	raw := w.seal(t, w.parcel(t, []byte("inhoud")))
 	plain, _ := openWithAge(t, parse(t, raw).Sealed, w.devices[0].key)
@@ -78,10 +78,10 @@ func TestRewrapped(t *testing.T) {
 	refused(t, rewrap(func(h *envelope.Header) { h.ID[0] ^= 1 }), w.lock(0), identity.ErrBadSignature)
 }
 
-// TestReplacedPayload is F03: a recipient knows the file key and writes another
+// TestF03ReplacedPayload is F03: a recipient knows the file key and writes another
 // payload under the original age header. age itself opens it: that is the control
 // which shows that only the signature stops it.
-func TestReplacedPayload(t *testing.T) {
+func TestF03ReplacedPayload(t *testing.T) {
 	w := newWorld(t, 2)
 	raw := w.seal(t, w.parcel(t, []byte("inhoud")))
 	sealed := parse(t, raw).Sealed

@@ -109,6 +109,25 @@ func (a AdmissionRequest) Fingerprint() string {
 	return identity.Fingerprint(PurposeOrgKey, a.Org.Key[:])
 }
 
+// Rekey makes the entry that gives an organisation of reg the key of the request, signed
+// by holders of the root: where the old one is lost or in other hands. Its desks, devices
+// and persons stay as they are; end what was stolen besides. With fewer holders than the
+// threshold it does not count until others Cosign it.
+func (a AdmissionRequest) Rekey(reg *Register, holders ...Signer) ([]byte, error) {
+	known, ok := reg.Org(a.Org.ID)
+	switch desk, there := reg.Desk(a.Desk.ID); {
+	case !ok || !there || desk.Revoked != 0 || known.Revoked != 0:
+		return nil, fmt.Errorf("%w: desk %s is not in the register: admit it", ErrRequest, a.Desk.ID)
+	case known.Key == a.Org.Key:
+		return nil, fmt.Errorf("%w: organisation %s has this key already", ErrRequest, a.Org.ID)
+	case known.OIN != a.Org.OIN:
+		return nil, fmt.Errorf("%w: organisation %s has another OIN in the register", ErrRequest, a.Org.ID)
+	}
+	org := known.Org
+	org.Key, org.Status = a.Org.Key, OrgActive
+	return org.Sign(reg.Next(org.Subject()), holders...)
+}
+
 // Admit makes the entries that admit the desk, and its organisation where reg does
 // not have that yet, signed by holders of the root. With fewer holders than the
 // threshold they do not count until others Cosign them.

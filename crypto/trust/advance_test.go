@@ -128,8 +128,8 @@ func TestAdvanceRefuses(t *testing.T) {
 	}
 }
 
-// TestForeignGenesis is C23: a relay that serves a genesis of its own.
-func TestForeignGenesis(t *testing.T) {
+// TestC23ForeignGenesis is C23: a relay that serves a genesis of its own.
+func TestC23ForeignGenesis(t *testing.T) {
 	w := newWorld(t)
 	b := w.Root(1, 1, trusttest.NewKey("the relay's own holder"))
 	own := w.ok(b.Sign(trust.First(), trusttest.NewKey("the relay's own holder")))
@@ -162,8 +162,8 @@ func TestForeignGenesis(t *testing.T) {
 	}
 }
 
-// TestInclusion is C22: proofs that an entry stands in the log.
-func TestInclusion(t *testing.T) {
+// TestC22Inclusion is C22: proofs that an entry stands in the log.
+func TestC22Inclusion(t *testing.T) {
 	w := newWorld(t)
 	reg := w.Register()
 	c, err := trust.ParseCheckpoint(w.Checkpoint(reg.Size(), reg.Root()))

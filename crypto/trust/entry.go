@@ -14,7 +14,7 @@ const formatLine = "schakel.example/register/v1"
 // Kind says what an entry is about.
 type Kind string
 
-// The kinds of entry. Anchor has its name reserved: this version skips it.
+// The kinds of entry.
 const (
 	KindRoot   Kind = "root"
 	KindRelay  Kind = "relay"
@@ -50,7 +50,7 @@ type Place struct {
 func First() Place { return Place{Seq: 1} }
 
 // Body is what an entry says: one of [Root], [Relay], [Org], [Desk], [Device],
-// [Person], [Epochs], [Revoke], by value.
+// [Person], [Epochs], [Revoke], [Anchor], by value.
 type Body interface {
 	Kind() Kind
 	Subject() Subject
@@ -138,6 +138,8 @@ func readBody(kind Kind, subject Subject, r *reader) (b Body, err error) {
 		b = readEpochs(subject, r)
 	case KindRevoke:
 		b = readRevoke(subject, r)
+	case KindAnchor:
+		b = readAnchor(subject, r)
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}

@@ -256,7 +256,7 @@ func (r *Register) find(s Subject) (org identity.OrgID, st Standing, ok bool) {
 	case KindDesk:
 		d, found := r.Desk(identity.DeskID(id))
 		return d.ID.Org(), d.Standing, found
-	case KindDevice, KindEpoch:
+	case KindDevice, KindEpoch, KindAnchor:
 		if u, err := identity.ParseDeviceID(id); err == nil {
 			d, found := r.Device(u)
 			return d.Desk.Org(), d.Standing, found

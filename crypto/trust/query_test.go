@@ -161,9 +161,9 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// TestEpochs: nothing covers what is over (C02), and of two that cover a time the one
+// TestC02C03Epochs: nothing covers what is over (C02), and of two that cover a time the one
 // logged last is taken (C03).
-func TestEpochs(t *testing.T) {
+func TestC02C03Epochs(t *testing.T) {
 	w := newWorld(t)
 	day := 24 * time.Hour
 	// Epochs 1 to 16 cover 16 days from now; 20 and 21 cover days 3 and 4 again.

@@ -28,6 +28,7 @@ type Register struct {
 	devices map[identity.DeviceID]*record[Device]
 	persons map[identity.PersonID]*record[Person]
 	epochs  map[identity.DeviceID]*record[Epochs]
+	anchors map[identity.DeviceID]*record[Anchor]
 
 	byDesk map[identity.DeskID][]identity.DeviceID // sorted
 	keys   map[identity.Key]keyUse                 // every key ever accepted, and what for
@@ -87,6 +88,7 @@ func New(genesis []byte, fingerprint string) (*Register, error) {
 		devices: make(map[identity.DeviceID]*record[Device]),
 		persons: make(map[identity.PersonID]*record[Person]),
 		epochs:  make(map[identity.DeviceID]*record[Epochs]),
+		anchors: make(map[identity.DeviceID]*record[Anchor]),
 		byDesk:  make(map[identity.DeskID][]identity.DeviceID),
 		keys:    make(map[identity.Key]keyUse),
 	}
@@ -116,6 +118,7 @@ func (r *Register) Clone() *Register {
 	c.skipped = slices.Clip(r.skipped)
 	c.relays, c.orgs, c.desks = maps.Clone(r.relays), maps.Clone(r.orgs), maps.Clone(r.desks)
 	c.devices, c.persons, c.epochs = maps.Clone(r.devices), maps.Clone(r.persons), maps.Clone(r.epochs)
+	c.anchors = maps.Clone(r.anchors)
 	c.byDesk, c.keys = maps.Clone(r.byDesk), maps.Clone(r.keys)
 	return &c
 }
@@ -187,6 +190,8 @@ func (r *Register) Next(s Subject) Place {
 		p = nextIn(r.persons, id, identity.ParsePersonID)
 	case KindEpoch:
 		p = nextIn(r.epochs, id, identity.ParseDeviceID)
+	case KindAnchor:
+		p = nextIn(r.anchors, id, identity.ParseDeviceID)
 	}
 	return p
 }
@@ -235,6 +240,8 @@ func (r *Register) accept(e Entry) {
 		r.persons[b.ID] = r.persons[b.ID].extended(index, e, b)
 	case Epochs:
 		r.epochs[b.Device] = r.epochs[b.Device].extended(index, e, b)
+	case Anchor:
+		r.anchors[b.Device] = r.anchors[b.Device].extended(index, e, b)
 	case Revoke:
 		r.end(index, e, b)
 	}

@@ -108,10 +108,16 @@ func (g guess) keys(e Entry, as string) []identity.Key {
 	case Person:
 		return []identity.Key{b.Key}
 	case Epochs:
-		if known, ok := g.reg.Device(b.Device); ok {
-			return []identity.Key{known.SignKey}
-		}
-		return []identity.Key{g.devices[b.Device]}
+		return g.device(b.Device)
+	case Anchor:
+		return g.device(b.Device)
 	}
 	return nil
+}
+
+func (g guess) device(id identity.DeviceID) []identity.Key {
+	if known, ok := g.reg.Device(id); ok {
+		return []identity.Key{known.SignKey}
+	}
+	return []identity.Key{g.devices[id]}
 }

@@ -34,6 +34,8 @@ func (r *Register) allowed(e Entry) error {
 		return r.allowEpochs(e, b)
 	case Revoke:
 		return r.allowRevoke(e, b)
+	case Anchor:
+		return r.allowAnchor(e, b)
 	}
 	return ErrUnknownKind
 }

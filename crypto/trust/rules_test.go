@@ -2,6 +2,7 @@ package trust_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 
 // TestAttacks walks the rows of evil-relay.md that are about single entries.
 func TestAttacks(t *testing.T) {
-	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks()} {
+	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks(), anchorAttacks()} {
 		for _, a := range group {
 			t.Run(a.id, a.run)
 		}
@@ -289,7 +290,7 @@ func spellingAttacks() []attack {
 		text("another kind than its subject", "kind device", "kind person"),
 		text("ends before it begins", "until 20", "until 19"),
 		{"C20 unknown kind", trust.ErrUnknownKind, func(w *world) []byte {
-			return edit(w.t, control(w), "kind device", "kind anchor", all(w)...)
+			return edit(w.t, control(w), "kind device", "kind poem", all(w)...)
 		}, control},
 	}
 }
@@ -364,5 +365,26 @@ func chainAttacks() []attack {
 			b := w.vt.Epochs(16, 2, now)
 			return w.ok(b.Sign(w.next(b), w.vt.Sign))
 		}, control},
+	}
+}
+
+// TestF14NameIsNoRole: what a desk calls itself is its organisation's affair, and moves
+// nothing: whoever looks at the role finds what the root signed.
+func TestF14NameIsNoRole(t *testing.T) {
+	w := newWorld(t)
+	before, _ := w.Register().Desk("vt20/crisis")
+	d := before.Desk
+	d.Name = "OM Spoed"
+	w.Add(w.ok(d.Sign(w.next(d), trusttest.OrgKey("vt20"))))
+	after, _ := w.Register().Desk("vt20/crisis")
+	if after.Name != d.Name {
+		t.Errorf("control: the name is %q", after.Name)
+	}
+	if after.Role != before.Role || after.Region != before.Region || after.Role == identity.RoleOM {
+		t.Errorf("a name made %s of %s", after.Role, before.Role)
+	}
+	d.Role = identity.RoleOM
+	if _, err := w.Register().Check(w.ok(d.Sign(w.next(d), trusttest.OrgKey("vt20")))); !errors.Is(err, trust.ErrUnauthorised) {
+		t.Errorf("the role by that name: %v", err)
 	}
 }

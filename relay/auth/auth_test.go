@@ -169,19 +169,20 @@ func wantReason(t *testing.T, w *world, token string, want auth.Reason) {
 	}
 }
 
-// refused is the list "Tokens to refuse" of the design (attacks D01 to D35), each
-// with the reason, so that no row passes because something else was wrong.
+// refused is the list "Tokens to refuse" of the design, each with the reason, so that no
+// row passes because something else was wrong. docs/attacks.md numbers them D01 to D35;
+// those without a number came later.
 var refused = []struct {
 	name   string
 	reason auth.Reason
 	spoil  func(w *world, d *draft)
 }{
-	{"alg none", auth.ReasonHeader, func(_ *world, d *draft) {
+	{"D01 alg none", auth.ReasonHeader, func(_ *world, d *draft) {
 		d.header["alg"] = "none"
 		d.sign = func([]byte) []byte { return nil }
 	}},
-	{"alg missing", auth.ReasonHeader, func(_ *world, d *draft) { delete(d.header, "alg") }},
-	{"HS256 with the public key", auth.ReasonHeader, func(w *world, d *draft) {
+	{"D01 alg missing", auth.ReasonHeader, func(_ *world, d *draft) { delete(d.header, "alg") }},
+	{"D02 HS256 with the public key", auth.ReasonHeader, func(w *world, d *draft) {
 		d.header["alg"] = "HS256"
 		d.sign = func(b []byte) []byte {
 			m := hmac.New(sha256.New, w.key.Public().(ed25519.PublicKey))
@@ -189,26 +190,26 @@ var refused = []struct {
 			return m.Sum(nil)
 		}
 	}},
-	{"alg EdDSA", auth.ReasonHeader, header("alg", "EdDSA")},
-	{"alg RS256", auth.ReasonHeader, header("alg", "RS256")},
-	{"alg ES256", auth.ReasonHeader, header("alg", "ES256")},
-	{"alg Ed448", auth.ReasonHeader, header("alg", "Ed448")},
-	{"alg in other case", auth.ReasonHeader, header("alg", "ed25519")},
-	{"alg with a space", auth.ReasonHeader, header("alg", "Ed25519 ")},
-	{"alg as a list", auth.ReasonHeader, header("alg", []string{"Ed25519"})},
-	{"typ JWT", auth.ReasonHeader, header("typ", "JWT")},
-	{"typ in other case", auth.ReasonHeader, header("typ", "Schakel-Auth+JWT")},
-	{"typ missing", auth.ReasonHeader, func(_ *world, d *draft) { delete(d.header, "typ") }},
-	{"jwk", auth.ReasonHeader, header("jwk", map[string]string{"kty": "OKP"})},
-	{"jku", auth.ReasonHeader, header("jku", "https://evil.example/keys")},
-	{"x5u", auth.ReasonHeader, header("x5u", "https://evil.example/cert")},
-	{"x5c", auth.ReasonHeader, header("x5c", []string{"MIIB"})},
-	{"crit", auth.ReasonHeader, header("crit", []string{"exp"})},
-	{"b64", auth.ReasonHeader, header("b64", false)},
-	{"zip", auth.ReasonHeader, header("zip", "DEF")},
-	{"kid unknown", auth.ReasonDevice, func(_ *world, d *draft) { d.name(identity.DeviceID{8}.String()) }},
-	{"kid traversal", auth.ReasonHeader, func(_ *world, d *draft) { d.name("../../etc/passwd") }},
-	{"kid oversized", auth.ReasonHeader, func(_ *world, d *draft) { d.header["kid"] = strings.Repeat("0", 120) }},
+	{"D03 alg EdDSA", auth.ReasonHeader, header("alg", "EdDSA")},
+	{"D03 alg RS256", auth.ReasonHeader, header("alg", "RS256")},
+	{"D03 alg ES256", auth.ReasonHeader, header("alg", "ES256")},
+	{"D03 alg Ed448", auth.ReasonHeader, header("alg", "Ed448")},
+	{"D04 alg in other case", auth.ReasonHeader, header("alg", "ed25519")},
+	{"D04 alg with a space", auth.ReasonHeader, header("alg", "Ed25519 ")},
+	{"D04 alg as a list", auth.ReasonHeader, header("alg", []string{"Ed25519"})},
+	{"D05 typ JWT", auth.ReasonHeader, header("typ", "JWT")},
+	{"D05 typ in other case", auth.ReasonHeader, header("typ", "Schakel-Auth+JWT")},
+	{"D05 typ missing", auth.ReasonHeader, func(_ *world, d *draft) { delete(d.header, "typ") }},
+	{"D06 jwk", auth.ReasonHeader, header("jwk", map[string]string{"kty": "OKP"})},
+	{"D06 jku", auth.ReasonHeader, header("jku", "https://evil.example/keys")},
+	{"D07 x5u", auth.ReasonHeader, header("x5u", "https://evil.example/cert")},
+	{"D07 x5c", auth.ReasonHeader, header("x5c", []string{"MIIB"})},
+	{"D08 crit", auth.ReasonHeader, header("crit", []string{"exp"})},
+	{"D09 b64", auth.ReasonHeader, header("b64", false)},
+	{"D09 zip", auth.ReasonHeader, header("zip", "DEF")},
+	{"D10 kid unknown", auth.ReasonDevice, func(_ *world, d *draft) { d.name(identity.DeviceID{8}.String()) }},
+	{"D11 kid traversal", auth.ReasonHeader, func(_ *world, d *draft) { d.name("../../etc/passwd") }},
+	{"D12 kid oversized", auth.ReasonHeader, func(_ *world, d *draft) { d.header["kid"] = strings.Repeat("0", 120) }},
 	{"kid in upper case", auth.ReasonHeader, func(w *world, d *draft) {
 		w.id = identity.DeviceID{0xab}
 		d.name(strings.ToUpper(w.id.String()))
@@ -219,59 +220,59 @@ var refused = []struct {
 		d.sign = func(b []byte) []byte { return ed25519.Sign(other, b) }
 	}},
 	{"signature empty", auth.ReasonSignature, func(_ *world, d *draft) { d.sign = func([]byte) []byte { return nil } }},
-	{"aud wrong", auth.ReasonAudience, claim("aud", []string{"relay-2"})},
-	{"aud missing", auth.ReasonClaims, without("aud")},
+	{"D13 aud wrong", auth.ReasonAudience, claim("aud", []string{"relay-2"})},
+	{"D14 aud missing", auth.ReasonClaims, without("aud")},
 	{"aud empty", auth.ReasonClaims, claim("aud", []string{})},
-	{"aud extra", auth.ReasonAudience, claim("aud", []string{relayID, "relay-2"})},
+	{"D15 aud extra", auth.ReasonAudience, claim("aud", []string{relayID, "relay-2"})},
 	{"aud a number", auth.ReasonClaims, claim("aud", 7)},
-	{"exp missing", auth.ReasonClaims, without("exp")},
-	{"exp null", auth.ReasonClaims, claim("exp", nil)},
-	{"exp string", auth.ReasonClaims, func(w *world, d *draft) { d.claims["exp"] = fmt.Sprint(w.now.Unix() + 50) }},
-	{"exp huge", auth.ReasonClaims, claim("exp", json.Number("99999999999999999999"))},
-	{"exp with exponent", auth.ReasonClaims, claim("exp", json.Number("1e300"))},
+	{"D16 exp missing", auth.ReasonClaims, without("exp")},
+	{"D16 exp null", auth.ReasonClaims, claim("exp", nil)},
+	{"D17 exp string", auth.ReasonClaims, func(w *world, d *draft) { d.claims["exp"] = fmt.Sprint(w.now.Unix() + 50) }},
+	{"D18 exp huge", auth.ReasonClaims, claim("exp", json.Number("99999999999999999999"))},
+	{"D18 exp with exponent", auth.ReasonClaims, claim("exp", json.Number("1e300"))},
 	{"exp negative", auth.ReasonClaims, claim("exp", -1)},
-	{"exp far", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() + 1<<30 }},
-	{"exp past", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() - 1 }},
-	{"exp now", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() }},
-	{"nbf future", auth.ReasonTime, func(w *world, d *draft) { d.claims["nbf"] = w.now.Unix() + 10 }},
-	{"iat missing", auth.ReasonClaims, without("iat")},
-	{"iat future", auth.ReasonTime, func(w *world, d *draft) { d.claims["iat"] = w.now.Unix() + 10 }},
-	{"life over 60 s", auth.ReasonTime, func(w *world, d *draft) { d.claims["iat"] = w.now.Unix() - 11 }},
-	{"sub not kid", auth.ReasonClaims, claim("sub", identity.DeviceID{8}.String())},
-	{"sub missing", auth.ReasonClaims, without("sub")},
-	{"iss not kid", auth.ReasonClaims, claim("iss", identity.DeviceID{8}.String())},
-	{"iss missing", auth.ReasonClaims, without("iss")},
-	{"nonce missing", auth.ReasonClaims, without("nonce")},
-	{"nonce empty", auth.ReasonNonce, claim("nonce", "")},
-	{"nonce other", auth.ReasonNonce, claim("nonce", base64.RawURLEncoding.EncodeToString(make([]byte, 32)))},
-	{"jti missing", auth.ReasonClaims, without("jti")},
-	{"jti empty", auth.ReasonReplay, claim("jti", "")},
-	{"cb wrong", auth.ReasonBinding, claim("cb", base64.RawURLEncoding.EncodeToString(make([]byte, 32)))},
-	{"cb missing", auth.ReasonClaims, without("cb")},
-	{"cb empty", auth.ReasonBinding, claim("cb", "")},
+	{"D18 exp far", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() + 1<<30 }},
+	{"D19 exp past", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() - 1 }},
+	{"D19 exp now", auth.ReasonTime, func(w *world, d *draft) { d.claims["exp"] = w.now.Unix() }},
+	{"D20 nbf future", auth.ReasonTime, func(w *world, d *draft) { d.claims["nbf"] = w.now.Unix() + 10 }},
+	{"D21 iat missing", auth.ReasonClaims, without("iat")},
+	{"D21 iat future", auth.ReasonTime, func(w *world, d *draft) { d.claims["iat"] = w.now.Unix() + 10 }},
+	{"D22 life over 60 s", auth.ReasonTime, func(w *world, d *draft) { d.claims["iat"] = w.now.Unix() - 11 }},
+	{"D23 sub not kid", auth.ReasonClaims, claim("sub", identity.DeviceID{8}.String())},
+	{"D23 sub missing", auth.ReasonClaims, without("sub")},
+	{"D23 iss not kid", auth.ReasonClaims, claim("iss", identity.DeviceID{8}.String())},
+	{"D23 iss missing", auth.ReasonClaims, without("iss")},
+	{"D24 nonce missing", auth.ReasonClaims, without("nonce")},
+	{"D24 nonce empty", auth.ReasonNonce, claim("nonce", "")},
+	{"D25 nonce other", auth.ReasonNonce, claim("nonce", base64.RawURLEncoding.EncodeToString(make([]byte, 32)))},
+	{"D27 jti missing", auth.ReasonClaims, without("jti")},
+	{"D27 jti empty", auth.ReasonReplay, claim("jti", "")},
+	{"D29 cb wrong", auth.ReasonBinding, claim("cb", base64.RawURLEncoding.EncodeToString(make([]byte, 32)))},
+	{"D29 cb missing", auth.ReasonClaims, without("cb")},
+	{"D29 cb empty", auth.ReasonBinding, claim("cb", "")},
 	{"claim unknown", auth.ReasonClaims, claim("admin", true)},
 	{"claim in other case", auth.ReasonClaims, func(w *world, d *draft) {
 		delete(d.claims, "exp")
 		d.claims["EXP"] = w.now.Unix() + 50
 	}},
-	{"trailing newline", auth.ReasonForm, finish(func(s string) string { return s + "\n" })},
-	{"leading space", auth.ReasonForm, finish(func(s string) string { return " " + s })},
-	{"space inside", auth.ReasonForm, finish(func(s string) string { return strings.Replace(s, ".", ". ", 1) })},
-	{"tab at the end", auth.ReasonForm, finish(func(s string) string { return s + "\t" })},
-	{"padding", auth.ReasonForm, finish(func(s string) string { return s + "==" })},
-	{"padding in the header", auth.ReasonForm, finish(func(s string) string { return strings.Replace(s, ".", "=.", 1) })},
-	{"standard alphabet", auth.ReasonForm, finish(func(s string) string { return s[:len(s)-4] + "+/+/" })},
-	{"loose last bits", auth.ReasonForm, finish(looseBits)},
-	{"extra dot", auth.ReasonForm, finish(func(s string) string { return s + "." })},
-	{"many dots", auth.ReasonForm, finish(func(s string) string { return s + strings.Repeat(".", 100) })},
+	{"D30 trailing newline", auth.ReasonForm, finish(func(s string) string { return s + "\n" })},
+	{"D31 leading space", auth.ReasonForm, finish(func(s string) string { return " " + s })},
+	{"D31 space inside", auth.ReasonForm, finish(func(s string) string { return strings.Replace(s, ".", ". ", 1) })},
+	{"D31 tab at the end", auth.ReasonForm, finish(func(s string) string { return s + "\t" })},
+	{"D31 padding", auth.ReasonForm, finish(func(s string) string { return s + "==" })},
+	{"D31 padding in the header", auth.ReasonForm, finish(func(s string) string { return strings.Replace(s, ".", "=.", 1) })},
+	{"D31 standard alphabet", auth.ReasonForm, finish(func(s string) string { return s[:len(s)-4] + "+/+/" })},
+	{"D31 loose last bits", auth.ReasonForm, finish(looseBits)},
+	{"D32 extra dot", auth.ReasonForm, finish(func(s string) string { return s + "." })},
+	{"D32 many dots", auth.ReasonForm, finish(func(s string) string { return s + strings.Repeat(".", 100) })},
 	{"two parts", auth.ReasonForm, finish(func(s string) string { return s[:strings.LastIndexByte(s, '.')] })},
 	{"empty", auth.ReasonForm, finish(func(string) string { return "" })},
-	{"1 MB", auth.ReasonForm, finish(func(s string) string { return strings.Repeat("A", 1<<20) })},
-	{"duplicate nonce", auth.ReasonClaims, func(_ *world, d *draft) {
+	{"D33 1 MB", auth.ReasonForm, finish(func(s string) string { return strings.Repeat("A", 1<<20) })},
+	{"D34 duplicate nonce", auth.ReasonClaims, func(_ *world, d *draft) {
 		b, _ := json.Marshal(d.claims)
 		d.rawClaims = `{"nonce":"AAAA",` + string(b[1:])
 	}},
-	{"duplicate kid", auth.ReasonHeader, func(_ *world, d *draft) {
+	{"D34 duplicate kid", auth.ReasonHeader, func(_ *world, d *draft) {
 		b, _ := json.Marshal(d.header)
 		d.rawHeader = `{"kid":"AAAA",` + string(b[1:])
 	}},
@@ -280,7 +281,7 @@ var refused = []struct {
 		b, _ := json.Marshal(d.claims)
 		d.rawClaims = string(b) + `{}`
 	}},
-	{"revoked device", auth.ReasonDevice, func(w *world, _ *draft) { w.inactive = true }},
+	{"D35 revoked device", auth.ReasonDevice, func(w *world, _ *draft) { w.inactive = true }},
 	{"device past its validity", auth.ReasonDevice, func(w *world, _ *draft) { w.until = w.now }},
 }
 
@@ -318,7 +319,7 @@ func TestTokensRefused(t *testing.T) {
 	}
 }
 
-func TestReplayIsRefused(t *testing.T) {
+func TestD28ReplayIsRefused(t *testing.T) {
 	w := newWorld(t)
 	token := w.draft().token(t)
 	if _, err := w.verify(token); err != nil {
@@ -331,7 +332,7 @@ func TestReplayIsRefused(t *testing.T) {
 }
 
 // The same token on another connection: another nonce, whoever made it.
-func TestTokenForAnotherConnection(t *testing.T) {
+func TestD26TokenForAnotherConnection(t *testing.T) {
 	w := newWorld(t)
 	token := w.draft().token(t)
 	w.nonce = [32]byte{1}
@@ -339,7 +340,7 @@ func TestTokenForAnotherConnection(t *testing.T) {
 }
 
 // D36, D37: whoever stands between has other TLS connections on both sides.
-func TestTokenThroughAMiddle(t *testing.T) {
+func TestD36D37TokenThroughAMiddle(t *testing.T) {
 	w := newWorld(t)
 	token := w.draft().token(t)
 	w.binding = bytes.Repeat([]byte{6}, 32)

@@ -199,8 +199,8 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-// TestQuota is C21 at the relay: one organisation cannot fill everybody's disk.
-func TestQuota(t *testing.T) {
+// TestC21Quota is C21 at the relay: one organisation cannot fill everybody's disk.
+func TestC21Quota(t *testing.T) {
 	path, c := filepath.Join(t.TempDir(), "register.db"), trusttest.New(now)
 	config := register.Config{Path: path, LogName: trusttest.LogName, LogKey: trusttest.NewKey("log"), PerDay: 5}
 	l, err := register.Open(config)

@@ -189,7 +189,7 @@ func day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 // charged is the organisation that an entry counts against, or none.
 func charged(e trust.Entry, reg *trust.Register) identity.OrgID {
 	switch e.Body.Kind() {
-	case trust.KindDesk, trust.KindDevice, trust.KindPerson, trust.KindEpoch:
+	case trust.KindDesk, trust.KindDevice, trust.KindPerson, trust.KindEpoch, trust.KindAnchor:
 		return e.OrgOf(reg)
 	}
 	return ""

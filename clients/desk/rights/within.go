@@ -35,6 +35,10 @@ func (g guarded) Devices(ctx context.Context) ([]schakel.Device, error) {
 	return allowed(g, "Devices", func() ([]schakel.Device, error) { return g.node.Devices(ctx) })
 }
 
+func (g guarded) RenewOrganisationKey(ctx context.Context) ([]byte, error) {
+	return allowed(g, "RenewOrganisationKey", func() ([]byte, error) { return g.node.RenewOrganisationKey(ctx) })
+}
+
 func (g guarded) Vouch(ctx context.Context, request []byte) error {
 	_, err := allowed(g, "Vouch", func() (struct{}, error) { return nothing(g.node.Vouch(ctx, request)) })
 	return err

@@ -37,6 +37,8 @@ type letter struct {
 	Safe     []casefile.Said
 	Body     []casefile.Said
 	Flags    []protocol.Flag
+	Behind   bool          // it came after what the same desk signed later
+	Slow     time.Duration // it was so long under way
 	Went     []went
 	Actions  []action
 	Closed   *closed // its case is restricted, and nothing of what it says is shown
@@ -62,6 +64,8 @@ type went struct {
 	At    time.Time
 	By    string
 	Bad   bool
+
+	ByFile time.Time // it left in a file, and nobody confirmed it since
 }
 
 func (s *Site) message(v *visit) (answer, error) {
@@ -187,14 +191,15 @@ func (s *Site) letter(l language, m schakel.Letter, names map[identity.DeskID]pa
 		return party{Desk: harmless.Line(string(d))}
 	}
 	out := letter{item: s.item(l, m.Summary), Ref: m.Hash, ID: m.ID, Inbound: m.Inbound, From: party(m.From), Created: m.Created,
-		Received: m.Received, Opened: m.Opened, Taken: m.Acknowledged, TakenBy: harmless.Line(m.AckBy), Flags: m.Flags}
+		Received: m.Received, Opened: m.Opened, Taken: m.Acknowledged, TakenBy: harmless.Line(m.AckBy), Flags: m.Flags,
+		Behind: m.Late, Slow: m.UnderWay()}
 	out.MayTake = m.Inbound && !m.AckDue.IsZero() && (m.Acknowledged.IsZero() || m.Confirms.Short())
 	for _, d := range m.To {
 		out.To = append(out.To, party(d))
 	}
 	for _, r := range m.Recipients {
 		out.Went = append(out.Went, went{party(r.Desk), l.word("state." + string(r.State)), r.At, harmless.Line(r.By),
-			r.State == schakel.StateRejected || r.State == schakel.StateFailed})
+			r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile})
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 )
@@ -65,19 +66,49 @@ func (c *Chain) ReplaceKey(id identity.OrgID) {
 	c.append(entry)
 }
 
+// Rekey gives an organisation the key of its own request, as root holders do.
+func (c *Chain) Rekey(request trust.AdmissionRequest) {
+	c.t.Helper()
+	entry, err := request.Rekey(c.register.Register(), c.root)
+	ok(c.t, err)
+	c.append(entry)
+}
+
 func (c *Chain) append(entry []byte) {
 	c.t.Helper()
 	_, err := c.register.Append(context.Background(), entry, nil, c.Now())
 	ok(c.t, err)
 }
 
-// SignCheckpoint signs any size and root with the log's key: what a relay can do that
-// shows two registers.
-func (c *Chain) SignCheckpoint(size uint64, root trust.Hash) []byte {
+// Demand has the root name witnesses, of whom quorum must cosign. The relay must run.
+func (c *Chain) Demand(quorum int, witnesses ...trust.VKey) {
+	c.t.Helper()
+	reg := c.register.Register()
+	root := reg.Authority()
+	root.Version, root.Quorum, root.Witnesses = root.Version+1, quorum, witnesses
+	entry, err := root.Sign(reg.Next(root.Subject()), c.root)
+	ok(c.t, err)
+	c.append(entry)
+}
+
+// Checkpoint signs whatever size and root with the log's key, as a dishonest operator can.
+func (c *Chain) Checkpoint(size uint64, root trust.Hash) []byte {
 	c.t.Helper()
 	note, err := trust.SignCheckpoint("schakel.example/relay-test", size, root, c.log)
 	ok(c.t, err)
 	return note
+}
+
+// Register is the relay's register. The relay must run.
+func (c *Chain) Register() *trust.Register { return c.register.Register() }
+
+// Witness makes the device a witness. It must not be running.
+func (m *Member) Witness(name string) trust.VKey {
+	m.chain.t.Helper()
+	v, err := schakel.MakeWitness(context.Background(), m.store, name)
+	ok(m.chain.t, err)
+	m.open()
+	return v
 }
 
 // Ahead is the register as it will be once grow was called, and nothing else grew it.

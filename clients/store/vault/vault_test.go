@@ -146,7 +146,7 @@ func TestKeyFileModes(t *testing.T) {
 
 // Attack G07: a file that asks for 2^40 rounds is refused before any is done, and
 // so is one just above the cap.
-func TestWorkFactorCapped(t *testing.T) {
+func TestG07WorkFactorCapped(t *testing.T) {
 	locked, err := vault.Lock([]byte("secret"), phrase, 4)
 	if err != nil {
 		t.Fatal(err)

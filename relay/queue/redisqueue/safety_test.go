@@ -25,8 +25,8 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	}
 }
 
-// TestUnsafeSettings starts with one wrong setting at a time: the refusal names it.
-func TestUnsafeSettings(t *testing.T) {
+// TestD38UnsafeSettings starts with one wrong setting at a time: the refusal names it.
+func TestD38UnsafeSettings(t *testing.T) {
 	server := start(t)
 	root := server.Root()
 	defer root.Close()
