@@ -122,6 +122,9 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in = &intake{n: n, tx: tx, now: n.now(), state: map[identity.DeskID]bool{}}
 		for i := range arrivals {
+			if err := in.waits(&arrivals[i]); err != nil {
+				return err
+			}
 			if err := in.one(&arrivals[i]); err != nil {
 				return err
 			}
@@ -140,11 +143,6 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 }
 
 func (in *intake) one(a *arrival) error {
-	if a.waited != nil {
-		if err := in.tx.Forget(store.ShelfAhead, a.waited); err != nil {
-			return err
-		}
-	}
 	a.known = false // in an earlier try
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)

@@ -126,6 +126,14 @@ func (in *intake) hold(a *arrival) (held bool, err error) {
 	return true, in.tx.Keep(store.ShelfAhead, store.Kept{ID: aheadID(a), At: since, Content: a.raw})
 }
 
+// waits takes a delivery that waited off its shelf; it may have to go back there.
+func (in *intake) waits(a *arrival) error {
+	if a.waited == nil {
+		return nil
+	}
+	return in.tx.Forget(store.ShelfAhead, a.waited)
+}
+
 // aheadID names a delivery that waits: its sealing device, its envelope, and the size.
 func aheadID(a *arrival) []byte {
 	id := append(append([]byte{}, a.header.Sealer[:]...), a.header.ID[:]...)
