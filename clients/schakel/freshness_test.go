@@ -75,12 +75,12 @@ func marked(l schakel.Letter) bool {
 	return slices.ContainsFunc(l.Flags, func(f protocol.Flag) bool { return f.Rule == "register" && f.Remedy.NL != "" && f.Remedy.EN != "" })
 }
 
-// TestFreshness walks C05 and C16: a relay that withholds what is new. Fine for a day, a
+// TestC05C16G04Freshness walks C05 and C16: a relay that withholds what is new. Fine for a day, a
 // warning for two more, then nothing is sent, except what is acute on the word of a named
 // person who telephoned, and that says so at the other end. The control is the witness that
 // comes back. Then G04: a clock that is set back a year makes nothing fresh, and seals
 // nothing to a key of last year.
-func TestFreshness(t *testing.T) {
+func TestC05C16G04Freshness(t *testing.T) {
 	c := newCaller(t)
 	ctx, doctor := t.Context(), c.doctor
 	if a := registerAge(t, doctor, schakel.Unwitnessed); !a.Vouched.IsZero() {
@@ -174,10 +174,10 @@ func (c *caller) setBack(t *testing.T) {
 	alarmStands(t, c.doctor, schakel.AlarmClock, "achter", false)
 }
 
-// TestRootExpires is C12: a warning 60 days before, and a stop after, until it is renewed.
+// TestC12RootExpires is C12: a warning 60 days before, and a stop after, until it is renewed.
 // Before that, the control of G04: with no witness there is no floor, and a year ago there
 // was no device to seal to.
-func TestRootExpires(t *testing.T) {
+func TestC12RootExpires(t *testing.T) {
 	const day = 24 * time.Hour
 	c := newCaller(t)
 	c.doctor.MoveClock(-365 * day)

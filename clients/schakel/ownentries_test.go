@@ -13,7 +13,7 @@ import (
 // Somebody has the organisation's key and enters a device with it, and ends a person: the
 // device where that key belongs tells of both at the next look at the register (C15). What
 // the organisation itself does is no alarm.
-func TestStolenOrganisationKey(t *testing.T) {
+func TestC15StolenOrganisationKey(t *testing.T) {
 	e := newEvil(t)
 	e.vt.Sibling()
 	mine := e.vt.AddPerson("Noor")

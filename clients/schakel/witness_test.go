@@ -15,10 +15,10 @@ import (
 	"schakel/relay/wire"
 )
 
-// TestWitnessNeverSignsTwoBranches is C06 at a witness: whatever the log signs, and
+// TestC06WitnessNeverSignsTwoBranches is C06 at a witness: whatever the log signs, and
 // whenever the witness's process ended, it signs one branch and keeps the other as
 // evidence.
-func TestWitnessNeverSignsTwoBranches(t *testing.T) {
+func TestC06WitnessNeverSignsTwoBranches(t *testing.T) {
 	t.Parallel()
 	chain := schakeltest.New(t)
 	m := chain.Join("vt20/crisis", identity.RoleVeiligThuis)

@@ -140,10 +140,10 @@ func TestQuorumOfTheNewRoot(t *testing.T) {
 	}
 }
 
-// TestForkWithoutQuorum is C06: a log that shows one partner another register. The
+// TestC06ForkWithoutQuorum is C06: a log that shows one partner another register. The
 // witnesses followed the honest one and refuse the other, and without them nobody
 // takes it.
-func TestForkWithoutQuorum(t *testing.T) {
+func TestC06ForkWithoutQuorum(t *testing.T) {
 	w, reg, pinned, honest := witnessed(t)
 	log, _ := reg.Relay()
 	evil := w.Clone()
@@ -190,11 +190,11 @@ func TestForkWithoutQuorum(t *testing.T) {
 	}
 }
 
-// TestTwoBranches is C07: of two branches at most one reaches the quorum, however
+// TestC07TwoBranches is C07: of two branches at most one reaches the quorum, however
 // the log splits the witnesses and whatever the dishonest ones sign, as long as
 // they are not more than Root.Tolerance says; and with one more there is a split in
 // which both do.
-func TestTwoBranches(t *testing.T) {
+func TestC07TwoBranches(t *testing.T) {
 	w := newWorld(t)
 	reg, pinned := w.Register(), w.Register().Pin()
 	log, _ := reg.Relay()

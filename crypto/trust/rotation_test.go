@@ -140,8 +140,8 @@ func TestRotationRefuses(t *testing.T) {
 	}
 }
 
-// TestRootExpiry: C12, the moments at which people are warned and sending stops.
-func TestRootExpiry(t *testing.T) {
+// TestC12RootExpiry: C12, the moments at which people are warned and sending stops.
+func TestC12RootExpiry(t *testing.T) {
 	b := newWorld(t).Register().Authority()
 	for _, c := range []struct {
 		before            time.Duration
