@@ -244,6 +244,14 @@ func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [
 
 func (n *scripted) RenewOrganisationKey(context.Context) ([]byte, error) { return nil, n.personErr }
 
+func (n *scripted) Evidence(context.Context) ([]schakel.Evidence, error) {
+	return []schakel.Evidence{{ID: "01" + hash1[:62], Kind: "fork", Raised: now(), About: "relay/relay-1", Size: 900}}, nil
+}
+
+func (n *scripted) EvidenceFile(context.Context, string) ([]byte, error) {
+	return []byte("no evidence"), n.personErr
+}
+
 func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 
 func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {

@@ -13,7 +13,7 @@ import (
 func (a *app) registerCommand() *cobra.Command {
 	return noun("register", "The ceremony of the root holders, by files", a.registerInitCommand(), a.registerAdmitCommand(),
 		a.registerCosignCommand(), a.registerRootCommand(), a.registerRelayCommand(), a.registerRevokeCommand(), a.registerPublishCommand(),
-		a.registerExportCommand(), a.registerShowCommand(), a.registerFingerprintCommand())
+		a.registerExportCommand(), a.registerShowCommand(), a.registerEvidenceCommand(), a.registerFingerprintCommand())
 }
 
 // rootFlags say where the root holders' files are.

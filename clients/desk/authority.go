@@ -43,6 +43,14 @@ func (s *Service) revoke(r *http.Request) (struct{}, error) {
 	return struct{}{}, s.node.Revoke(r.Context(), in.Subject, in.Reason)
 }
 
+func (s *Service) evidence(r *http.Request) ([]schakel.Evidence, error) {
+	return s.node.Evidence(r.Context())
+}
+
+func (s *Service) evidenceFile(r *http.Request) ([]byte, error) {
+	return s.node.EvidenceFile(r.Context(), r.URL.Query().Get("id"))
+}
+
 func (s *Service) registerEntries(r *http.Request) ([][]byte, error) {
 	return s.node.RegisterEntries(r.Context())
 }

@@ -94,6 +94,8 @@ func deskCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"devices":    func() (any, error) { return n.Devices(ctx) },
 		"revoke":     func() (any, error) { return nil, n.Revoke(ctx, "device/x", trust.ReasonLost) },
 		"register":   func() (any, error) { return n.RegisterEntries(ctx) },
+		"evidence":   func() (any, error) { return n.Evidence(ctx) },
+		"one of it":  func() (any, error) { return n.EvidenceFile(ctx, "a/../b?c#d e") },
 		"vouch":      func() (any, error) { return nil, n.Vouch(ctx, body()) },
 		"renew key":  func() (any, error) { return n.RenewOrganisationKey(ctx) },
 		"clear":      func() (any, error) { return nil, n.ClearAlarm(ctx, schakel.AlarmGap, "a b/c") },

@@ -100,6 +100,16 @@ func (c *Client) RenewOrganisationKey(ctx context.Context) ([]byte, error) {
 	return out.Request, err
 }
 
+// Evidence implements Authority.
+func (c *Client) Evidence(ctx context.Context) ([]schakel.Evidence, error) {
+	return ask[[]schakel.Evidence](ctx, c, "GET", "/v1/evidence", nil)
+}
+
+// EvidenceFile implements Authority.
+func (c *Client) EvidenceFile(ctx context.Context, id string) ([]byte, error) {
+	return ask[[]byte](ctx, c, "GET", "/v1/evidence/file?id="+url.QueryEscape(id), nil)
+}
+
 // Vouch implements Authority.
 func (c *Client) Vouch(ctx context.Context, request []byte) error {
 	_, err := ask[struct{}](ctx, c, "POST", "/v1/devices", newDevice{Request: request})

@@ -86,6 +86,9 @@ type Authority interface {
 	RegisterEntries(ctx context.Context) ([][]byte, error)
 	// RenewOrganisationKey returns the request for another key of the organisation.
 	RenewOrganisationKey(ctx context.Context) (request []byte, err error)
+	// Evidence lists what is kept of wrongs; EvidenceFile makes one a file for others.
+	Evidence(ctx context.Context) ([]schakel.Evidence, error)
+	EvidenceFile(ctx context.Context, id string) ([]byte, error)
 }
 
 // Archivist hands out the file of a case, and the statements of what was destroyed.

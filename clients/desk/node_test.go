@@ -200,6 +200,10 @@ func (n *node) Revoke(_ context.Context, s trust.Subject, r trust.Reason) error 
 func (n *node) RegisterEntries(context.Context) ([][]byte, error) {
 	return [][]byte{body(), {1}}, n.note()
 }
+func (n *node) Evidence(context.Context) ([]schakel.Evidence, error) {
+	return []schakel.Evidence{{ID: "01ab", Kind: "fork", Raised: at(), About: "relay/x", Size: 3}}, n.note()
+}
+func (n *node) EvidenceFile(_ context.Context, id string) ([]byte, error) { return body(), n.note(id) }
 func (n *node) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {
 	return []schakel.CourierDesk{{Desk: "c/d", Deliveries: 2, Statement: true}}, n.note()
 }

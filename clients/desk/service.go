@@ -137,6 +137,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/organisation/key", answer(s.renewOrganisationKey))
 	mux.HandleFunc("POST /v1/revocations", answer(s.revoke))
 	mux.HandleFunc("GET /v1/register", answer(s.registerEntries))
+	mux.HandleFunc("GET /v1/evidence", answer(s.evidence))
+	mux.HandleFunc("GET /v1/evidence/file", answer(s.evidenceFile))
 	mux.HandleFunc("POST /v1/alarms/clearance", answer(s.clearAlarm))
 	mux.HandleFunc("GET /v1/users", answer(s.users))
 	mux.HandleFunc("POST /v1/users/link", answer(s.links))

@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
@@ -46,6 +46,9 @@ func (n *Node) ClearAlarm(ctx context.Context, kind AlarmKind, subject string) e
 	})
 	if isNotFound(err) {
 		return fmt.Errorf("%w: alarm %s", ErrNotFound, kind)
+	}
+	if err == nil {
+		n.learnStops(ctx)
 	}
 	return err
 }
@@ -78,8 +81,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
 	case AlarmNewKey:
 		return explainNewKey(a, call)
-	case AlarmRegister:
-		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register."
+	case AlarmRegister, AlarmView, AlarmAhead, AlarmOwn:
+		return n.explainRegister(kind, a)
 	case AlarmFreshness, AlarmRoot:
 		return explainAge(a.Subject, a.Code)
 	case AlarmConflict:
@@ -165,9 +168,31 @@ func (n *Node) breach(a store.Alarm) string {
 	return "Lees het bericht met de waarschuwing erbij. " + call
 }
 
+// explainRegister says what is wrong with the register, or with what another desk sees of it.
+func (n *Node) explainRegister(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	call := n.call(identity.DeskID(a.Subject))
+	switch {
+	case kind == AlarmOwn:
+		return explainOwn(a)
+	case kind == AlarmRegister:
+		return "Het register klopt niet: " + registerWord(a.Code) + ".", "Verstuur niets. Bel de houders van het register. Het bewijs: `schakel register evidence list`."
+	case kind == AlarmView:
+		return fmt.Sprintf("%s ziet een ander register dan wij. Wij versturen daar niets tot iemand dit wegzet.", a.Subject),
+			call + " Vergelijk wie wat ziet, en bel de houders van het register. Het bewijs: `schakel register evidence list`."
+	case a.Code == codeOld:
+		return fmt.Sprintf("Een acuut bericht van %s is gemaakt met een register van meer dan drie dagen oud.", a.Subject),
+			"Behandel het bericht. De afzender weet misschien niet wie intussen is ingetrokken. " + call
+	}
+	return fmt.Sprintf("%s kent een langer register dan de relay ons laat zien. Berichten van dat bureau wachten.", a.Subject),
+		call + " Vraag wat er is gestuurd. Waarschuw de beheerder van de relay."
+}
+
 func registerWord(code string) string {
 	if code == "quorum" {
 		return "de getuigen die het register noemt, hebben het nieuwste deel niet ondertekend"
+	}
+	if code == codeSplit {
+		return "het logboek ondertekende er twee die elkaar tegenspreken"
 	}
 	if code == "skipped" {
 		return "een regel is niet bevoegd ondertekend en telt niet"

@@ -3,7 +3,6 @@ package schakel
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -74,7 +73,10 @@ type intake struct {
 	now    time.Time
 	events []Event
 	state  map[identity.DeskID]bool // desks that a statement is due to
-	taken  []wire.Attended          // to be shown: a person took them before they came
+
+	stops   bool                       // an alarm of the register was raised that stops something
+	answers map[identity.DeskID]uint64 // desks that our checkpoint is due to, and the size that they stated
+	taken   []wire.Attended            // to be shown: a person took them before they came
 }
 
 func (in *intake) event(kind EventKind, h message.Hash, desk identity.DeskID) {
@@ -129,7 +131,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	if err != nil {
 		return err
 	}
-	n.events.publish(in.events...)
+	n.afterwards(ctx, in)
 	for desk := range in.state {
 		n.stateSoon(desk)
 	}
@@ -138,9 +140,17 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 }
 
 func (in *intake) one(a *arrival) error {
+	if a.waited != nil {
+		if err := in.tx.Forget(store.ShelfAhead, a.waited); err != nil {
+			return err
+		}
+	}
 	a.known = false // in an earlier try
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)
+	}
+	if err := in.compareView(a); err != nil {
+		return err
 	}
 	if a.delivery.Kind.Counted() {
 		verdict, err := in.count(a)
@@ -154,6 +164,9 @@ func (in *intake) one(a *arrival) error {
 			}
 		case store.Equivocation:
 			a.fault = &fault{reason: reasonEquivocation, alarm: AlarmEquivocation, quarantine: true, err: delivery.ErrFormat}
+			if err := in.equivocated(a); err != nil {
+				return err
+			}
 		}
 	} else if err := in.reached(a); err != nil {
 		return err
@@ -181,6 +194,8 @@ func (in *intake) one(a *arrival) error {
 		return in.copy(a)
 	case delivery.KindRecord:
 		return in.record(a)
+	case delivery.KindCheckpoint:
+		return in.checkpoint(a)
 	}
 	in.event(EventReceived, message.Hash{}, a.from) // a test
 	return nil
@@ -238,6 +253,11 @@ func (in *intake) supersede(a *arrival) error {
 // sender where it can mend something.
 func (in *intake) refuse(a *arrival) error {
 	f := a.fault
+	if f.reason == reasonAhead {
+		if held, err := in.hold(a); err != nil || held {
+			return err
+		}
+	}
 	in.n.log.Warn("delivery refused", "reason", f.reason, "envelope", a.header.ID)
 	if err := in.keep(a); err != nil {
 		return err
@@ -313,7 +333,13 @@ func (in *intake) message(a *arrival) error {
 		return err
 	} else if clash {
 		a.fault = &fault{reason: "identifier-reused", alarm: AlarmConflict, quarantine: true, err: message.ErrFormat}
+		if err := in.reused(a); err != nil {
+			return err
+		}
 		return in.refuse(a)
+	}
+	if err := errors.Join(in.stub(a), in.compareAge(a)); err != nil {
+		return err
 	}
 	row := storedMessage(a.signed, store.In, m.Sender.Desk, in.now)
 	row.Envelope, row.Attended = a.header.ID, a.delivery.Attended
@@ -344,116 +370,6 @@ func (in *intake) clash(id message.ID, hash message.Hash) (bool, error) {
 		return false, nil
 	}
 	return err == nil && known != hash, err
-}
-
-// acknowledged applies an ontvangstbevestiging: only this, signed by a person of
-// the recipient desk, makes a message of ours acknowledged.
-func (in *intake) acknowledged(s message.Signed, from identity.DeskID) error {
-	m := s.Message
-	if m.Heading.Class != protocol.ClassAcknowledgement || len(m.Heading.Answers) == 0 {
-		return nil
-	}
-	answered, said := m.Heading.Answers[0].Hash, acknowledgementOf(m.Body)
-	if heard, err := in.overheard(answered, m.Sender.Desk); err != nil || heard {
-		return err
-	}
-	ours := from == in.n.dev.Desk // of a colleague on another device, about what came to this desk
-	if !said.taken() && !ours {
-		return in.returned(answered, from, said.Status)
-	}
-	err := in.tx.SetAcknowledged(answered, store.Acknowledgement{
-		Desk: from, At: time.Unix(int64(m.Created), 0), Person: said.By.Name, Message: s.Hash(),
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return in.tx.CountRejected("acknowledges-unknown")
-	}
-	if err != nil {
-		return err
-	}
-	if err := in.calm(answered, from, AlarmUnacknowledged, AlarmUndelivered, AlarmReturned); err != nil {
-		return err
-	}
-	if err := in.tx.ClearAlarm(string(AlarmOverdue), answered.String()); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if ours && said.taken() && len(m.Person) == len(identity.PersonID{}) {
-		if err := in.n.signed(in.tx, answered, identity.PersonID(m.Person)); err != nil {
-			return err
-		}
-	}
-	in.event(EventAcknowledged, answered, from)
-	return nil
-}
-
-// overheard reports whether another desk acknowledges what came to this one too: that
-// takes nothing off the shoulders of anybody here.
-func (in *intake) overheard(answered message.Hash, by identity.DeskID) (bool, error) {
-	row, err := in.tx.Message(answered)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDestroyed) {
-		return false, nil
-	}
-	if errors.Is(err, store.ErrRestricted) {
-		err = nil // whose it was is not closed
-	}
-	return row.Direction == store.In && by != in.n.dev.Desk, err
-}
-
-// returned handles a person who answers but does not take the message: wrong
-// recipient, or unreadable. That is no acknowledgement; the sender must act.
-func (in *intake) returned(answered message.Hash, from identity.DeskID, status string) error {
-	err := in.tx.SetRecipient(answered, from, store.Rejected, in.now, status)
-	if errors.Is(err, store.ErrNotFound) {
-		return in.tx.CountRejected("acknowledges-unknown")
-	}
-	if err != nil {
-		return err
-	}
-	if err := in.calm(answered, from, AlarmUnacknowledged, AlarmUndelivered); err != nil {
-		return err
-	}
-	in.event(EventStatus, answered, from)
-	return in.raise(AlarmReturned, subject(answered, from), string(from))
-}
-
-// clear ends an alarm whose cause is gone.
-func (in *intake) clear(kind AlarmKind, subject string) error {
-	err := in.tx.ClearAlarm(string(kind), subject)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// calm ends alarms about a message at a desk.
-func (in *intake) calm(h message.Hash, desk identity.DeskID, kinds ...AlarmKind) error {
-	for _, kind := range kinds {
-		if err := in.tx.ClearAlarm(string(kind), subject(h, desk)); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
-}
-
-// acknowledgementBody is what an ontvangstbevestiging says that this program acts
-// on; its form was checked by the protocol.
-type acknowledgementBody struct {
-	Status string `json:"status"`
-	By     struct {
-		Name string `json:"naam"`
-	} `json:"door"`
-}
-
-func acknowledgementOf(body []byte) (b acknowledgementBody) {
-	if json.Unmarshal(body, &b) != nil {
-		return acknowledgementBody{}
-	}
-	return b
-}
-
-// taken reports whether the person takes the message, or passed it on inside the
-// own organisation, which stays answerable for it.
-func (b acknowledgementBody) taken() bool {
-	return b.Status == protocol.StatusTaken || b.Status == protocol.StatusPassedOn
 }
 
 // copy takes over what another device of this desk sent, so that this one can

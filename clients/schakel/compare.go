@@ -112,8 +112,12 @@ func replaced(dir directory, org trust.OrgState) bool {
 	return ok && first.Key != org.Key
 }
 
-// mayWrite refuses with ErrKeyChanged or ErrKeyRefused what people write to a desk.
+// mayWrite refuses what people write to a desk: with ErrKeyChanged or ErrKeyRefused for its
+// organisation's key, with ErrOtherView or ErrForked for the register.
 func (n *Node) mayWrite(desk identity.DeskID) error {
+	if err := n.goesTo(desk); err != nil {
+		return err
+	}
 	dir := n.directory()
 	state, _ := dir.Desk(desk)
 	switch s, _ := n.keyState(dir, desk.Org()); s {

@@ -81,7 +81,7 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 // notNow reports whether an error says that nothing can be sealed to a desk at the moment.
 func notNow(err error) bool {
 	return errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
-		errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused)
+		errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused) || errors.Is(err, ErrOtherView) || errors.Is(err, ErrForked)
 }
 
 // asideFor is how long a delivery that could not be made is left alone, so that
@@ -226,8 +226,9 @@ func (n *Node) seal(desk identity.DeskID, targets []seal.Target, tier envelope.T
 	if err != nil {
 		return seal.Parcel{}, nil, err
 	}
-	dir := n.directory()
-	d.Register = delivery.RegisterView{Size: dir.pinned.Size, Root: dir.pinned.Root}
+	if dir := n.directory(); d.Register == (delivery.RegisterView{}) { // tests state another
+		d.Register = delivery.RegisterView{Size: dir.pinned.Size, Root: dir.pinned.Root}
+	}
 	p := seal.Parcel{ID: envelope.ID(id), Desk: desk, Targets: targets, Created: unix(n.now()), Expires: unix(n.now().Add(life)), Tier: tier, Delivery: d}
 	raw, err := seal.Seal(p, n.keys)
 	return p, raw, err

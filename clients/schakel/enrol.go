@@ -265,6 +265,9 @@ func (n *Node) enter(ctx context.Context, inv trust.Invitation) error {
 // post offers one signed entry over plain HTTPS: the way in for a device that
 // cannot log in yet. The entry's signatures decide, not who offers it.
 func (n *Node) post(ctx context.Context, entry []byte) error {
+	if err := n.made(ctx, entry); err != nil {
+		return err
+	}
 	relay := n.directory().relay
 	transport := &http.Transport{TLSClientConfig: tlsFor(relay), ForceAttemptHTTP2: false}
 	defer transport.CloseIdleConnections()

@@ -29,6 +29,15 @@ func newEvil(t *testing.T) *evil {
 	return evilOn(t, schakeltest.New(t))
 }
 
+// newEvilOn prepares the chain before its relay starts.
+func newEvilOn(t *testing.T, prepare func(*schakeltest.Chain)) *evil {
+	t.Helper()
+	chain := schakeltest.Prepare(t)
+	prepare(chain)
+	chain.StartRelay()
+	return evilOn(t, chain)
+}
+
 func evilOn(t *testing.T, chain *schakeltest.Chain) *evil {
 	t.Helper()
 	e := &evil{

@@ -335,3 +335,14 @@ func (n *Node) CosignForTest(ctx context.Context, f wire.Cosign) (size uint64, l
 
 // NowForTest is the node's clock.
 func (n *Node) NowForTest() time.Time { return n.now() }
+
+// AdvanceForTest takes in what a relay would answer.
+func (n *Node) AdvanceForTest(ctx context.Context, u trust.Update) error { return n.advance(ctx, u) }
+
+// KindForTest is the kind of what an envelope holds, where it is for this device.
+func (n *Node) KindForTest(raw []byte) delivery.Kind {
+	return n.judge(raw, n.directory(), n.now()).delivery.Kind
+}
+
+// RegisterForTest is the register as the node has it.
+func (n *Node) RegisterForTest() *trust.Register { return n.directory().Register }

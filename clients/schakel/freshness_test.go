@@ -14,8 +14,8 @@ import (
 	"schakel/crypto/trust"
 )
 
-// ageAt waits until a member shows a state of its register.
-func ageAt(t *testing.T, m *schakeltest.Member, want schakel.Freshness) schakel.RegisterAge {
+// age waits until a member shows a state of its register.
+func registerAge(t *testing.T, m *schakeltest.Member, want schakel.Freshness) schakel.RegisterAge {
 	t.Helper()
 	var got schakel.Status
 	eventually(t, "register "+string(want), func() bool {
@@ -83,12 +83,12 @@ func marked(l schakel.Letter) bool {
 func TestFreshness(t *testing.T) {
 	c := newCaller(t)
 	ctx, doctor := t.Context(), c.doctor
-	if a := ageAt(t, doctor, schakel.Unwitnessed); !a.Vouched.IsZero() {
+	if a := registerAge(t, doctor, schakel.Unwitnessed); !a.Vouched.IsZero() {
 		t.Errorf("nobody vouched, and it says %s", a.Vouched)
 	}
 	c.Witnessed()
-	ageAt(t, doctor, schakel.Fresh)
-	ageAt(t, c.safe, schakel.Fresh)
+	registerAge(t, doctor, schakel.Fresh)
+	registerAge(t, c.safe, schakel.Fresh)
 	sent, err := doctor.Node.Send(ctx, c.with(c.acute, &schakel.Override{Called: "+31600000007"}))
 	if err != nil || marked(c.read(t, sent)) {
 		t.Fatalf("control: marked though the register is current: %v", err)
@@ -96,19 +96,19 @@ func TestFreshness(t *testing.T) {
 
 	c.Freeze(true)
 	c.Pass(30 * time.Hour)
-	ageAt(t, doctor, schakel.Ageing)
+	registerAge(t, doctor, schakel.Ageing)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "ageing", true)
 	if _, err := doctor.Node.Send(ctx, c.routine); err != nil {
 		t.Errorf("after a day sending goes on: %v", err)
 	}
 	c.Pass(50 * time.Hour)
-	ageAt(t, doctor, schakel.Stale)
+	registerAge(t, doctor, schakel.Stale)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "stale", true)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "ageing", false)
 	c.stopped(t)
 
 	c.Freeze(false)
-	ageAt(t, doctor, schakel.Fresh)
+	registerAge(t, doctor, schakel.Fresh)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "stale", false)
 	sent, err = doctor.Node.Send(ctx, c.routine)
 	if err != nil || marked(c.read(t, sent)) {
@@ -156,7 +156,7 @@ func (c *caller) stopped(t *testing.T) {
 
 func (c *caller) setBack(t *testing.T) {
 	const year = 365 * 24 * time.Hour
-	vouched := ageAt(t, c.doctor, schakel.Fresh).Vouched
+	vouched := registerAge(t, c.doctor, schakel.Fresh).Vouched
 	c.doctor.MoveClock(-year)
 	alarmStands(t, c.doctor, schakel.AlarmClock, "achter", true)
 	st, err := c.doctor.Node.Status(t.Context())

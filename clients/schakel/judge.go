@@ -25,20 +25,23 @@ const clockSlack = 5 * time.Minute
 
 // arrival is what one delivery turned out to be. Nothing in it has been stored.
 type arrival struct {
-	raw       []byte
-	header    envelope.Header
-	delivery  delivery.Delivery
-	evidence  delivery.Evidence
-	from      identity.DeskID // the sealing device's desk
-	signed    message.Signed  // messages and copies
-	statement delivery.Statement
-	copied    delivery.Copy
-	record    delivery.SignedRecord
-	unjudged  bool // of a restricted case: kept, and judged when somebody who may reads it
-	byFile    bool // a person carried it here: see courier.go
-	known     bool // it was here already
-	proven    bool // the sealing device sealed it, and may write here: its counter counts
-	fault     *fault
+	raw        []byte
+	header     envelope.Header
+	delivery   delivery.Delivery
+	evidence   delivery.Evidence
+	from       identity.DeskID // the sealing device's desk
+	signed     message.Signed  // messages and copies
+	statement  delivery.Statement
+	copied     delivery.Copy
+	record     delivery.SignedRecord
+	checkpoint delivery.Checkpoint
+	waited     []byte    // on the shelf of those that name a larger register, under this identifier
+	since      time.Time // and from when on
+	unjudged   bool      // of a restricted case: kept, and judged when somebody who may reads it
+	byFile     bool      // a person carried it here: see courier.go
+	known      bool      // it was here already
+	proven     bool      // the sealing device sealed it, and may write here: its counter counts
+	fault      *fault
 }
 
 // fault is why an arrival is not accepted.
@@ -86,6 +89,10 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 		a.fault = n.judgeCopy(&a, dir)
 	case delivery.KindRecord:
 		a.fault = n.judgeRecord(&a, dir, now)
+	case delivery.KindCheckpoint:
+		if a.checkpoint, err = delivery.ParseCheckpoint(o.Delivery.Content); err != nil {
+			a.fault = contentFault(err)
+		}
 	case delivery.KindTest:
 	}
 	if a.fault == nil {
@@ -143,7 +150,7 @@ func (n *Node) judgeSealer(a *arrival, dir directory, now time.Time) *fault {
 	seen := a.delivery.Register.Size
 	switch {
 	case seen > dir.Size():
-		return &fault{reason: "register-ahead", wait: true, err: ErrRegister}
+		return &fault{reason: reasonAhead, wait: true, err: ErrRegister}
 	case d.Revoked != 0 && seen <= d.Revoked:
 		// Sealed before the revocation, or by a thief who pretends so (F11, F12).
 		return &fault{reason: "sealed-before-revocation", quarantine: true, err: identity.ErrBadSignature}
@@ -151,6 +158,8 @@ func (n *Node) judgeSealer(a *arrival, dir directory, now time.Time) *fault {
 		return &fault{reason: "sealer-inactive", err: identity.ErrBadSignature}
 	case a.from != n.dev.Desk && !dir.lane(a.from, n.dev.Desk):
 		return &fault{reason: "lane", rule: protocol.RuleRoute, alarm: AlarmForged, err: ErrLane}
+	case a.from != n.dev.Desk && a.header.Tier != envelope.TierAcute && dir.outdated(seen, a.header.Created):
+		return &fault{reason: reasonOld, quarantine: true, err: ErrRegister}
 	case a.header.Created > unix(now.Add(clockSlack)):
 		return &fault{reason: "from-the-future", alarm: AlarmClock, quarantine: true, err: envelope.ErrFormat}
 	case a.header.Expires < unix(now):

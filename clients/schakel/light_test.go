@@ -44,6 +44,7 @@ func governing(ctx context.Context, n *schakel.Node, device trust.Subject, sent 
 	return map[string]func() error{
 		"export":          func() error { _, err := n.Export(ctx, sent.Hash, to.Desk); return err },
 		"export a case":   func() error { _, err := n.ExportCase(ctx, sent.Case, schakel.By{}); return err },
+		"export evidence": func() error { _, err := n.EvidenceFile(ctx, "01"); return err },
 		"export register": func() error { _, err := n.RegisterEntries(ctx); return err },
 		"add a person": func() error {
 			_, err := n.AddPerson(ctx, schakel.Person{Name: "N. Ieuw", Telephone: "+31600000008"}, schakeltest.PIN)

@@ -111,6 +111,9 @@ type Node struct {
 	aside        map[string]time.Time              // deliveries that failed, and until when they rest
 	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
 	compared     map[identity.OrgID]compared       // keys that people compared by telephone
+	stopped      stops                             // what alarms of the register stop
+	answering    map[identity.DeskID]uint64        // desks that our checkpoint is due to, and the size that they stated
+	answered     map[identity.DeskID]time.Time     // and when it was shown last
 }
 
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
@@ -140,6 +143,7 @@ func newNode(cfg Config) *Node {
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{},
+		answering: map[identity.DeskID]uint64{}, answered: map[identity.DeskID]time.Time{},
 	}
 	if n.catalogue == nil {
 		n.catalogue = protocol.V1()
@@ -191,6 +195,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 		return err
 	}
 	if err := n.loadCompared(tx); err != nil {
+		return err
+	}
+	if n.stopped, err = readStops(tx); err != nil {
 		return err
 	}
 	if err := n.loadKeys(tx); err != nil {

@@ -396,7 +396,7 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 		key, found := n.keyState(dir, id.Org())
 		out = append(out, Desk{
 			ID: id, Org: org.Name, Role: state.Role, Region: state.Region, Telephone: state.Phone,
-			Devices: len(dir.DevicesOf(id)), Reachable: err == nil && key != KeyChanged && key != KeyRefused,
+			Devices: len(dir.DevicesOf(id)), Reachable: err == nil && n.mayWrite(id) == nil,
 			Fingerprint: orgFingerprint(org), Key: key, KeyBy: found.by, KeyAt: found.at,
 		})
 	}

@@ -23,6 +23,7 @@ type directory struct {
 	*trust.Register
 	pinned trust.Pinned
 	relay  trust.RelayState
+	seen   []sighting // of its sizes, oldest first
 	// vouched is when the quorum of the root's witnesses saw what is pinned; zero where
 	// the root names none.
 	vouched time.Time
@@ -53,6 +54,9 @@ func loadDirectory(tx *store.Tx) (directory, error) {
 	dir, err := newDirectory(reg, trust.Pinned(p))
 	if errors.Is(err, errNoRelay) {
 		return dir, nil // joining: the invitation knows
+	}
+	if err == nil {
+		err = kept(tx, settingSeen, &dir.seen)
 	}
 	return dir, err
 }
@@ -159,8 +163,8 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if errors.Is(err, trust.ErrQuorum) {
 			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "quorum")
 		}
-		if errors.Is(err, trust.ErrFork) || errors.Is(err, trust.ErrRollback) || errors.Is(err, trust.ErrProof) || errors.Is(err, trust.ErrEntries) {
-			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "fork")
+		if contradicts(err) {
+			n.refusedUpdate(ctx, old, u, err)
 		}
 		return fmt.Errorf("%w: %w", ErrRegister, err)
 	}
@@ -168,19 +172,30 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	if err != nil {
 		return err
 	}
+	dir.seen = sighted(old.seen, pinned.Size, n.now())
 	var renewed ed25519.PrivateKey
 	err = n.update(ctx, func(tx *store.Tx) (err error) {
+		in := &intake{n: n, tx: tx, now: n.now()}
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
 			return err
 		}
 		if renewed, err = n.takeOrgKey(tx, dir); err != nil {
 			return err
 		}
+		if err := keep(tx, settingSeen, dir.seen); err != nil {
+			return err
+		}
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
+			return err
+		}
+		if err := in.watchOwnEntries(dir, u.From, u.Entries); err != nil {
 			return err
 		}
 		for _, skipped := range reg.Skipped(old.pinned.Size) {
 			n.log.Warn("register entry skipped", "index", skipped.Index)
+			if err := in.skipped(dir, skipped.Index); err != nil {
+				return err
+			}
 			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
 				return err
 			}

@@ -187,6 +187,9 @@ const (
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
 	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
+	AlarmView           AlarmKind = "register-verschilt"    // a desk signed another register than we have
+	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
+	AlarmOwn            AlarmKind = "eigen-register"        // an entry about this organisation that was not made here
 	AlarmFreshness      AlarmKind = "register-oud"          // its witnesses have not seen it for a day, or three
 	AlarmRoot           AlarmKind = "register-verloopt"     // its root is to be renewed, or has expired
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating

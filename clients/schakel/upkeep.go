@@ -35,7 +35,9 @@ func (n *Node) upkeep(ctx context.Context) error {
 		}
 		soon, err := n.upkeepOnce(ctx)
 		if err == nil && due(n.now(), &alarms, alarmsEvery) {
-			err = n.keepWatch(ctx)
+			if err = n.keepWatch(ctx); err == nil {
+				err = n.judgeAhead(ctx)
+			}
 		}
 		if err == nil && due(n.now(), &epochs, epochsEvery) {
 			if err = n.keepEpochs(ctx); err == nil {
@@ -101,12 +103,18 @@ func (n *Node) upkeepOnce(ctx context.Context) (soon time.Duration, err error) {
 	if err := n.tellNewcomers(ctx); err != nil {
 		return 0, err
 	}
+	if err := n.showCheckpoints(ctx); err != nil {
+		return 0, err
+	}
 	return n.stateAll(ctx)
 }
 
 func (n *Node) forget(ctx context.Context) error {
 	return n.update(ctx, func(tx *store.Tx) error {
 		if err := tx.ForgetPages(n.now().Add(-pagesKept)); err != nil {
+			return err
+		}
+		if err := forgetStubs(tx, n.now().Add(-2*life)); err != nil {
 			return err
 		}
 		_, err := tx.ForgetArrivals(n.now().Add(-2 * life))
@@ -122,7 +130,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchAhead} {
 			if err := watch(); err != nil {
 				return err
 			}

@@ -46,9 +46,9 @@ type witnessSigned struct {
 	At   uint64 // seconds since 1970
 }
 
-// Evidence is what a witness was shown that contradicts what it signed: both
+// Branch is what a witness was shown that contradicts what it signed: both
 // checkpoints have the log's own signature.
-type Evidence struct {
+type Branch struct {
 	_      struct{} `cbor:",toarray"`
 	At     uint64   // seconds since 1970
 	Signed []byte   // by this witness, last; empty where that was only the genesis
@@ -58,7 +58,7 @@ type Evidence struct {
 // The limits of what is kept.
 const (
 	maxWitness  = 16 << 10
-	maxEvidence = 8
+	maxBranches = 8
 )
 
 // WitnessState is what a device's own witness has done.
@@ -66,7 +66,7 @@ type WitnessState struct {
 	Key      trust.VKey
 	Size     uint64    // that it signed last; 0: nothing yet
 	At       time.Time // when
-	Evidence []Evidence
+	Evidence []Branch
 }
 
 // MakeWitness makes the key of a witness in the store of a device, or returns the
@@ -147,7 +147,7 @@ func keptOne(tx *store.Tx, setting string, v any) error {
 	if err != nil {
 		return err
 	}
-	return canon.Unmarshal(b, maxEvidence*maxWitness, v)
+	return canon.Unmarshal(b, maxBranches*maxWitness, v)
 }
 
 func (k witnessKey) signer() edKey { return edKey(ed25519.NewKeyFromSeed(k.Seed)) }
@@ -286,7 +286,7 @@ func (in *intake) refuseCosigning(last trust.Pinned, f wire.Cosign, refusal erro
 	if !errors.Is(refusal, trust.ErrFork) && !errors.Is(refusal, trust.ErrProof) {
 		return nil
 	}
-	var all []Evidence
+	var all []Branch
 	if err := keptOne(in.tx, settingWitnessEvidence, &all); err != nil {
 		return err
 	}
@@ -295,8 +295,8 @@ func (in *intake) refuseCosigning(last trust.Pinned, f wire.Cosign, refusal erro
 			return nil // known, and alarmed
 		}
 	}
-	if len(all) < maxEvidence { // the first ones say most
-		all = append(all, Evidence{At: uint64(max(0, in.now.Unix())), Signed: last.Note, Shown: f.Checkpoint})
+	if len(all) < maxBranches { // the first ones say most
+		all = append(all, Branch{At: uint64(max(0, in.now.Unix())), Signed: last.Note, Shown: f.Checkpoint})
 		if err := keep(in.tx, settingWitnessEvidence, all); err != nil {
 			return err
 		}

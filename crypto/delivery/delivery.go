@@ -48,6 +48,8 @@ const (
 	KindTest      Kind = 3 // free bytes; pages nobody, enters no case
 	KindCopy      Kind = 4 // a Copy, to the sending desk's own other devices
 	KindRecord    Kind = 5 // a signed Record, to the sending desk's own other devices
+
+	KindCheckpoint Kind = 6 // a Checkpoint, to a desk that seems to see another register
 )
 
 // KeyUse states which key a device was sealed to, so that the device notices when
@@ -164,7 +166,7 @@ func (d Delivery) check() error {
 	switch {
 	case d.Version != Version:
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, d.Version, Version)
-	case d.Kind < KindMessage || d.Kind > KindRecord:
+	case d.Kind < KindMessage || d.Kind > KindCheckpoint:
 		return fmt.Errorf("%w: kind %d", ErrFormat, d.Kind)
 	case d.Counter > MaxCounter:
 		return fmt.Errorf("%w: counter %d", ErrFormat, d.Counter)

@@ -54,6 +54,26 @@ func TestEvidence(t *testing.T) {
 			t.Fatalf("byte %d changed, and it proves", i)
 		}
 	}
+	bare, err := shown(t).Bare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := bare.Encode()
+	if err != nil || len(small) >= len(raw) {
+		t.Errorf("without its content it has %d bytes of %d, %v", len(small), len(raw), err)
+	}
+	if bare, err = delivery.ParseBare(small); err != nil {
+		t.Fatal(err)
+	}
+	for _, content := range [][]byte{honest().Content, []byte("something else")} {
+		whole, err := bare.With(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := whole.Verify(public); (err == nil) != bytes.Equal(content, honest().Content) {
+			t.Errorf("whole with %q: %v", content, err)
+		}
+	}
 	e := shown(t)
 	e.Prefix = append(e.Prefix, 0)
 	if _, err := e.Verify(public); !errors.Is(err, envelope.ErrFormat) && !errors.Is(err, delivery.ErrFormat) {

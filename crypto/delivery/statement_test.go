@@ -126,7 +126,21 @@ func TestCopyRefuses(t *testing.T) {
 	}
 }
 
-func refusesContent[C delivery.Statement | delivery.Copy](t *testing.T, name string, c C, parse func([]byte) (C, error)) {
+func TestCheckpointRefuses(t *testing.T) {
+	for name, change := range map[string]func(c *delivery.Checkpoint){
+		"version 0":     func(c *delivery.Checkpoint) { c.Version = 0 },
+		"no note":       func(c *delivery.Checkpoint) { c.Note = nil },
+		"note too long": func(c *delivery.Checkpoint) { c.Note = make([]byte, 8<<10+1) },
+		"size 0":        func(c *delivery.Checkpoint) { c.Size = 0 },
+		"65 hashes":     func(c *delivery.Checkpoint) { c.Proof = make([][32]byte, 65) },
+	} {
+		c := delivery.Checkpoint{Version: delivery.Version, Note: []byte("note"), Size: 1}
+		change(&c)
+		refusesContent(t, name, c, delivery.ParseCheckpoint)
+	}
+}
+
+func refusesContent[C delivery.Statement | delivery.Copy | delivery.Checkpoint](t *testing.T, name string, c C, parse func([]byte) (C, error)) {
 	t.Helper()
 	raw, err := canon.Marshal(c)
 	if err != nil {
@@ -147,14 +161,23 @@ func FuzzContent(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	p, err := delivery.Encode(delivery.Checkpoint{Version: delivery.Version, Note: []byte("note"), Size: 1, Proof: [][32]byte{{1}}})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(s)
 	f.Add(c)
+	f.Add(p)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if s, err := delivery.ParseStatement(raw); err == nil {
 			again, err := delivery.Encode(s)
 			comesBack(t, raw, again, err)
 		}
 		if c, err := delivery.ParseCopy(raw); err == nil {
+			again, err := delivery.Encode(c)
+			comesBack(t, raw, again, err)
+		}
+		if c, err := delivery.ParseCheckpoint(raw); err == nil {
 			again, err := delivery.Encode(c)
 			comesBack(t, raw, again, err)
 		}

@@ -32,10 +32,12 @@ func scopes() []scope {
 	}
 }
 
-// Closed are the operations that no program may: a backup takes everything out at once, and
-// the recovery passphrase, the key of the organisation and a file for a courier are for people.
+// Closed are the operations that no program may: a backup takes everything out at once, the
+// recovery passphrase, the key of the organisation and a file for a courier are for people,
+// and evidence is for who investigates.
 func Closed() []Operation {
-	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey"}
+	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey",
+		"Evidence", "EvidenceFile"}
 }
 
 // Scopes are the names of all scopes.

@@ -42,7 +42,7 @@ func table() []right {
 		{"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned},
 
 		{"Log", []desk.Role{desk.RoleOfficer}}, {"Deletions", []desk.Role{desk.RoleCaseWorker, desk.RoleOfficer}},
-		{"Devices", watch}, {"RegisterEntries", watch},
+		{"Devices", watch}, {"RegisterEntries", watch}, {"Evidence", watch}, {"EvidenceFile", worker},
 		{"Backup", keeper}, {"NoteBackup", keeper}, {"Safety", watch}, {"TryRecovery", keeper}, {"SetRecovery", keeper},
 		{"SendTest", keeper}, {"AddPerson", keeper}, {"Vouch", keeper}, {"Revoke", keeper}, {"RenewOrganisationKey", keeper},
 	}

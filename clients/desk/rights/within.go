@@ -53,6 +53,14 @@ func (g guarded) RegisterEntries(ctx context.Context) ([][]byte, error) {
 	return allowed(g, "RegisterEntries", func() ([][]byte, error) { return g.node.RegisterEntries(ctx) })
 }
 
+func (g guarded) Evidence(ctx context.Context) ([]schakel.Evidence, error) {
+	return allowed(g, "Evidence", func() ([]schakel.Evidence, error) { return g.node.Evidence(ctx) })
+}
+
+func (g guarded) EvidenceFile(ctx context.Context, id string) ([]byte, error) {
+	return allowed(g, "EvidenceFile", func() ([]byte, error) { return g.node.EvidenceFile(ctx, id) })
+}
+
 func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
 	return signed(g, "ExportCase", by.Person, func() ([]byte, error) { return g.node.ExportCase(ctx, ref, by) })
 }

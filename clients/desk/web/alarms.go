@@ -54,7 +54,9 @@ func alarmKey(a schakel.Alarm) string {
 	case schakel.AlarmRota:
 		return known("gat", "tegelijk", "relay")
 	case schakel.AlarmRegister:
-		return known("skipped")
+		return known("skipped", "split")
+	case schakel.AlarmAhead:
+		return known("old")
 	case schakel.AlarmClock:
 		return known("relay", "achter")
 	case schakel.AlarmFreshness:
@@ -74,7 +76,7 @@ func alarmKeys() (keys []string) {
 	for _, k := range schakel.AlarmKinds() {
 		keys = append(keys, string(k))
 	}
-	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped"},
+	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped", "split"}, schakel.AlarmAhead: {"old"},
 		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
 		for _, p := range parts {
 			keys = append(keys, string(kind)+"-"+p)
@@ -108,7 +110,7 @@ func (s *Site) warnings(v *visit) (out []warning, err error) {
 func (v *visit) warning(a schakel.Alarm, desks []schakel.Desk) warning {
 	w := warning{Kind: string(a.Kind), Since: a.Since, Subject: harmless.Line(a.Subject)}
 	for _, d := range desks {
-		if d.ID == identity.DeskID(a.Code) {
+		if d.ID == identity.DeskID(a.Code) || a.Kind == schakel.AlarmAhead && d.ID == identity.DeskID(a.Subject) {
 			e := v.entry(d)
 			w.party, w.Telephone = e.party, e.Telephone
 		}
@@ -128,8 +130,12 @@ func (v *visit) warning(a schakel.Alarm, desks []schakel.Desk) warning {
 // alarmDetail is what the text of an alarm fills in: whom it is about, or what.
 func (v *visit) alarmDetail(a schakel.Alarm, p party) string {
 	switch a.Kind {
-	case schakel.AlarmNewKey:
+	case schakel.AlarmNewKey, schakel.AlarmOwn:
 		return harmless.Line(a.Subject)
+	case schakel.AlarmAhead:
+		if p.Org == "" {
+			return harmless.Line(a.Subject)
+		}
 	case schakel.AlarmDestruction:
 		date, _, _ := strings.Cut(a.Code, " ")
 		return harmless.Line(date)

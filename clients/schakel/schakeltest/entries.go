@@ -110,3 +110,20 @@ func (m *Member) Witness(name string) trust.VKey {
 	m.open()
 	return v
 }
+
+// Ahead is the register as it will be once grow was called, and nothing else grew it.
+func (c *Chain) Ahead() (size uint64, root trust.Hash, grow func()) {
+	c.t.Helper()
+	reg := c.register.Register().Clone()
+	org := trust.Org{ID: "org-ahead", Name: "Test", OIN: "00000099000000000000", Key: newSigner(c.t).Public(), Status: trust.OrgActive}
+	entry, err := org.Sign(reg.Next(org.Subject()), c.root)
+	ok(c.t, err)
+	ok(c.t, reg.Apply(entry))
+	return reg.Size(), reg.Root(), func() { c.t.Helper(); c.append(entry) }
+}
+
+// Append hands an entry to the relay, as anybody can. The relay must run.
+func (c *Chain) Append(entry []byte) {
+	c.t.Helper()
+	c.append(entry)
+}
