@@ -128,10 +128,10 @@ func TestSecretSources(t *testing.T) {
 	}
 }
 
-// A flag of a command that is called as a setting is taken for it. That of `register init` is
-// the same file: the agreement of the chain that is made.
+// A flag of a command that is called as a setting is taken for it. Those of the ceremony are
+// the same file: the agreement that a root names.
 func TestNoFlagHidesASetting(t *testing.T) {
-	if hiding := cli.HidingFlags(); !slices.Equal(hiding, []string{"schakel register init --agreement"}) {
+	if hiding := cli.HidingFlags(); !slices.Equal(hiding, []string{"schakel register init --agreement", "schakel register root draft --agreement"}) {
 		t.Errorf("%q", hiding)
 	}
 }

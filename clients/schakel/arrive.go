@@ -183,6 +183,11 @@ func (in *intake) one(a *arrival) error {
 	if a.fault != nil {
 		return in.refuse(a)
 	}
+	return in.take(a)
+}
+
+// take acts on what was found good.
+func (in *intake) take(a *arrival) error {
 	switch a.delivery.Kind {
 	case delivery.KindMessage:
 		return in.message(a)

@@ -191,16 +191,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if err := in.watchOwnEntries(dir, u.From, u.Entries, renewed != nil); err != nil {
 			return err
 		}
-		for _, skipped := range reg.Skipped(old.pinned.Size) {
-			n.log.Warn("register entry skipped", "index", skipped.Index)
-			if err := in.skipped(dir, skipped.Index); err != nil {
-				return err
-			}
-			if _, err := tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", n.now()); err != nil {
-				return err
-			}
-		}
-		return nil
+		return in.tellSkipped(dir, reg.Skipped(old.pinned.Size))
 	})
 	if err != nil {
 		return err
@@ -216,6 +207,20 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")
 		n.recheck.Store(true) // a person of ours may be in it, whom our other devices can be told of now
+	}
+	return nil
+}
+
+// tellSkipped keeps and alarms of the entries that count for nobody.
+func (in *intake) tellSkipped(dir directory, entries []trust.Skipped) error {
+	for _, skipped := range entries {
+		in.n.log.Warn("register entry skipped", "index", skipped.Index)
+		if err := in.skipped(dir, skipped.Index); err != nil {
+			return err
+		}
+		if _, err := in.tx.RaiseAlarm(string(AlarmRegister), fmt.Sprint(skipped.Index), "skipped", in.n.now()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
