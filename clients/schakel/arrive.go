@@ -122,7 +122,7 @@ func (n *Node) takeTogether(ctx context.Context, arrivals []arrival) error {
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in = &intake{n: n, tx: tx, now: n.now(), state: map[identity.DeskID]bool{}}
 		for i := range arrivals {
-			if err := in.offShelf(&arrivals[i]); err != nil {
+			if err := in.unshelve(&arrivals[i]); err != nil {
 				return err
 			}
 			if err := in.one(&arrivals[i]); err != nil {

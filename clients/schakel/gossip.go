@@ -126,8 +126,8 @@ func (in *intake) hold(a *arrival) (held bool, err error) {
 	return true, in.tx.Keep(store.ShelfAhead, store.Kept{ID: aheadID(a), At: since, Content: a.raw})
 }
 
-// offShelf takes a delivery that waited off its shelf; it may have to go back there.
-func (in *intake) offShelf(a *arrival) error {
+// unshelve takes a delivery that waited off its shelf; it may have to go back there.
+func (in *intake) unshelve(a *arrival) error {
 	if a.waited == nil {
 		return nil
 	}

@@ -23,14 +23,15 @@ func (n *Node) made(ctx context.Context, entry []byte) error {
 }
 
 // watchOwnEntries tells of new entries about this organisation that were not made here (C15). What
-// the register had before this device is history: others made it. Epochs are no matter of
-// the organisation's key; what does not count, of nobody's.
-func (in *intake) watchOwnEntries(dir directory, from uint64, entries [][]byte) error {
+// the register had before this device is history: others made it. Epochs and anchors are
+// no matter of the organisation's key; what does not count, of nobody's.
+func (in *intake) watchOwnEntries(dir directory, from uint64, entries [][]byte, renewed bool) error {
 	me, here := dir.Device(in.n.dev.ID)
-	if len(in.n.dev.Org) == 0 || !here {
+	if len(in.n.orgKey()) == 0 || !here {
 		return nil
 	}
 	skipped := dir.Skipped(from)
+	mine, _ := dir.Org(in.n.dev.Desk.Org())
 	for i, raw := range entries {
 		index := from + uint64(i)
 		if index <= me.Since || slices.ContainsFunc(skipped, func(s trust.Skipped) bool { return s.Index == index }) {
@@ -39,6 +40,9 @@ func (in *intake) watchOwnEntries(dir directory, from uint64, entries [][]byte) 
 		e, err := trust.ParseEntry(raw)
 		if err != nil || e.OrgOf(dir.Register) != in.n.dev.Desk.Org() || e.Body.Kind() == trust.KindEpoch || e.Body.Kind() == trust.KindAnchor {
 			continue
+		}
+		if org, ok := e.Body.(trust.Org); ok && renewed && org.Key == mine.Key {
+			continue // this device asked for it: see RenewOrganisationKey
 		}
 		hash := e.Hash()
 		if _, err = in.tx.Kept(store.ShelfMade, hash[:]); err == nil {

@@ -188,7 +188,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if err := n.afterRevocations(tx, dir, u.Entries); err != nil {
 			return err
 		}
-		if err := in.watchOwnEntries(dir, u.From, u.Entries); err != nil {
+		if err := in.watchOwnEntries(dir, u.From, u.Entries, renewed != nil); err != nil {
 			return err
 		}
 		return in.tellSkipped(dir, reg.Skipped(old.pinned.Size))
