@@ -46,7 +46,7 @@ func Accept(w http.ResponseWriter, r *http.Request, l Limits) (*Conn, error) {
 		}
 		return nil, fmt.Errorf("failed to accept: %w", err)
 	}
-	c := &Conn{ws: ws, guard: h.guard, self: SideRelay, binding: binding}
+	c := &Conn{ws: ws, guard: h.guard, self: SideRelay, slowest: WriteTimeout, binding: binding}
 	c.SetReadLimit(MaxLoginMessage)
 	return c, nil
 }

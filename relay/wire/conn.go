@@ -26,6 +26,7 @@ type Conn struct {
 	guard   *guard
 	self    Side
 	ping    time.Duration // PingInterval, less in tests
+	slowest time.Duration // WriteTimeout, less in tests
 	binding []byte
 	date    time.Time
 }
@@ -171,7 +172,10 @@ func (c *Conn) Write(ctx context.Context, frames ...Frame) error {
 }
 
 func (c *Conn) send(ctx context.Context, msg []byte) error {
-	c.guard.writeWithin(WriteTimeout)
+	// The limit is of this message: pings and pongs that are written long after it have
+	// limits of their own, and would fail by this one on a connection that is idle.
+	c.guard.writeWithin(c.slowest)
+	defer c.guard.writeWithin(0)
 	if err := c.ws.Write(ctx, websocket.MessageBinary, msg); err != nil {
 		return fmt.Errorf("failed to write frames: %w", err)
 	}

@@ -156,6 +156,40 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
+// The time that a message may take to leave is over with the message: a connection on which
+// nothing was said for longer than that still answers pings. Control: such a message is late.
+func TestIdleLongAfterAMessage(t *testing.T) {
+	const slowest = 100 * time.Millisecond
+	device, relay := connected(t, wire.Limits{})
+	for _, c := range []*wire.Conn{device, relay} {
+		wire.Hasten(c, slowest/2, 20*slowest)
+		wire.Impatient(c, slowest)
+	}
+	ctx := context.Background()
+	if err := errors.Join(device.Write(ctx, wire.Credit{Messages: 1}), relay.Write(ctx, wire.Notice{})); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	for _, c := range []*wire.Conn{device, relay} {
+		go func() {
+			_, err := c.ReadFrames(ctx)
+			for err == nil {
+				_, err = c.ReadFrames(ctx)
+			}
+			ended <- err
+		}()
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("an idle connection ended with %v", err)
+	case <-time.After(10 * slowest):
+	}
+	wire.Impatient(device, time.Nanosecond)
+	if err := device.Write(ctx, wire.Credit{Messages: 1}); err == nil {
+		t.Error("control: a message that may take no time was sent")
+	}
+}
+
 // A relay that answers no ping is gone for the device.
 func TestDeviceNoticesASilentRelay(t *testing.T) {
 	device, _ := connected(t, wire.Limits{}) // nobody reads at the relay, so nobody answers

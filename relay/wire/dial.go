@@ -64,7 +64,7 @@ func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error)
 		}
 		return nil, fmt.Errorf("failed to reach the relay: %w", err)
 	}
-	c := &Conn{ws: ws, guard: d.guard, self: SideDevice, ping: PingInterval, binding: d.binding}
+	c := &Conn{ws: ws, guard: d.guard, self: SideDevice, ping: PingInterval, slowest: WriteTimeout, binding: d.binding}
 	if t, err := time.Parse(http.TimeFormat, resp.Header.Get("Date")); err == nil {
 		c.date = t
 	}

@@ -17,3 +17,6 @@ var MaxPayload = maxPayload
 // Hasten makes a connection ping and lose patience sooner. It is called before the
 // first ReadFrames.
 func Hasten(c *Conn, ping, idle time.Duration) { c.ping, c.guard.idle = ping, idle }
+
+// Impatient makes each message leave sooner, or fail.
+func Impatient(c *Conn, slowest time.Duration) { c.slowest = slowest }

@@ -157,12 +157,16 @@ func (g *guard) throttle(n int) {
 	}
 }
 
-// writeWithin limits the writes that follow.
+// writeWithin limits the writes that follow; 0 ends that.
 func (g *guard) writeWithin(d time.Duration) {
+	by := time.Time{}
+	if d > 0 {
+		by = time.Now().Add(d)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.closing {
-		_ = g.Conn.SetWriteDeadline(time.Now().Add(d))
+		_ = g.Conn.SetWriteDeadline(by)
 	}
 }
 
