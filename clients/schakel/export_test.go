@@ -346,3 +346,6 @@ func (n *Node) KindForTest(raw []byte) delivery.Kind {
 
 // RegisterForTest is the register as the node has it.
 func (n *Node) RegisterForTest() *trust.Register { return n.directory().Register }
+
+// SignsForTest reports whether the node signs for its organisation with a key.
+func (n *Node) SignsForTest(key identity.Key) bool { return edKey(n.orgKey()).Public() == key }

@@ -41,7 +41,9 @@ func TestOrganisationKeyIsRenewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Rekey(asked)
-	eventually(t, "the device goes on with the other key", func() bool { return orgKeyOf(t, m) == asked.Org.Key })
+	eventually(t, "the device goes on with the other key", func() bool {
+		return orgKeyOf(t, m) == asked.Org.Key && m.Node.SignsForTest(asked.Org.Key) // on disk first, then in memory
+	})
 	p := m.AddPerson("B. Ob")
 	eventually(t, "what it signs counts", func() bool { return m.Node.HasPersonForTest(p.ID) })
 	m.Stop()
