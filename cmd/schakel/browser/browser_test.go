@@ -84,6 +84,7 @@ type step struct {
 	Path    string   `json:"path,omitempty"` // where it leads
 	Visible string   `json:"visible,omitempty"`
 	Focused string   `json:"focused,omitempty"`
+	Still   string   `json:"still,omitempty"` // it stands where it stood when it was looked at last
 	Shows   string   `json:"shows,omitempty"`
 	Hides   string   `json:"hides,omitempty"`
 }

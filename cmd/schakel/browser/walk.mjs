@@ -311,6 +311,14 @@ async function unfold(page, hand, selector) {
   await page.keyboard.press("Enter");
 }
 
+// still demands that something stands where it stood when it was looked at last: what moves
+// under a hand that is about to press makes it press something else.
+async function still(page, selector) {
+  const { y } = await page.locator(selector).first().boundingBox();
+  if (Math.abs(y - (page.stood ?? y)) > 1) throw new Error(`${selector} moved from ${page.stood} to ${y}`);
+  page.stood = y;
+}
+
 async function step(page, hand, s) {
   if (s.go) await page.goto(job.base + s.go, { waitUntil: "load" });
   if (s.status) page.now.status = s.status;
@@ -335,6 +343,7 @@ async function step(page, hand, s) {
   if (s.path) await page.waitForURL((u) => u.pathname === s.path, { timeout: 30000 });
   if (s.visible) await page.locator(s.visible).first().waitFor({ state: "visible", timeout: 30000 });
   if (s.focused && !(await page.evaluate((sel) => document.activeElement.matches(sel), s.focused))) throw new Error("the focus is no longer on " + s.focused);
+  if (s.still) await still(page, s.still);
   if (s.shows) await page.getByText(s.shows).filter({ visible: true }).first().waitFor({ state: "visible", timeout: 30000 });
   if (s.hides && (await page.locator("html").innerText()).includes(s.hides)) throw new Error("it shows " + s.hides);
 }

@@ -69,7 +69,7 @@ func TestHiding(t *testing.T) {
 }
 
 // TestNewsLeavesTheFocus: a message that comes in while somebody is at a link is said, and
-// the focus stays; locking elsewhere takes the page away.
+// neither the focus nor the page moves; locking elsewhere takes the page away.
 func TestNewsLeavesTheFocus(t *testing.T) {
 	chromium(t)
 	o := webtest.Open(t, webtest.Options{})
@@ -77,7 +77,7 @@ func TestNewsLeavesTheFocus(t *testing.T) {
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	link := `main a[href="/messages/` + hash + `"]`
 	report(t, run(t, job{Name: "news", Base: o.Base, Hand: "mouse", Cookies: cookies(t, b, o.Base), Steps: []step{
-		{Go: "/inbox"}, {Focus: link}, {Say: "here"}, {Visible: "#news"}, {Focused: link}, {Say: "seen"}, {Path: "/locked"},
+		{Go: "/inbox"}, {Focus: link, Still: link}, {Say: "here"}, {Visible: "#news"}, {Focused: link, Still: link}, {Say: "seen"}, {Path: "/locked"},
 	}}, func(what string) {
 		if what == "here" {
 			o.Report(nil)
