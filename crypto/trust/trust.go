@@ -24,9 +24,8 @@
 //
 // Where the root names witnesses and a quorum, a checkpoint counts only with that
 // many cosignatures ([Checkpoint.CosignedAt]); a witness decides with
-// [Pinned.Witness] whether it may give one. Freshness, gossip and the ceremony of
-// root rotation have their place in the formats and are not checked by this
-// version.
+// [Pinned.Witness] whether it may give one. What follows from an old checkpoint, or
+// from a partner who saw another register, is for clients to decide.
 package trust
 
 import (
