@@ -177,4 +177,15 @@ func TestWitnessKeyStays(t *testing.T) {
 	if _, err := schakel.MakeWitness(testContext(t), m.Store(), "Not A Name"); err == nil {
 		t.Error("a name that no root can have")
 	}
+	m.Start()
+	r := m.Restored(m.Backup())
+	if w, err := schakel.Witness(testContext(t), r.Store()); err != nil || w.Key != key {
+		t.Fatalf("control: the backup has the key: %v", err)
+	}
+	if _, err := r.Rejoin(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := schakel.Witness(testContext(t), r.Store()); !errors.Is(err, schakel.ErrWitness) {
+		t.Errorf("a device restored from a backup signs on: %v", err)
+	}
 }
