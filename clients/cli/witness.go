@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,9 +80,9 @@ func (a *app) witnessRunCommand() *cobra.Command {
 func (a *app) witnessShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show", Short: "Show the witness of this device, what it signed last, and what it refused",
-		Long: "Shows the verifier key, the size of the register that was cosigned last, and the evidence that\n" +
-			"was kept: checkpoints that contradict what this witness signed, with the log's own signature.\n" +
-			"No daemon may run; `schakel status` says the size while one does. Exit code 8: there is evidence.",
+		Long: "Shows the verifier key and the size of the register that was cosigned last. No daemon may run;\n" +
+			"`schakel status` says the size while one does. What contradicts what this witness signed is in\n" +
+			"`schakel register evidence list`.",
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error { return a.witnessShow(c.Context()) },
 	}
@@ -103,19 +101,5 @@ func (a *app) witnessShow(ctx context.Context) error {
 	if w.Size > 0 {
 		a.printf("signed %d entries, last at %s\n", w.Size, w.At.Format(time.RFC3339))
 	}
-	for _, e := range w.Evidence {
-		a.printf("\nrefused at %s: this checkpoint\n%s", time.Unix(int64(e.At), 0).UTC().Format(time.RFC3339), indent(e.Shown))
-		if len(e.Signed) > 0 {
-			a.printf("after this one was signed\n%s", indent(e.Signed))
-		}
-	}
-	if len(w.Evidence) > 0 {
-		return advise(fmt.Errorf("%w: the relay showed this witness a register that contradicts what it signed", errUnverified),
-			"telephone the root holders, and send them this output")
-	}
 	return nil
-}
-
-func indent(note []byte) string {
-	return "  " + strings.ReplaceAll(strings.TrimSuffix(inert(string(note)), "\n"), "\n", "\n  ") + "\n"
 }

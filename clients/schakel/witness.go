@@ -11,17 +11,17 @@ import (
 
 	"schakel/clients/store"
 	"schakel/crypto/canon"
+	"schakel/crypto/evidence"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/relay/wire"
 )
 
-// What a witness keeps in the store: its key, the checkpoint that it signed last,
-// and what it was shown that contradicts that.
+// What a witness keeps in the store: its key, and the checkpoint that it signed last.
+// What it was shown that contradicts that is kept with all other evidence.
 const (
-	settingWitnessKey      = "witness-key"
-	settingWitnessSigned   = "witness-signed"
-	settingWitnessEvidence = "witness-evidence"
+	settingWitnessKey    = "witness-key"
+	settingWitnessSigned = "witness-signed"
 )
 
 // ErrWitness is wrapped when this device has another witness, or none.
@@ -46,27 +46,14 @@ type witnessSigned struct {
 	At   uint64 // seconds since 1970
 }
 
-// Branch is what a witness was shown that contradicts what it signed: both
-// checkpoints have the log's own signature.
-type Branch struct {
-	_      struct{} `cbor:",toarray"`
-	At     uint64   // seconds since 1970
-	Signed []byte   // by this witness, last; empty where that was only the genesis
-	Shown  []byte
-}
-
-// The limits of what is kept.
-const (
-	maxWitness  = 16 << 10
-	maxBranches = 8
-)
+// maxWitness bounds what is kept of one thing.
+const maxWitness = 16 << 10
 
 // WitnessState is what a device's own witness has done.
 type WitnessState struct {
-	Key      trust.VKey
-	Size     uint64    // that it signed last; 0: nothing yet
-	At       time.Time // when
-	Evidence []Branch
+	Key  trust.VKey
+	Size uint64    // that it signed last; 0: nothing yet
+	At   time.Time // when
 }
 
 // MakeWitness makes the key of a witness in the store of a device, or returns the
@@ -119,7 +106,7 @@ func Witness(ctx context.Context, st *store.Store) (w WitnessState, err error) {
 		if w.Size = signed.Size; signed.At > 0 {
 			w.At = time.Unix(int64(signed.At), 0).UTC()
 		}
-		return keptOne(tx, settingWitnessEvidence, &w.Evidence)
+		return nil
 	})
 	return w, err
 }
@@ -147,7 +134,7 @@ func keptOne(tx *store.Tx, setting string, v any) error {
 	if err != nil {
 		return err
 	}
-	return canon.Unmarshal(b, maxBranches*maxWitness, v)
+	return canon.Unmarshal(b, maxWitness, v)
 }
 
 func (k witnessKey) signer() edKey { return edKey(ed25519.NewKeyFromSeed(k.Seed)) }
@@ -286,25 +273,32 @@ func (in *intake) refuseCosigning(last trust.Pinned, f wire.Cosign, refusal erro
 	if !errors.Is(refusal, trust.ErrFork) && !errors.Is(refusal, trust.ErrProof) {
 		return nil
 	}
-	var all []Branch
-	if err := keptOne(in.tx, settingWitnessEvidence, &all); err != nil {
-		return err
-	}
-	for _, e := range all {
-		if string(e.Shown) == string(f.Checkpoint) {
-			return nil // known, and alarmed
-		}
-	}
-	if len(all) < maxBranches { // the first ones say most
-		all = append(all, Branch{At: uint64(max(0, in.now.Unix())), Signed: last.Note, Shown: f.Checkpoint})
-		if err := keep(in.tx, settingWitnessEvidence, all); err != nil {
-			return err
-		}
-	}
-	if err := in.tx.Audit("witness-refused", fmt.Sprint(last.Size), identity.PersonID{}, in.now); err != nil {
+	dir := in.n.directory()
+	if err := in.keepEvidence(branches(dir, last, f.Checkpoint), string(dir.relay.Subject()), f.Checkpoint); err != nil {
 		return err
 	}
 	return in.raise(AlarmRegister, "witness", "fork")
+}
+
+// branches is what a witness signed last and what it was shown, and where both are known
+// at one size, the roots there.
+func branches(dir directory, last trust.Pinned, shown []byte) evidence.File {
+	f := evidence.File{Version: evidence.Version, Kind: evidence.KindFork, Checkpoints: [][]byte{last.Note, shown}}
+	c, err := trust.ParseCheckpoint(shown)
+	if err != nil || c.Size > last.Size {
+		return f
+	}
+	own, known, proof := last.Root, true, []trust.Hash(nil)
+	if c.Size < last.Size {
+		own, known = dir.RootAt(c.Size)
+		if proof, err = dir.Proof(c.Size, last.Size); err != nil {
+			return f // this device itself has not come so far
+		}
+	}
+	if known && own != c.Root {
+		f.Size, f.Roots, f.Proofs = c.Size, []trust.Hash{own, c.Root}, [][]trust.Hash{proof, nil}
+	}
+	return f
 }
 
 // witnessWord says what the root demands of witnesses and what that withstands, and
