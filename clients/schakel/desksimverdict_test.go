@@ -220,7 +220,7 @@ func TestDeskSimulationNotices(t *testing.T) {
 	desks, now := newOffices(t, 3)
 	mute := simulate(t, desks[0], now(), 7, 6, func(o *office) { o.mute = true })
 	deaf := simulate(t, desks[1], now(), 7, 2, func(o *office) { o.deaf = true })
-	lying := simulate(t, desks[2], now(), 7, 4, func(o *office) { o.lying, o.fail = true, 2 })
+	lying := simulate(t, desks[2], now(), 7, 4, func(o *office) { o.lying, o.fail = true, 1 }) // all of them: how often one in two falls together is luck
 	if mute.twice*10 < mute.pages || mute.pages == 0 {
 		t.Errorf("devices that tell each other nothing: %d of %d twice", mute.twice, mute.pages)
 	}
