@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil journeys pictures check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -102,11 +102,28 @@ damage:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m $(if $(SEED),-seed $(SEED))
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 $(if $(SEED),-seed $(SEED))
 
-# What a reviewer would say before reading: layout, vet, staticcheck, known holes.
+# Every row of docs/reliability.md with many rounds: hours. ROW=16 for one of them, ROUNDS=1000
+# for more power cuts, SEED=7 to repeat one. What applications wrote down stays in .faults.
+ROW ?=
+ROUNDS ?= 200
+faults:
+	@.ci/need strace:strace redis-server:redis-server || true
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestFaults$$' ./docs \
+		-args -faults -row='$(ROW)' -rounds=$(ROUNDS) -seed='$(SEED)' -kept=$(CURDIR)/.faults
+
+# The programs with one realistic mistake after the other: a test must notice each.
+# MISTAKE=token for those whose name matches.
+MISTAKE ?=
+seeded:
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestSeededMistakes' ./docs -args -seeded -mistake='$(MISTAKE)'
+
+# What a reviewer would say before reading: layout, vet, staticcheck, the model of the
+# promises, known holes.
 check:
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { echo "gofmt would change:"; git ls-files '*.go' | xargs gofmt -l; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	.ci/need spin:spin gcc:gcc:libc6-dev && SCHAKEL_TEST_NEED_SPIN=1 $(GO) test -count=1 -run TestModel ./docs
 	GOBIN=$(CURDIR)/bin/tools $(GO) install $(GOVULNCHECK)
 	@code=0; bin/tools/govulncheck ./... || code=$$?; case $$code in (0) ;; (3) exit 3 ;; \
 		(*) echo "make check: NOT CHECKED for known vulnerabilities: the database cannot be reached from here" ;; esac

@@ -34,7 +34,7 @@ type sender struct {
 }
 
 func (c *chain) newSender(id identity.DeskID) *sender {
-	path := c.file("sent-" + string(id.Org()) + ".jsonl")
+	path := c.kept("sent-" + string(id.Org()) + ".jsonl")
 	return &sender{device: c.desks[id], history: newHistory(c.t, path), path: path}
 }
 
@@ -115,7 +115,7 @@ type recipient struct {
 
 // listen has the application note what its daemon tells it of.
 func (c *chain) listen(id identity.DeskID) *recipient {
-	path := c.file("got-" + string(id.Org()) + ".jsonl")
+	path := c.kept("got-" + string(id.Org()) + ".jsonl")
 	r := &recipient{device: c.desks[id], history: newHistory(c.t, path), path: path}
 	events, cancel := r.client.Subscribe()
 	var ended sync.WaitGroup

@@ -91,6 +91,9 @@ func (c *chain) file(parts ...string) string {
 	return filepath.Join(append([]string{c.dir}, parts...)...)
 }
 
+// kept is where a history goes: with -artifacts it is there after the test.
+func (c *chain) kept(name string) string { return filepath.Join(c.t.ArtifactDir(), name) }
+
 // close ends what still runs, in any order, and looks for data races in all logs.
 func (c *chain) close() {
 	for _, d := range c.desks {
