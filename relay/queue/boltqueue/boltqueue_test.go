@@ -25,6 +25,8 @@ const (
 	crashStore     = "SCHAKEL_TEST_QUEUE_STORE"
 )
 
+var cuts = flag.Int("cuts", 5, "how often the power is cut; above 50, every call of the disk fails once")
+
 var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of power cuts and damage")
 
 func TestMain(m *testing.M) {

@@ -1,6 +1,7 @@
 package boltqueue_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -35,12 +36,16 @@ func failing(t *testing.T, inject string) func(*exec.Cmd) *exec.Cmd {
 // TestFaults fails one call of the disk, also when later ones would succeed: the
 // process must end at it, having promised nothing that is not there.
 func TestFaults(t *testing.T) {
-	for _, inject := range []string{
+	injected := []string{
 		"fdatasync:error=EIO:when=1", "fdatasync:error=EIO:when=2", "fdatasync:error=EIO:when=3",
 		"fdatasync:error=EIO:when=16", "fdatasync:error=EIO:when=25",
 		"pwrite64:error=ENOSPC:when=1", "pwrite64:error=ENOSPC:when=6", "pwrite64:error=ENOSPC:when=77",
 		"pwrite64:error=EIO:when=200",
-	} {
+	}
+	for n := 1; *cuts > 50 && n <= 50; n++ { // make faults
+		injected = append(injected, fmt.Sprint("fdatasync:error=EIO:when=", n), fmt.Sprint("pwrite64:error=ENOSPC:when=", 3*n))
+	}
+	for _, inject := range injected {
 		t.Run(inject, func(t *testing.T) {
 			dir := made(t)
 			backend := queuetest.Backend{Open: open, Process: process("sound")}

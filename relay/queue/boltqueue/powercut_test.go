@@ -3,7 +3,6 @@
 package boltqueue_test
 
 import (
-	"flag"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -11,8 +10,6 @@ import (
 	"schakel/relay/queue/queuetest"
 	"schakel/relay/queue/queuetest/disktest"
 )
-
-var cuts = flag.Int("cuts", 5, "how often the power is cut")
 
 // powerCuts cuts the power of a disk on which a process keeps a store, each time
 // from empty, and returns how often something that was answered was lost.

@@ -178,10 +178,15 @@ func pipelined(ctx context.Context, client *redis.Client, commands [][]any) []an
 	for i, command := range commands {
 		sent[i] = pipe.Do(ctx, command...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error, also when none was sent
+	// Each command has its own error. A connection that was refused, for a password that
+	// was changed say, leaves that to the whole: then nothing was sent.
+	_, refused := pipe.Exec(ctx)
 	answers := make([]answer, len(sent))
 	for i, command := range sent {
 		answers[i].reply, answers[i].err = command.Result()
+		if answers[i].reply == nil && answers[i].err == nil {
+			answers[i].err = refused
+		}
 	}
 	return answers
 }
