@@ -66,7 +66,7 @@ var mistakes = []mistake{
 	{"every device of a desk gets it", "relay/deliver.go", "if slices.Contains(r.Targets, s.rights.Device) {", "if r.Targets != nil || slices.Contains(r.Targets, s.rights.Device) {",
 		"relay", "TestOnlyListedDevices", ""},
 	{"acknowledged for all devices", "relay/read.go", "&queue.Ack{Desk: s.rights.Desk, Device: s.rights.Device, Position: in.acked}",
-		"&queue.Ack{Desk: s.rights.Desk, Device: identity.DeviceID{1}, Position: in.acked}",
+		"&queue.Ack{Desk: s.rights.Desk, Device: [16]byte{1}, Position: in.acked}",
 		"relay", "TestD41H06ForeignMailboxes", ""},
 	{"forbidden lanes are open", "relay/accept.go", "case !ok:\n\t\treturn ErrLane", "case !ok:\n\t\treturn nil",
 		"relay", "TestAcceptPath", ""},
