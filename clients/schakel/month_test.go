@@ -65,7 +65,8 @@ type month struct {
 	mu     sync.Mutex
 	alarms map[string]time.Time // desk, kind, subject: since when
 
-	restarts, statements, entries int
+	careful        bool // go on in small steps: see calm
+	restarts, lost int
 }
 
 func newMonth(t *testing.T, seed uint64) *month {
@@ -179,6 +180,9 @@ func (w *month) soon(least, most int, do func()) {
 func (w *month) until(end time.Time) {
 	for w.Now().Before(end) {
 		next := w.Now().Add(time.Duration(15+w.rng.IntN(25)) * time.Minute)
+		if w.careful {
+			next = w.Now().Add(5 * time.Minute)
+		}
 		if end.Before(next) {
 			next = end
 		}
@@ -202,9 +206,15 @@ func (w *month) until(end time.Time) {
 func (w *month) calm() {
 	w.t.Helper()
 	late := time.Now().Add(time.Minute)
-	for {
-		missing := w.restless()
+	w.careful = false
+	for began := time.Now(); ; {
+		missing, lost := w.restless()
 		if missing == "" {
+			return
+		}
+		if lost && time.Since(began) > 3*time.Second {
+			w.careful = true // a statement was lost with a connection: the next one says the same
+			w.lost++
 			return
 		}
 		if time.Now().After(late) {
@@ -215,7 +225,8 @@ func (w *month) calm() {
 	}
 }
 
-func (w *month) restless() (missing string) {
+// restless says what is missing, and whether it can be nothing but a statement that was lost.
+func (w *month) restless() (missing string, lost bool) {
 	for _, o := range w.all {
 		for m := range o.awake {
 			now := m.Node.NowForTest()
@@ -230,18 +241,19 @@ func (w *month) restless() (missing string) {
 					case err != nil:
 						return err
 					case len(ds) > 0:
-						missing = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk)
+						missing, lost = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk), false
 					case now.Sub(p.StatementOut) > time.Hour+time.Minute:
-						missing = fmt.Sprintf("%s owes %s a statement since %v", o.desk, p.Desk, p.StatementOut)
+						missing, lost = fmt.Sprintf("%s owes %s a statement since %v", o.desk, p.Desk, p.StatementOut), false
 					case p.NextDue.Unix() > 0 && now.Sub(p.NextDue) > 12*time.Minute:
-						missing = fmt.Sprintf("%s heard nothing of %s since %v", o.desk, p.Desk, p.NextDue)
+						lost = missing == ""
+						missing = cmp.Or(missing, fmt.Sprintf("%s heard nothing of %s since %v", o.desk, p.Desk, p.NextDue))
 					}
 				}
 				return err
 			})
 		}
 	}
-	return missing
+	return missing, lost
 }
 
 func (w *month) office(desk identity.DeskID) *bureau {
@@ -359,7 +371,7 @@ func TestMonth(t *testing.T) {
 	for _, a := range w.told() {
 		t.Errorf("alarmed without cause: %s", a)
 	}
-	t.Logf("%d days, %d deliveries of messages, %d restarts, %d entries in the register, in %v", *monthDays, len(w.sent), w.restarts, w.Register().Size(), time.Since(started).Round(time.Second))
+	t.Logf("%d days, %d deliveries of messages, %d restarts, %d entries in the register, %d times a statement was lost, in %v", *monthDays, len(w.sent), w.restarts, w.Register().Size(), w.lost, time.Since(started).Round(time.Second))
 	w.withheld()
 	w.frozen()
 }

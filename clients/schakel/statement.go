@@ -21,9 +21,11 @@ import (
 const (
 	// statementPause gathers what happens close together into one statement.
 	statementPause = 100 * time.Millisecond
-	// statementEvery is how often a desk with an open case hears from this one
-	// even when nothing happened: the silence after it is an alarm.
+	// statementEvery is how often a desk with an open case hears from this one at least,
+	// even when nothing happened: as much silence after that again is an alarm.
 	statementEvery = time.Hour
+	// statementSooner is how often it hears indeed: one that is lost is not silence.
+	statementSooner = 50 * time.Minute
 	// peerOpen is how long after the last traffic a desk counts as one with an
 	// open case.
 	peerOpen = 30 * 24 * time.Hour
