@@ -130,7 +130,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchAhead, in.watchNewDevices} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchWitnesses, in.watchAhead, in.watchNewDevices} {
 			if err := watch(); err != nil {
 				return err
 			}
