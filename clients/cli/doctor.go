@@ -178,6 +178,9 @@ func checkFreshness(st schakel.Status) check {
 	if !age.Vouched.IsZero() {
 		seen = "the quorum of witnesses saw the register last on " + age.Vouched.UTC().Format(time.RFC3339)
 	}
+	if age.Witnesses != "" && age.State != schakel.Stale {
+		return check{"freshness", failed, seen + "; " + witnessFault(age.Witnesses), "telephone the root holders, who know the witnesses, and the operator of the relay: after three days sending stops"}
+	}
 	switch age.State {
 	case schakel.Fresh:
 		return check{"freshness", passed, seen, ""}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -32,10 +33,15 @@ func (a *app) status(ctx context.Context) error {
 			return err
 		}
 		if a.json {
-			return a.writeJSON(statusDocument{"schakel.status/1", s.daemon, st})
+			err = a.writeJSON(statusDocument{"schakel.status/1", s.daemon, st})
+		} else {
+			a.showStatus(st, s.daemon)
 		}
-		a.showStatus(st, s.daemon)
-		return nil
+		if err == nil && st.RegisterAge.Witnesses != "" {
+			err = advise(fmt.Errorf("%w: %s", errUnverified, witnessFault(st.RegisterAge.Witnesses)),
+				"telephone the root holders, who know the witnesses, and the operator of the relay: after three days sending stops")
+		}
+		return err
 	})
 }
 
@@ -71,6 +77,14 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 	if st.Alarms > 0 {
 		a.sayf("see `schakel alarms`: somebody must act")
 	}
+}
+
+// witnessFault says what is wrong with the quorum of witnesses.
+func witnessFault(f schakel.WitnessFault) string {
+	if f == schakel.WitnessesLate {
+		return "the relay is there, and the witnesses of the register have not signed for more than two hours"
+	}
+	return "the newest entries of the register lack the quorum of their witnesses"
 }
 
 // ageCell says how old the register may be.

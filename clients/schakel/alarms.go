@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmNewDevice, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmNewDevice, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmWitnesses, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
@@ -85,7 +85,7 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return explainNewDevice(a, call)
 	case AlarmRegister, AlarmView, AlarmAhead, AlarmOwn:
 		return n.explainRegister(kind, a)
-	case AlarmFreshness, AlarmRoot:
+	case AlarmFreshness, AlarmWitnesses, AlarmRoot:
 		return explainAge(a.Subject, a.Code)
 	case AlarmConflict:
 		return "Twee verschillende berichten hebben hetzelfde kenmerk.", "Bel de afzender."
@@ -190,9 +190,6 @@ func (n *Node) explainRegister(kind AlarmKind, a store.Alarm) (text, remedy stri
 }
 
 func registerWord(code string) string {
-	if code == "quorum" {
-		return "de getuigen die het register noemt, hebben het nieuwste deel niet ondertekend"
-	}
 	if code == codeSplit {
 		return "het logboek ondertekende er twee die elkaar tegenspreken"
 	}

@@ -44,6 +44,59 @@ type RegisterAge struct {
 	Vouched     time.Time `json:"vouched,omitzero"` // when the quorum of witnesses saw it
 	RootExpires time.Time `json:"rootExpires"`
 	RootExpired bool      `json:"rootExpired"`
+	// Witnesses is what is wrong with their quorum although the relay is there; empty: nothing.
+	Witnesses WitnessFault `json:"witnesses,omitempty"`
+}
+
+// WitnessFault is what is wrong with the quorum of witnesses while this device is connected.
+type WitnessFault string
+
+// The faults. Long before the register is too old to send by, somebody can telephone.
+const (
+	WitnessesLate    WitnessFault = "late"    // the last time that they signed again is hours ago
+	WitnessesMissing WitnessFault = "missing" // what is newest in the register waits for them
+)
+
+const (
+	// witnessesLate is four times as long as an honest relay waits before it asks again.
+	witnessesLate = 2 * time.Hour
+	// witnessesMissing is how long a growth of the register may take to get its quorum.
+	witnessesMissing = 10 * time.Minute
+)
+
+// claim is how large the relay said at login that its register is, and since when it says
+// more than what it shows.
+type claim struct {
+	size  uint64
+	since time.Time
+}
+
+// claims notes what the relay said. It may lie: then somebody is told of witnesses for nothing.
+func (n *Node) claims(size uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.claimed.size <= n.dir.Size() {
+		n.claimed.since = n.now()
+	}
+	n.claimed.size = size
+}
+
+// registerAge is the age of the register, and how its witnesses do. Without a connection
+// nothing is said of those: what is missing then is the relay.
+func (n *Node) registerAge() RegisterAge {
+	n.mu.Lock()
+	dir, up, claimed := n.dir, n.conn.up, n.claimed
+	n.mu.Unlock()
+	now := n.now()
+	a := dir.age(now)
+	switch {
+	case dir.Authority().Quorum == 0 || !up:
+	case now.Sub(dir.vouched) > witnessesLate:
+		a.Witnesses = WitnessesLate
+	case claimed.size > dir.Size() && now.Sub(claimed.since) > witnessesMissing:
+		a.Witnesses = WitnessesMissing
+	}
+	return a
 }
 
 func (d directory) age(now time.Time) RegisterAge {
@@ -157,7 +210,7 @@ const (
 // and C12).
 func (in *intake) watchRegister() error {
 	dir := in.n.directory()
-	a := dir.age(in.now)
+	a := in.n.registerAge()
 	expiring := dir.Authority().Expiring(in.now) && !a.RootExpired
 	for _, w := range []struct {
 		holds   bool
@@ -184,9 +237,47 @@ func (in *intake) watchRegister() error {
 	return nil
 }
 
+// watchWitnesses raises what is wrong with the quorum, and ends it once a connection shows
+// that it is right again.
+func (in *intake) watchWitnesses() error {
+	if !in.n.connected() {
+		return nil
+	}
+	fault := in.n.registerAge().Witnesses
+	for _, f := range []WitnessFault{WitnessesLate, WitnessesMissing} {
+		err := error(nil)
+		if f == fault {
+			err = in.raise(AlarmWitnesses, string(f), string(f))
+		} else {
+			err = in.clear(AlarmWitnesses, string(f))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) connected() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conn.up
+}
+
+// explainWitnesses says what it means that the quorum is late or missing, and whom to call.
+func explainWitnesses(subject string) (text, remedy string) {
+	const call = "Bel de houders van het register: zij weten wie de getuigen zijn. Bel ook de beheerder van de relay. Blijft dit drie dagen zo, dan stopt het versturen."
+	if subject == string(WitnessesLate) {
+		return "De getuigen van het register tekenen al meer dan twee uur niet meer. Een intrekking kan ons ontgaan.", call
+	}
+	return "Het nieuwste deel van het register heeft de handtekeningen van zijn getuigen niet. Wij gaan door met wat wij kennen.", call
+}
+
 // explainAge says what an old register or root means, and what to do.
 func explainAge(subject, code string) (text, remedy string) {
 	switch subject {
+	case string(WitnessesLate), string(WitnessesMissing):
+		return explainWitnesses(subject)
 	case ageingRegister:
 		return "Het register is meer dan een dag oud. Nieuwe intrekkingen kunnen ontbreken.",
 			"Controleer de verbinding met de relay. Blijft dit zo: bel de houders van het register. Na drie dagen stopt het versturen."

@@ -95,7 +95,12 @@ func TestC05C16G04Freshness(t *testing.T) {
 	}
 
 	c.Freeze(true)
-	c.Pass(30 * time.Hour)
+	c.Pass(3 * time.Hour)
+	alarmStands(t, doctor, schakel.AlarmWitnesses, "late", true)
+	if a := registerAge(t, doctor, schakel.Fresh); a.Witnesses != schakel.WitnessesLate {
+		t.Errorf("witnesses that signed nothing for hours: %+v", a)
+	}
+	c.Pass(27 * time.Hour)
 	registerAge(t, doctor, schakel.Ageing)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "ageing", true)
 	if _, err := doctor.Node.Send(ctx, c.routine); err != nil {
@@ -110,6 +115,7 @@ func TestC05C16G04Freshness(t *testing.T) {
 	c.Freeze(false)
 	registerAge(t, doctor, schakel.Fresh)
 	alarmStands(t, doctor, schakel.AlarmFreshness, "stale", false)
+	alarmStands(t, doctor, schakel.AlarmWitnesses, "late", false)
 	sent, err = doctor.Node.Send(ctx, c.routine)
 	if err != nil || marked(c.read(t, sent)) {
 		t.Errorf("control: the witness is back: %v", err)
@@ -220,4 +226,48 @@ func TestC12RootExpires(t *testing.T) {
 func (c *caller) with(d schakel.Draft, o *schakel.Override) schakel.Draft {
 	d.Override, d.Person, d.PIN = o, c.person.ID.String(), schakeltest.PIN
 	return d
+}
+
+// What is newest in the register waits for its witnesses: somebody is told within minutes,
+// with whom to call, and no more once they signed. What is known goes on counting.
+func TestQuorumMissing(t *testing.T) {
+	t.Parallel()
+	chain := schakeltest.New(t)
+	m := chain.Join("vt20/crisis", identity.RoleVeiligThuis)
+	m.Start()
+	chain.Witnessed()
+	registerAge(t, m, schakel.Fresh)
+	fault := func() schakel.WitnessFault {
+		st, err := m.Node.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.RegisterAge.Witnesses
+	}
+	again := func() {
+		m.Stop()
+		began := chain.Now()
+		m.Start()
+		eventually(t, "connected", func() bool {
+			st, err := m.Node.Status(t.Context())
+			return err == nil && st.Connected && st.ConnectedSince.After(began)
+		})
+		chain.Pass(11 * time.Minute)
+	}
+	again()
+	if f := fault(); f != "" {
+		t.Fatalf("control: the witness signs, and it says %q", f)
+	}
+	chain.Freeze(true)
+	chain.Grow(1)
+	again()
+	alarmStands(t, m, schakel.AlarmWitnesses, "missing", true)
+	if f := fault(); f != schakel.WitnessesMissing {
+		t.Errorf("status says %q", f)
+	}
+	chain.Freeze(false)
+	alarmStands(t, m, schakel.AlarmWitnesses, "missing", false)
+	if f := fault(); f != "" {
+		t.Errorf("status says %q after they signed", f)
+	}
 }

@@ -118,6 +118,7 @@ type Node struct {
 	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
 	known        map[identity.DeviceID]knownDevice // new devices that need not wait
 	compared     map[identity.OrgID]compared       // keys that people compared by telephone
+	claimed      claim                             // how large the relay said its register is
 	stopped      stops                             // what alarms of the register stop
 	answering    map[identity.DeskID]uint64        // desks that our checkpoint is due to, and the size that they stated
 	answered     map[identity.DeskID]time.Time     // and when it was shown last

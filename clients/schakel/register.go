@@ -161,7 +161,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	reg, pinned, err := trust.Advance(old.Register, old.pinned, u)
 	if err != nil {
 		if errors.Is(err, trust.ErrQuorum) {
-			n.alarm(ctx, AlarmRegister, n.dev.ID.String(), "quorum")
+			n.alarm(ctx, AlarmWitnesses, string(WitnessesMissing), string(WitnessesMissing))
 		}
 		if contradicts(err) {
 			n.refusedUpdate(ctx, old, u, err)
@@ -232,6 +232,7 @@ func (s *session) caughtUp(ctx context.Context) error {
 	if !s.credited {
 		s.credited = true
 		s.online.Store(true)
+		s.n.claims(s.ready.RegisterSize)
 		s.n.setConnected()
 		s.n.recheck.Store(true)
 		if err := s.say(ctx, wire.Credit{Messages: creditMessages, Bytes: creditBytes}); err != nil {

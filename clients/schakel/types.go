@@ -192,6 +192,7 @@ const (
 	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
 	AlarmOwn            AlarmKind = "eigen-register"        // an entry about this organisation that was not made here
 	AlarmFreshness      AlarmKind = "register-oud"          // its witnesses have not seen it for a day, or three
+	AlarmWitnesses      AlarmKind = "getuigen"              // their quorum is late, or is missing at what is newest
 	AlarmRoot           AlarmKind = "register-verloopt"     // its root is to be renewed, or has expired
 	AlarmSilence        AlarmKind = "geen-levensteken"      // a desk with an open case stopped stating
 	AlarmConflict       AlarmKind = "bericht-tegenstrijdig" // other message under a known identifier

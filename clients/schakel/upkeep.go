@@ -137,7 +137,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 		in.tx, in.events = tx, nil
 		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices}
 		if now.Sub(n.watching) >= settling {
-			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister)
+			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses)
 		}
 		for _, watch := range watches {
 			if err := watch(); err != nil {

@@ -63,6 +63,8 @@ func alarmKey(a schakel.Alarm) string {
 		if a.Subject == a.Code {
 			return string(a.Kind) + "-alleen" // the desk has no other
 		}
+	case schakel.AlarmWitnesses:
+		return known("late")
 	case schakel.AlarmFreshness:
 		return known("stale")
 	case schakel.AlarmRoot:
@@ -81,7 +83,7 @@ func alarmKeys() (keys []string) {
 		keys = append(keys, string(k))
 	}
 	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped", "split"}, schakel.AlarmAhead: {"old"},
-		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmNewDevice: {"alleen"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
+		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmNewDevice: {"alleen"}, schakel.AlarmWitnesses: {"late"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
 		for _, p := range parts {
 			keys = append(keys, string(kind)+"-"+p)
 		}

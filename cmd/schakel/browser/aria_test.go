@@ -33,6 +33,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d+`), "$1:POORT"},
 	{regexp.MustCompile(`\b\d+ regels\b`), "REGELS"},
 	{regexp.MustCompile(`- listitem: "?\d{5}"?`), "- listitem: CIJFERS"},
+	{regexp.MustCompile(`\b\d{5}( \d{5}){7}\b`), "CIJFERS"},
 	{regexp.MustCompile(`\b\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+`), "MOMENT"},
 	{regexp.MustCompile(`\bnog \d+ (dag(en)?|uur|minuten|minuut)\b`), "nog DUUR"},
 	{regexp.MustCompile(`\b\d+ (dag(en)?|uur|minuten|minuut) te laat\b`), "DUUR te laat"},
