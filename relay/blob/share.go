@@ -113,6 +113,9 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 func (k *Keeper) over(ctx context.Context, u upload, isWhole bool) (bool, error) {
 	if isWhole {
 		w, err := k.getWhole(ctx, u)
+		if err == nil {
+			_, err = w.pieces(u)
+		}
 		if errors.Is(err, ErrDamaged) || err == nil && w.Until <= k.seconds(0) {
 			return true, nil
 		}
