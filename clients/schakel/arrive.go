@@ -199,6 +199,8 @@ func (in *intake) take(a *arrival) error {
 		return in.record(a)
 	case delivery.KindCheckpoint:
 		return in.checkpoint(a)
+	case delivery.KindHistory:
+		return in.history(a)
 	}
 	in.event(EventReceived, message.Hash{}, a.from) // a test
 	return nil

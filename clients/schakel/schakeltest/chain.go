@@ -44,6 +44,8 @@ type Chain struct {
 	Tap relay.Tap
 	// Log receives what relay and nodes log; nil discards.
 	Log *slog.Logger
+	// Every is how often devices look at their timers; 0 is 50 ms.
+	Every time.Duration
 
 	t       testing.TB
 	dir     string

@@ -1,6 +1,7 @@
 package schakeltest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,7 +147,7 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: 50 * time.Millisecond, PINWork: 4, Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
 	ok(m.chain.t, err)
 }
 
