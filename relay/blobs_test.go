@@ -7,9 +7,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"path/filepath"
 	"testing"
 
 	"schakel/crypto/identity"
+	"schakel/relay"
+	"schakel/relay/queue/boltqueue"
 	"schakel/relay/relaytest"
 	"schakel/relay/wire"
 )
@@ -67,5 +70,30 @@ func TestBlobTravels(t *testing.T) {
 	part, err := download(b.Blobs(), id, wire.MinBlobPart-5, 10)
 	if err != nil || !bytes.Equal(part, content[wire.MinBlobPart-5:wire.MinBlobPart+5]) {
 		t.Errorf("a range over two parts: %d bytes, %v", len(part), err)
+	}
+}
+
+// Two relays of one folder are one: an upload goes on at the other, where it is fetched.
+func TestBlobAtTwoRelays(t *testing.T) {
+	w := relaytest.New(t, relaytest.Config{})
+	a := w.Enrol("vt20/crisis", identity.RoleVeiligThuis)
+	b := w.Enrol("pol-mn/zeden", identity.RolePolitie)
+	store, err := boltqueue.Open(boltqueue.Config{Path: filepath.Join(t.TempDir(), "queue.db"), MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w.Beside(t, store, relay.Limits{})
+	content, id := sealed(2 * wire.MinBlobPart)
+	part := wire.BlobPart{Length: int64(len(content)), Desks: []identity.DeskID{b.Desk}, Body: bytes.NewReader(content), Size: wire.MinBlobPart}
+	if _, err := a.Blobs().Append(context.Background(), id, part); err != nil {
+		t.Fatal(err)
+	}
+	if err := upload(t, a.At(other).Blobs(), content, id, wire.MinBlobPart, b.Desk); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*relaytest.Device{b, b.At(other)} {
+		if got, err := download(d.Blobs(), id, 0, len(content)); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes: %v", len(got), err)
+		}
 	}
 }

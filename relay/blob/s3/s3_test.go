@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The suite runs against a real server in relay/blob/s3/gateway (make s3). Here is what
+// The suite runs against a real server in relay/blob/s3/gateway (make buckets). Here is what
 // needs none.
 
 func TestEndpointsRefused(t *testing.T) {
