@@ -14,11 +14,12 @@ COPY cmd/schakel-relay ./cmd/schakel-relay
 RUN CGO_ENABLED=0 go build -trimpath -o /out/schakel-relay ./cmd/schakel-relay
 # A new volume takes the owner and the rights of the folder that it is mounted at. The
 # health check copies the register to /tmp.
-RUN mkdir -m 0700 /out/data && mkdir -m 1777 /out/tmp
+RUN mkdir -m 0700 /out/data /out/blobs && mkdir -m 1777 /out/tmp
 
 FROM scratch
 COPY --from=build /out/schakel-relay /schakel-relay
 COPY --from=build --chown=65532:65532 /out/data /var/lib/schakel-relay
+COPY --from=build --chown=65532:65532 /out/blobs /var/lib/schakel-blobs
 COPY --from=build --chown=65532:65532 /out/tmp /tmp
 USER 65532:65532
 EXPOSE 8443

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures buckets check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -62,6 +62,11 @@ pages:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
 	$(GO) test -count=1 -timeout 3h -v -run TestDeskSimulation ./clients/schakel -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
+
+# The suite of blob stores against a server that speaks S3 and is not ours, built from
+# its published module: minutes, the first time.
+buckets:
+	cd relay/blob/s3/gateway && $(GO) vet ./... && $(GO) test -count=1 -timeout $(TIMEOUT) ./...
 
 # Two thousand slow clients of each kind at the web desk, while a case worker works.
 crowds:

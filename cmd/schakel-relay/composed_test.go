@@ -203,6 +203,7 @@ func (c *composition) startRelay(name string, chain *trusttest.Chain) {
 	c.t.Helper()
 	s := c.composed.Services[name]
 	c.own(name, name, "var/lib/schakel-relay") // as Dockerfile gives it to the volume
+	c.own(name, name, "var/lib/schakel-blobs")
 	for _, place := range s.Tmpfs {
 		place, _, _ = strings.Cut(place, ":")
 		c.own(name, name, place)
