@@ -115,6 +115,7 @@ type Node interface {
 	Sender
 	Reader
 	Searcher
+	Files
 	Cases
 	Follower
 	Watch
