@@ -30,6 +30,7 @@ func FileName(name, mediaType string) string {
 		}
 		return r
 	}, name)
+	name = strings.TrimRight(name, " .")
 	known := endings[mediaType]
 	if known == nil {
 		known = []string{".bin"}
