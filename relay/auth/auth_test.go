@@ -389,6 +389,30 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
+// A token for a blob is accepted as SignBlob makes it, for what it is for, and in no
+// other spelling; a login's token is none.
+func FuzzVerifyBlob(f *testing.F) {
+	w := newWorld(&testing.T{})
+	request := wire.BlobRequest{Relay: relayID, Method: "GET", Blob: wire.BlobID{7}, Binding: w.binding}
+	good, err := wire.SignBlob(w.key, w.id, request, w.now, bytes.NewReader(make([]byte, 16)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(good))
+	f.Add([]byte(w.draft().token(&testing.T{})))
+	f.Add([]byte(good + "\n"))
+	f.Fuzz(func(t *testing.T, token []byte) {
+		w := newWorld(t)
+		_, err := w.verifier.VerifyBlob(token, request)
+		if (err == nil) != (string(token) == good) {
+			t.Errorf("%q: %v", token, err)
+		}
+		if _, err := w.verifier.VerifyBlob(token, request); err == nil {
+			t.Errorf("%q was taken twice", token)
+		}
+	})
+}
+
 func BenchmarkVerify(b *testing.B) {
 	t := &testing.T{}
 	w := newWorld(t)

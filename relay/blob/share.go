@@ -3,6 +3,8 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -63,6 +65,62 @@ type Usage struct {
 	Free                 int64 // Unknown where the store cannot tell
 }
 
+func (n *Usage) add(u upload, isWhole bool) {
+	if isWhole {
+		n.Complete++
+	} else {
+		n.Unfinished++
+	}
+	n.Bytes += u.length
+}
+
+// uploadsIn are the uploads in a store, and whether each is complete.
+func uploadsIn(ctx context.Context, s Store) (map[upload]bool, error) {
+	uploads := make(map[upload]bool)
+	for o, err := range s.List(ctx, uploadsFolder) {
+		if err != nil {
+			return nil, err
+		}
+		if u, isWhole, err := parseUpload(o.Name); err == nil {
+			uploads[u] = uploads[u] || isWhole
+		}
+	}
+	return uploads, nil
+}
+
+// Count counts what lies in a store, and changes nothing.
+func Count(ctx context.Context, s Store) (n Usage, err error) {
+	uploads, err := uploadsIn(ctx, s)
+	if err != nil {
+		return n, err
+	}
+	for u, isWhole := range uploads {
+		n.add(u, isWhole)
+	}
+	n.Free, err = s.Free(ctx)
+	return n, err
+}
+
+// Probe finds out whether a store keeps, gives and removes an object.
+func Probe(ctx context.Context, s Store) error {
+	const name, content = "probe", "schakel"
+	if err := s.Put(ctx, name, strings.NewReader(content), int64(len(content))); err != nil {
+		return err
+	}
+	r, err := s.Get(ctx, name, 0)
+	if err != nil {
+		return err
+	}
+	got, err := io.ReadAll(io.LimitReader(r, 64))
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	if string(got) != content {
+		return fmt.Errorf("%w: the store gives something else than it was given", ErrDamaged)
+	}
+	return s.Delete(ctx, name)
+}
+
 // strayLife is how long parts and holds are left that belong to no upload: one that
 // was removed while they were written.
 const strayLife = time.Hour
@@ -70,16 +128,9 @@ const strayLife = time.Hour
 // Expire removes what is past its time or held by nobody, and counts the rest. Doing it twice, here and in
 // another relay, removes nothing else.
 func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
-	uploads := make(map[upload]bool)
-	for o, err := range k.config.Store.List(ctx, uploadsFolder) {
-		if err != nil {
-			return n, err
-		}
-		u, isWhole, err := parseUpload(o.Name)
-		if err != nil {
-			continue
-		}
-		uploads[u] = uploads[u] || isWhole
+	uploads, err := uploadsIn(ctx, k.config.Store)
+	if err != nil {
+		return n, err
 	}
 	for u, isWhole := range uploads {
 		over, err := k.over(ctx, u, isWhole)
@@ -88,12 +139,8 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 			delete(uploads, u)
 			err = k.remove(ctx, u)
 			k.config.Log.Debug("blob removed", "blob", u.id.String(), "complete", isWhole)
-		} else if isWhole {
-			n.Complete++
-			n.Bytes += u.length
 		} else {
-			n.Unfinished++
-			n.Bytes += u.length
+			n.add(u, isWhole)
 		}
 		if err != nil {
 			return n, err
@@ -113,6 +160,9 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 func (k *Keeper) over(ctx context.Context, u upload, isWhole bool) (bool, error) {
 	if isWhole {
 		w, err := k.getWhole(ctx, u)
+		if err == nil {
+			_, err = w.pieces(u)
+		}
 		if errors.Is(err, ErrDamaged) || err == nil && w.Until <= k.seconds(0) {
 			return true, nil
 		}

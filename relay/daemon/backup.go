@@ -79,6 +79,9 @@ func (a *app) backup(ctx context.Context, out string) error {
 	if a.settings["store"] == "redis" {
 		a.sayf("not copied: the mailboxes, which are in Redis (docs/operations.md, Backup and restore)")
 	}
+	if a.settings["blob-store"] != "off" {
+		a.sayf("not copied: attachments; who sent one that is missing uploads it again (docs/operations.md, Attachments)")
+	}
 	fmt.Fprintln(a.Out, out)
 	return syncFolder(filepath.Dir(out))
 }

@@ -82,7 +82,7 @@ func (a *app) findings(ctx context.Context) []finding {
 	if a.settings["store"] == "redis" {
 		list = append(list, a.checkShared(ctx))
 	}
-	list = append(list, a.checkDisk())
+	list = append(list, a.checkDisk(), a.checkBlobs(ctx))
 	list = append(list, a.checkPaging())
 	running, serving := a.checkServing(ctx)
 	list = append(list, serving)

@@ -9,6 +9,7 @@
 //	tls.key tls.crt receipt.key log.key   private, mode 0600, one key per purpose
 //	register.db   the register's log; public content
 //	queue.db      the mailboxes
+//	blobs         sealed attachments, unless they are elsewhere
 //	suspended     organisations that the operator does not serve, one a line
 //	copies.sock   while the relay runs: where backup gets its copies, and plans are taken away
 //

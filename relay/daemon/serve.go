@@ -52,6 +52,12 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 	if err != nil {
 		return err
 	}
+	attachments, shut, err := a.openBlobs(ctx, log)
+	if err != nil {
+		return fmt.Errorf("failed to open the attachments: %w", err)
+	}
+	defer shut()
+	config.Blobs = attachments
 	if demo {
 		log.Warn("DEMO: this relay damages envelopes on request; never use it for real")
 		d, err := newDemonstration(a.settings, log)

@@ -18,6 +18,8 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"schakel/relay/wire"
 )
 
 // key is one setting: its name in the file, as a flag, and (in capitals with
@@ -55,6 +57,17 @@ func keys() []key {
 		{"desk-bytes", "2GiB", "their bytes", size},
 		{"org-envelopes", "200000", "waiting envelopes sealed by one organisation", count},
 		{"org-bytes", "4GiB", "their bytes", size},
+		{"blob-store", "folder", "where sealed attachments are: folder, s3 (several relays share it), or off", oneOf("folder", "s3", "off")},
+		{"blob-folder", "", "their folder (default: blobs in the data folder); several relays may share one", anything},
+		{"blob-max", "2GiB", "bytes of one", blobSize},
+		{"blob-org-bytes", "20GiB", "bytes of all that one organisation has uploaded", size},
+		{"blob-uploads", "16", "uploads of one device that are not complete", count},
+		{"s3-endpoint", "", "https://host:port of a server that speaks S3", anything},
+		{"s3-region", "us-east-1", "its region", anything},
+		{"s3-bucket", "", "a bucket for attachments alone", anything},
+		{"s3-key", "", "the name of the access key", anything},
+		{"s3-secret-file", "", "file with its secret", anything},
+		{"s3-ca", "", "certificates in PEM that the server is believed by; empty: those of the system", anything},
 		{"max-sessions", "20000", "live sessions", count},
 		{"max-pending", "2048", "connections that have not logged in", count},
 		{"max-pending-per-host", "1024", "of those, from one address", count},
@@ -130,6 +143,13 @@ func (s settings) together() error {
 		return fmt.Errorf("%w: redis-cluster is yes and redis-master is set: a cluster has no sentinels, leave redis-master empty", errConfig)
 	case !cluster && master == "" && strings.Contains(s["redis-address"], ","):
 		return fmt.Errorf("%w: redis-address names several: set redis-master when they are sentinels, or redis-cluster to yes", errConfig)
+	}
+	if s["blob-store"] == "s3" {
+		for _, name := range []string{"s3-endpoint", "s3-bucket", "s3-key", "s3-secret-file"} {
+			if s[name] == "" {
+				return fmt.Errorf("%w: blob-store is s3 and %s is not set", errConfig, name)
+			}
+		}
 	}
 	return nil
 }
@@ -266,6 +286,14 @@ func replicas(v string) error {
 
 func size(v string) error {
 	_, err := parseSize(v)
+	return err
+}
+
+func blobSize(v string) error {
+	n, err := parseSize(v)
+	if err == nil && n > wire.MaxBlob {
+		err = fmt.Errorf("%q is more than %d GiB", v, int64(wire.MaxBlob)>>30)
+	}
 	return err
 }
 

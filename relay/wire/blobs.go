@@ -69,7 +69,7 @@ type BlobPart struct {
 	Offset, Length int64             // where it begins, and how long the whole blob is
 	Desks          []identity.DeskID // who may fetch it; those named before stay
 	Body           io.Reader
-	Size           int64 // of Body; 0 names further desks for a blob that is complete
+	Size           int64 // taken of Body; 0 names further desks for a blob that is complete
 }
 
 // State asks how far this device's upload is. The desks of a complete blob hear that
@@ -159,6 +159,8 @@ func (b *Blobs) do(ctx context.Context, method string, id BlobID, header http.He
 	}
 	if size == 0 {
 		body = nil
+	} else {
+		body = io.LimitReader(body, size)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, b.url+BlobPath+id.String(), body)
 	if err != nil {
