@@ -144,7 +144,7 @@ func (c *Client) Attach(ctx context.Context, name, mediaType string, content io.
 	if mediaType != "" {
 		q.Set("type", mediaType)
 	}
-	return ask[schakel.Attached](ctx, c, "POST", "/v1/attachments?"+q.Encode(), content)
+	return ask[schakel.Attached](ctx, c, "POST", "/v1/attachments?"+q.Encode(), struct{ io.Reader }{content}) // whoever opened it closes it
 }
 
 // DropAttached implements Files.
