@@ -111,8 +111,7 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
-	}
-	if kind == AlarmAttachment {
+	case AlarmAttachment:
 		return n.explainAttachment(a)
 	}
 	return explainProgram(kind, a)
