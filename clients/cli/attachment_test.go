@@ -67,7 +67,7 @@ func TestAttachmentMoves(t *testing.T) {
 	p.must(cli.Done, "attachment", "resume", "4f1c")
 	p.must(cli.Done, "attachment", "fetch", "4f1c", "1") // it is here already
 	_, stderr := p.must(cli.Queued, "attachment", "fetch", "4f1c", "2", "--wait", "100ms")
-	if !strings.Contains(stderr, "MiB of 5") || !strings.Contains(stderr, "/s, 3s left") {
+	if !strings.Contains(stderr, "2048 KiB of 5122 KiB") || !strings.Contains(stderr, "/s, 3s left") {
 		t.Errorf("progress: %q", stderr)
 	}
 	if want := []string{"pause 4f1c 2", "resume 4f1c 0", "fetch 4f1c 1", "fetch 4f1c 2"}; !slices.Equal(node.did, want) {
