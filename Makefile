@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures buckets check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures buckets attachments check bench lists clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -36,6 +36,11 @@ test:
 # minutes; SEED=7 repeats what was random in a run.
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
+
+# A gigabyte over a relay that is killed ten times on the way, a thousand small files at
+# once, what memory each program needs, and the stock age program beside it.
+attachments:
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$' ./cmd/schakel/system -full
 
 # Ten thousand devices connected to a relay that is killed, with jitter and without.
 storm:

@@ -71,6 +71,9 @@ func (q questions) ask() error {
 			if !q.needs(f) || q.hides(f) || protocol.Given(q.values[f.Name]) {
 				continue
 			}
+			if isFiles(f) {
+				return usage(errors.New(q.say(text("hier hoort een bestand bij: begin opnieuw met --attach BESTAND", "a file belongs to this: begin again with --attach FILE"))))
+			}
 			if err := q.one(f, true); err != nil {
 				return err
 			}
@@ -93,7 +96,7 @@ func (q questions) ask() error {
 func (q questions) more() (*protocol.Field, error) {
 	var choices []choice
 	for _, f := range q.fields {
-		if !q.needs(f) && !q.hides(f) && !protocol.Given(q.values[f.Name]) && f.Kind != protocol.KindHash && f.Kind != protocol.KindReference {
+		if !q.needs(f) && !q.hides(f) && !protocol.Given(q.values[f.Name]) && f.Kind != protocol.KindHash && f.Kind != protocol.KindReference && !isFiles(f) {
 			choices = append(choices, choice{f.Name, q.say(f.Label), ""})
 		}
 	}

@@ -110,7 +110,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupDaily, Title: "Every day:"},
 		&cobra.Group{ID: groupDevice, Title: "This device:"},
 		&cobra.Group{ID: groupChain, Title: "The chain:"})
-	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.searchCommand(), a.readCommand(), a.ackCommand(), a.forwardCommand(),
+	a.add(root, groupDaily, a.sendCommand(), a.inboxCommand(), a.searchCommand(), a.readCommand(), a.attachmentCommand(), a.ackCommand(), a.forwardCommand(),
 		a.waitCommand(), a.sentCommand(), a.outboxCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand(),
 		a.piketCommand(), a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand(), a.oncallCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(), a.organisationCommand(),

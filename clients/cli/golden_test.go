@@ -11,7 +11,7 @@ import (
 
 // commands are all commands that have a help page of ours.
 func commands() []string {
-	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|desks confirm|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
+	return strings.Split("ack|attachment|attachment fetch|attachment list|attachment pause|attachment resume|attachment save|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|desks confirm|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register revoke|register root|register root draft|register root finish|register root key|register show|"+
 		"organisation|organisation renew-key|run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
@@ -35,7 +35,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 	}
 	p := newPlace(t)
 	line := regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "alarms", "case", "config", "demo", "device", "draft", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
+	for _, parent := range []string{"", "agreement", "attachment", "alarms", "case", "config", "demo", "device", "draft", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {
@@ -62,7 +62,7 @@ func reading() map[string][]string {
 		"cases-english": {"case", "list", "--english"}, "case-english": {"case", "show", "4f1c", "--english"},
 		"timeline-english": {"case", "timeline", "4f1c", "--english"}, "obligations-english": {"case", "obligations", "4f1c", "--all", "--english"},
 		"progress": {"playbook", "acuut-thuis", "--case", "4f1c"}, "desks": {"desks"}, "persons": {"person", "list"}, "devices": {"device", "list"}, "evidence": {"register", "evidence", "list"}, "card": {"card"}, "playbook": {"playbook"}, "wait": {"wait", "4f1c", "--for", "delivered"},
-		"worksheet": {"note", case1}, "drafts": {"draft", "list"}, "log": {"log"},
+		"worksheet": {"note", case1}, "drafts": {"draft", "list"}, "log": {"log"}, "attachments": {"attachment", "list", "4f1c"},
 		"oncall": {"oncall", "now"}, "oncall-desk": {"oncall", "now", "--desk", "knooppunt/piket"}, "rota": {"oncall", "rota", "show"},
 		"pages": {"oncall", "log"}, "drills": {"oncall", "drill"}, "readiness": {"oncall", "readiness"},
 	}

@@ -119,6 +119,10 @@ func (a *app) showLetter(l schakel.Letter, replaced []string) error {
 	for _, f := range l.Flags {
 		a.printf("%s\n", a.in(red, screen{a, spoken(true)}.flagLine(f)))
 	}
+	if len(l.Attachments) > 0 {
+		a.printf("\n")
+		a.showAttachments(l.Attachments)
+	}
 	a.printf("\n")
 	return a.showBody(l.Body, a.fieldsOf(l.Class))
 }

@@ -23,7 +23,7 @@ const maxBody = message.MaxBody + 1
 
 type sendFlags struct {
 	class, urgency, zaak, answers, outcome, body, fromFile string
-	to, restsOn                                            []string
+	to, restsOn, attach                                    []string
 	signer                                                 signer
 	draft, version                                         string
 	saved                                                  *schakel.SavedDraft // that draft names
@@ -49,6 +49,8 @@ func (a *app) sendCommand() *cobra.Command {
 			"or a finished body. What the message must rest on and bring along, Schakel adds and shows.\n\n" +
 			"--draft sends what `schakel draft save` kept; other flags go before what it says. It is off the lists\n" +
 			"of all devices once it is sent, and stays where a rule refuses it or you say no.\n\n" +
+			"--attach takes a file along, of a class that carries files. The message leaves at once and its files\n" +
+			"follow: who gets it sees that they are coming.\n\n" +
 			"An acute message never replaces a telephone call: call as well.",
 		Example: "  schakel send --class melding --urgency acuut --to vt20/crisis --to politie-re03/oc --from-file melding.toml\n" +
 			"  schakel send --class signaal\n" +
@@ -66,6 +68,7 @@ func (a *app) sendCommand() *cobra.Command {
 	flags.StringVar(&f.outcome, "outcome", "", "outcome of a besluit (default what its form says)")
 	flags.StringVar(&f.body, "body", "", "file with the body in JSON, or - for standard input")
 	flags.StringVar(&f.fromFile, "from-file", "", "file with the values of the form in TOML or JSON, or - for standard input")
+	flags.StringArrayVar(&f.attach, "attach", nil, "file that goes along (repeat for several); the message describes it by itself")
 	flags.StringVar(&f.draft, "draft", "", "saved draft to send: its identifier, or how that begins")
 	flags.StringVar(&f.version, "draft-version", "", "version of that draft; needed where there are several")
 	flags.BoolVar(&f.exercise, "exercise", false, "begin an exercise: every message of its case is marked as one")
@@ -159,13 +162,18 @@ func (a *app) ready(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
 func (a *app) sendIn(ctx context.Context, s *session, f sendFlags, d schakel.Draft, known *protocol.Catalogue) error {
 	w := &sending{asker: a.questioner(f.english), session: s, catalogue: known, flags: f, draft: d}
 	if err := w.write(ctx); err != nil {
+		w.detach(ctx)
 		return suggestDesk(ctx, s, w.draft.To, err)
 	}
 	sent, err := s.Send(ctx, w.draft)
 	if err != nil {
+		w.detach(ctx)
 		return suggestDesk(ctx, s, w.draft.To, err)
 	}
-	return a.follow(ctx, s, sent, f.noWait)
+	if err := a.follow(ctx, s, sent, f.noWait); err != nil {
+		return err
+	}
+	return a.followFiles(ctx, s, sent, w.files, f.noWait)
 }
 
 // draft reads and checks what needs no store. What is missing is an error, unless
@@ -173,6 +181,9 @@ func (a *app) sendIn(ctx context.Context, s *session, f sendFlags, d schakel.Dra
 func (a *app) draft(f sendFlags) (schakel.Draft, *protocol.Catalogue, error) {
 	d := schakel.Draft{Class: f.class, Urgency: message.Urgency(f.urgency), Case: f.zaak, Answers: f.answers,
 		RestsOn: f.restsOn, Outcome: f.outcome, Person: f.signer.person, Exercise: f.exercise, Override: overriding(f.called)}
+	if f.saved != nil {
+		d.Attachments = f.saved.Draft.Attachments
+	}
 	if f.body != "" && f.fromFile != "" {
 		return d, nil, usage(errors.New("--body and --from-file: give one of them"))
 	}

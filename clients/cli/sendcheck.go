@@ -136,6 +136,9 @@ func (w *sending) facts(p schakel.Prepared) {
 	for _, m := range p.Encloses {
 		w.tell("  %s %s", w.say(text("stuurt mee", "encloses")), w.namedLine(m))
 	}
+	for _, f := range w.files {
+		w.tell("  %s %s (%s, %s)", w.say(text("stuurt een bestand mee:", "takes a file along:")), inertLine(f.Name), f.MediaType, bytesOf(f.Bytes))
+	}
 	if !p.AckDue.IsZero() {
 		w.tell("  %s %s", w.say(text("iemand moet bevestigen voor", "somebody must acknowledge before")), w.when(p.AckDue))
 	}

@@ -28,13 +28,14 @@ type sending struct {
 
 	status schakel.Status
 	desks  []schakel.Desk
-	zaak   *schakel.Overview // of the case that it belongs to, where that is known
-	places []string          // municipalities in the values
-	signs  schakel.Person    // who signs, where somebody does and is known here
+	zaak   *schakel.Overview  // of the case that it belongs to, where that is known
+	places []string           // municipalities in the values
+	files  []schakel.Attached // sealed here, to go along
+	signs  schakel.Person     // who signs, where somebody does and is known here
 }
 
 func (w *sending) write(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.choosePerson, w.fillIn, w.chooseDesks, w.check} {
+	for _, step := range []func(context.Context) error{w.look, w.chooseKind, w.rest, w.choosePerson, w.attach, w.fillIn, w.chooseDesks, w.check} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -165,6 +166,7 @@ func (w *sending) fillIn(context.Context) error {
 			values[name] = v
 		}
 	}
+	values = w.described(values)
 	if w.Asks {
 		w.draft.Body, err = w.fill(w.catalogue, form, values)
 	} else {

@@ -19,7 +19,9 @@ type Courier interface {
 	ImportEnvelopes(ctx context.Context, file []byte) (schakel.Brought, error)
 }
 
+// courierRoutes are files that people carry, and files of messages.
 func (s *Service) courierRoutes(mux *http.ServeMux) {
+	s.fileRoutes(mux)
 	mux.HandleFunc("POST /v1/courier/desks", answer(s.courierDesks))
 	mux.HandleFunc("POST /v1/courier/exports", answer(s.exportEnvelopes))
 	mux.HandleFunc("POST /v1/courier/imports", s.importEnvelopes)

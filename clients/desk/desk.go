@@ -117,6 +117,7 @@ type Node interface {
 	Sender
 	Reader
 	Searcher
+	Files
 	Cases
 	Follower
 	Watch

@@ -85,6 +85,7 @@ func (n *Node) setConnected() {
 	n.mu.Lock()
 	n.conn = connection{up: true, since: n.now(), before: n.conn.lost}
 	n.mu.Unlock()
+	n.moves.again(moveKey{})
 	n.publish(EventConnection, "", "")
 }
 

@@ -122,6 +122,9 @@ func (n *Node) forget(ctx context.Context) error {
 		if err := forgetStubs(tx, n.now().Add(-2*life)); err != nil {
 			return err
 		}
+		if err := n.sweepAttached(tx); err != nil {
+			return err
+		}
 		_, err := tx.ForgetArrivals(n.now().Add(-2 * life))
 		return err
 	})
@@ -135,7 +138,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices}
+		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices, in.watchAttachments}
 		if now.Sub(n.watching) >= settling {
 			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses)
 		}
