@@ -18,7 +18,7 @@ import (
 // pageVersion is the version of the pages' layout. The pages of a file with this
 // version are made again by whoever verifies it and must be the same bytes: change
 // anything about them and this number goes up.
-const pageVersion = 3
+const pageVersion = 4
 
 // language of a page.
 type language string
@@ -80,6 +80,7 @@ type letter struct {
 	Answers  string
 	Safe     []Said
 	Body     []Said
+	Attached []attachedRow
 	Went     []row
 }
 
@@ -157,6 +158,7 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 		out.Unsaid = l.of(claimedWords)
 	}
 	out.Safe, out.Body = outliner{l: l}.outline(k.Body, form)
+	out.Attached = r.attachedRows(r.signed[k.Hash])
 	return out
 }
 

@@ -273,8 +273,12 @@ func (n *scripted) ImportEnvelopes(context.Context, []byte) (schakel.Brought, er
 	return n.brought, n.personErr
 }
 
-func (n *scripted) ExportCase(context.Context, string, schakel.By) ([]byte, error) {
-	return []byte("no case file"), n.personErr
+func (n *scripted) ExportCase(_ context.Context, _ string, _ schakel.By, to io.Writer) error {
+	if n.personErr != nil {
+		return n.personErr
+	}
+	_, err := io.WriteString(to, "no case file")
+	return err
 }
 
 func (n *scripted) Deletions(context.Context) ([]schakel.Deletion, error) {

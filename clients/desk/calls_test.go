@@ -75,7 +75,9 @@ func caseCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
 		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
 		"export case": func() (any, error) {
-			return n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"})
+			var file bytes.Buffer
+			err := n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"}, &file)
+			return file.Bytes(), err
 		},
 		"deletions": func() (any, error) { return n.Deletions(ctx) },
 		"search": func() (any, error) {

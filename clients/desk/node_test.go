@@ -213,8 +213,12 @@ func (n *node) ExportEnvelopes(_ context.Context, to identity.DeskID) (schakel.C
 func (n *node) ImportEnvelopes(_ context.Context, file []byte) (schakel.Brought, error) {
 	return schakel.Brought{Taken: 1, Known: 2, Other: 3, Waiting: 4, Refused: 5, Damaged: 6, Reasons: []string{"r"}, From: []identity.DeskID{"c/d"}}, n.note(file)
 }
-func (n *node) ExportCase(_ context.Context, ref string, by schakel.By) ([]byte, error) {
-	return body(), n.note(ref, by)
+func (n *node) ExportCase(_ context.Context, ref string, by schakel.By, to io.Writer) error {
+	if err := n.note(ref, by); err != nil {
+		return err
+	}
+	_, err := to.Write(body())
+	return err
 }
 func (n *node) Deletions(context.Context) ([]schakel.Deletion, error) {
 	return []schakel.Deletion{{Case: "c", At: at(), Due: at(), Closing: "h", ClosedBy: "a/b", Messages: 3, Statement: body()}}, n.note()

@@ -28,6 +28,7 @@ type operation struct {
 	open   bool             // needs no token
 	noted  string           // "each": every use; "list": now and then; "": never
 	keyed  bool             // takes an Idempotency-Key
+	long   bool             // takes as long as something moves
 	body   *protocol.Shape
 	params []parameter
 	do     act
@@ -53,6 +54,7 @@ type described struct {
 	ID         string                     `json:"operationId"`
 	Node       string                     `json:"x-operation"`
 	Noted      any                        `json:"x-noted"`
+	Long       bool                       `json:"x-long"`
 	Security   []map[string][]string      `json:"security"`
 	Parameters []described1               `json:"parameters"`
 	Body       *struct{}                  `json:"requestBody"`
@@ -100,7 +102,7 @@ func readContract(raw []byte, acts map[string]act) ([]*operation, error) {
 }
 
 func (doc document) read(path, method string, d described, shapes *protocol.Shapes) (op *operation, err error) {
-	op = &operation{id: d.ID, method: strings.ToUpper(method), path: path, node: rights.Operation(d.Node), open: d.Security != nil && len(d.Security) == 0}
+	op = &operation{id: d.ID, method: strings.ToUpper(method), path: path, node: rights.Operation(d.Node), long: d.Long, open: d.Security != nil && len(d.Security) == 0}
 	at := "/paths/" + escape(path) + "/" + method
 	switch d.Noted {
 	case true:

@@ -93,7 +93,7 @@ func (s *Site) operation(op *operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 		defer cancel()
-		if op.id == "listEvents" { // a stream has no end
+		if op.long {
 			ctx = r.Context()
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -61,8 +61,9 @@ func (g guarded) EvidenceFile(ctx context.Context, id string) ([]byte, error) {
 	return allowed(g, "EvidenceFile", func() ([]byte, error) { return g.node.EvidenceFile(ctx, id) })
 }
 
-func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
-	return signed(g, "ExportCase", by.Person, func() ([]byte, error) { return g.node.ExportCase(ctx, ref, by) })
+func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By, to io.Writer) error {
+	_, err := signed(g, "ExportCase", by.Person, func() (struct{}, error) { return nothing(g.node.ExportCase(ctx, ref, by, to)) })
+	return err
 }
 
 func (g guarded) Deletions(ctx context.Context) ([]schakel.Deletion, error) {
