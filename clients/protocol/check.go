@@ -36,7 +36,9 @@ type Draft struct {
 	Body     []byte        // JSON
 	Enclosed []Known       // signed originals that travel with it, verified
 	Unproved int           // enclosed originals that do not parse or verify
-	facts    facts
+	// Attachments are the files that travel beside it, without their secrets.
+	Attachments []message.Attachment
+	facts       facts
 }
 
 // DraftOf is the draft of a message. Both ends check what it returns.
@@ -58,7 +60,7 @@ func DraftOf(m message.Message, r Register) Draft {
 func draftOf(m message.Message, r Register) Draft {
 	h := m.Heading
 	d := Draft{ID: m.ID, Case: m.Case, Protocol: h.Protocol, Created: m.Created, Class: h.Class, Urgency: h.Urgency, Answers: h.Answers, RestsOn: h.RestsOn,
-		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body}
+		Outcome: h.Outcome, From: r.Party(m.Sender.Desk), Person: len(m.Person) > 0, Exercise: IsExercise(m), Body: m.Body, Attachments: attachedTo(m)}
 	d.From.Desk = m.Sender.Desk
 	for _, desk := range m.Addressed {
 		to := r.Party(desk)
@@ -75,7 +77,7 @@ func draftOf(m message.Message, r Register) Draft {
 // refusal is the answer: the numbered rules look at what has a known form only.
 var (
 	headingChecks = []func(Class, Draft) *Refusal{checkUrgency, checkAddressed, checkRoutes, checkPerson}
-	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement, checkReplaced, checkLink, checkInvitation}
+	bodyChecks    = []func(Class, Draft, any) *Refusal{checkOutcome, checkAcknowledgement, checkReplaced, checkLink, checkInvitation, checkAttachments}
 )
 
 // Check says what is wrong with a message, given what the desk that asks knows of its

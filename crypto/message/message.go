@@ -26,9 +26,11 @@ const (
 	MaxBody        = 128 << 10
 	MaxAddressed   = 32
 	MaxAttachments = 64
-	MaxEnclosed    = 8
-	maxTime        = 1 << 40   // seconds since 1970, as in the envelope
-	MaxSize        = 256 << 10 // a whole signed message, enclosed originals included
+	// MaxAttachment is the largest content of an attachment: sealed, it fits in 2 GiB.
+	MaxAttachment = 1984 << 20
+	MaxEnclosed   = 8
+	maxTime       = 1 << 40   // seconds since 1970, as in the envelope
+	MaxSize       = 256 << 10 // a whole signed message, enclosed originals included
 )
 
 // protocolName is how a version of the collaboration protocol is named. Which ones
@@ -105,17 +107,6 @@ type Sender struct {
 	_      struct{} `cbor:",toarray"`
 	Desk   identity.DeskID
 	Device identity.DeviceID
-}
-
-// Attachment names a sealed file that travels beside the message.
-type Attachment struct {
-	_         struct{} `cbor:",toarray"`
-	Blob      [32]byte // name at the relay: SHA-256 of the ciphertext
-	Size      uint64
-	Digest    [32]byte // SHA-256 of the ciphertext
-	Identity  string   // one-time age identity
-	Name      string
-	MediaType string
 }
 
 // Message is the signed content. Created is in seconds since 1970.
@@ -285,7 +276,7 @@ func (m Message) check() error {
 	case m.Heading.Expires <= m.Created || m.Heading.Expires > maxTime:
 		return fmt.Errorf("%w: expires before it was created", ErrFormat)
 	}
-	if err := m.checkStale(); err != nil {
+	if err := errors.Join(m.checkStale(), m.checkAttachments()); err != nil {
 		return err
 	}
 	return m.checkNames()

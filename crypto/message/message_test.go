@@ -34,7 +34,7 @@ func honest() message.Message {
 		},
 		Body: []byte("{}"), Sender: message.Sender{Desk: "vt20/crisis", Device: identity.DeviceID{3}},
 		Addressed: []identity.DeskID{"knooppunt/piket", "politie-mn/spoed"}, Created: 1_795_000_000,
-		Attachments: []message.Attachment{{Size: 5, Identity: "x", Name: "brief.pdf", MediaType: "application/pdf"}},
+		Attachments: []message.Attachment{attachment(1), attachment(2)},
 		Enclosed:    [][]byte{{1, 2}}, Person: bytes.Repeat([]byte{4}, 16),
 	}
 }

@@ -1,0 +1,201 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math/bits"
+
+	"filippo.io/age"
+
+	"schakel/crypto/message"
+)
+
+// An attachment is one plain age file, sealed to a hybrid identity that is made for it
+// alone and stands in the signed message only:
+//
+//	age header with one mlkem768x25519 stanza, nonce
+//	P + 16 per started 64 KiB of P
+//
+// and of the plaintext P: the content, and zeros up to Padmé of its size. The message
+// says how long the content is and which SHA-256 the whole file has. So the stock age
+// program opens one, and `head -c` with that size gives the content.
+
+// Refusals of an attachment.
+var (
+	// ErrDigest: these are not the bytes that the message names. Nothing was decrypted.
+	ErrDigest = errors.New("attachment is not the file that the message names")
+	// ErrContent: the file is the one that was named, and its sender lied about what is in it.
+	ErrContent = errors.New("attachment is not what its sender says of it")
+	// ErrTooLarge: no message can name content of that size.
+	ErrTooLarge = errors.New("attachment is too large")
+)
+
+// AttachmentLength is the exact length of the sealed file for content of that size.
+func AttachmentLength(size uint64) uint64 {
+	padded := paddedContent(size)
+	chunks := (padded + chunkSize - 1) / chunkSize
+	return uint64(sealedSize(1, 0)) + padded + chunks*tagSize
+}
+
+// paddedContent is Padmé of the size, at least minPadded.
+func paddedContent(size uint64) uint64 {
+	if size <= minPadded {
+		return minPadded
+	}
+	exponent := bits.Len64(size) - 1
+	low := exponent - bits.Len64(uint64(exponent))
+	mask := uint64(1)<<low - 1
+	return (size + mask) &^ mask
+}
+
+// SealedAttachment is what sealing found out about a file.
+type SealedAttachment struct {
+	Identity string   // the one-time secret, for the message and nowhere else
+	Digest   [32]byte // SHA-256 of the sealed file
+	Length   uint64   // of the sealed file
+	Size     uint64   // of the content
+	Content  [32]byte // SHA-256 of the content
+}
+
+// SealAttachment reads content to its end and writes it to w as a sealed file, under an
+// identity made for it: the same content sealed twice is two unrelated files. It holds no
+// more than a few chunks in memory. Content beyond message.MaxAttachment is refused with
+// ErrTooLarge, and what was written by then is worth nothing.
+func SealAttachment(w io.Writer, content io.Reader) (s SealedAttachment, err error) {
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return s, fmt.Errorf("failed to make a one-time identity: %w", err)
+	}
+	sealed, plain := &counting{hash: sha256.New()}, &counting{hash: sha256.New()}
+	to, err := age.Encrypt(io.MultiWriter(w, sealed), id.Recipient())
+	if err != nil {
+		return s, fmt.Errorf("failed to seal an attachment: %w", err)
+	}
+	if _, err := io.Copy(io.MultiWriter(to, plain), io.LimitReader(content, message.MaxAttachment+1)); err != nil {
+		return s, fmt.Errorf("failed to seal an attachment: %w", err)
+	}
+	if plain.n > message.MaxAttachment {
+		return s, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, uint64(message.MaxAttachment))
+	}
+	for left := paddedContent(plain.n) - plain.n; left > 0 && err == nil; {
+		piece := min(left, uint64(len(zeros)))
+		_, err = to.Write(zeros[:piece])
+		left -= piece
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		return s, fmt.Errorf("failed to seal an attachment: %w", err)
+	}
+	return SealedAttachment{Identity: id.String(), Digest: sealed.sum(), Length: sealed.n, Size: plain.n, Content: plain.sum()}, nil
+}
+
+// CheckAttachment reads a sealed file to its end, and refuses it with ErrDigest unless it
+// is the very one that a has named. It needs no secret: who only carries it can ask.
+func CheckAttachment(sealed io.Reader, digest [32]byte, length uint64) error {
+	c := &counting{hash: sha256.New()}
+	if _, err := io.Copy(c, io.LimitReader(sealed, int64(length)+1)); err != nil {
+		return fmt.Errorf("failed to read an attachment: %w", err)
+	}
+	if c.n != length || c.sum() != digest {
+		return fmt.Errorf("%w: %d bytes for %d", ErrDigest, min(c.n, length+1), length)
+	}
+	return nil
+}
+
+// OpenAttachment writes the content of a sealed file to w. It reads the file twice: not a
+// byte of it is decrypted before all of it proved to be what the message names (ErrDigest:
+// attacks E01 to E06), and the second reading must be the same again. What then does not
+// open, is padded otherwise, or has another content than the SHA-256 that the body states
+// is its sender's doing, and refused with ErrContent: w holds bytes by then that must be
+// thrown away. content of zeros is not compared.
+func OpenAttachment(w io.Writer, sealed io.ReadSeeker, a message.Attachment, content [32]byte) error {
+	id, err := age.ParseHybridIdentity(a.Identity)
+	if err != nil {
+		return fmt.Errorf("%w: no one-time identity", ErrContent) // age's error may quote the secret
+	}
+	length := AttachmentLength(a.Size)
+	if _, err := sealed.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("failed to read an attachment: %w", err)
+	}
+	if err := CheckAttachment(sealed, a.Digest, length); err != nil {
+		return err
+	}
+	if _, err := sealed.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("failed to read an attachment: %w", err)
+	}
+	again := &counting{hash: sha256.New()}
+	once := &strictIdentity{key: newEpochKey(0, id), index: 0, count: 1}
+	plain, err := age.Decrypt(io.TeeReader(io.LimitReader(sealed, int64(length)), again), once)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if err := copyContent(w, plain, a.Size, content); err != nil {
+		return err
+	}
+	if again.n != length || again.sum() != a.Digest {
+		return fmt.Errorf("%w: it changed while it was read", ErrDigest)
+	}
+	return nil
+}
+
+// copyContent writes the content and demands that exactly its padding follows.
+func copyContent(w io.Writer, plain io.Reader, size uint64, content [32]byte) error {
+	c := &counting{hash: sha256.New()}
+	written := &writing{to: w}
+	if _, err := io.CopyN(io.MultiWriter(written, c), plain, int64(size)); err != nil {
+		if written.err != nil {
+			return fmt.Errorf("failed to write an attachment: %w", written.err)
+		}
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if content != ([32]byte{}) && c.sum() != content {
+		return fmt.Errorf("%w: another content than the message describes", ErrContent)
+	}
+	padding, buffer := uint64(0), make([]byte, minPadded)
+	for {
+		n, err := plain.Read(buffer)
+		if !bytes.Equal(buffer[:n], zeros[:n]) {
+			return fmt.Errorf("%w: padding is not zero", ErrContent)
+		}
+		padding += uint64(n)
+		if err == io.EOF && padding == paddedContent(size)-size {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %d bytes of padding: %w", ErrContent, padding, err)
+		}
+	}
+}
+
+// counting hashes and counts what passes.
+type counting struct {
+	hash hash.Hash
+	n    uint64
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.n += uint64(len(p))
+	return c.hash.Write(p)
+}
+
+func (c *counting) sum() [32]byte { return [32]byte(c.hash.Sum(nil)) }
+
+// writing remembers why nothing more could be written: that is not the sender's doing.
+type writing struct {
+	to  io.Writer
+	err error
+}
+
+func (w *writing) Write(p []byte) (n int, err error) {
+	n, err = w.to.Write(p)
+	w.err = err
+	return n, err
+}
+
+// String and GoString keep the one-time secret out of whatever prints the struct.
+func (s SealedAttachment) String() string               { return redacted }
+func (s SealedAttachment) GoString() string             { return redacted }
+func (s SealedAttachment) MarshalJSON() ([]byte, error) { return nil, errSecret }
