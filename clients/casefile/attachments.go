@@ -72,15 +72,16 @@ func attachmentFiles(all []Content) (files []File) {
 // and is what the message says. A message whose body describes something else than it
 // brings breaks a rule, and nothing of it can be compared.
 func (r *reading) attachments(s message.Signed) (out []Attached) {
-	described := describedIn(s.Message.Body)
+	described := r.version(s.Message.Heading.Protocol).FilesIn(s.Message.Heading.Class, s.Message.Body)
 	for i, a := range s.Message.Attachments {
 		x := Attached{Name: a.Name, MediaType: a.MediaType, Bytes: a.Size}
 		if len(described) == len(s.Message.Attachments) {
-			d := described[i]
-			x.SHA256 = hex.EncodeToString(d.Digest[:])
-			name := attachmentFile(d.Digest, d.MediaType)
-			if f, ok := r.large[name]; ok && f.digest == d.Digest && uint64(f.length) == a.Size {
-				x.File = name
+			x.SHA256 = strings.TrimPrefix(described[i].SHA256, "sha256:")
+			if sum, err := hex.DecodeString(x.SHA256); err == nil && len(sum) == sha256.Size {
+				name := attachmentFile([sha256.Size]byte(sum), a.MediaType)
+				if f, ok := r.large[name]; ok && f.digest == [sha256.Size]byte(sum) && uint64(f.length) == a.Size {
+					x.File = name
+				}
 			}
 		}
 		out = append(out, x)

@@ -22,8 +22,8 @@ const hostileName = "../../<script>alert(1)</script>\u202egpj.exe"
 func letterWith(t testing.TB, w *world, content []byte) (name string) {
 	t.Helper()
 	sum := sha256.Sum256(content)
-	text := fmt.Sprintf(`{"vraag":"?","bijlagen":[{"naam":"x.pdf","mediatype":"application/pdf","bytes":%d,"sha256":"sha256:%x"}]}`, len(content), sum)
-	w.say(t, w.doctor, "adviesvraag", message.Routine, text, func(m *message.Message) {
+	text := fmt.Sprintf(`{"advies":"?","bijlagen":[{"naam":%q,"mediatype":"application/pdf","bytes":%d,"sha256":"sha256:%x"}]}`, hostileName, len(content), sum)
+	w.say(t, w.doctor, "advies", message.Routine, text, func(m *message.Message) {
 		m.Attachments = []message.Attachment{{Blob: sum, Digest: sum, Size: uint64(len(content)), Identity: "AGE-SECRET-KEY-PQ-1" + strings.Repeat("Q", 58),
 			Name: hostileName, MediaType: "application/pdf"}}
 	}, "vt20/crisis")

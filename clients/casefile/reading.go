@@ -141,8 +141,10 @@ func spokenBeside(c *protocol.Catalogue) (v protocol.Versions) {
 }
 
 // by is the catalogue of the version that a message names, or that of the file.
-func (r *reading) by(k protocol.Known) *protocol.Catalogue {
-	if c, ok := r.spoken.For(k.Protocol); ok {
+func (r *reading) by(k protocol.Known) *protocol.Catalogue { return r.version(k.Protocol) }
+
+func (r *reading) version(name string) *protocol.Catalogue {
+	if c, ok := r.spoken.For(name); ok {
 		return c
 	}
 	return r.agreed()
