@@ -85,22 +85,28 @@ func (c *candidate) times() error {
 
 // lane goes by the roles that the root signed, not by anything the sender says.
 func (c *candidate) lane() error {
-	from, ok := c.reg.Desk(c.session.rights.Desk)
-	if !ok || !from.Active() {
-		return ErrLane
-	}
-	to, ok := c.reg.Desk(c.header.Desk)
-	if !ok || !to.Active() {
-		return ErrDesk
-	}
-	ceiling, ok := lanes.Ceiling(from.Role, to.Role, from.ID.Org() == to.ID.Org())
-	switch {
-	case !ok:
-		return ErrLane
-	case c.header.Tier > ceiling:
+	ceiling, err := ceiling(c.reg, c.session.rights.Desk, c.header.Desk)
+	if err == nil && c.header.Tier > ceiling {
 		return ErrTier
 	}
-	return nil
+	return err
+}
+
+// ceiling is how loudly one desk may write to another.
+func ceiling(reg *trust.Register, sender, recipient identity.DeskID) (envelope.Tier, error) {
+	from, ok := reg.Desk(sender)
+	if !ok || !from.Active() {
+		return 0, ErrLane
+	}
+	to, ok := reg.Desk(recipient)
+	if !ok || !to.Active() {
+		return 0, ErrDesk
+	}
+	ceiling, ok := lanes.Ceiling(from.Role, to.Role, from.ID.Org() == to.ID.Org())
+	if !ok {
+		return 0, ErrLane
+	}
+	return ceiling, nil
 }
 
 // devices: the list need not be complete (a new device waits for its cooling-off

@@ -18,6 +18,10 @@ type Limits struct {
 	AsksPerSecond   int // register entries, key and fetch requests per device; default 50
 	EntriesPerMin   int // entries posted without a login, half from one address; default 600
 
+	BlobsPerSecond int // requests for blobs per device, four times as many at once; default 50
+	BlobsPerDevice int // of those, under way; default 8
+	BlobsAtOnce    int // under way from everybody; default 256
+
 	InFlightOps   int // envelopes of one session on their way to the disk; default 4096
 	InFlightBytes int // their bytes; default 8 MiB
 
@@ -30,6 +34,8 @@ type Limits struct {
 	Sweep         time.Duration // missed rings are found within this; default 5 s
 	Cosign        time.Duration // witnesses are asked again after this; default 30 min
 	Expire        time.Duration // between two looks for expired envelopes; default 10 s
+	BlobSweep     time.Duration // between two looks for blobs whose time is over; default 10 min
+	BlobStall     time.Duration // a transfer without a byte for this long is cut; default wire.BlobStall
 	HandshakeTime time.Duration // for the TLS handshake, and for the request's headers; default 5 s
 	LoginTime     time.Duration // from the challenge to the token; default wire.LoginTimeout
 	CloseTime     time.Duration // from the decision to close a session to its end; default wire.CloseGrace
@@ -55,6 +61,9 @@ func (l Limits) withDefaults() Limits {
 	number(&l.PutsPerSecond, 5000)
 	number(&l.AsksPerSecond, 50)
 	number(&l.EntriesPerMin, 600)
+	number(&l.BlobsPerSecond, 50)
+	number(&l.BlobsPerDevice, 8)
+	number(&l.BlobsAtOnce, 256)
 	number(&l.InFlightOps, 4096)
 	number(&l.InFlightBytes, 8<<20)
 	duration(&l.Drain, 30*time.Second)
@@ -62,6 +71,8 @@ func (l Limits) withDefaults() Limits {
 	duration(&l.Sweep, 5*time.Second)
 	duration(&l.Cosign, 30*time.Minute)
 	duration(&l.Expire, 10*time.Second)
+	duration(&l.BlobSweep, 10*time.Minute)
+	duration(&l.BlobStall, wire.BlobStall)
 	duration(&l.HandshakeTime, 5*time.Second)
 	duration(&l.LoginTime, wire.LoginTimeout)
 	duration(&l.CloseTime, wire.CloseGrace)

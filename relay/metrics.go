@@ -23,6 +23,11 @@ type metrics struct {
 	entries      *prometheus.CounterVec // code
 	cosignatures *prometheus.CounterVec // result
 	expired      *prometheus.CounterVec // delivered
+	blobs        *prometheus.GaugeVec   // state
+	blobBytes    prometheus.Gauge
+	blobFree     prometheus.Gauge
+	blobRequests *prometheus.CounterVec // verb, status
+	blobLooks    prometheus.Gauge
 	stored       prometheus.Counter
 	deliveries   prometheus.Counter
 	acks         prometheus.Counter
@@ -54,19 +59,28 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		puts:         vector("puts_total", "Envelopes offered, by answer.", "code"),
 		entries:      vector("entries_total", "Register entries offered, by answer.", "code"),
 		expired:      vector("expired_total", "Envelopes and notices that reached their expiry.", "delivered"),
-		stored:       counter("stored_total", "Envelopes promised in custody receipts."),
-		deliveries:   counter("deliveries_total", "Envelopes and notices handed to devices."),
-		acks:         counter("acks_total", "Acknowledgements by devices."),
-		damaged:      counter("damaged_records_total", "Records that failed their checksum."),
-		panics:       counter("panics_total", "Sessions ended by a fault of the program."),
-		shed:         counter("shed_total", "Connections turned away for lack of room."),
+		blobs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "schakel", Subsystem: "relay", Name: "blobs", Help: "Sealed attachments kept, by state.",
+		}, []string{"state"}),
+		blobBytes: gauge("blob_bytes", "Bytes of sealed attachments; those that are not complete count in full."),
+		blobFree:  gauge("blob_free_bytes", "Room for sealed attachments; 0 where the store cannot tell."),
+		blobLooks: gauge("blob_look_timestamp_seconds", "When the sealed attachments were last counted and what is past its time removed."),
+		blobRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "schakel", Subsystem: "relay", Name: "blob_requests_total", Help: "Requests for sealed attachments, by verb and status.",
+		}, []string{"verb", "status"}),
+		stored:     counter("stored_total", "Envelopes promised in custody receipts."),
+		deliveries: counter("deliveries_total", "Envelopes and notices handed to devices."),
+		acks:       counter("acks_total", "Acknowledgements by devices."),
+		damaged:    counter("damaged_records_total", "Records that failed their checksum."),
+		panics:     counter("panics_total", "Sessions ended by a fault of the program."),
+		shed:       counter("shed_total", "Connections turned away for lack of room."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "schakel", Subsystem: "relay", Name: "batch_operations",
 			Help: "Operations per durable batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
 	}
 	reg.MustRegister(m.sessions, m.registerSize, m.registerLate, m.cosignedSize, m.cosignedTime, m.cosignatures, m.logins, m.closes, m.puts, m.entries, m.expired,
-		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch,
+		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch, m.blobs, m.blobBytes, m.blobFree, m.blobLooks, m.blobRequests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -36,6 +36,7 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/relay/auth"
+	"schakel/relay/blob"
 	"schakel/relay/queue"
 	"schakel/relay/register"
 	"schakel/relay/wire"
@@ -50,6 +51,9 @@ type Config struct {
 	Store    queue.Store   // the caller closes it after Run
 	Register *register.Log // the caller closes it after Run
 	Receipts custody.Signer
+
+	// Blobs, where set, keeps sealed attachments; nil: there are none.
+	Blobs *blob.Keeper
 
 	// Paging, where set, has people called for what nobody attends; nil calls nobody.
 	Paging *Paging
@@ -90,6 +94,7 @@ type Relay struct {
 	state     queue.State
 	hub       *hub
 	gate      *gate
+	blobs     *blobs
 	ready     atomic.Bool
 	fatal     chan error // capacity 1: the first reason to end
 }
@@ -124,6 +129,7 @@ func New(c Config) (*Relay, error) {
 	r.metrics = newMetrics(r.registry)
 	measureStore(r.registry, c.Store, state)
 	r.hub = newHub(r)
+	r.blobs = newBlobs(r)
 	r.gate = newGate(c.Listener, c.Limits, r.metrics)
 	if r.pager, err = newPager(r); err != nil {
 		return nil, err
@@ -165,6 +171,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	tasks.Go(func() { r.follow(work) })
 	tasks.Go(func() { r.watch(work) })
 	tasks.Go(func() { r.cosign(work) })
+	tasks.Go(func() { r.blobs.sweep(work) })
 	paging, stopPaging := context.WithCancel(ctx) // another node takes over while this one drains
 	defer stopPaging()
 	tasks.Go(func() { r.page(paging) })
@@ -175,6 +182,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.ready.Store(false)
 	r.gate.shut()
 	_ = server.Close() // connections still in HTTP; sessions are the hub's
+	r.blobs.end()
 	if err == nil {
 		r.drain(stopCommits, committed)
 	}

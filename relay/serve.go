@@ -16,11 +16,14 @@ import (
 // enteringKey finds the raw connection of a request.
 type enteringKey struct{}
 
-// server serves devices: two paths, HTTP/1.1, TLS 1.3.
+// server serves devices: three paths, HTTP/1.1, TLS 1.3.
 func (r *Relay) server() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+wire.ConnectPath, r.connect)
 	mux.HandleFunc("POST "+wire.RegisterPath, r.postEntry)
+	if r.config.Blobs != nil {
+		mux.HandleFunc(wire.BlobPath+"{blob}", r.blobs.serve)
+	}
 	s := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: r.config.Limits.HandshakeTime,     // and the TLS handshake's

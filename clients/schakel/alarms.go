@@ -29,7 +29,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
 		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
-		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
+		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup, AlarmAttachment}
 }
 
 // ClearAlarm ends an alarm that a person has dealt with; it comes back when its
@@ -112,7 +112,25 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
+	if kind == AlarmAttachment {
+		return n.explainAttachment(a)
+	}
 	return explainProgram(kind, a)
+}
+
+// explainAttachment says which file is missing, and that nobody has to wait for it.
+func (n *Node) explainAttachment(a store.Alarm) (text, remedy string) {
+	message, _, _ := strings.Cut(a.Subject, " ")
+	switch {
+	case a.Code == reasonIdentityUsed:
+		return "Een bericht is geweigerd: zijn bijlage heeft de sleutel van een eerdere bijlage.",
+			"Bel de afzender: die moet het programma bijwerken en het bestand opnieuw versturen. Waarschuw de beheerder."
+	case identity.DeskID(a.Code) == n.dev.Desk:
+		return "Een bijlage van dit bureau is nog niet bij de relay. Het bericht zelf is wel verstuurd.",
+			"Kijk wat er misgaat met `schakel attachment list " + message + "`. Is er haast bij: bel de ontvanger."
+	}
+	return fmt.Sprintf("Een bijlage bij een bericht van %s is er nog niet. Het bericht zelf is er wel.", a.Code),
+		"Probeer het nu met `schakel attachment fetch " + message + "`. Is er haast bij, wacht dan niet. " + n.call(identity.DeskID(a.Code))
 }
 
 // explainProgram says what happened to a program of the organisation's own.

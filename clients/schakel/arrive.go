@@ -179,6 +179,11 @@ func (in *intake) one(a *arrival) error {
 		if err := in.protocol(a); err != nil {
 			return err
 		}
+		if a.fault == nil {
+			if err := in.freshAttachments(a); err != nil {
+				return err
+			}
+		}
 	}
 	if a.fault != nil {
 		return in.refuse(a)
@@ -360,7 +365,7 @@ func (in *intake) message(a *arrival) error {
 	if a.known = !fresh; a.known && once {
 		return in.takenAlready(a)
 	}
-	if err := in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...); err != nil {
+	if err := errors.Join(in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...), in.expectAttachments(a.signed, store.In)); err != nil {
 		return err
 	}
 	in.event(EventReceived, hash, a.from)
@@ -392,7 +397,7 @@ func (in *intake) copy(a *arrival) error {
 			return err
 		}
 	}
-	if err := keepCopy(in.tx, hash, m.Sender.Device, a.copied.Sent); err != nil {
+	if err := errors.Join(in.expectAttachments(a.signed, store.Out), keepCopy(in.tx, hash, m.Sender.Device, a.copied.Sent)); err != nil {
 		return err
 	}
 	in.event(EventStatus, hash, a.from)

@@ -84,6 +84,7 @@ func (n *Node) setConnected() {
 	n.mu.Lock()
 	n.conn = connection{up: true, since: n.now()}
 	n.mu.Unlock()
+	n.moves.again(moveKey{})
 	n.publish(EventConnection, "", "")
 }
 

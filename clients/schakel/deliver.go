@@ -215,6 +215,9 @@ func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier enve
 	if err != nil {
 		return false, err
 	}
+	if err := tx.UploadAgain(h, n.now()); err != nil {
+		return false, err
+	}
 	return true, tx.PutDelivery(store.Delivery{
 		Envelope: p.ID, Kind: d.Kind, Message: h, Desk: desk, Counter: d.Counter, Sealer: n.dev.ID,
 		Created: n.now(), Expires: time.Unix(int64(p.Expires), 0), Tier: tier, Raw: raw,

@@ -42,7 +42,12 @@ func (n *Node) Forward(ctx context.Context, ref string, f Forwarding) (Sent, err
 			return Sent{}, err
 		}
 	}
-	m, known, err := n.again(ctx, first, back, f)
+	files, err := n.attachAgain(ctx, first, By{Person: f.Person, PIN: f.PIN})
+	if err != nil {
+		return Sent{}, err
+	}
+	defer n.dropUnsent(ctx, files)
+	m, known, err := n.again(ctx, first, back, f, files)
 	if err != nil {
 		return Sent{}, err
 	}
@@ -133,9 +138,9 @@ func printable(unit string) string {
 
 // again composes the new message: to the right desk alone, or to the other desks that
 // got the first one as well where a rule asks for them, as it does of an acute report.
-func (n *Node) again(ctx context.Context, first, back protocol.Known, f Forwarding) (message.Message, protocol.Case, error) {
+func (n *Node) again(ctx context.Context, first, back protocol.Known, f Forwarding, files []string) (message.Message, protocol.Case, error) {
 	d := Draft{Class: first.Class, Urgency: first.Urgency, Case: first.Case.String(), To: []identity.DeskID{f.To}, Outcome: first.Outcome,
-		Body: first.Body, Exercise: first.Exercise, Person: f.Person, PIN: f.PIN, Override: f.Override, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
+		Body: first.Body, Attachments: files, Exercise: first.Exercise, Person: f.Person, PIN: f.PIN, Override: f.Override, RestsOn: []string{first.Hash.String()}, encloses: []message.Ref{first.Ref()}}
 	for _, r := range first.RestsOn {
 		d.RestsOn = append(d.RestsOn, r.Hash.String())
 	}

@@ -18,10 +18,11 @@ import (
 
 // What the access log names, beside the actions that stand where they are done.
 const (
-	actionOpened   = "opened"        // subject: the message
-	actionCase     = "case-opened"   // subject: the case; its state, notes or drafts were shown
-	actionDrafts   = "drafts-opened" // subject: the case, or "all"
-	actionExported = "exported"      // subject: the message whose sealed delivery was handed out
+	actionOpened   = "opened"           // subject: the message
+	actionCase     = "case-opened"      // subject: the case; its state, notes or drafts were shown
+	actionDrafts   = "drafts-opened"    // subject: the case, or "all"
+	actionSaved    = "attachment-saved" // subject: the message whose attachment was opened
+	actionExported = "exported"         // subject: the message whose sealed delivery was handed out
 )
 
 // LogLine is one line of the access log of a device of this desk.

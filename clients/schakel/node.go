@@ -88,6 +88,7 @@ type Node struct {
 	clock        steadyClock   // of its timers
 	duties       dutyBook      // what cases ask of this desk
 	work         chan struct{} // wakes upkeep
+	moves        *moves        // of sealed files, to and from the relay
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more
 	timersLost   atomic.Bool   // those of the pager, in the store: see pagerdamage.go
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
@@ -139,7 +140,7 @@ func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
 		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
-		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
+		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{},
@@ -227,7 +228,7 @@ func (n *Node) loadEpochs(tx *store.Tx) error {
 	return nil
 }
 
-// Run keeps the connection, the outbox, the statements, the keys and the alarms
+// Run keeps the connection, the outbox, the attachments, the statements, the keys and the alarms
 // going until ctx ends. It reconnects by itself, with full jitter. It returns nil
 // when ctx ended, and an error only when the store can no longer be trusted.
 func (n *Node) Run(ctx context.Context) error {
@@ -235,6 +236,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.stayConnected(ctx) })
 	g.Go(func() error { return n.upkeep(ctx) })
 	g.Go(func() error { return n.pages(ctx) })
+	g.Go(func() error { return n.transfers(ctx) })
 	return g.Wait()
 }
 

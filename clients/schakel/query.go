@@ -229,6 +229,9 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 		l.Person = identity.PersonID(signed.Message.Person).String()
 	}
 	l.Flags = staleFlags(signed.Message)
+	if l.Attachments, err = n.attachmentsOf(tx, signed); err != nil {
+		return l, err
+	}
 	if row.Direction == store.In {
 		if l.Late, err = cameLate(tx, row); err != nil {
 			return l, err

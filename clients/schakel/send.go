@@ -77,6 +77,7 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 	if _, err := n.makeDeliveries(ctx); err != nil {
 		n.log.Error("deliveries not made yet, will try again", "err", err)
 	}
+	n.moves.poke()
 	h := signed.Hash()
 	n.publish(EventStatus, h.String(), "")
 	return Sent{Hash: h.String(), ID: m.ID.String(), Case: m.Case.String(), Exercise: protocol.IsExercise(m)}, nil
@@ -87,6 +88,9 @@ func (n *Node) commit(ctx context.Context, m message.Message, person *seal.Perso
 func (n *Node) record(tx *store.Tx, signed message.Signed) error {
 	m, hash, now := signed.Message, signed.Hash(), n.now()
 	if _, err := tx.SaveMessage(storedMessage(signed, store.Out, m.Addressed[0], now)); err != nil {
+		return err
+	}
+	if err := n.sendAttachments(tx, signed); err != nil {
 		return err
 	}
 	deadline := n.ackDeadline(m)
@@ -180,7 +184,7 @@ func (n *Node) composeIn(ctx context.Context, c *protocol.Catalogue, to []identi
 		return m, known, err
 	}
 	err = n.inside(ctx, a, false, func(tx *store.Tx) error {
-		if err := n.refer(tx, &m, d); err != nil || d.unread {
+		if err := errors.Join(n.refer(tx, &m, d), n.takeAlong(tx, c, &m, d)); err != nil || d.unread {
 			return err
 		}
 		known, err = n.complete(tx, &m, d.encloses)

@@ -21,9 +21,12 @@ type Draft struct {
 	Outcome string            `json:"outcome,omitempty"`
 	Body    []byte            `json:"body"` // JSON of the class; travels byte-identical
 	// Exercise begins an exercise. What is said in the case of one is marked by itself.
-	Exercise bool   `json:"exercise,omitempty"`
-	Person   string `json:"person,omitempty"`
-	PIN      string `json:"pin,omitempty"`
+	Exercise bool `json:"exercise,omitempty"`
+	// Attachments are files that travel beside it: identifiers that Attach gave. The body
+	// describes them, or Schakel has it do so.
+	Attachments []string `json:"attachments,omitempty"`
+	Person      string   `json:"person,omitempty"`
+	PIN         string   `json:"pin,omitempty"`
 	// Override sends what is acute although the register is too old: see ErrStale.
 	Override *Override `json:"override,omitempty"`
 	// Saved is the version of a saved draft that this was made of: once it is sent, that
@@ -123,6 +126,8 @@ type Letter struct {
 	Body   []byte            `json:"body"`
 	Late   bool              `json:"late,omitempty"`  // arrived after its successor
 	Flags  []protocol.Flag   `json:"flags,omitempty"` // what is wrong with it, though it was taken
+	// Attachments are its files, and how far they are.
+	Attachments []Attachment `json:"attachments,omitempty"`
 }
 
 // Filter selects messages for a list. The zero Filter selects the whole inbox.
@@ -208,6 +213,7 @@ const (
 	AlarmWebhook        AlarmKind = "webhook-faalt"         // a program that asked for events takes none any more
 	AlarmDrill          AlarmKind = "oefening"              // the drill of this month is due
 	AlarmBackup         AlarmKind = "geen-reservekopie"     // the latest backup is too old
+	AlarmAttachment     AlarmKind = "bijlage-ontbreekt"     // a file of a message is not there in time, or was refused
 	AlarmLog            AlarmKind = "logboek-aangetast"     // the access log of a device here does not continue what it showed
 )
 

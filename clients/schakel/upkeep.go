@@ -117,6 +117,9 @@ func (n *Node) forget(ctx context.Context) error {
 		if err := forgetStubs(tx, n.now().Add(-2*life)); err != nil {
 			return err
 		}
+		if err := n.sweepAttached(tx); err != nil {
+			return err
+		}
 		_, err := tx.ForgetArrivals(n.now().Add(-2 * life))
 		return err
 	})
@@ -130,7 +133,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchAhead} {
+		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchAhead, in.watchAttachments} {
 			if err := watch(); err != nil {
 				return err
 			}

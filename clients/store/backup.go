@@ -184,7 +184,7 @@ func (tx *Tx) forgetDevice(d Device, b Backup) error {
 	if _, err := tx.DestroyEpochKeys(time.UnixMilli(maxCounter)); err != nil {
 		return err
 	}
-	return tx.forgetNumbers(b.At)
+	return errors.Join(tx.forgetNumbers(b.At), tx.forgetFiles(b.At))
 }
 
 func encodeOrigin(o Origin) ([]byte, error) {

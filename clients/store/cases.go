@@ -84,7 +84,7 @@ func (tx *Tx) putCaseKey(ref message.CaseRef, key []byte) error {
 // DestroyCase destroys the key of a case and with it what was said in it: its
 // messages stay as empty rows, known by their hashes only, so that a repeated
 // delivery does not bring them back. Its assignments, notes and drafts go, and the
-// proofs of their delivery; the lists of who may read it stay, and its lock, since what
+// proofs of their delivery, and the files of their attachments; the lists of who may read it stay, and its lock, since what
 // comes in it later is for them only. Deliveries of it that still wait are dropped and their
 // recipients Failed under the rule "destroyed".
 // What the disk, its snapshots and earlier backups still hold is out of reach;
@@ -133,7 +133,7 @@ func (tx *Tx) emptyMessage(h message.Hash, at time.Time) error {
 	if err := errors.Join(tx.drop(kindMessage, h[:]), tx.dropUnsent(h)); err != nil {
 		return err
 	}
-	if err := tx.dropProofs(h); err != nil {
+	if err := errors.Join(tx.dropProofs(h), tx.dropAttachments(h)); err != nil {
 		return err
 	}
 	waiting, err := tx.deliveries(`WHERE message=?`, args{h[:]})

@@ -135,6 +135,7 @@ var undo = [...][]string{
 	{`DROP INDEX message_list`, `DROP INDEX message_unread`, `DROP INDEX message_unacked`, `DROP TABLE user`},
 	{`DROP INDEX recipient_again`, `ALTER TABLE recipient DROP COLUMN counter`, `ALTER TABLE recipient DROP COLUMN envelope`, `ALTER TABLE recipient DROP COLUMN again`},
 	{`DROP TABLE kept`},
+	{`DROP TABLE attachment`},
 }
 
 // toSchema takes away what came after a schema.

@@ -6,9 +6,9 @@ import (
 
 // schemaVersion is the newest schema this program reads; PRAGMA user_version
 // carries it. Statement i of migrations brings version i to i+1.
-const schemaVersion = 8
+const schemaVersion = 9
 
-var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, schemaAgain, schemaShelves}
+var migrations = [schemaVersion]string{schemaV1, schemaV2, schemaProofs, schemaRestricted, schemaPages, schemaUsers, schemaAgain, schemaShelves, schemaAttachments}
 
 // Columns that index or count stand in clear within the encrypted pages; content
 // and secrets stand in a box. A case is called kase: CASE is a word of SQL.
@@ -132,6 +132,16 @@ CREATE INDEX recipient_again ON recipient(desk,counter) WHERE counter>0 AND deli
 const schemaShelves = `
 CREATE TABLE kept(row BLOB PRIMARY KEY, shelf INTEGER NOT NULL, at INTEGER NOT NULL, box BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX kept_at ON kept(shelf,at,row);
+`
+
+// schemaAttachments adds what moves the sealed files of attachments: see Attachment. once is
+// the SHA-256 of the identity that opens one; the identity itself stands in the message.
+const schemaAttachments = `
+CREATE TABLE attachment(message BLOB, place INTEGER, blob BLOB NOT NULL, length INTEGER NOT NULL, once BLOB NOT NULL, desks TEXT NOT NULL,
+  copy INTEGER NOT NULL, upload INTEGER NOT NULL, since INTEGER NOT NULL, file TEXT NOT NULL, PRIMARY KEY(message,place)) WITHOUT ROWID;
+CREATE INDEX attachment_moving ON attachment(length) WHERE copy IN (1,4) OR upload=1;
+CREATE INDEX attachment_blob ON attachment(blob);
+CREATE INDEX attachment_once ON attachment(once);
 `
 
 // migrate brings the schema up to this program's version, in one transaction with

@@ -20,6 +20,7 @@ const (
 	ShelfEvidence Shelf = 5 // of wrongs, for whoever investigates
 	ShelfAhead    Shelf = 6 // deliveries that wait for the register that they name
 	ShelfStubs    Shelf = 7 // signatures of deliveries that came, without what they carried
+	ShelfAttached Shelf = 9 // sealed files that no message names yet, with their secrets
 	ShelfMade     Shelf = 8 // entries of the register that this organisation is known to have made
 )
 

@@ -14,6 +14,7 @@
 //
 //	store.db, store.db-wal   SQLite in pages of 4 KiB, encrypted with Adiantum, each with a checksum inside
 //	generation               the number of the last transaction and a sum over all sealed rows, sealed
+//	attachments/             sealed files of attachments, each as it travels, under random names
 //	keys/                    the data key, wrapped in each way: see package vault
 //
 // Contents and secrets are sealed once more inside the pages (XChaCha20-Poly1305,

@@ -21,6 +21,7 @@ type Tx struct {
 	opens      map[[32]byte]*seal.ReadKey // keys of restricted cases that were given to this transaction
 	unfound    []message.Hash             // what is not to be found any more, once this has come about
 	destroyed  bool                       // something was deleted that should not linger in the log
+	files      []string                   // of attachments, to be deleted once this has come about
 	over       error                      // why this transaction takes no more: it failed, or ended
 }
 
@@ -123,6 +124,7 @@ func (tx *Tx) commit() error {
 	}
 	s.last = st
 	s.forgetFound(tx.unfound)
+	s.loseFiles(tx.files)
 	if err := s.side.write(st); err != nil {
 		s.lost = err // this transaction is durable and says so; the next one must not run
 	}

@@ -51,6 +51,7 @@ const (
 	ReasonNonce     Reason = "nonce"     // an answer to another challenge
 	ReasonBinding   Reason = "binding"   // made for another connection
 	ReasonReplay    Reason = "replay"    // seen before
+	ReasonRequest   Reason = "request"   // for another method, or another blob
 )
 
 // Refusal is why a token was refused. It wraps ErrToken.
@@ -91,7 +92,8 @@ type Config struct {
 // Verifier checks tokens. It may be used by any number of goroutines.
 type Verifier struct {
 	config Config
-	seen   *seen
+	seen   *seen // tokens of logins
+	used   *seen // tokens of requests for blobs
 }
 
 // Session is what a verified token gives the right to.
@@ -108,7 +110,7 @@ func New(c Config) *Verifier {
 	jwt.RegisterSigningMethod(wire.TokenAlg, func() jwt.SigningMethod {
 		return wire.TokenMethod{SigningMethodEd25519: jwt.SigningMethodEdDSA}
 	})
-	return &Verifier{config: c, seen: newSeen()}
+	return &Verifier{config: c, seen: newSeen(), used: newSeen()}
 }
 
 // NewNonce makes the nonce of one challenge. Whoever made it keeps it on its own
@@ -123,7 +125,21 @@ func NewNonce(random io.Reader) (nonce [32]byte, err error) {
 // Verify checks token as the answer to nonce on the connection with that channel
 // binding (empty where TLS ends before the relay). Every error wraps ErrToken.
 func (v *Verifier) Verify(token []byte, nonce [32]byte, binding []byte) (Session, error) {
-	id, err := checkShape(token)
+	claims := new(wire.TokenClaims)
+	session, err := v.signed(token, loginForm, claims)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := v.checkClaims(claims, nonce, binding, v.config.Now()); err != nil {
+		return Session{}, err
+	}
+	return session, nil
+}
+
+// signed makes the checks that are the same for every token, fills claims, and
+// returns what the device may be.
+func (v *Verifier) signed(token []byte, f form, claims jwt.Claims) (Session, error) {
+	id, err := checkShape(token, f)
 	if err != nil {
 		return Session{}, err
 	}
@@ -132,11 +148,7 @@ func (v *Verifier) Verify(token []byte, nonce [32]byte, binding []byte) (Session
 	if err != nil {
 		return Session{}, refuse(ReasonDevice, "%v", err)
 	}
-	claims, err := v.parse(string(token), id, device.Key, now)
-	if err != nil {
-		return Session{}, err
-	}
-	if err := v.checkClaims(claims, nonce, binding, now); err != nil {
+	if err := v.parse(string(token), claims, id, device.Key, now); err != nil {
 		return Session{}, err
 	}
 	ends := now.Add(SessionLife)
@@ -146,7 +158,7 @@ func (v *Verifier) Verify(token []byte, nonce [32]byte, binding []byte) (Session
 	return Session{Device: id, Desk: device.Desk, Ends: ends}, nil
 }
 
-func (v *Verifier) parse(token string, id identity.DeviceID, key identity.Key, now time.Time) (*wire.TokenClaims, error) {
+func (v *Verifier) parse(token string, claims jwt.Claims, id identity.DeviceID, key identity.Key, now time.Time) error {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{wire.TokenAlg}),
 		jwt.WithExpirationRequired(),
@@ -157,11 +169,10 @@ func (v *Verifier) parse(token string, id identity.DeviceID, key identity.Key, n
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(func() time.Time { return now }),
 	)
-	claims := new(wire.TokenClaims)
 	_, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) {
 		return ed25519.PublicKey(key[:]), nil
 	})
-	return claims, classify(err)
+	return classify(err)
 }
 
 // classify maps the errors of golang-jwt; it joins them, so the gravest is first.
@@ -185,7 +196,22 @@ func classify(err error) error {
 // checkClaims makes the checks that golang-jwt does not. Replay is last, so that
 // only tokens that are good in every other way are remembered.
 func (v *Verifier) checkClaims(c *wire.TokenClaims, nonce [32]byte, binding []byte, now time.Time) error {
-	text := base64.RawURLEncoding.EncodeToString
+	if err := checkLife(c.RegisteredClaims, now); err != nil {
+		return err
+	}
+	switch {
+	case !same(c.Nonce, nonce[:]):
+		return refuse(ReasonNonce, "another nonce")
+	case !same(c.Binding, binding):
+		return refuse(ReasonBinding, "another channel binding")
+	case !v.seen.first(c.ID, c.ExpiresAt.Time, now):
+		return refuse(ReasonReplay, "token id seen before, or too many logins")
+	}
+	return nil
+}
+
+// checkLife is for every token: one audience, and a short life.
+func checkLife(c jwt.RegisteredClaims, now time.Time) error {
 	switch {
 	case len(c.Audience) != 1:
 		return refuse(ReasonAudience, "%d audiences", len(c.Audience))
@@ -193,12 +219,11 @@ func (v *Verifier) checkClaims(c *wire.TokenClaims, nonce [32]byte, binding []by
 		return refuse(ReasonClaims, "iat or exp missing")
 	case c.ExpiresAt.Sub(c.IssuedAt.Time) > wire.TokenLife, c.ExpiresAt.Sub(now) > wire.TokenLife:
 		return refuse(ReasonTime, "lives longer than %v", wire.TokenLife)
-	case subtle.ConstantTimeCompare([]byte(c.Nonce), []byte(text(nonce[:]))) != 1:
-		return refuse(ReasonNonce, "another nonce")
-	case subtle.ConstantTimeCompare([]byte(c.Binding), []byte(text(binding))) != 1:
-		return refuse(ReasonBinding, "another channel binding")
-	case !v.seen.first(c.ID, c.ExpiresAt.Time, now):
-		return refuse(ReasonReplay, "token id seen before, or too many logins")
 	}
 	return nil
+}
+
+// same compares a claim with the bytes that it must have, base64url without padding.
+func same(claim string, want []byte) bool {
+	return subtle.ConstantTimeCompare([]byte(claim), []byte(base64.RawURLEncoding.EncodeToString(want))) == 1
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 
 	"schakel/crypto/identity"
@@ -23,10 +24,31 @@ const (
 
 const maxDigits = 12
 
+// form is what one sort of token must look like: its type, and its claims beside those
+// that every token has. nbf is optional in all.
+type form struct {
+	kind   string
+	claims map[string]kind
+}
+
+var (
+	loginForm = form{wire.TokenType, map[string]kind{"nonce": isText}}
+	blobForm  = form{wire.BlobTokenType, map[string]kind{"htm": isText, "blob": isText}}
+)
+
+// required are the claims of a form, all of them.
+func (f form) required() map[string]kind {
+	all := map[string]kind{
+		"iss": isText, "sub": isText, "aud": isNames, "exp": isSeconds, "iat": isSeconds, "jti": isText, "cb": isText,
+	}
+	maps.Copy(all, f.claims)
+	return all
+}
+
 // checkShape accepts one spelling of a token and returns the device it names. It
 // runs before anything is decoded at length or verified: a token with a newline at
 // its end, padding, a second "nonce", or "exp" as a string verifies in golang-jwt.
-func checkShape(token []byte) (identity.DeviceID, error) {
+func checkShape(token []byte, f form) (identity.DeviceID, error) {
 	var none identity.DeviceID
 	if len(token) == 0 || len(token) > wire.MaxToken {
 		return none, refuse(ReasonForm, "%d bytes", len(token))
@@ -44,18 +66,14 @@ func checkShape(token []byte) (identity.DeviceID, error) {
 	if err != nil {
 		return none, refuse(ReasonHeader, "%v", err)
 	}
-	if header["alg"] != wire.TokenAlg || header["typ"] != wire.TokenType {
+	if header["alg"] != wire.TokenAlg || header["typ"] != f.kind {
 		return none, refuse(ReasonHeader, "another algorithm or type")
 	}
 	id, err := identity.ParseDeviceID(header["kid"])
 	if err != nil {
 		return none, refuse(ReasonHeader, "kid is not a device id")
 	}
-	_, err = decodeObject(parts[1], map[string]kind{
-		"iss": isText, "sub": isText, "aud": isNames, "exp": isSeconds, "iat": isSeconds,
-		"jti": isText, "nonce": isText, "cb": isText,
-	}, map[string]kind{"nbf": isSeconds})
-	if err != nil {
+	if _, err = decodeObject(parts[1], f.required(), map[string]kind{"nbf": isSeconds}); err != nil {
 		return none, refuse(ReasonClaims, "%v", err)
 	}
 	return id, nil

@@ -30,7 +30,7 @@ func (w *World) Beside(t testing.TB, store queue.Store, limits relay.Limits) *Wo
 	r, err := relay.New(relay.Config{
 		ID: trusttest.RelayID, Listener: listener, Admin: admin, Store: store, Register: node.Register, Now: w.config.Now, Log: w.config.Log,
 		TLS:      &tls.Config{Certificates: []tls.Certificate{w.cert}, MinVersion: tls.VersionTLS13},
-		Receipts: custody.PrivateKey(w.Receipt.Private), Limits: limits,
+		Receipts: custody.PrivateKey(w.Receipt.Private), Limits: limits, Blobs: w.keeper(w.Dir),
 	})
 	node.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -39,6 +39,13 @@ func (d *Device) Token(c wire.Challenge, binding []byte) wire.Login {
 	return login
 }
 
+// Blobs is a client for attachments of this device, closed when the test ends.
+func (d *Device) Blobs() *wire.Blobs {
+	b := wire.NewBlobs(d.world.URL, d.world.TLS(), wire.BlobDevice{Relay: trusttest.RelayID, Device: d.ID, Key: d.Device.Login.Private}, d.world.config.Now)
+	d.world.t.Cleanup(b.Close)
+	return b
+}
+
 // Login connects and logs in.
 func (d *Device) Login() *Session { return d.LoginIn(d.world.t) }
 

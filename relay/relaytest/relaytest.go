@@ -35,6 +35,8 @@ import (
 	"schakel/crypto/trust"
 	"schakel/crypto/trust/trusttest"
 	"schakel/relay"
+	"schakel/relay/blob"
+	"schakel/relay/blob/folder"
 	"schakel/relay/queue"
 	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
@@ -58,6 +60,8 @@ type Config struct {
 	Open func() (queue.Store, error)
 	// Paging, where set, has the relay call people; its journal is closed by the test.
 	Paging func(store queue.Store) *relay.Paging
+	// Blobs varies how attachments are kept; its store is a folder of the world unless it is set.
+	Blobs blob.Config
 	// Store, where set, wraps the store: a test lets it fail.
 	Store func(queue.Store) queue.Store
 }
@@ -137,7 +141,7 @@ func (w *World) Start() {
 	r, err := relay.New(relay.Config{
 		ID: trusttest.RelayID, Listener: listener, Admin: admin, Paging: paging, TLS: conf, Store: w.Store, Register: w.Register,
 		Receipts: custody.PrivateKey(w.Receipt.Private), Limits: w.config.Limits, Tap: w.config.Tap,
-		Now: w.config.Now, Log: w.config.Log, Suspended: w.config.Suspended,
+		Now: w.config.Now, Log: w.config.Log, Suspended: w.config.Suspended, Blobs: w.keeper(w.Dir),
 	})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -165,6 +169,23 @@ func (w *World) open() queue.Store {
 	store, err := boltqueue.Open(boltqueue.Config{Path: filepath.Join(w.Dir, "queue.db"), Quota: w.config.Quota, MinFree: 1, Log: w.config.Log})
 	w.must(err)
 	return store
+}
+
+// keeper keeps attachments in a folder that further nodes of the relay share.
+func (w *World) keeper(dir string) *blob.Keeper {
+	w.t.Helper()
+	c := w.config.Blobs
+	if c.Store == nil {
+		store, err := folder.Open(filepath.Join(dir, "blobs"))
+		w.must(err)
+		w.t.Cleanup(func() { _ = store.Close() })
+		c.Store = store
+	}
+	if c.MinFree == 0 {
+		c.MinFree = 1
+	}
+	c.Now, c.Log = w.config.Now, w.config.Log
+	return blob.New(c)
 }
 
 func (w *World) listener(addr *string) net.Listener {

@@ -30,13 +30,10 @@ func Accept(w http.ResponseWriter, r *http.Request, l Limits) (*Conn, error) {
 		http.Error(w, "not for browsers", http.StatusForbidden)
 		return nil, errors.New("failed to accept: request of a browser")
 	}
-	var binding []byte
-	if r.TLS != nil {
-		var err error
-		if binding, err = r.TLS.ExportKeyingMaterial(exporterLabel, nil, exporterSize); err != nil {
-			http.Error(w, "TLS 1.3 only", http.StatusUpgradeRequired)
-			return nil, fmt.Errorf("failed to accept: %w", err)
-		}
+	binding, err := BindingOf(r)
+	if err != nil {
+		http.Error(w, "TLS 1.3 only", http.StatusUpgradeRequired)
+		return nil, fmt.Errorf("failed to accept: %w", err)
 	}
 	h := &hijacker{ResponseWriter: w, limits: l}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
@@ -49,6 +46,15 @@ func Accept(w http.ResponseWriter, r *http.Request, l Limits) (*Conn, error) {
 	c := &Conn{ws: ws, guard: h.guard, self: SideRelay, slowest: WriteTimeout, binding: binding}
 	c.SetReadLimit(MaxLoginMessage)
 	return c, nil
+}
+
+// BindingOf returns the channel binding of a request's connection (RFC 9266), empty
+// where TLS ends before the relay.
+func BindingOf(r *http.Request) ([]byte, error) {
+	if r.TLS == nil {
+		return nil, nil
+	}
+	return r.TLS.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
 }
 
 // hijacker hands the WebSocket library a guarded conn with small buffers in place

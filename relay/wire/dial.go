@@ -119,11 +119,20 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 	if d.tls == nil {
 		return nil, errors.New("failed to dial: no TLS configuration")
 	}
-	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	conn, binding, err := dialTLS(ctx, network, addr, d.tls)
 	if err != nil {
 		return nil, err
 	}
-	conf := d.tls.Clone()
+	return d.keep(conn, binding)
+}
+
+// dialTLS connects, and returns the binding of the connection (RFC 9266).
+func dialTLS(ctx context.Context, network, addr string, c *tls.Config) (*tls.Conn, []byte, error) {
+	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	conf := c.Clone()
 	conf.MinVersion, conf.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
 	if conf.ServerName == "" {
 		conf.ServerName, _, _ = net.SplitHostPort(addr)
@@ -131,13 +140,13 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 	conn := tls.Client(raw, conf)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	state := conn.ConnectionState()
 	binding, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterSize)
 	if err != nil {
 		_ = raw.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return d.keep(conn, binding)
+	return conn, binding, nil
 }

@@ -43,19 +43,13 @@ func (TokenMethod) Alg() string { return TokenAlg }
 // challenge.Relay with the relay it means to talk to, and challenge.Version with
 // Version.
 func SignLogin(key crypto.Signer, device identity.DeviceID, c Challenge, binding []byte, now time.Time, random io.Reader) (Login, error) {
-	id := make([]byte, 16)
-	if _, err := io.ReadFull(random, id); err != nil {
-		return Login{}, fmt.Errorf("failed to read random bits for a login token: %w", err)
+	registered, err := tokenClaims(device, c.Relay, now, random)
+	if err != nil {
+		return Login{}, err
 	}
 	text := base64.RawURLEncoding.EncodeToString
 	token := jwt.NewWithClaims(TokenMethod{jwt.SigningMethodEdDSA}, TokenClaims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: device.String(), Subject: device.String(), Audience: jwt.ClaimStrings{c.Relay}, ID: text(id),
-			// A little back, for a relay whose clock runs behind.
-			IssuedAt:  jwt.NewNumericDate(now.Add(-tokenSkew)),
-			ExpiresAt: jwt.NewNumericDate(now.Add(TokenLife - 2*tokenSkew)),
-		},
-		Nonce: text(c.Nonce[:]), Binding: text(binding),
+		RegisteredClaims: registered, Nonce: text(c.Nonce[:]), Binding: text(binding),
 	})
 	token.Header["typ"], token.Header["kid"] = TokenType, device.String()
 	s, err := token.SignedString(key)

@@ -139,3 +139,33 @@ func TestPageStatesTheLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestPageStatesTheLimitsOfAttachments(t *testing.T) {
+	onPage := map[string]string{}
+	for _, r := range rows(t, page(t), "### Limits of attachments") {
+		onPage[r[0]] = r[1]
+	}
+	seconds := func(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
+	for what, want := range map[string]string{
+		"part":                           fmt.Sprintf("%d bytes", wire.MaxBlobPart),
+		"part that is not the last":      fmt.Sprintf("at least %d bytes", wire.MinBlobPart),
+		"desks named in a part":          fmt.Sprint(wire.MaxBlobDesks),
+		"a transfer":                     fmt.Sprintf("%s, and 1 s more for every %d bytes", seconds(wire.BlobGrace), wire.SlowestBlob),
+		"silence within one":             seconds(wire.BlobStall),
+		"a connection without a request": seconds(wire.BlobIdle),
+		"an upload, from its first byte": fmt.Sprintf("%d h", int(wire.UnfinishedLife.Hours())),
+		"a complete blob":                fmt.Sprintf("%d days", int(wire.BlobLife.Hours())/24),
+	} {
+		if onPage[what] != want {
+			t.Errorf("%s: %q on the page, want %q", what, onPage[what], want)
+		}
+	}
+	flat := strings.ReplaceAll(page(t), "\n", " ")
+	for _, text := range []string{
+		wire.BlobPath, wire.BlobTokenType, wire.HeaderOffset, wire.HeaderLength, wire.HeaderComplete, wire.HeaderDesks,
+	} {
+		if !strings.Contains(flat, "`"+text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+}

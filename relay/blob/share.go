@@ -1,0 +1,166 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"schakel/crypto/identity"
+)
+
+// beginUpload records an upload where its organisation has the room and its device
+// not too many. Several relays of one store do not wait for each other here: an
+// organisation that begins at all of them at once gets a little more than its share.
+func (k *Keeper) beginUpload(ctx context.Context, u upload, desks []identity.DeskID) error {
+	if err := k.room(ctx, u.length); err != nil {
+		return err
+	}
+	k.begin.Lock()
+	defer k.begin.Unlock()
+	bytes, unfinished, err := k.share(ctx, u.by)
+	switch {
+	case err != nil:
+		return err
+	case unfinished >= k.config.Uploads:
+		return ErrUploads
+	case bytes+u.length > k.config.OrgBytes:
+		return ErrQuota
+	}
+	return k.putRecord(ctx, u.name(), begun{At: k.seconds(0), Desks: desks})
+}
+
+// share is how many bytes an organisation has taken, and how many unfinished uploads
+// a device of it has. What was begun counts in full from the start.
+func (k *Keeper) share(ctx context.Context, by Owner) (bytes int64, unfinished int, err error) {
+	for o, err := range k.config.Store.List(ctx, uploadsFolder+string(by.Desk.Org())+"/") {
+		if err != nil {
+			return 0, 0, err
+		}
+		u, isWhole, err := parseUpload(o.Name)
+		if err != nil {
+			continue
+		}
+		own := 0
+		if u.by == by {
+			own = 1
+		}
+		if isWhole {
+			unfinished -= own // its record stands beside it
+			continue
+		}
+		bytes += u.length
+		unfinished += own
+	}
+	return bytes, unfinished, nil
+}
+
+// Usage is what lies in the store.
+type Usage struct {
+	Complete, Unfinished int
+	Bytes                int64 // of both; an unfinished one counts in full
+	Removed              int   // by the Expire that counted
+	Free                 int64 // Unknown where the store cannot tell
+}
+
+// strayLife is how long parts and holds are left that belong to no upload: one that
+// was removed while they were written.
+const strayLife = time.Hour
+
+// Expire removes what is past its time or held by nobody, and counts the rest. Doing it twice, here and in
+// another relay, removes nothing else.
+func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
+	uploads := make(map[upload]bool)
+	for o, err := range k.config.Store.List(ctx, uploadsFolder) {
+		if err != nil {
+			return n, err
+		}
+		u, isWhole, err := parseUpload(o.Name)
+		if err != nil {
+			continue
+		}
+		uploads[u] = uploads[u] || isWhole
+	}
+	for u, isWhole := range uploads {
+		over, err := k.over(ctx, u, isWhole)
+		if err == nil && over {
+			n.Removed++
+			delete(uploads, u)
+			err = k.remove(ctx, u)
+			k.config.Log.Debug("blob removed", "blob", u.id.String(), "complete", isWhole)
+		} else if isWhole {
+			n.Complete++
+			n.Bytes += u.length
+		} else {
+			n.Unfinished++
+			n.Bytes += u.length
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	if n.Free, err = k.config.Store.Free(ctx); err != nil {
+		return n, err
+	}
+	if err := k.strays(ctx, uploads); err != nil {
+		return n, err
+	}
+	return n, k.config.Store.Tidy(ctx)
+}
+
+// over reports whether an upload's time is over. A record that is damaged is over at
+// once: it cannot be served, and its sender uploads it again.
+func (k *Keeper) over(ctx context.Context, u upload, isWhole bool) (bool, error) {
+	if isWhole {
+		w, err := k.getWhole(ctx, u)
+		if errors.Is(err, ErrDamaged) || err == nil && w.Until <= k.seconds(0) {
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, ErrNone) { // removed meanwhile
+			return false, err
+		}
+		desks, err := k.holders(ctx, u)
+		return err == nil && len(desks) == 0, err
+	}
+	b, err := k.getBegun(ctx, u)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return true, nil
+	case errors.Is(err, ErrNone): // removed meanwhile
+		return false, nil
+	}
+	return err == nil && b.ends() <= k.seconds(0), err
+}
+
+// strays removes parts and holds of no upload, by the store's own clock.
+func (k *Keeper) strays(ctx context.Context, uploads map[upload]bool) error {
+	known := make(map[string]bool, len(uploads))
+	for u := range uploads {
+		known[u.parts()] = true
+	}
+	old := time.Now().Add(-strayLife)
+	for o, err := range k.config.Store.List(ctx, partsFolder) {
+		if err != nil {
+			return err
+		}
+		if i := strings.LastIndexByte(o.Name, '/'); known[o.Name[:i+1]] || o.Modified.After(old) {
+			continue
+		}
+		if err := k.config.Store.Delete(ctx, o.Name); err != nil {
+			return err
+		}
+	}
+	for o, err := range k.config.Store.List(ctx, holdsFolder) {
+		if err != nil {
+			return err
+		}
+		_, u, err := parseHold(o.Name)
+		if _, ok := uploads[u]; err != nil || ok || o.Modified.After(old) {
+			continue
+		}
+		if err := k.config.Store.Delete(ctx, o.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
