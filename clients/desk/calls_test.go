@@ -79,6 +79,16 @@ func caseCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 			err := n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"}, &file)
 			return file.Bytes(), err
 		},
+		"attach":      func() (any, error) { return n.Attach(ctx, "a &=.pdf", "application/pdf", bytes.NewReader(body())) },
+		"attached":    func() (any, error) { return n.AttachedFiles(ctx) },
+		"drop file":   func() (any, error) { return nil, n.DropAttached(ctx, "a/b") },
+		"attachments": func() (any, error) { return n.Attachments(ctx, "a/../b?c#d e", by) },
+		"move":        func() (any, error) { return nil, n.MoveAttachment(ctx, "a/b", 2, schakel.MovePause) },
+		"save": func() (any, error) {
+			var file bytes.Buffer
+			a, err := n.SaveAttachment(ctx, "a/../b?c#d e", 3, schakel.Saving{By: by, Anyway: true}, &file)
+			return []any{a, file.Bytes()}, err
+		},
 		"deletions": func() (any, error) { return n.Deletions(ctx) },
 		"search": func() (any, error) {
 			return n.Search(ctx, schakel.Search{Words: "x &=", Skip: 2, Limit: 7, WithoutDrafts: true})

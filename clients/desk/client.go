@@ -223,10 +223,10 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 type asIs []byte
 
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	var content io.Reader
-	if file, ok := body.(asIs); ok {
+	content, streams := body.(io.Reader) // sent as it is read
+	if file, isFile := body.(asIs); isFile {
 		content = bytes.NewReader(file)
-	} else if body != nil {
+	} else if !streams && body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("failed to write the request: %w", err)

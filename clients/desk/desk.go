@@ -116,6 +116,7 @@ type Node interface {
 	Sender
 	Reader
 	Searcher
+	Files
 	Cases
 	Follower
 	Watch

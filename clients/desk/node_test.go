@@ -53,6 +53,33 @@ func body() []byte {
 func (n *node) Send(_ context.Context, d schakel.Draft) (schakel.Sent, error) {
 	return schakel.Sent{Hash: "h", ID: "i", Case: "c"}, n.note(d)
 }
+func (n *node) Attach(_ context.Context, name, mediaType string, content io.Reader) (schakel.Attached, error) {
+	b, err := io.ReadAll(content)
+	if err != nil {
+		return schakel.Attached{}, err
+	}
+	return schakel.Attached{ID: "f", AttachedFile: protocol.AttachedFile{Name: name, Bytes: 256}}, n.note(name, mediaType, b)
+}
+func (n *node) AttachedFiles(context.Context) ([]schakel.Attached, error) {
+	return []schakel.Attached{{ID: "f", AttachedFile: protocol.AttachedFile{Name: "een.pdf", Bytes: 256}}}, n.note()
+}
+func (n *node) DropAttached(_ context.Context, id string) error { return n.note(id) }
+func (n *node) Attachments(_ context.Context, ref string, by ...schakel.By) ([]schakel.Attachment, error) {
+	return []schakel.Attachment{attachment()}, n.note(ref, by)
+}
+func attachment() schakel.Attachment {
+	return schakel.Attachment{Message: "ab", Place: 1, Name: "een.pdf", Bytes: 256, State: schakel.AttachmentMoving, Done: 7, Length: 9, Left: time.Second, Since: at()}
+}
+func (n *node) SaveAttachment(_ context.Context, ref string, place int, how schakel.Saving, w io.Writer) (schakel.Attachment, error) {
+	if err := n.note(ref, place, how); err != nil {
+		return schakel.Attachment{}, err
+	}
+	_, err := w.Write(body())
+	return attachment(), err
+}
+func (n *node) MoveAttachment(_ context.Context, ref string, place int, act schakel.MoveAct) error {
+	return n.note(ref, place, act)
+}
 func (n *node) SendTest(_ context.Context, to identity.DeskID) error { return n.note(to) }
 func (n *node) Acknowledge(_ context.Context, ref string, a schakel.Acknowledgement) (schakel.Sent, error) {
 	return schakel.Sent{Hash: "h"}, n.note(ref, a)

@@ -77,7 +77,7 @@ type refusal struct {
 // more special sentinel stands first. Codes are part of the interface: add, never
 // rename.
 func refusals() []refusal {
-	return slices.Concat(storeRefusals(), programRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
+	return slices.Concat(storeRefusals(), fileRefusals(), programRefusals(), entranceRefusals(), messageRefusals(), ownRefusals())
 }
 
 // messageRefusals are those of messages, cases and whom they go to.

@@ -92,7 +92,7 @@ func (n *Node) gatherCase(tx *store.Tx, ref string, d *casefile.Dossier) (err er
 		return fmt.Errorf("%w: %d messages, at most %d", casefile.ErrTooLarge, len(rows), casefile.MaxMessages)
 	}
 	for _, row := range rows {
-		if err := gatherMessage(tx, row, d); err != nil {
+		if err := n.gatherMessage(tx, row, d); err != nil {
 			return err
 		}
 	}
@@ -154,13 +154,17 @@ func rowsOf(tx *store.Tx, ref message.CaseRef) (all []store.Message, err error) 
 
 // gatherMessage adds a message and what was noted of it. One that no longer opens is
 // named: it must not keep the rest in.
-func gatherMessage(tx *store.Tx, row store.Message, d *casefile.Dossier) error {
+func (n *Node) gatherMessage(tx *store.Tx, row store.Message, d *casefile.Dossier) error {
 	full, err := tx.Message(row.Hash)
-	if _, parseErr := message.Parse(full.Raw); err != nil || parseErr != nil {
+	signed, parseErr := message.Parse(full.Raw)
+	if err != nil || parseErr != nil {
 		d.Record.Unreadable = append(d.Record.Unreadable, row.Hash)
 		return nil
 	}
 	d.Messages = append(d.Messages, full.Raw)
+	if err := n.gatherAttachments(tx, signed, d); err != nil {
+		return err
+	}
 	if row.Direction == store.In {
 		d.Record.Received = append(d.Record.Received, casefile.Received{Message: row.Hash, Received: utc(row.Received), Opened: utc(row.Opened),
 			Acknowledged: utc(row.Acknowledged), By: row.AcknowledgedBy})

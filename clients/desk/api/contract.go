@@ -20,18 +20,19 @@ const base = "/v1"
 
 // operation is one of the contract, with what does it here.
 type operation struct {
-	id     string
-	method string
-	path   string
-	status int              // of success
-	node   rights.Operation // "": needs a token and no right
-	open   bool             // needs no token
-	noted  string           // "each": every use; "list": now and then; "": never
-	keyed  bool             // takes an Idempotency-Key
-	long   bool             // takes as long as something moves
-	body   *protocol.Shape
-	params []parameter
-	do     act
+	id        string
+	method    string
+	path      string
+	status    int              // of success
+	node      rights.Operation // "": needs a token and no right
+	open      bool             // needs no token
+	noted     string           // "each": every use; "list": now and then; "": never
+	keyed     bool             // takes an Idempotency-Key
+	long      bool             // takes as long as something moves
+	takesFile bool             // its body is a file, and no JSON
+	body      *protocol.Shape
+	params    []parameter
+	do        act
 }
 
 // parameter is something a request says beside its body.
@@ -57,8 +58,13 @@ type described struct {
 	Long       bool                       `json:"x-long"`
 	Security   []map[string][]string      `json:"security"`
 	Parameters []described1               `json:"parameters"`
-	Body       *struct{}                  `json:"requestBody"`
+	Body       *content                   `json:"requestBody"`
 	Responses  map[string]json.RawMessage `json:"responses"`
+}
+
+// content is what a request brings, by media type.
+type content struct {
+	Content map[string]json.RawMessage `json:"content"`
 }
 
 // described1 is a parameter, or a reference to one.
@@ -115,7 +121,9 @@ func (doc document) read(path, method string, d described, shapes *protocol.Shap
 			op.status = n
 		}
 	}
-	if d.Body != nil {
+	if d.Body != nil && d.Body.Content["application/octet-stream"] != nil {
+		op.takesFile = true
+	} else if d.Body != nil {
 		shape, err := shapes.At(at + "/requestBody/content/application~1json/schema")
 		if err != nil {
 			return op, err

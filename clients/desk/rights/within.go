@@ -129,3 +129,31 @@ func (g guarded) Restriction(ctx context.Context, ref string) (schakel.Restricti
 func (g guarded) Log(ctx context.Context, ref string) (schakel.AccessLog, error) {
 	return allowed(g, "Log", func() (schakel.AccessLog, error) { return g.node.Log(ctx, ref) })
 }
+
+func (g guarded) Attach(ctx context.Context, name, mediaType string, content io.Reader) (schakel.Attached, error) {
+	return allowed(g, "Attach", func() (schakel.Attached, error) { return g.node.Attach(ctx, name, mediaType, content) })
+}
+
+func (g guarded) AttachedFiles(ctx context.Context) ([]schakel.Attached, error) {
+	return allowed(g, "AttachedFiles", func() ([]schakel.Attached, error) { return g.node.AttachedFiles(ctx) })
+}
+
+func (g guarded) DropAttached(ctx context.Context, id string) error {
+	_, err := allowed(g, "DropAttached", func() (struct{}, error) { return nothing(g.node.DropAttached(ctx, id)) })
+	return err
+}
+
+func (g guarded) Attachments(ctx context.Context, ref string, by ...schakel.By) ([]schakel.Attachment, error) {
+	return looked(g, "Attachments", by, func() ([]schakel.Attachment, error) { return g.node.Attachments(ctx, ref, by...) })
+}
+
+func (g guarded) SaveAttachment(ctx context.Context, ref string, place int, how schakel.Saving, w io.Writer) (schakel.Attachment, error) {
+	return signed(g, "SaveAttachment", how.Person, func() (schakel.Attachment, error) {
+		return g.node.SaveAttachment(ctx, ref, place, how, w)
+	})
+}
+
+func (g guarded) MoveAttachment(ctx context.Context, ref string, place int, act schakel.MoveAct) error {
+	_, err := allowed(g, "MoveAttachment", func() (struct{}, error) { return nothing(g.node.MoveAttachment(ctx, ref, place, act)) })
+	return err
+}

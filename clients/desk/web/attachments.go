@@ -90,11 +90,11 @@ func (v *visit) place() (int, error) {
 
 // otherType is the page of a file that is not what its sender says.
 type otherType struct {
-	Ref     string
-	Place   int
-	Name    string
-	Says    string
-	Signer  string // of a restricted case: asks the PIN again
+	Ref    string
+	Place  int
+	Name   string
+	Says   string
+	Signer string // of a restricted case: asks the PIN again
 }
 
 // saveAttachment hands a file out as a download, once all of it proved to be what its

@@ -58,8 +58,8 @@ type filesView struct {
 	Trouble         *trouble
 }
 
-// files is the page of the files of a sheet of this user.
-func (s *Site) files(v *visit) (*paper, filesView, error) {
+// filesOf is the page of the files of a sheet of this user.
+func (s *Site) filesOf(v *visit) (*paper, filesView, error) {
 	p, err := s.keptPaper(v, v.PathValue("id"))
 	if err != nil {
 		return nil, filesView{}, err
@@ -115,14 +115,14 @@ func (s *Site) attachedFiles(v *visit, p *paper) (out []attachedFile, err error)
 }
 
 func (s *Site) filesPage(v *visit) (answer, error) {
-	_, view, err := s.files(v)
+	_, view, err := s.filesOf(v)
 	return answer{page: "files", title: "title.files", shows: view}, err
 }
 
 // attach seals the files of a form one by one while they come. Each that came in whole
 // stays, whatever becomes of the next one.
 func (s *Site) attach(v *visit) (answer, error) {
-	p, view, err := s.files(v)
+	p, view, err := s.filesOf(v)
 	if err != nil {
 		return answer{}, err
 	}
@@ -144,7 +144,7 @@ func (s *Site) attach(v *visit) (answer, error) {
 	if err == nil && taken > 0 {
 		return answer{goTo: "/sheets/" + url.PathEscape(p.ID) + "/files"}, nil
 	}
-	_, view, again := s.files(v)
+	_, view, again := s.filesOf(v)
 	if again != nil {
 		return answer{}, again
 	}
@@ -220,7 +220,7 @@ func (s *Site) withFiles(ctx context.Context, user string, p *paper) error {
 
 // detach takes a file away.
 func (s *Site) detach(v *visit) (answer, error) {
-	p, _, err := s.files(v)
+	p, _, err := s.filesOf(v)
 	if err != nil {
 		return answer{}, err
 	}
