@@ -1,10 +1,14 @@
 package cli_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"schakel/clients/protocol"
@@ -22,6 +26,7 @@ type scripted struct {
 	sendErr, waitErr, personErr error
 	rotaErr                     error
 	setErr                      error // of SetRota alone
+	fileErr                     error // of attachments
 	recipients                  []schakel.Recipient
 	body                        []byte
 	alarms                      []schakel.Alarm
@@ -257,6 +262,50 @@ func (n *scripted) Vouch(context.Context, []byte) error { return n.personErr }
 func (n *scripted) ClearAlarm(_ context.Context, kind schakel.AlarmKind, subject string) error {
 	n.cleared = append(n.cleared, string(kind)+" "+subject)
 	return nil
+}
+
+func (n *scripted) Attach(_ context.Context, name, mediaType string, content io.Reader) (schakel.Attached, error) {
+	b, err := io.ReadAll(content)
+	sum := sha256.Sum256(b)
+	n.did = append(n.did, "attach "+name)
+	return schakel.Attached{ID: "a" + strings.Repeat("0", 63), AttachedFile: protocol.AttachedFile{Name: name, MediaType: cmp.Or(mediaType, "application/pdf"),
+		Bytes: uint64(len(b)), SHA256: "sha256:" + hex.EncodeToString(sum[:])}}, err
+}
+
+func (n *scripted) AttachedFiles(context.Context) ([]schakel.Attached, error) { return nil, n.personErr }
+
+func (n *scripted) DropAttached(_ context.Context, id string) error {
+	n.did = append(n.did, "drop file "+id)
+	return nil
+}
+
+func attachments() []schakel.Attachment {
+	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	return []schakel.Attachment{
+		{Message: hash1, Place: 1, Name: "foto.jpg", FileName: "foto.jpg", MediaType: "image/jpeg", Bytes: 11, SHA256: "sha256:" + strings.Repeat("ab", 32),
+			State: schakel.AttachmentHere, Done: 6000, Length: 6000, Since: at},
+		{Message: hash1, Place: 2, Name: `..\u202efdp.exe`, FileName: "_fdp.exe.pdf", MediaType: "application/pdf", Bytes: 5 << 20, SHA256: "sha256:" + strings.Repeat("cd", 32),
+			State: schakel.AttachmentMoving, Done: 2 << 20, Length: 5<<20 + 3000, Rate: 1 << 20, Left: 3 * time.Second, Since: at},
+	}
+}
+
+func (n *scripted) Attachments(context.Context, string, ...schakel.By) ([]schakel.Attachment, error) {
+	return attachments(), n.fileErr
+}
+
+func (n *scripted) SaveAttachment(_ context.Context, _ string, place int, how schakel.Saving, w io.Writer) (schakel.Attachment, error) {
+	if n.fileErr != nil {
+		_, _ = io.WriteString(w, "half")
+		return schakel.Attachment{}, n.fileErr
+	}
+	_, err := io.WriteString(w, "de inhoud\n")
+	n.did = append(n.did, fmt.Sprintf("save %d anyway %t", place, how.Anyway))
+	return attachments()[place-1], err
+}
+
+func (n *scripted) MoveAttachment(_ context.Context, ref string, place int, act schakel.MoveAct) error {
+	n.did = append(n.did, fmt.Sprintf("%s %.8s %d", act, ref, place))
+	return n.fileErr
 }
 
 func (n *scripted) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {

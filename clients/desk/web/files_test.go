@@ -89,7 +89,11 @@ func TestAttachAndSave(t *testing.T) {
 	if a := s.Browser.Post(to+"/removal", url.Values{"file": {ids[2][1]}}); location(a) != to {
 		t.Errorf("taking one out: %d", a.Status)
 	}
-	check := location(s.Post(class, with(say, url.Values{"do": {"check"}, "v.feiten": {"Een andere tekst."}})))
+	whole := s.Post(class, with(say, url.Values{"do": {"check"}, "v.feiten": {"Een andere tekst."}}))
+	check := location(whole)
+	if check == "" {
+		t.Fatalf("the form came back: %d\n%.8000s", whole.Status, whole.Body)
+	}
 	contains(t, s.Get(check), "Er gaan 2 bestanden mee", "brief.pdf", "pdf, 200 kB", "Schakel haalt dat niet weg", "Een andere tekst.")
 	sent := location(s.Post(class+"/check", with(fields(s.Get(check)), url.Values{"do": {"send"}, "pin": {schakeltest.PIN}, "sure": {string(s.police.Desk)}})))
 	if !strings.HasSuffix(sent, "/sent") {
