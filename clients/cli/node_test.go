@@ -272,7 +272,9 @@ func (n *scripted) Attach(_ context.Context, name, mediaType string, content io.
 		Bytes: uint64(len(b)), SHA256: "sha256:" + hex.EncodeToString(sum[:])}}, err
 }
 
-func (n *scripted) AttachedFiles(context.Context) ([]schakel.Attached, error) { return nil, n.personErr }
+func (n *scripted) AttachedFiles(context.Context) ([]schakel.Attached, error) {
+	return nil, n.personErr
+}
 
 func (n *scripted) DropAttached(_ context.Context, id string) error {
 	n.did = append(n.did, "drop file "+id)

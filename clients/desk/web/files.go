@@ -256,7 +256,7 @@ func (p *paper) describe(class protocol.Class, values protocol.Values) {
 	}
 	var all []any
 	for _, f := range p.Attached {
-		all = append(all, protocol.Values{"naam": f.Name, "mediatype": f.MediaType, "bytes": f.Bytes, "sha256": f.SHA256})
+		all = append(all, protocol.Values{"naam": f.Name, "mediatype": f.MediaType, "bytes": int(f.Bytes), "sha256": f.SHA256})
 	}
 	if values[field.Name] = all; !field.Many {
 		values[field.Name] = all[0]
