@@ -288,7 +288,7 @@ func acted(tx *store.Tx, row store.Attachment, act MoveAct, now time.Time) error
 		if row.Copy == store.CopyPaused || row.Copy == store.CopyRefused {
 			return tx.SetCopy(row.Message, row.Place, store.CopyWanted, row.File)
 		}
-		if row.Upload == store.UploadPaused {
+		if row.Upload == store.UploadPaused || row.Upload == store.UploadDone && row.Copy == store.CopyHere { // should the relay have lost it
 			return tx.SetUpload(row.Message, row.Place, store.UploadDue)
 		}
 		return nil

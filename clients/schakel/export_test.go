@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -349,3 +350,8 @@ func (n *Node) RegisterForTest() *trust.Register { return n.directory().Register
 
 // SignsForTest reports whether the node signs for its organisation with a key.
 func (n *Node) SignsForTest(key identity.Key) bool { return edKey(n.orgKey()).Public() == key }
+
+// SniffForTest is what content passes before it is written anywhere.
+func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Writer {
+	return &sniffing{to: w, want: called, size: size, anyway: anyway}
+}

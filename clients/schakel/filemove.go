@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -257,6 +258,25 @@ func (n *Node) fetched(ctx context.Context, relay *wire.Blobs, a store.Attachmen
 		}
 	}
 	return nil
+}
+
+// settingBlobEpoch holds the epoch of the relay's store that files were uploaded to.
+const settingBlobEpoch = "blob-epoch"
+
+// noteRelayStore makes files due again where the relay has lost its store, as envelopes are.
+func (n *Node) noteRelayStore(ctx context.Context, epoch [16]byte) error {
+	return n.update(ctx, func(tx *store.Tx) error {
+		known, err := tx.Setting(settingBlobEpoch)
+		if err != nil && !errors.Is(err, store.ErrNotFound) || bytes.Equal(known, epoch[:]) {
+			return err
+		}
+		if len(known) > 0 {
+			if err := tx.UploadAllAgain(n.now().Add(-life)); err != nil {
+				return err
+			}
+		}
+		return tx.SetSetting(settingBlobEpoch, epoch[:])
+	})
 }
 
 // ifThere takes it for done where the case was destroyed meanwhile.

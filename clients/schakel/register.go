@@ -231,6 +231,9 @@ func (s *session) caughtUp(ctx context.Context) error {
 		s.credited = true
 		s.online.Store(true)
 		s.n.setConnected()
+		if err := s.n.noteRelayStore(ctx, s.ready.StoreEpoch); err != nil {
+			return err
+		}
 		s.n.recheck.Store(true)
 		if err := s.say(ctx, wire.Credit{Messages: creditMessages, Bytes: creditBytes}); err != nil {
 			return err

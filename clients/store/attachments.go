@@ -108,6 +108,12 @@ func (tx *Tx) UploadAgain(h message.Hash, at time.Time) error {
 	return tx.exec(`UPDATE attachment SET upload=1, since=? WHERE message=? AND desks<>'' AND copy=3 AND upload IN (0,3)`, at, h[:])
 }
 
+// UploadAllAgain makes what was uploaded for messages since then due once more: the relay
+// lost its store.
+func (tx *Tx) UploadAllAgain(since time.Time) error {
+	return tx.exec(`UPDATE attachment SET upload=1 WHERE desks<>'' AND copy=3 AND upload=3 AND since>=?`, since)
+}
+
 // AttachmentUsed reports whether a blob or a one-time identity belongs to another message.
 func (tx *Tx) AttachmentUsed(blob, once [32]byte, by message.Hash) (used bool, err error) {
 	err = tx.each(`SELECT 1 FROM attachment WHERE (blob=? OR once=?) AND message<>? LIMIT 1`, args{blob[:], once[:], by[:]}, func(row1) error {

@@ -32,6 +32,8 @@ import (
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/relay"
+	"schakel/relay/blob"
+	"schakel/relay/blob/folder"
 	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
 	"schakel/relay/wire"
@@ -42,6 +44,9 @@ type Chain struct {
 	// Tap, set before StartRelay, sees every frame and may replace it: the
 	// dishonest operator of the tests.
 	Tap relay.Tap
+	// Blobs, set before StartRelay, stands between the relay and where it keeps attachments:
+	// what a dishonest operator does to those.
+	Blobs func(blob.Store) blob.Store
 	// Log receives what relay and nodes log; nil discards.
 	Log *slog.Logger
 
@@ -169,12 +174,18 @@ func (c *Chain) StartRelay() {
 	c.register = log
 	store, err := boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
 	ok(c.t, err)
+	files, err := folder.Open(c.file("blobs"))
+	ok(c.t, err)
+	var kept blob.Store = files
+	if c.Blobs != nil {
+		kept = c.Blobs(files)
+	}
 	l, err := net.Listen("tcp", c.address)
 	ok(c.t, err)
 	r, err := relay.New(relay.Config{
 		ID: "relay-test", Listener: l, TLS: &tls.Config{Certificates: []tls.Certificate{c.cert}},
 		Store: store, Register: log, Receipts: custody.PrivateKey(c.receipt.PrivateKey),
-		Now: c.Now, Log: c.Log, Tap: c.Tap,
+		Now: c.Now, Log: c.Log, Tap: c.Tap, Blobs: blob.New(blob.Config{Store: kept, Now: c.Now, Log: c.Log, MinFree: 1}),
 		Limits: relay.Limits{Drain: 2 * time.Second, Return: 100 * time.Millisecond, Expire: 100 * time.Millisecond},
 	})
 	ok(c.t, err)
@@ -186,6 +197,7 @@ func (c *Chain) StartRelay() {
 		if err := <-ended; err != nil {
 			c.t.Errorf("relay: %v", err)
 		}
+		ok(c.t, files.Close())
 		ok(c.t, store.Close())
 		ok(c.t, log.Close())
 	}
@@ -203,6 +215,12 @@ func (c *Chain) StopRelay() {
 func (c *Chain) LoseStore() {
 	c.t.Helper()
 	ok(c.t, os.Remove(c.file("queue.db")))
+}
+
+// LoseBlobs deletes every attachment of the relay. The relay must be stopped.
+func (c *Chain) LoseBlobs() {
+	c.t.Helper()
+	ok(c.t, os.RemoveAll(c.file("blobs")))
 }
 
 // Files is the folder of the relay's data.
