@@ -252,7 +252,7 @@ func (s *Site) note(c *call) error {
 	if c.op.noted == "" {
 		return nil
 	}
-	subject := c.PathValue("message") + c.PathValue("case") + c.PathValue("draft")
+	subject := c.PathValue("message") + c.PathValue("case") + c.PathValue("draft") + c.PathValue("attachment")
 	if subject == "" {
 		subject = "all"
 	}

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
+	"schakel/clients/casefile"
 	"schakel/clients/desk"
 	"schakel/clients/desk/signin"
 	"schakel/clients/harmless"
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/message"
 )
@@ -77,6 +80,20 @@ func (l language) attachmentRow(a schakel.Attachment) attachmentRow {
 	}
 	row.Here = row.Here || a.Outgoing // its own device kept it
 	return row
+}
+
+// withoutFiles is what a body says without what it says of its files: those stand in a list
+// of their own, and a page of hashes hides what matters.
+func (s *Site) withoutFiles(l language, class string, said []casefile.Said) []casefile.Said {
+	form, err := s.Catalogue.Form(class)
+	k, _ := s.Catalogue.Class(class)
+	field, ok := k.AttachmentField()
+	i := slices.IndexFunc(form.Fields, func(f protocol.Field) bool { return f.Name == field.Name })
+	if err != nil || !ok || i < 0 {
+		return said
+	}
+	label := harmless.Line(l.of(form.Fields[i].Label))
+	return slices.DeleteFunc(said, func(x casefile.Said) bool { return x.Label == label })
 }
 
 // place is the attachment that an address names.

@@ -126,6 +126,9 @@ func (s *Site) checked(v *visit, p *paper, c scene, pin string) (page checking, 
 	if page.Files, err = s.attachedFiles(v, p); err != nil {
 		return page, err
 	}
+	if len(page.Files) > 0 {
+		page.Body = s.withoutFiles(v.lang, p.Class, page.Body)
+	}
 	page.addressed(v, c, names, writing.Doubts(prepared, c.desks, writing.Places(values), c.zaak, c.status.Desk))
 	for _, id := range prepared.Unreached {
 		page.Unreached = append(page.Unreached, names[id])

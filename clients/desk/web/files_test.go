@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"schakel/clients/casefile"
 	"schakel/clients/desk"
 	"schakel/clients/desk/web/webtest"
 	"schakel/clients/protocol"
@@ -133,7 +134,7 @@ func withFile(t *testing.T, o *webtest.Office, name string, content []byte) (has
 func TestSavingIsHarmless(t *testing.T) {
 	o := webtest.Open(t, webtest.Options{})
 	content := pdf(50_000)
-	hash := withFile(t, o, "<script>alert(1)<;script>.exe.pdf", content)
+	hash := withFile(t, o, "<script>alert(1)<script>.exe.pdf", content)
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	o.Until("the file is here", func() bool { return strings.Contains(b.Get("/messages/"+hash).Body, ">Hier<") })
 	page := b.Get("/messages/" + hash)
@@ -148,6 +149,13 @@ func TestSavingIsHarmless(t *testing.T) {
 		if got := a.Header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	var dossier bytes.Buffer // and it goes along with the case
+	if err := o.Member.Node.ExportCase(t.Context(), hash, schakel.By{}, &dossier); err != nil {
+		t.Fatal(err)
+	}
+	if r := casefile.Verify(dossier.Bytes(), casefile.Options{}); !r.Sound || !r.Complete || len(r.Messages) == 0 || len(r.Messages[0].Attachments) != 1 || r.Messages[0].Attachments[0].File == "" {
+		t.Errorf("the file of the case: sound %v, complete %v, %+v %+v", r.Sound, r.Complete, r.Faults, r.Absent)
 	}
 	log, err := o.Member.Node.Log(t.Context(), "")
 	if err != nil {
@@ -198,12 +206,11 @@ func TestHostileUploads(t *testing.T) {
 		files []chosen
 		says  string
 	}{
-		"nothing chosen":   {nil, "Kies eerst een bestand"},
-		"an empty choice":  {[]chosen{{"", nil}}, "Kies eerst een bestand"},
-		"a program":        {[]chosen{{"brief.pdf", []byte("MZ\x90\x00\x03\x00\x00\x00")}}, "Dit soort bestand kan niet mee"},
-		"a page":           {[]chosen{{"brief.pdf", []byte("<html><script>alert(1)</script>")}}, "Dit soort bestand kan niet mee"},
-		"a name too long":  {[]chosen{{strings.Repeat("x", 300) + ".pdf", pdf(1)}}, "hoogstens 200 tekens"},
-		"too many at once": {make65(), "Zoveel bestanden"},
+		"nothing chosen":  {nil, "Kies eerst een bestand"},
+		"an empty choice": {[]chosen{{"", nil}}, "Kies eerst een bestand"},
+		"a program":       {[]chosen{{"brief.pdf", []byte("MZ\x90\x00\x03\x00\x00\x00")}}, "Dit soort bestand kan niet mee"},
+		"a page":          {[]chosen{{"brief.pdf", []byte("<html><script>alert(1)</script>")}}, "Dit soort bestand kan niet mee"},
+		"a name too long": {[]chosen{{strings.Repeat("x", 300) + ".pdf", pdf(1)}}, "hoogstens 200 tekens"},
 	} {
 		a := uploads(t, s.Browser, s.Base, to, c.files...)
 		if a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, c.says) || strings.Contains(a.Body, "<script>alert") {
@@ -215,6 +222,9 @@ func TestHostileUploads(t *testing.T) {
 	}
 	if a := uploads(t, s.User("N. Ander", desk.RoleCaseWorker), s.Base, to, chosen{"brief.pdf", pdf(1)}); a.Status != http.StatusNotFound {
 		t.Errorf("to the sheet of another user: %d", a.Status)
+	}
+	if a := uploads(t, s.Browser, s.Base, to, make65()...); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "Zoveel bestanden") {
+		t.Errorf("too many at once: %d", a.Status)
 	}
 	if n := strings.Count(s.Get(to).Body, `name="file" value=`); n != 64 {
 		t.Errorf("%d files stayed, want the 64 that came in whole", n)
@@ -245,4 +255,39 @@ func meldingBody(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return body
+}
+
+// TestSavingOfARestrictedCase: the PIN of somebody who may read it, each time; without it
+// neither the file nor its name.
+func TestSavingOfARestrictedCase(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{})
+	content := pdf(5_000)
+	hash := withFile(t, o, "geheim.pdf", content)
+	o.Until("the file is here", func() bool {
+		all, err := o.Member.Node.Attachments(t.Context(), hash)
+		return err == nil && len(all) == 1 && all[0].State == schakel.AttachmentHere
+	})
+	glass := schakel.By{Person: o.Person.Name, PIN: schakeltest.PIN, Glass: "zes woorden in de kluis van het bureau"}
+	other := o.Member.AddPerson("A. Nnie")
+	o.Until("the case can be restricted", func() bool {
+		_, err := o.Member.Node.Restrict(t.Context(), hash, []string{o.Person.Name, other.Name}, glass)
+		return err == nil
+	})
+	b := o.User("P. Iket", desk.RoleCaseWorker)
+	path := "/messages/" + hash + "/attachments/1"
+	for what, form := range map[string]url.Values{"no PIN": nil, "a wrong PIN": {"pin": {"000000"}}} {
+		if a := b.Post(path, form); a.Status != http.StatusForbidden || strings.Contains(a.Body, "%PDF") || strings.Contains(a.Body, "geheim.pdf") {
+			t.Errorf("%s: %d\n%s", what, a.Status, a.Body)
+		}
+	}
+	if page := b.Get("/messages/" + hash); strings.Contains(page.Body, "geheim.pdf") {
+		t.Error("the page names the file without the PIN")
+	}
+	contains(t, b.Post("/messages/"+hash, url.Values{"pin": {schakeltest.PIN}}), "geheim.pdf", `id="pin-1"`)
+	if a := b.Post(path, url.Values{"pin": {schakeltest.PIN}}); a.Status != http.StatusOK || a.Body != string(content) {
+		t.Errorf("with the PIN: %d", a.Status)
+	}
+	if a := o.User("N. Ander", desk.RoleCaseWorker).Post(path, url.Values{"pin": {schakeltest.PIN}}); a.Status != http.StatusForbidden || strings.Contains(a.Body, "%PDF") {
+		t.Errorf("somebody else: %d", a.Status)
+	}
 }

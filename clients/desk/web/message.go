@@ -117,7 +117,10 @@ func (s *Site) read(v *visit, by schakel.By) (letter, error) {
 		form = protocol.Form{} // a class of another agreement: shown by the names of its fields
 	}
 	out.Safe, out.Body = v.lang.said(m.Body, form)
-	if out.Files = v.lang.attachmentRows(m.Attachments); len(m.Restricted) > 0 {
+	if out.Files = v.lang.attachmentRows(m.Attachments); len(out.Files) > 0 {
+		out.Body = s.withoutFiles(v.lang, m.Class, out.Body)
+	}
+	if len(m.Restricted) > 0 {
 		out.Asks = harmless.Line(v.user.Name)
 	}
 	return out, nil
