@@ -66,6 +66,8 @@ func (r *Relay) connect(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return
 	}
+	// The clock by which the login token will be judged.
+	w.Header().Set("Date", r.config.Now().UTC().Format(http.TimeFormat))
 	conn, err := wire.Accept(w, req, wire.Limits{
 		BytesPerSecond: r.config.Limits.BytesPerSecond, FramesPerSecond: r.config.Limits.FramesPerSecond,
 		Grace: r.config.Limits.CloseTime,

@@ -151,6 +151,9 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 			out.Replaced = l.of(replacedWords[by.Withdrawn]) + " " + by.By.ID.String()
 		}
 	}
+	if f, ok := r.fixed[k.Hash]; ok {
+		out.Went = append(out.Went, row{l.of(fixedWords), fixedLine(f, l)})
+	}
 	switch {
 	case r.known.Unheard(k.Hash):
 		out.Unsaid = l.of(unsaidWords)

@@ -78,11 +78,12 @@ type connection struct {
 	since   time.Time
 	lastErr string
 	lost    time.Time // when the latest one that stood was found to be over
+	before  time.Time // the same, while another one stands
 }
 
 func (n *Node) setConnected() {
 	n.mu.Lock()
-	n.conn = connection{up: true, since: n.now()}
+	n.conn = connection{up: true, since: n.now(), before: n.conn.lost}
 	n.mu.Unlock()
 	n.moves.again(moveKey{})
 	n.publish(EventConnection, "", "")

@@ -35,6 +35,7 @@ type arrival struct {
 	copied     delivery.Copy
 	record     delivery.SignedRecord
 	checkpoint delivery.Checkpoint
+	history    delivery.History
 	waited     []byte    // on the shelf of those that name a larger register, under this identifier
 	since      time.Time // and from when on
 	unjudged   bool      // of a restricted case: kept, and judged when somebody who may reads it
@@ -93,6 +94,8 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 		if a.checkpoint, err = delivery.ParseCheckpoint(o.Delivery.Content); err != nil {
 			a.fault = contentFault(err)
 		}
+	case delivery.KindHistory:
+		a.fault = n.judgeHistory(&a, dir, now)
 	case delivery.KindTest:
 	}
 	if a.fault == nil {

@@ -168,7 +168,7 @@ func (n *Node) statesEvery() time.Duration {
 	if n.now().Sub(n.restored) < restoredFirst {
 		return restoredSoon
 	}
-	return statementEvery
+	return statementSooner
 }
 
 // VerifyRestored checks what only the chain's rules can tell of a restored store: that the

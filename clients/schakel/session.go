@@ -95,7 +95,7 @@ func (s *session) login(ctx context.Context) error {
 	if challenge.Version != wire.Version {
 		return fmt.Errorf("%w: relay speaks version %d, this program version %d; update the older one", ErrUnreachable, challenge.Version, wire.Version)
 	}
-	login, err := wire.SignLogin(s.n.keys.Login, s.n.keys.ID, challenge, s.conn.Binding(), s.n.now(), rand.Reader)
+	login, err := wire.SignLogin(s.n.keys.Login, s.n.keys.ID, challenge, s.conn.Binding(), s.tokenTime(), rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -112,6 +112,18 @@ func (s *session) login(ctx context.Context) error {
 	s.n.heardTime(s.ready.Now)
 	s.ahead = time.Unix(int64(s.ready.Now), 0).Sub(s.n.now()).Truncate(time.Second)
 	return nil
+}
+
+// tokenTime is the moment that a login token says it was made at. It lives for a minute, and
+// honest clocks may be further apart than that: within what they may, the relay's own is
+// taken. Nothing rests on the moment but the relay's patience, since the token holds for this
+// connection and its nonce alone.
+func (s *session) tokenTime() time.Time {
+	own, theirs := s.n.now(), s.conn.Date()
+	if !theirs.IsZero() && theirs.Sub(own).Abs() <= clockSlack {
+		return theirs
+	}
+	return own
 }
 
 // one reads a message that must carry exactly one frame.

@@ -21,9 +21,11 @@ import (
 const (
 	// statementPause gathers what happens close together into one statement.
 	statementPause = 100 * time.Millisecond
-	// statementEvery is how often a desk with an open case hears from this one
-	// even when nothing happened: the silence after it is an alarm.
+	// statementEvery is how often a desk with an open case hears from this one at least,
+	// even when nothing happened: as much silence after that again is an alarm.
 	statementEvery = time.Hour
+	// statementSooner is how often it hears indeed: one that is lost is not silence.
+	statementSooner = 50 * time.Minute
 	// peerOpen is how long after the last traffic a desk counts as one with an
 	// open case.
 	peerOpen = 30 * 24 * time.Hour
@@ -31,6 +33,8 @@ const (
 	// recipient's vector covering it, while later ones are covered.
 	resendAfter     = 30 * time.Second
 	resendTailAfter = 2 * time.Minute
+	// maybeLost is how long a line can be dead before either end finds out, and more.
+	maybeLost = 2 * time.Minute
 )
 
 // stateSoon makes a statement to a desk due.
@@ -76,6 +80,12 @@ func (n *Node) stateAll(ctx context.Context) (wait time.Duration, err error) {
 
 func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) error {
 	targets, err := n.targets(desk)
+	if errors.Is(err, ErrCoolingOff) { // hashes and times: who has nobody else there must hear that we are
+		var all []sealableDevice
+		if all, err = n.keyed(desk, n.now()); err == nil {
+			targets, err = n.withKeys(desk, all[:min(len(all), envelope.MaxTargets)])
+		}
+	}
 	if err != nil {
 		n.stateLater(desk)
 		return nil // no keys, no epoch, no device: nobody there to hear it now
@@ -121,8 +131,16 @@ func (n *Node) stateLater(desk identity.DeskID) {
 }
 
 // stateAgain makes statements due to the desks that have not shown that they saw
-// the last one: it may have gone with a connection, or with the relay's store.
+// the last one: it may have gone with a connection, or with the relay's store. One that left
+// shortly before the connection ended, or before this run, may not have reached the relay:
+// its recipient would miss this desk an hour before the next.
 func (n *Node) stateAgain(ctx context.Context) error {
+	n.mu.Lock()
+	sure := n.conn.before
+	n.mu.Unlock()
+	if !sure.IsZero() {
+		sure = sure.Add(-maybeLost)
+	}
 	return n.store.View(ctx, func(tx *store.Tx) error {
 		peers, err := tx.OpenPeers()
 		if err != nil {
@@ -133,7 +151,7 @@ func (n *Node) stateAgain(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if len(pending) > 0 && p.Desk != n.dev.Desk {
+			if (len(pending) > 0 || p.StatementOut.After(sure)) && p.Desk != n.dev.Desk {
 				n.stateSoon(p.Desk)
 			}
 		}
@@ -156,9 +174,13 @@ func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement
 	if err != nil {
 		return delivery.Statement{}, err
 	}
+	away, err := n.awayUntil(tx)
+	if err != nil {
+		return delivery.Statement{}, err
+	}
 	st := delivery.Statement{
 		Version: delivery.Version, From: n.dev.Desk, To: desk, Number: number,
-		At: unix(n.now()), Next: unix(n.now().Add(statementEvery)), Spoken: n.stated(),
+		At: unix(n.now()), Next: unix(lastMoment(n.now().Add(statementEvery), away)), Spoken: n.stated(),
 	}
 	if st.Peers, err = tx.Received(desk, n.now()); err != nil {
 		return st, err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/clients/store"
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 )
 
@@ -18,6 +20,9 @@ const (
 	rotaEvery    = time.Minute
 	gapAlarm     = 30 * time.Minute
 	alarmsAtOnce = 5000
+	// settling is how long a device that was off, over a weekend perhaps, hears what others
+	// said meanwhile before it says that they said nothing.
+	settling = time.Minute
 	// pagesKept is how long the log of pages goes back: who was paged when is about officers.
 	pagesKept = 365 * 24 * time.Hour
 )
@@ -133,7 +138,11 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		for _, watch := range []func() error{in.watchAcknowledgements, in.watchOwn, in.watchDeliveries, in.watchGaps, in.watchPeers, in.closeSent, in.watchBackups, in.watchRegister, in.watchAhead, in.watchAttachments} {
+		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices}
+		if now.Sub(n.watching) >= settling {
+			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchAttachments)
+		}
+		for _, watch := range watches {
 			if err := watch(); err != nil {
 				return err
 			}
@@ -183,6 +192,14 @@ func (in *intake) watchOwn() error {
 // watchDeliveries alarms for messages that no statement of the recipient has named
 // within the time that their urgency allows for delivery.
 func (in *intake) watchDeliveries() error {
+	awaited := map[identity.DeskID]time.Time{}
+	peers, err := in.tx.OpenPeers()
+	for _, p := range peers {
+		awaited[p.Desk] = in.n.heardBy(p)
+	}
+	if err != nil {
+		return err
+	}
 	rs, err := in.tx.Unstated(in.now.Add(-time.Minute), alarmsAtOnce)
 	if err != nil {
 		return err
@@ -197,6 +214,9 @@ func (in *intake) watchDeliveries() error {
 		}
 		if err != nil && !errors.Is(err, store.ErrRestricted) { // what it says is not asked
 			return err
+		}
+		if row.Class == protocol.ClassAcknowledgement && in.now.Before(awaited[r.Desk]) {
+			continue // the desk said that it is not there, and waits for no answer until it is
 		}
 		terms, ok := in.n.terms(message.Message{Heading: message.Heading{Class: row.Class, Urgency: row.Urgency}})
 		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created, in.n.catalogue.Calendar())) {
@@ -276,12 +296,14 @@ func (in *intake) watchPeers() error {
 // relay can drop its every statement from the first on (attack B11). What a peer said while
 // this device did not run is still on its way.
 func (n *Node) heardBy(p store.Peer) time.Time {
-	due := p.NextDue
+	due := p.NextDue // an hour after it spoke, or the end of an absence: see Away
 	if due.Unix() <= 0 {
 		if p.LastIn.Unix() <= 0 {
 			return time.Time{} // nothing came from there: watchDeliveries sees to what went
 		}
 		due = p.LastIn.Add(statementEvery)
+	} else if most := p.StatementIn.Add(absentMost + clockSlack); due.After(most) {
+		due = most // nobody is away for longer
 	}
 	if due.Before(n.watching) {
 		return n.watching

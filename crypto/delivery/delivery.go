@@ -50,6 +50,7 @@ const (
 	KindRecord    Kind = 5 // a signed Record, to the sending desk's own other devices
 
 	KindCheckpoint Kind = 6 // a Checkpoint, to a desk that seems to see another register
+	KindHistory    Kind = 7 // a History, between a desk that lost all its devices and a partner
 )
 
 // KeyUse states which key a device was sealed to, so that the device notices when
@@ -166,7 +167,7 @@ func (d Delivery) check() error {
 	switch {
 	case d.Version != Version:
 		return fmt.Errorf("%w: version %d; this program knows version %d", ErrFormat, d.Version, Version)
-	case d.Kind < KindMessage || d.Kind > KindCheckpoint:
+	case d.Kind < KindMessage || d.Kind > KindHistory:
 		return fmt.Errorf("%w: kind %d", ErrFormat, d.Kind)
 	case d.Counter > MaxCounter:
 		return fmt.Errorf("%w: counter %d", ErrFormat, d.Counter)

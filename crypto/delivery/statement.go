@@ -101,7 +101,7 @@ type Copy struct {
 
 // content is what a delivery of another kind than KindMessage and KindTest carries.
 type content interface {
-	Statement | Copy | Checkpoint
+	Statement | Copy | Checkpoint | History
 	check() error
 }
 

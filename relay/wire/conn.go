@@ -48,9 +48,8 @@ func putScratch(b *[]byte) {
 // 32 bytes, or none without TLS.
 func (c *Conn) Binding() []byte { return c.binding }
 
-// Date returns the peer's clock as its HTTP response gave it, or zero. It is not
-// authenticated beyond TLS; it serves to say "your clock is wrong" when a login
-// was refused.
+// Date returns the peer's clock as its HTTP response gave it, or zero: the relay's word,
+// and nobody else's.
 func (c *Conn) Date() time.Time { return c.date }
 
 // SetReadLimit bounds the WebSocket messages that follow: MaxLoginMessage at

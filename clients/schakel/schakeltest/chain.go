@@ -49,6 +49,8 @@ type Chain struct {
 	Blobs func(blob.Store) blob.Store
 	// Log receives what relay and nodes log; nil discards.
 	Log *slog.Logger
+	// Every is how often devices look at their timers; 0 is 50 ms.
+	Every time.Duration
 
 	t       testing.TB
 	dir     string
