@@ -114,6 +114,11 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
 	}
+	return n.explainBeside(kind, a)
+}
+
+// explainBeside explains what is about no message by itself.
+func (n *Node) explainBeside(kind AlarmKind, a store.Alarm) (text, remedy string) {
 	if kind == AlarmAttachment {
 		return n.explainAttachment(a)
 	}
