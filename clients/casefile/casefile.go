@@ -46,6 +46,8 @@ type Dossier struct {
 	Checkpoint []byte   // that the log signed over it; empty while there was none
 	Agreement  []byte
 	Record     Record
+
+	Attachments []Content // of those messages, as far as they are here
 }
 
 // Write makes the archive of a dossier, signed by device and, where the dossier names
@@ -57,7 +59,7 @@ func Write(w io.Writer, d Dossier, device, person trust.Signer) (Report, error) 
 		return Report{}, err
 	}
 	m := d.manifest()
-	r := read(contentsOf(files), m, Options{})
+	r := read(contentsOf(files), attachedIn(files), m, Options{})
 	m.Protocol, m.Agreement = r.agreed().Protocol(), hashOf(d.Agreement)
 	if r.register != nil {
 		m.RegisterSize, m.RegisterRoot = r.register.Size(), r.register.Root()
@@ -111,7 +113,7 @@ func (d Dossier) files() ([]File, error) {
 	for _, raw := range anchors {
 		files = append(files, File{Name: proofFile(folderAnchors, raw), Raw: raw})
 	}
-	return append(files, registerFiles(d.Entries)...), nil
+	return append(append(files, registerFiles(d.Entries)...), attachmentFiles(d.Attachments)...), nil
 }
 
 func messageFile(h message.Hash) string { return folderMessages + h.String() + ".cose" }

@@ -21,6 +21,7 @@ import (
 // beginning of nothing else that Schakel signs, so no signature on one can be passed
 // off as another.
 type Manifest struct {
+	Version      int // of the format; 1 had no attachments
 	Case         message.CaseRef
 	Desk         identity.DeskID
 	Device       identity.DeviceID
@@ -38,12 +39,13 @@ type Manifest struct {
 type Listed struct {
 	Name   string
 	Digest [sha256.Size]byte
-	Length int
+	Length int64
 }
 
 const (
-	manifestHead   = "schakel/zaakdossier/1"
-	signaturesHead = "schakel/zaakdossier/1/handtekeningen"
+	manifestHead   = "schakel/zaakdossier/"
+	signaturesTail = "/handtekeningen"
+	manifestFormat = 2
 	nobody         = "-"
 	maxManifest    = 10 << 20
 )
@@ -51,7 +53,7 @@ const (
 var errManifest = errors.New("not a manifest of this version")
 
 func (d Dossier) manifest() Manifest {
-	return Manifest{Case: d.Case, Desk: d.Desk, Device: d.Device, Person: d.Person, Made: d.Made.UTC().Truncate(time.Second), Page: pageVersion}
+	return Manifest{Version: manifestFormat, Case: d.Case, Desk: d.Desk, Device: d.Device, Person: d.Person, Made: d.Made.UTC().Truncate(time.Second), Page: pageVersion}
 }
 
 func hashOf(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
@@ -61,10 +63,13 @@ func listed(files []File) (all []Listed, err error) {
 		if i > 0 && files[i-1].Name == f.Name {
 			return nil, fmt.Errorf("%w: %s twice", ErrArchive, f.Name)
 		}
-		all = append(all, Listed{f.Name, hashOf(f.Raw), len(f.Raw)})
+		all = append(all, Listed{f.Name, f.digest(), f.length()})
 	}
 	return all, nil
 }
+
+// head is the first line.
+func (m Manifest) head() string { return manifestHead + strconv.Itoa(m.Version) }
 
 func (m Manifest) encode() []byte {
 	var b bytes.Buffer
@@ -72,7 +77,7 @@ func (m Manifest) encode() []byte {
 	if !m.Person.IsZero() {
 		person = m.Person.String()
 	}
-	fmt.Fprintf(&b, "%s\nzaak %s\nbureau %s\napparaat %s\npersoon %s\ngemaakt %s\nopmaak %d\nprotocol %s\n", manifestHead, m.Case, m.Desk, m.Device,
+	fmt.Fprintf(&b, "%s\nzaak %s\nbureau %s\napparaat %s\npersoon %s\ngemaakt %s\nopmaak %d\nprotocol %s\n", m.head(), m.Case, m.Desk, m.Device,
 		person, m.Made.Format(time.RFC3339), m.Page, m.Protocol)
 	fmt.Fprintf(&b, "overeenkomst %x\nregister %d %x\n", m.Agreement, m.RegisterSize, m.RegisterRoot)
 	for _, f := range m.Files {
@@ -117,8 +122,10 @@ func parseManifest(raw []byte) (m Manifest, err error) {
 	if len(raw) > maxManifest {
 		return m, fmt.Errorf("%w: %d bytes", errManifest, len(raw))
 	}
-	rest, ok := strings.CutPrefix(string(raw), manifestHead+"\n")
-	if !ok || !strings.HasSuffix(rest, "\n") {
+	head, rest, _ := strings.Cut(string(raw), "\n")
+	for m.Version = manifestFormat; m.Version > 0 && m.head() != head; m.Version-- {
+	}
+	if m.Version == 0 || !strings.HasSuffix(rest, "\n") {
 		return m, errManifest
 	}
 	l := &lines{rest: strings.Split(strings.TrimSuffix(rest, "\n"), "\n")}
@@ -174,13 +181,13 @@ func parseListed(s string) (f Listed, err error) {
 		return f, err
 	}
 	f.Name = words[2]
-	f.Length, err = strconv.Atoi(words[1])
+	f.Length, err = strconv.ParseInt(words[1], 10, 64)
 	return f, err
 }
 
 // sign makes the file with the signatures over the bytes of a manifest.
 func sign(m Manifest, raw []byte, device, person trust.Signer) ([]byte, error) {
-	b := []byte(signaturesHead + "\n")
+	b := []byte(m.head() + signaturesTail + "\n")
 	for _, by := range []struct {
 		name   string
 		signer trust.Signer
@@ -201,11 +208,11 @@ func sign(m Manifest, raw []byte, device, person trust.Signer) ([]byte, error) {
 // signatures are those in the file beside a manifest.
 type signatures struct{ device, person []byte }
 
-func parseSignatures(raw []byte, withPerson bool) (s signatures, err error) {
-	rest, ok := strings.CutPrefix(string(raw), signaturesHead+"\n")
+func parseSignatures(raw []byte, m Manifest) (s signatures, err error) {
+	rest, ok := strings.CutPrefix(string(raw), m.head()+signaturesTail+"\n")
 	l := &lines{rest: strings.Split(strings.TrimSuffix(rest, "\n"), "\n")}
 	s.device = get(l, base64.StdEncoding.Strict().DecodeString, l.next("apparaat"))
-	if withPerson {
+	if !m.Person.IsZero() {
 		s.person = get(l, base64.StdEncoding.Strict().DecodeString, l.next("persoon"))
 	}
 	if !ok || l.err != nil || len(l.rest) != 0 || !strings.HasSuffix(rest, "\n") {

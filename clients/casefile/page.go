@@ -80,6 +80,7 @@ type letter struct {
 	Answers  string
 	Safe     []Said
 	Body     []Said
+	Attached []attachedRow
 	Went     []row
 }
 
@@ -160,6 +161,7 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 		out.Unsaid = l.of(claimedWords)
 	}
 	out.Safe, out.Body = outliner{l: l}.outline(k.Body, form)
+	out.Attached = r.attachedRows(r.signed[k.Hash])
 	return out
 }
 

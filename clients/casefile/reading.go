@@ -19,14 +19,28 @@ type contents map[string][]byte
 func contentsOf(files []File) contents {
 	c := contents{}
 	for _, f := range files {
-		c[f.Name] = f.Raw
+		if f.attached == nil {
+			c[f.Name] = f.Raw
+		}
 	}
 	return c
+}
+
+// attachedIn are the attachments of an archive by the name of their file.
+func attachedIn(files []File) map[string]attached {
+	all := map[string]attached{}
+	for _, f := range files {
+		if f.attached != nil {
+			all[f.Name] = *f.attached
+		}
+	}
+	return all
 }
 
 // reading is a case file as far as it proves itself.
 type reading struct {
 	contents
+	large       map[string]attached // attachments, by their file
 	manifest    Manifest
 	fingerprint string
 	compared    bool // with one that was told by telephone
@@ -48,8 +62,8 @@ type reading struct {
 
 // read takes from the files all that verifies, and notes what does not. The manifest
 // says only whose case it is; what it says of the files is compared elsewhere.
-func read(c contents, m Manifest, o Options) *reading {
-	r := &reading{contents: c, manifest: m, signed: map[message.Hash]message.Signed{}, enclosed: map[message.Hash]bool{}, ways: ways{}}
+func read(c contents, large map[string]attached, m Manifest, o Options) *reading {
+	r := &reading{contents: c, large: large, manifest: m, signed: map[message.Hash]message.Signed{}, enclosed: map[message.Hash]bool{}, ways: ways{}}
 	r.readRegister(o)
 	r.readAgreement()
 	r.spoken = spokenBeside(r.agreed())
@@ -62,6 +76,7 @@ func read(c contents, m Manifest, o Options) *reading {
 		known := r.readMessages()
 		r.readProofs()
 		r.readAnchors()
+		r.readAttachments()
 		r.compute(known)
 	}
 	return r
@@ -126,8 +141,10 @@ func spokenBeside(c *protocol.Catalogue) (v protocol.Versions) {
 }
 
 // by is the catalogue of the version that a message names, or that of the file.
-func (r *reading) by(k protocol.Known) *protocol.Catalogue {
-	if c, ok := r.spoken.For(k.Protocol); ok {
+func (r *reading) by(k protocol.Known) *protocol.Catalogue { return r.version(k.Protocol) }
+
+func (r *reading) version(name string) *protocol.Catalogue {
+	if c, ok := r.spoken.For(name); ok {
 		return c
 	}
 	return r.agreed()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"schakel/crypto/delivery"
@@ -12,6 +13,12 @@ import (
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
 )
+
+// IsArchive reports whether a file begins as the file of a case does.
+func IsArchive(raw io.ReaderAt) bool {
+	b := make([]byte, 4)
+	return readAll(raw, b, 0) == nil && string(b) == localHeader[:4]
+}
 
 // Source is a register that somebody verifies single files by.
 type Source struct {
@@ -27,13 +34,27 @@ var ErrSource = errors.New("no register: give the file of a case, or the entries
 
 // ReadSource reads the register out of the file of a case, or from a file of entries.
 func ReadSource(raw []byte, o Options) (s Source, err error) {
-	c := contents{folderEntries + "0001.txt": raw}
-	if bytes.HasPrefix(raw, []byte(localHeader[:4])) {
-		files, err := readArchive(raw)
+	return ReadSourceFrom(bytes.NewReader(raw), int64(len(raw)), o)
+}
+
+// ReadSourceFrom is ReadSource of a file of size bytes that need not fit into memory.
+func ReadSourceFrom(raw io.ReaderAt, size int64, o Options) (s Source, err error) {
+	var c contents
+	if IsArchive(raw) {
+		files, err := readArchive(raw, size)
 		if err != nil {
 			return s, err
 		}
 		c = contentsOf(files)
+	} else {
+		if size > MaxArchive {
+			return s, ErrSource
+		}
+		entries := make([]byte, size)
+		if err := readAll(raw, entries, 0); err != nil {
+			return s, err
+		}
+		c = contents{folderEntries + "0001.txt": entries}
 	}
 	s.Register, s.Fingerprint, err = c.replay(o.Genesis)
 	if errors.Is(err, trust.ErrGenesis) {

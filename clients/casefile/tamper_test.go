@@ -66,7 +66,7 @@ func rebuilt(t testing.TB, w *world, files map[string][]byte, change func(map[st
 	sig, err := w.vt.Sign.Sign([]byte(manifest))
 	ok(t, err)
 	files["manifest.txt"] = []byte(manifest)
-	files["handtekeningen.txt"] = []byte("schakel/zaakdossier/1/handtekeningen\napparaat " + base64.StdEncoding.EncodeToString(sig) + "\n")
+	files["handtekeningen.txt"] = []byte("schakel/zaakdossier/2/handtekeningen\napparaat " + base64.StdEncoding.EncodeToString(sig) + "\n")
 	return zipped(files)
 }
 

@@ -1,9 +1,11 @@
 package casefile
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -74,6 +76,8 @@ type Original struct {
 
 	Deliveries []Delivery `json:"deliveries"`      // to each desk that it was addressed to
 	Fixed      *Fixed     `json:"fixed,omitempty"` // in the register: it was there by then
+
+	Attachments []Attached `json:"attachments"` // in the order of the message
 }
 
 // Breach is a rule that a message does not keep.
@@ -84,7 +88,8 @@ type Breach struct {
 }
 
 // Report is what a case file proves. Sound: everything in it is what was signed, by
-// whom it says. Complete: no message that another one speaks of is missing. That the
+// whom it says. Complete: no message that another one speaks of is missing, and nothing
+// that was attached to one. That the
 // desk which made the file left nothing out that nobody else speaks of rests on its word.
 type Report struct {
 	Sound    bool   `json:"sound"`
@@ -111,13 +116,20 @@ type Report struct {
 	Missing    []protocol.Missing `json:"missing"`
 	Unreadable []message.Hash     `json:"unreadable"` // were damaged where the file was made
 	LeftOut    int                `json:"leftOut"`    // proofs of delivery that did not fit
+	Absent     []Attached         `json:"absent"`     // attachments that are not in the file
 	Faults     []Fault            `json:"faults"`
 }
 
-// Verify says what a case file proves. raw is as hostile as it gets: at most
-// MaxArchive bytes are looked at, and nothing in it is believed.
+// Verify says what a case file proves. raw is as hostile as it gets, and nothing in it is
+// believed.
 func Verify(raw []byte, o Options) Report {
-	files, err := readArchive(raw)
+	return VerifyFrom(bytes.NewReader(raw), int64(len(raw)), o)
+}
+
+// VerifyFrom is Verify of a file of size bytes that need not fit into memory: what was
+// attached to messages is read through and not kept, and of all else at most MaxArchive.
+func VerifyFrom(raw io.ReaderAt, size int64, o Options) Report {
+	files, err := readArchive(raw, size)
 	if err == nil {
 		return verifyFiles(files, o)
 	}
@@ -136,7 +148,7 @@ func verifyFiles(files []File, o Options) Report {
 	if err != nil {
 		return report(nil, []Fault{fault(FaultManifest, nameManifest, err)})
 	}
-	r := read(c, m, o)
+	r := read(c, attachedIn(files), m, o)
 	r.compareFiles()
 	if r.register == nil {
 		return report(r, r.faults)
@@ -169,14 +181,18 @@ func (r *reading) compareFiles() {
 	for _, f := range r.manifest.Files {
 		said[f.Name] = true
 		raw, ok := r.contents[f.Name]
+		got := Listed{f.Name, hashOf(raw), int64(len(raw))}
+		if large, isLarge := r.large[f.Name]; isLarge {
+			ok, got.Digest, got.Length = true, large.digest, large.length
+		}
 		switch {
 		case !ok:
 			r.fault(FaultAbsent, f.Name, nil)
-		case len(raw) != f.Length || hashOf(raw) != f.Digest:
+		case got != f:
 			r.fault(FaultChanged, f.Name, nil)
 		}
 	}
-	for _, name := range r.names("") {
+	for _, name := range append(r.names(""), r.attachedNames()...) {
 		if !said[name] {
 			r.fault(FaultExtra, name, nil)
 		}
@@ -196,7 +212,7 @@ func (r *reading) compareRegister() {
 
 func (r *reading) compareSignatures() {
 	raw, m := r.contents[nameManifest], r.manifest
-	s, err := parseSignatures(r.contents[nameSignatures], !m.Person.IsZero())
+	s, err := parseSignatures(r.contents[nameSignatures], m)
 	if err != nil {
 		r.fault(FaultSignature, nameSignatures, err)
 		return
@@ -226,7 +242,7 @@ func (r *reading) comparePages() {
 }
 
 func report(r *reading, faults []Fault) Report {
-	out := Report{Sound: len(faults) == 0, Faults: faults, Messages: []Original{}, Missing: []protocol.Missing{}, Unreadable: []message.Hash{}}
+	out := Report{Sound: len(faults) == 0, Faults: faults, Messages: []Original{}, Missing: []protocol.Missing{}, Unreadable: []message.Hash{}, Absent: []Attached{}}
 	if faults == nil {
 		out.Faults = []Fault{}
 	}
@@ -253,7 +269,8 @@ func report(r *reading, faults []Fault) Report {
 	}
 	out.Missing = append(out.Missing, r.missing()...)
 	out.Unreadable = append(out.Unreadable, r.record.Unreadable...)
-	out.Complete = len(out.Missing)+len(out.Unreadable) == 0 && len(out.Messages) > 0
+	out.Absent = append(out.Absent, absent(out.Messages)...)
+	out.Complete = len(out.Missing)+len(out.Unreadable)+len(out.Absent) == 0 && len(out.Messages) > 0
 	return out
 }
 
@@ -262,7 +279,7 @@ func (r *reading) report(k protocol.Known, judged map[message.Hash]protocol.Find
 	o := Original{Hash: k.Hash.String(), ID: k.ID.String(), Class: k.Class, Urgency: k.Urgency, Created: time.Unix(int64(k.Created), 0).UTC(),
 		Protocol: m.Heading.Protocol, Desk: k.From.Desk, Org: r.org(k.From.Desk), Device: r.device(m.Sender.Device), Exercise: k.Exercise,
 		Enclosed: r.enclosed[k.Hash], Findings: []Breach{}, Unsaid: r.known.Unheard(k.Hash), ClaimedUnsaid: slices.Contains(r.claimed, k.Ref()),
-		Deliveries: r.deliveries(r.signed[k.Hash])}
+		Deliveries: r.deliveries(r.signed[k.Hash]), Attachments: append([]Attached{}, r.attachments(r.signed[k.Hash])...)}
 	if len(m.Person) > 0 {
 		p := r.person(identity.PersonID(m.Person))
 		o.Person = &p

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,9 @@ func (a *app) caseExportCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use: "export CASE", Short: "Write the file of a case: readable, with all that proves it",
-		Long: "Writes one archive with all signed messages of a case that this desk has, a page to read and to\n" +
-			"print in Dutch and English, and all that is needed to verify it without us: see `schakel verify`.\n" +
+		Long: "Writes one archive with all signed messages of a case that this desk has, what was attached to\n" +
+			"them, a page to read and to print in Dutch and English, and all that is needed to verify it\n" +
+			"without us: see `schakel verify`.\n" +
 			"CASE is its identifier, or that of a message of it. This device signs the archive; with --person\n" +
 			"that person does too; a restricted case only leaves by a person named for it.\n\n" +
 			"The file is not encrypted. Whoever has it can read it.",
@@ -40,14 +42,21 @@ func (a *app) caseExport(ctx context.Context, ref, out string, by looker) error 
 		return err
 	}
 	return a.with(ctx, false, func(s *session) error {
-		raw, err := s.ExportCase(ctx, ref, as)
-		if err != nil {
-			return suggestPerson(ctx, s, by.person, err)
+		f, err := os.OpenFile(out, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("%w: %s", errExists, out)
 		}
-		if err := writeNew(out, raw, 0o600); err != nil {
+		if err != nil {
+			return fmt.Errorf("failed to write: %w", err)
+		}
+		if err := s.ExportCase(ctx, ref, as, f); err != nil {
+			return suggestPerson(ctx, s, by.person, errors.Join(err, f.Close(), os.Remove(out))) // half of it proves nothing
+		}
+		report, err := verifyFile(f, casefile.Options{})
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 			return err
 		}
-		return a.showReport(casefile.Verify(raw, casefile.Options{}), false)
+		return a.showReport(report, false)
 	})
 }
 
@@ -120,7 +129,7 @@ func (a *app) showReport(r casefile.Report, strict bool) error {
 	case !r.Sound:
 		return advise(fmt.Errorf("%w: %d faults in this case file", errUnverified, len(r.Faults)), "do not rest on it; ask for the file again, from the desk that made it")
 	case !r.Complete && strict:
-		return fmt.Errorf("%w: the case file is genuine, and %d messages are missing", errPartly, len(r.Missing)+len(r.Unreadable))
+		return fmt.Errorf("%w: the case file is genuine, and %d messages and %d attachments are missing", errPartly, len(r.Missing)+len(r.Unreadable), len(r.Absent))
 	case !r.PagesCompared && strict:
 		return fmt.Errorf("%w: the case file is genuine, and its readable pages were not compared with it", errPartly)
 	}
@@ -144,12 +153,16 @@ func (a *app) printReport(r casefile.Report) {
 	}, compared(r)))
 	a.printf("\n")
 	a.printMessages(r.Messages)
+	a.printAttached(r.Messages)
 	a.printDeliveries(r)
 	for _, m := range r.Missing {
 		a.printf("%s  message %s, hash %s\n", a.in(yellow, "MISSING"), m.Message.ID, m.Message.Hash)
 	}
 	for _, h := range r.Unreadable {
 		a.printf("%s  hash %s: damaged where the file was made\n", a.in(yellow, "MISSING"), h)
+	}
+	for _, x := range r.Absent {
+		a.printf("%s  attachment %s, %d bytes, SHA-256 %s\n", a.in(yellow, "MISSING"), inertLine(x.Name), x.Bytes, orDash(x.SHA256))
 	}
 	if r.LeftOut > 0 {
 		a.printf("%s  %d proofs of delivery were too large for the file, or damaged where it was made\n", a.in(yellow, "LEFT OUT"), r.LeftOut)
@@ -175,6 +188,20 @@ func (a *app) printMessages(all []casefile.Original) {
 	}
 	a.table(rows)
 	a.printf("\n")
+}
+
+// printAttached lists what is in the archive of what was attached.
+func (a *app) printAttached(all []casefile.Original) {
+	rows := [][]cell{heads("MESSAGE", "ATTACHMENT", "TYPE", "BYTES", "FILE")}
+	for _, m := range all {
+		for _, x := range m.Attachments {
+			rows = append(rows, []cell{{short(m.Hash), bold}, {inertLine(x.Name), plain}, {inertLine(x.MediaType), plain}, {fmt.Sprint(x.Bytes), plain}, {orDash(x.File), plain}})
+		}
+	}
+	if len(rows) > 1 {
+		a.table(rows)
+		a.printf("\n")
+	}
 }
 
 // latest says by when a message was there: a day where witnesses signed one, else a size

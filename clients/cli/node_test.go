@@ -278,6 +278,10 @@ func (n *scripted) Attach(_ context.Context, name, mediaType string, content io.
 		Bytes: uint64(len(b)), SHA256: "sha256:" + hex.EncodeToString(sum[:])}}, err
 }
 
+func (n *scripted) AttachedFiles(context.Context) ([]schakel.Attached, error) {
+	return nil, n.personErr
+}
+
 func (n *scripted) DropAttached(_ context.Context, id string) error {
 	n.did = append(n.did, "drop file "+id)
 	return nil
@@ -326,8 +330,12 @@ func (n *scripted) ImportEnvelopes(context.Context, []byte) (schakel.Brought, er
 	return n.brought, n.personErr
 }
 
-func (n *scripted) ExportCase(context.Context, string, schakel.By) ([]byte, error) {
-	return []byte("no case file"), n.personErr
+func (n *scripted) ExportCase(_ context.Context, _ string, _ schakel.By, to io.Writer) error {
+	if n.personErr != nil {
+		return n.personErr
+	}
+	_, err := io.WriteString(to, "no case file")
+	return err
 }
 
 func (n *scripted) Deletions(context.Context) ([]schakel.Deletion, error) {

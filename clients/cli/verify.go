@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -37,6 +38,18 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) verify(path, register string, o casefile.Options) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("failed to open: %w", err)
+	}
+	defer f.Close()
+	if casefile.IsArchive(f) {
+		report, err := verifyFile(f, o)
+		if err != nil {
+			return err
+		}
+		return a.showReport(report, true)
+	}
 	raw, err := readFile(path, casefile.MaxArchive)
 	if err != nil {
 		return err
@@ -66,12 +79,34 @@ func (a *app) verify(path, register string, o casefile.Options) error {
 	return a.showSingle(s, source)
 }
 
+// verifyFile verifies the file of a case where it lies: it need not fit into memory.
+func verifyFile(f *os.File, o casefile.Options) (casefile.Report, error) {
+	size, err := sizeOf(f)
+	if err != nil {
+		return casefile.Report{}, err
+	}
+	return casefile.VerifyFrom(f, size, o), nil
+}
+
+func sizeOf(f *os.File) (int64, error) {
+	is, err := f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("failed to read: %w", err)
+	}
+	return is.Size(), nil
+}
+
 func (a *app) readSource(path string, o casefile.Options) (casefile.Source, error) {
-	raw, err := readFile(path, casefile.MaxArchive)
+	f, err := os.Open(path)
+	if err != nil {
+		return casefile.Source{}, fmt.Errorf("failed to open: %w", err)
+	}
+	defer f.Close()
+	size, err := sizeOf(f)
 	if err != nil {
 		return casefile.Source{}, err
 	}
-	s, err := casefile.ReadSource(raw, o)
+	s, err := casefile.ReadSourceFrom(f, size, o)
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errUnverified, err)
 	}

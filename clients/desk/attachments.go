@@ -19,6 +19,7 @@ import (
 // schakel.Node for what each refuses.
 type Files interface {
 	Attach(ctx context.Context, name, mediaType string, content io.Reader) (schakel.Attached, error)
+	AttachedFiles(ctx context.Context) ([]schakel.Attached, error)
 	DropAttached(ctx context.Context, id string) error
 	Attachments(ctx context.Context, ref string, by ...schakel.By) ([]schakel.Attachment, error)
 	// SaveAttachment writes the content to w. What w got before an error must be thrown away.
@@ -40,6 +41,7 @@ const (
 
 func (s *Service) fileRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/attachments", s.attach)
+	mux.HandleFunc("GET /v1/attachments", answer(func(r *http.Request) ([]schakel.Attached, error) { return s.node.AttachedFiles(r.Context()) }))
 	mux.HandleFunc("DELETE /v1/attachments/{id}", answer(func(r *http.Request) (struct{}, error) {
 		return struct{}{}, s.node.DropAttached(r.Context(), r.PathValue("id"))
 	}))
@@ -52,7 +54,7 @@ func (s *Service) fileRoutes(mux *http.ServeMux) {
 func (s *Service) attach(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	q := r.URL.Query()
-	file, err := s.node.Attach(r.Context(), q.Get("name"), q.Get("type"), &slowReader{r.Body, control})
+	file, err := s.node.Attach(r.Context(), q.Get("name"), q.Get("type"), SlowBody(w, r, fileTime))
 	_ = control.SetReadDeadline(time.Now().Add(readTimeout))
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err != nil {
@@ -60,18 +62,6 @@ func (s *Service) attach(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, "application/json", file)
-}
-
-// slowReader gives every piece of a request its own time.
-type slowReader struct {
-	r       io.Reader
-	control *http.ResponseController
-}
-
-func (s *slowReader) Read(b []byte) (int, error) {
-	_ = s.control.SetReadDeadline(time.Now().Add(fileTime))
-	_ = s.control.SetWriteDeadline(time.Now().Add(fileTime + writeTimeout))
-	return s.r.Read(b)
 }
 
 func (s *Service) attachments(r *http.Request) ([]schakel.Attachment, error) {
@@ -117,17 +107,20 @@ func (s *Service) saveAttachment(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("API-Version", APIVersion)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", trailerFile+", "+trailerProblem)
-	out := &slowly{w: w, out: http.NewResponseController(w)}
-	_ = out.out.SetWriteDeadline(time.Now().Add(backupTime)) // the whole file is read before its first byte is answered
+	// The whole file is read before its first byte is answered.
+	out := NewSlowly(w, backupTime, func(h http.Header) {
+		h.Set("Content-Type", "application/octet-stream")
+		h.Set("API-Version", APIVersion)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Trailer", trailerFile+", "+trailerProblem)
+	})
 	a, err := s.node.SaveAttachment(r.Context(), r.PathValue("ref"), place, how, out)
-	if err != nil && !out.any {
-		h.Del("Trailer")
+	if err != nil && !out.Begun() {
 		refuse(w, err)
 		return
+	}
+	if !out.Begun() { // it is empty
+		_, _ = out.Write(nil)
 	}
 	name, said := trailerFile, any(a)
 	if err != nil {
@@ -145,6 +138,11 @@ func (c *Client) Attach(ctx context.Context, name, mediaType string, content io.
 		q.Set("type", mediaType)
 	}
 	return ask[schakel.Attached](ctx, c, "POST", "/v1/attachments?"+q.Encode(), struct{ io.Reader }{content}) // whoever opened it closes it
+}
+
+// AttachedFiles implements Files.
+func (c *Client) AttachedFiles(ctx context.Context) ([]schakel.Attached, error) {
+	return ask[[]schakel.Attached](ctx, c, "GET", "/v1/attachments", nil)
 }
 
 // DropAttached implements Files.
@@ -218,7 +216,7 @@ func fileRefusals() []refusal {
 	return []refusal{
 		{schakel.ErrNoAttachment, "no-attachment", http.StatusNotFound, "No such attachment", "Deze bijlage is er niet", "look in `schakel attachment list`; a file that was not sent within a week must be attached again"},
 		{schakel.ErrNotHere, "attachment-not-here", http.StatusConflict, "The attachment is not here yet", "De bijlage is er nog niet", "see `schakel attachment list`, or try it now with `schakel attachment fetch`; telephone the sender where it cannot wait"},
-		{schakel.ErrMediaType, "media-type", http.StatusUnsupportedMediaType, "The content of the file is of another type", "De inhoud van het bestand is van een andere soort", "do not open it before you telephoned who sent it; `schakel attachment save --anyway` saves it all the same"},
+		{schakel.ErrMediaType, "file-type", http.StatusConflict, "The content of the file is of another type", "De inhoud van het bestand is van een andere soort", "do not open it before you telephoned who sent it; `schakel attachment save --anyway` saves it all the same"},
 		{schakel.ErrAttachedName, "file-name", http.StatusBadRequest, "A file with this name cannot be attached", "Een bestand met deze naam kan niet mee", "give the file another name"},
 		{seal.ErrContent, "attachment-content", http.StatusUnprocessableEntity, "The attachment is not what its sender says of it", "De bijlage is niet wat de afzender ervan zegt", "keep nothing of it, and telephone who sent it"},
 	}

@@ -75,9 +75,12 @@ func caseCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
 		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
 		"export case": func() (any, error) {
-			return n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"})
+			var file bytes.Buffer
+			err := n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"}, &file)
+			return file.Bytes(), err
 		},
 		"attach":      func() (any, error) { return n.Attach(ctx, "a &=.pdf", "application/pdf", bytes.NewReader(body())) },
+		"attached":    func() (any, error) { return n.AttachedFiles(ctx) },
 		"drop file":   func() (any, error) { return nil, n.DropAttached(ctx, "a/b") },
 		"attachments": func() (any, error) { return n.Attachments(ctx, "a/../b?c#d e", by) },
 		"move":        func() (any, error) { return nil, n.MoveAttachment(ctx, "a/b", 2, schakel.MovePause) },

@@ -3,15 +3,23 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
-	"schakel/clients/casefile"
 	"schakel/clients/schakel"
 )
 
-// exportCase answers with the archive itself: it can be larger than any JSON answer.
+// ErrFileCutShort is wrapped when the file of a case did not come over whole.
+var ErrFileCutShort = errors.New("the file of the case was cut short: nothing of it is worth keeping")
+
+// exportTime bounds each piece of the file of a case on its way.
+const exportTime = 5 * time.Minute
+
+// exportCase answers with the archive itself: it can be larger than any JSON answer, and
+// than the memory of this machine.
 func (s *Service) exportCase(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 	by, err := decode[schakel.By](r)
@@ -19,15 +27,17 @@ func (s *Service) exportCase(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	file, err := s.node.ExportCase(r.Context(), r.PathValue("ref"), by)
-	if err != nil {
+	out := NewSlowly(w, exportTime, func(h http.Header) {
+		h.Set("Content-Type", "application/zip")
+		h.Set("API-Version", APIVersion)
+		h.Set("Cache-Control", "no-store")
+	})
+	switch err = s.node.ExportCase(r.Context(), r.PathValue("ref"), by, out); {
+	case err != nil && !out.Begun():
 		refuse(w, err)
-		return
+	case err != nil:
+		out.CutOff()
 	}
-	w.Header().Set("Content-Type", "application/zip")
-	w.Header().Set("API-Version", APIVersion)
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(file) // the caller is gone: nobody to tell
 }
 
 func (s *Service) deletions(r *http.Request) ([]schakel.Deletion, error) {
@@ -35,25 +45,21 @@ func (s *Service) deletions(r *http.Request) ([]schakel.Deletion, error) {
 }
 
 // ExportCase implements Archivist.
-func (c *Client) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
+func (c *Client) ExportCase(ctx context.Context, ref string, by schakel.By, to io.Writer) error {
 	resp, err := c.request(ctx, http.MethodPost, casePath(ref)+"/file", by)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		p := Problem{Status: resp.StatusCode, Code: "internal", Title: resp.Status}
 		_ = json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&p) // whatever came, the status stands
-		return nil, &p
+		return &p
 	}
-	file, err := io.ReadAll(io.LimitReader(resp.Body, casefile.MaxArchive+1))
-	if err != nil {
-		return nil, fmt.Errorf("failed to read the daemon's answer: %w", err)
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		return fmt.Errorf("%w: %w", ErrFileCutShort, err)
 	}
-	if len(file) > casefile.MaxArchive {
-		return nil, casefile.ErrTooLarge
-	}
-	return file, nil
+	return nil
 }
 
 // Deletions implements Archivist.

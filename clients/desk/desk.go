@@ -23,6 +23,7 @@ package desk
 
 import (
 	"context"
+	"io"
 
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
@@ -93,9 +94,9 @@ type Authority interface {
 	EvidenceFile(ctx context.Context, id string) ([]byte, error)
 }
 
-// Archivist hands out the file of a case, and the statements of what was destroyed.
+// Archivist writes the file of a case, and hands out the statements of what was destroyed.
 type Archivist interface {
-	ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error)
+	ExportCase(ctx context.Context, ref string, by schakel.By, to io.Writer) error
 	Deletions(ctx context.Context) ([]schakel.Deletion, error)
 }
 

@@ -60,6 +60,9 @@ func (n *node) Attach(_ context.Context, name, mediaType string, content io.Read
 	}
 	return schakel.Attached{ID: "f", AttachedFile: protocol.AttachedFile{Name: name, Bytes: 256}}, n.note(name, mediaType, b)
 }
+func (n *node) AttachedFiles(context.Context) ([]schakel.Attached, error) {
+	return []schakel.Attached{{ID: "f", AttachedFile: protocol.AttachedFile{Name: "een.pdf", Bytes: 256}}}, n.note()
+}
 func (n *node) DropAttached(_ context.Context, id string) error { return n.note(id) }
 func (n *node) Attachments(_ context.Context, ref string, by ...schakel.By) ([]schakel.Attachment, error) {
 	return []schakel.Attachment{attachment()}, n.note(ref, by)
@@ -237,8 +240,12 @@ func (n *node) ExportEnvelopes(_ context.Context, to identity.DeskID) (schakel.C
 func (n *node) ImportEnvelopes(_ context.Context, file []byte) (schakel.Brought, error) {
 	return schakel.Brought{Taken: 1, Known: 2, Other: 3, Waiting: 4, Refused: 5, Damaged: 6, Reasons: []string{"r"}, From: []identity.DeskID{"c/d"}}, n.note(file)
 }
-func (n *node) ExportCase(_ context.Context, ref string, by schakel.By) ([]byte, error) {
-	return body(), n.note(ref, by)
+func (n *node) ExportCase(_ context.Context, ref string, by schakel.By, to io.Writer) error {
+	if err := n.note(ref, by); err != nil {
+		return err
+	}
+	_, err := to.Write(body())
+	return err
 }
 func (n *node) Deletions(context.Context) ([]schakel.Deletion, error) {
 	return []schakel.Deletion{{Case: "c", At: at(), Due: at(), Closing: "h", ClosedBy: "a/b", Messages: 3, Statement: body()}}, n.note()

@@ -30,31 +30,17 @@ const trailerBackup = "Schakel-Backup"
 // backupTime bounds each piece of a backup on its way.
 const backupTime = 5 * time.Minute
 
-// slowly gives every piece of an answer its own time.
-type slowly struct {
-	w   io.Writer
-	out *http.ResponseController
-	any bool
-}
-
-func (s *slowly) Write(b []byte) (int, error) {
-	s.any = true
-	_ = s.out.SetWriteDeadline(time.Now().Add(backupTime))
-	return s.w.Write(b)
-}
-
 func (s *Service) backup(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Type", "application/x-tar")
-	h.Set("API-Version", APIVersion)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", trailerBackup)
-	out := &slowly{w: w, out: http.NewResponseController(w)}
-	_ = out.out.SetWriteDeadline(time.Now().Add(backupTime))
+	out := NewSlowly(w, backupTime, func(h http.Header) {
+		h.Set("Content-Type", "application/x-tar")
+		h.Set("API-Version", APIVersion)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Trailer", trailerBackup)
+	})
 	b, err := s.node.Backup(r.Context(), out)
 	if err != nil {
-		if !out.any {
-			h.Del("Trailer")
+		if !out.Begun() {
 			refuse(w, err)
 		}
 		return // without its trailer the caller keeps nothing

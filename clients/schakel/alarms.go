@@ -113,7 +113,13 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Het logboek van een apparaat van dit bureau is veranderd of afgeknipt.", "Gebruik dat apparaat niet. Bewaar het, en waarschuw de beveiligingsfunctionaris."
 	case AlarmEpochs:
 		return "Dit bureau heeft geen geldige sleutels meer. Niemand kan ons schrijven.", "Verbind dit apparaat met de relay, of bel de beheerder."
-	case AlarmAttachment:
+	}
+	return n.explainBeside(kind, a)
+}
+
+// explainBeside explains what is about no message by itself.
+func (n *Node) explainBeside(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	if kind == AlarmAttachment {
 		return n.explainAttachment(a)
 	}
 	return explainProgram(kind, a)

@@ -17,7 +17,7 @@ func TestMessagesAreAnchored(t *testing.T) {
 	c := newTaken(t)
 	ctx := testContext(t)
 	export := func() casefile.Report {
-		raw, err := c.police.Node.ExportCase(ctx, c.ref, schakel.By{})
+		raw, err := exported(ctx, c.police, c.ref, schakel.By{})
 		if err != nil {
 			t.Fatal(err)
 		}

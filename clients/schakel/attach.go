@@ -112,6 +112,25 @@ func typeOf(first []byte) string {
 	return base
 }
 
+// AttachedFiles returns the files that were attached on this device and that no message took
+// along yet, the oldest first.
+func (n *Node) AttachedFiles(ctx context.Context) (out []Attached, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		out = nil
+		rows, err := tx.KeptUntil(store.ShelfAttached, time.Time{}, maxList)
+		for _, k := range rows {
+			var row attachedRow
+			if err := canon.Unmarshal(k.Content, maxAttached, &row); err != nil {
+				return err
+			}
+			out = append(out, Attached{ID: hex.EncodeToString(k.ID), AttachedFile: protocol.AttachedFile{
+				Name: row.Name, MediaType: row.MediaType, Bytes: row.Size, SHA256: "sha256:" + hex.EncodeToString(row.Content[:])}})
+		}
+		return err
+	})
+	return out, err
+}
+
 // DropAttached deletes a file that no message took along.
 func (n *Node) DropAttached(ctx context.Context, id string) error {
 	return n.update(ctx, func(tx *store.Tx) error {

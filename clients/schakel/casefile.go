@@ -1,11 +1,11 @@
 package schakel
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -19,17 +19,19 @@ import (
 // settingExported begins the name under which it is noted that a case left as a file.
 const settingExported = "exported/"
 
-// ExportCase returns the file of a case, given by its own identifier or by a message
-// of it. See package casefile. A restricted case leaves only by a person named for it, who
-// then signs; any other by one who signs beside the device, or by nobody: an empty By.
-// It notes in the audit log that the case left.
-func (n *Node) ExportCase(ctx context.Context, ref string, by By) ([]byte, error) {
+// ExportCase writes the file of a case, given by its own identifier or by a message of it,
+// with what was attached to its messages as far as that is here. See package casefile. A
+// restricted case leaves only by a person named for it, who then signs; any other by one
+// who signs beside the device, or by nobody: an empty By. Before the first byte it notes in
+// the audit log that the case left; where it is refused nothing was written. What fails
+// behind the first byte leaves a file that is none.
+func (n *Node) ExportCase(ctx context.Context, ref string, by By, to io.Writer) error {
 	if err := n.notLight(); err != nil {
-		return nil, err
+		return err
 	}
 	a, err := n.accessTo(ctx, ref, by)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	person := a.signs
 	d := casefile.Dossier{Desk: n.dev.Desk, Device: n.dev.ID, Made: n.now(), Agreement: n.catalogue.Agreement()}
@@ -38,13 +40,27 @@ func (n *Node) ExportCase(ctx context.Context, ref string, by By) ([]byte, error
 		d.Person, second = person.ID, edKey(person.Key)
 	}
 	if err := n.inside(ctx, a, false, func(tx *store.Tx) error { return n.gatherCase(tx, ref, &d) }); err != nil {
-		return nil, err
+		return err
 	}
-	var out bytes.Buffer
-	if _, err := casefile.Write(&out, d, edKey(n.keys.Sign), second); err != nil {
-		return nil, err
+	out := &leaving{to: to, note: func() error { return n.noteExport(ctx, d) }}
+	_, err = casefile.Write(out, d, edKey(n.keys.Sign), second)
+	return err
+}
+
+// leaving notes that something leaves before it does.
+type leaving struct {
+	to   io.Writer
+	note func() error // nil: noted
+}
+
+func (l *leaving) Write(b []byte) (int, error) {
+	if l.note != nil {
+		if err := l.note(); err != nil {
+			return 0, err
+		}
+		l.note = nil
 	}
-	return out.Bytes(), n.noteExport(ctx, d)
+	return l.to.Write(b)
 }
 
 func (n *Node) noteExport(ctx context.Context, d casefile.Dossier) error {
@@ -76,7 +92,7 @@ func (n *Node) gatherCase(tx *store.Tx, ref string, d *casefile.Dossier) (err er
 		return fmt.Errorf("%w: %d messages, at most %d", casefile.ErrTooLarge, len(rows), casefile.MaxMessages)
 	}
 	for _, row := range rows {
-		if err := gatherMessage(tx, row, d); err != nil {
+		if err := n.gatherMessage(tx, row, d); err != nil {
 			return err
 		}
 	}
@@ -138,13 +154,17 @@ func rowsOf(tx *store.Tx, ref message.CaseRef) (all []store.Message, err error) 
 
 // gatherMessage adds a message and what was noted of it. One that no longer opens is
 // named: it must not keep the rest in.
-func gatherMessage(tx *store.Tx, row store.Message, d *casefile.Dossier) error {
+func (n *Node) gatherMessage(tx *store.Tx, row store.Message, d *casefile.Dossier) error {
 	full, err := tx.Message(row.Hash)
-	if _, parseErr := message.Parse(full.Raw); err != nil || parseErr != nil {
+	signed, parseErr := message.Parse(full.Raw)
+	if err != nil || parseErr != nil {
 		d.Record.Unreadable = append(d.Record.Unreadable, row.Hash)
 		return nil
 	}
 	d.Messages = append(d.Messages, full.Raw)
+	if err := n.gatherAttachments(tx, signed, d); err != nil {
+		return err
+	}
 	if row.Direction == store.In {
 		d.Record.Received = append(d.Record.Received, casefile.Received{Message: row.Hash, Received: utc(row.Received), Opened: utc(row.Opened),
 			Acknowledged: utc(row.Acknowledged), By: row.AcknowledgedBy})

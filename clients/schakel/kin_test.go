@@ -201,7 +201,7 @@ func (k *kin) looks(t *testing.T, m *schakeltest.Member, by schakel.By) map[stri
 	_, out["overview"] = m.Node.Overview(ctx, k.sent.Hash, by)
 	_, out["worksheet"] = m.Node.Worksheet(ctx, k.sent.Case, by)
 	_, out["drafts"] = m.Node.Drafts(ctx, k.sent.Case, by)
-	_, out["export"] = m.Node.ExportCase(ctx, k.sent.Case, by)
+	_, out["export"] = exported(ctx, m, k.sent.Case, by)
 	draft := schakel.Draft{Class: "advies", Urgency: message.Urgent, Answers: k.sent.Hash, Body: example(t, "advies"), Person: by.Person, PIN: by.PIN}
 	if by.Glass == "" {
 		_, out["prepare"] = m.Node.Prepare(ctx, draft)

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func newHomework(t *testing.T) *homework {
 func governing(ctx context.Context, n *schakel.Node, device trust.Subject, sent schakel.Sent, to *schakeltest.Member) map[string]func() error {
 	return map[string]func() error{
 		"export":          func() error { _, err := n.Export(ctx, sent.Hash, to.Desk); return err },
-		"export a case":   func() error { _, err := n.ExportCase(ctx, sent.Case, schakel.By{}); return err },
+		"export a case":   func() error { return n.ExportCase(ctx, sent.Case, schakel.By{}, io.Discard) },
 		"export evidence": func() error { _, err := n.EvidenceFile(ctx, "01"); return err },
 		"export register": func() error { _, err := n.RegisterEntries(ctx); return err },
 		"add a person": func() error {

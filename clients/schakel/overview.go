@@ -70,6 +70,8 @@ type Moment struct {
 	Enclosed bool             `json:"enclosed,omitempty"` // here only inside another message
 	Unsaid   bool             `json:"unsaid,omitempty"`   // every addressed desk rejected it: it counts nowhere
 	Flags    []protocol.Flag  `json:"flags"`              // what is wrong with it, as known now
+
+	Attachments int `json:"attachments,omitempty"` // how many files it brings
 }
 
 // Bounds of an overview: who floods a case must not stop the desk that looks at it.
@@ -192,7 +194,7 @@ func isExercise(messages []protocol.Known) bool {
 
 func momentOf(k protocol.Known) Moment {
 	m := Moment{Ref: k.Ref(), Class: k.Class, Urgency: k.Urgency, From: k.From, To: full(k.To), Person: k.Person,
-		Created: time.Unix(int64(k.Created), 0).UTC(), Answers: full(k.Answers), RestsOn: full(k.RestsOn), Flags: []protocol.Flag{}}
+		Created: time.Unix(int64(k.Created), 0).UTC(), Answers: full(k.Answers), RestsOn: full(k.RestsOn), Flags: []protocol.Flag{}, Attachments: len(k.Attachments)}
 	switch k.Class {
 	case protocol.ClassAcknowledgement:
 		said := acknowledgementOf(k.Body)

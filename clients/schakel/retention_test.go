@@ -2,6 +2,7 @@ package schakel_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -297,12 +298,19 @@ func TestCaseThatGoesOnIsKept(t *testing.T) {
 	eventually(t, "control: later it goes", func() bool { c.check(t); return len(c.deletions(t)) == 1 })
 }
 
+// exported is the file of a case.
+func exported(ctx context.Context, m *schakeltest.Member, ref string, by schakel.By) ([]byte, error) {
+	var file bytes.Buffer
+	err := m.Node.ExportCase(ctx, ref, by, &file)
+	return file.Bytes(), err
+}
+
 // A case of a real chain leaves as a file that verifies, signed by device and person,
 // and the announcement no longer says that it never left.
 func TestExportOfARealCase(t *testing.T) {
 	c := newClosed(t)
 	ctx := testContext(t)
-	raw, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.By{Person: "V. Thuis", PIN: schakeltest.PIN})
+	raw, err := exported(ctx, c.vt, c.ref, schakel.By{Person: "V. Thuis", PIN: schakeltest.PIN})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,13 +318,13 @@ func TestExportOfARealCase(t *testing.T) {
 	if !r.Sound || !r.Complete || !r.Compared || r.Person == nil || len(r.Messages) < 3 || r.Case != c.ref {
 		t.Errorf("sound %v, complete %v, compared %v, %d messages: %+v", r.Sound, r.Complete, r.Compared, len(r.Messages), r.Faults)
 	}
-	if _, err := c.vt.Node.ExportCase(ctx, c.ref, schakel.By{Person: "V. Thuis", PIN: "000000"}); !errors.Is(err, schakel.ErrPIN) {
+	if _, err := exported(ctx, c.vt, c.ref, schakel.By{Person: "V. Thuis", PIN: "000000"}); !errors.Is(err, schakel.ErrPIN) {
 		t.Errorf("another PIN: %v", err)
 	}
-	if _, err := c.vt.Node.ExportCase(ctx, "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c99", schakel.By{}); !errors.Is(err, schakel.ErrNotFound) {
+	if _, err := exported(ctx, c.vt, "019ab2c0-5f10-7a31-9c42-1d0e5a7b3c99", schakel.By{}); !errors.Is(err, schakel.ErrNotFound) {
 		t.Errorf("no such case: %v", err)
 	}
-	if _, err := c.police.Node.ExportCase(ctx, c.ref, schakel.By{}); err != nil {
+	if _, err := exported(ctx, c.police, c.ref, schakel.By{}); err != nil {
 		t.Fatal(err)
 	}
 	c.Pass(c.due(t).Sub(c.Now()) - day)

@@ -28,7 +28,7 @@ func acts() map[string]act {
 		},
 		"listEvents": listEvents,
 	}
-	for _, some := range []map[string]act{deskActs(), messageActs(), caseActs(), draftActs(), onCallActs()} {
+	for _, some := range []map[string]act{deskActs(), messageActs(), caseActs(), draftActs(), onCallActs(), attachmentActs()} {
 		for id, do := range some {
 			all[id] = do
 		}

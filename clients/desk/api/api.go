@@ -80,6 +80,7 @@ type Site struct {
 	running chan struct{}
 	streams chan struct{}
 	pins    tries
+	files   map[string]bool // patterns of what takes a file
 
 	mu     sync.Mutex           // guards what follows
 	listed map[string]time.Time // when a token's use of a list was last noted
@@ -100,7 +101,7 @@ func New(cfg Config) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{Config: cfg, mux: http.NewServeMux(), cursors: cursors, feed: newFeed(),
-		running: make(chan struct{}, maxRunning), streams: make(chan struct{}, maxStreams), listed: map[string]time.Time{}}
+		files: map[string]bool{}, running: make(chan struct{}, maxRunning), streams: make(chan struct{}, maxStreams), listed: map[string]time.Time{}}
 	s.pins = tries{now: cfg.Now, all: map[string][]time.Time{}, running: map[string]int{}}
 	operations, err := readContract(contract, acts())
 	if err != nil {
@@ -108,6 +109,7 @@ func New(cfg Config) (*Site, error) {
 	}
 	for _, op := range operations {
 		s.mux.HandleFunc(op.method+" "+base+op.path, s.operation(op))
+		s.files[op.method+" "+base+op.path] = op.takesFile
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, errNoPath) })
 	return s, nil

@@ -20,7 +20,7 @@ import (
 
 // filled is a path of the contract with something in its places.
 func filled(path string) string {
-	return strings.NewReplacer("{message}", "abcdef0123", "{case}", "abcdef0123", "{draft}", "abcdef0123").Replace(path)
+	return strings.NewReplacer("{message}", "abcdef0123", "{case}", "abcdef0123", "{draft}", "abcdef0123", "{attachment}", strings.Repeat("a", 64), "{place}", "1").Replace(path)
 }
 
 // TestNobodyGetsIn: without a good token every operation answers alike, whatever is wrong.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"time"
 
 	"schakel/clients/protocol/playbook"
@@ -78,8 +79,7 @@ func exportCase(_ *Site, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	file, err := c.node.ExportCase(c.Context(), c.PathValue("case"), by)
-	return answer{file: file, media: "application/zip"}, err
+	return streamed(c, "application/zip", "", func(to io.Writer) error { return c.node.ExportCase(c.Context(), c.PathValue("case"), by, to) })
 }
 
 // noted is a note without its text, which whoever wrote it has: an answer is kept for a

@@ -20,17 +20,19 @@ const base = "/v1"
 
 // operation is one of the contract, with what does it here.
 type operation struct {
-	id     string
-	method string
-	path   string
-	status int              // of success
-	node   rights.Operation // "": needs a token and no right
-	open   bool             // needs no token
-	noted  string           // "each": every use; "list": now and then; "": never
-	keyed  bool             // takes an Idempotency-Key
-	body   *protocol.Shape
-	params []parameter
-	do     act
+	id        string
+	method    string
+	path      string
+	status    int              // of success
+	node      rights.Operation // "": needs a token and no right
+	open      bool             // needs no token
+	noted     string           // "each": every use; "list": now and then; "": never
+	keyed     bool             // takes an Idempotency-Key
+	long      bool             // takes as long as something moves
+	takesFile bool             // its body is a file, and no JSON
+	body      *protocol.Shape
+	params    []parameter
+	do        act
 }
 
 // parameter is something a request says beside its body.
@@ -53,10 +55,16 @@ type described struct {
 	ID         string                     `json:"operationId"`
 	Node       string                     `json:"x-operation"`
 	Noted      any                        `json:"x-noted"`
+	Long       bool                       `json:"x-long"`
 	Security   []map[string][]string      `json:"security"`
 	Parameters []described1               `json:"parameters"`
-	Body       *struct{}                  `json:"requestBody"`
+	Body       *content                   `json:"requestBody"`
 	Responses  map[string]json.RawMessage `json:"responses"`
+}
+
+// content is what a request brings, by media type.
+type content struct {
+	Content map[string]json.RawMessage `json:"content"`
 }
 
 // described1 is a parameter, or a reference to one.
@@ -100,7 +108,7 @@ func readContract(raw []byte, acts map[string]act) ([]*operation, error) {
 }
 
 func (doc document) read(path, method string, d described, shapes *protocol.Shapes) (op *operation, err error) {
-	op = &operation{id: d.ID, method: strings.ToUpper(method), path: path, node: rights.Operation(d.Node), open: d.Security != nil && len(d.Security) == 0}
+	op = &operation{id: d.ID, method: strings.ToUpper(method), path: path, node: rights.Operation(d.Node), long: d.Long, open: d.Security != nil && len(d.Security) == 0}
 	at := "/paths/" + escape(path) + "/" + method
 	switch d.Noted {
 	case true:
@@ -113,7 +121,9 @@ func (doc document) read(path, method string, d described, shapes *protocol.Shap
 			op.status = n
 		}
 	}
-	if d.Body != nil {
+	if d.Body != nil && d.Body.Content["application/octet-stream"] != nil {
+		op.takesFile = true
+	} else if d.Body != nil {
 		shape, err := shapes.At(at + "/requestBody/content/application~1json/schema")
 		if err != nil {
 			return op, err

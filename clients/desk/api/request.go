@@ -64,7 +64,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errName)
 	case r.Header.Get("Origin") != "" || site != "" && site != "none":
 		s.refuse(w, r, errPage)
-	case r.ContentLength > maxBody:
+	case r.ContentLength > maxBody && !s.takesFile(r):
 		s.refuse(w, r, errTooMuch)
 	default:
 		select {
@@ -75,6 +75,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.refuse(w, r, errBusy)
 		}
 	}
+}
+
+// takesFile reports whether a request may bring more than a message.
+func (s *Site) takesFile(r *http.Request) bool {
+	_, pattern := s.mux.Handler(r)
+	return s.files[pattern]
 }
 
 // named reports whether a Host header is one of ours, with any port. On a unix socket a
@@ -93,10 +99,12 @@ func (s *Site) operation(op *operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 		defer cancel()
-		if op.id == "listEvents" { // a stream has no end
+		if op.long {
 			ctx = r.Context()
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !op.takesFile {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		c := &call{Request: r.WithContext(ctx), w: w, op: op}
 		if err := s.admit(c); err != nil {
 			s.refuse(w, r, err)
@@ -161,6 +169,9 @@ func (c *call) check() error {
 		if refusal := p.shape.Fits(p.value(value)); refusal != nil {
 			return &misshapen{"the " + p.in + " parameter " + p.name, refusal}
 		}
+	}
+	if c.op.takesFile {
+		return c.fileBody()
 	}
 	if c.op.body == nil {
 		return nil
@@ -241,7 +252,7 @@ func (s *Site) note(c *call) error {
 	if c.op.noted == "" {
 		return nil
 	}
-	subject := c.PathValue("message") + c.PathValue("case") + c.PathValue("draft")
+	subject := c.PathValue("message") + c.PathValue("case") + c.PathValue("draft") + c.PathValue("attachment")
 	if subject == "" {
 		subject = "all"
 	}

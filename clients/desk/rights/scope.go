@@ -19,7 +19,7 @@ type scope struct {
 func scopes() []scope {
 	return []scope{
 		{"messages:read", []Operation{"List", "Read", "ReadAs", "Trace", "Wait", "Attachments", "SaveAttachment", "MoveAttachment"}},
-		{"messages:send", []Operation{"Send", "Forward", "Prepare", "Acknowledge", "Attach", "DropAttached"}},
+		{"messages:send", []Operation{"Send", "Forward", "Prepare", "Acknowledge", "Attach", "AttachedFiles", "DropAttached"}},
 		{"cases:read", []Operation{"Cases", "Overview", "Progress", "Worksheet", "Restriction", "Search"}},
 		{"cases:write", []Operation{"Assign", "AddNote", "Restrict"}},
 		{"cases:export", []Operation{"ExportCase", "Export"}},

@@ -32,7 +32,7 @@ func table() []right {
 		{"Send", worker}, {"Forward", worker}, {"Prepare", worker}, {"Export", worker}, {"ExportCase", worker},
 		{"Drafts", worker}, {"SaveDraft", worker}, {"DropDraft", worker},
 		{"CourierDesks", cases}, {"ExportEnvelopes", cases}, {"ImportEnvelopes", cases},
-		{"Attach", worker}, {"DropAttached", worker}, {"Attachments", cases}, {"SaveAttachment", cases}, {"MoveAttachment", cases},
+		{"Attach", worker}, {"AttachedFiles", worker}, {"DropAttached", worker}, {"Attachments", cases}, {"SaveAttachment", cases}, {"MoveAttachment", cases},
 		{"Restrict", worker}, {"Restriction", cases},
 
 		{"OnCall", everybody}, {"Readiness", everybody}, {"Rota", planned}, {"Calendar", planned}, {"ChangeRota", planned},

@@ -66,8 +66,9 @@ func (g guarded) EvidenceFile(ctx context.Context, id string) ([]byte, error) {
 	return allowed(g, "EvidenceFile", func() ([]byte, error) { return g.node.EvidenceFile(ctx, id) })
 }
 
-func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By) ([]byte, error) {
-	return signed(g, "ExportCase", by.Person, func() ([]byte, error) { return g.node.ExportCase(ctx, ref, by) })
+func (g guarded) ExportCase(ctx context.Context, ref string, by schakel.By, to io.Writer) error {
+	_, err := signed(g, "ExportCase", by.Person, func() (struct{}, error) { return nothing(g.node.ExportCase(ctx, ref, by, to)) })
+	return err
 }
 
 func (g guarded) Deletions(ctx context.Context) ([]schakel.Deletion, error) {
@@ -136,6 +137,10 @@ func (g guarded) Log(ctx context.Context, ref string) (schakel.AccessLog, error)
 
 func (g guarded) Attach(ctx context.Context, name, mediaType string, content io.Reader) (schakel.Attached, error) {
 	return allowed(g, "Attach", func() (schakel.Attached, error) { return g.node.Attach(ctx, name, mediaType, content) })
+}
+
+func (g guarded) AttachedFiles(ctx context.Context) ([]schakel.Attached, error) {
+	return allowed(g, "AttachedFiles", func() ([]schakel.Attached, error) { return g.node.AttachedFiles(ctx) })
 }
 
 func (g guarded) DropAttached(ctx context.Context, id string) error {

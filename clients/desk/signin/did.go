@@ -22,6 +22,7 @@ const (
 	ActAdded   Act = "web-person-added"
 	ActVouched Act = "web-vouched"
 	ActRevoked Act = "web-revoked"
+	ActSaved   Act = "web-attachment-saved"
 )
 
 // Did notes that a user does something. Who asks notes it first: done and not noted must

@@ -51,6 +51,13 @@ type caseView struct {
 	Remarks      []remarks
 	KnownAt      mention
 	Sheet        worksheet
+	Files        []caseFile
+}
+
+// caseFile is a file of a message in the case.
+type caseFile struct {
+	attachmentRow
+	Of mention
 }
 
 type closing struct {
@@ -107,10 +114,35 @@ func (s *Site) caseAs(v *visit, by schakel.By) (answer, error) {
 	out := w.view()
 	out.page(v)
 	out.Actions = caseActions(v, out.Ref)
-	if by.Glass == "" { // the notes would break the glass once more
+	if by.Glass == "" { // the notes and the files would break the glass once more
+		if out.Files, err = s.caseFiles(v, w, by); err != nil {
+			return answer{}, err
+		}
 		out.Sheet, err = s.worksheet(v, o.Ref.String(), by)
 	}
 	return answer{page: "case", title: "title.case", shows: out}, err
+}
+
+// maxCaseFiles bounds the list of files: each message of it is opened for their names.
+const maxCaseFiles = 100
+
+// caseFiles are the files of a case, those of the newest message first.
+func (s *Site) caseFiles(v *visit, w viewer, by schakel.By) (out []caseFile, err error) {
+	for _, m := range slices.Backward(w.o.Messages) {
+		if _, here := w.here[m.Hash.String()]; m.Attachments == 0 || !here {
+			continue
+		}
+		all, err := v.node.Attachments(v.Context(), m.Hash.String(), by)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range v.lang.attachmentRows(all) {
+			if out = append(out, caseFile{row, w.mention(m.Ref)}); len(out) == maxCaseFiles {
+				return out, nil
+			}
+		}
+	}
+	return out, nil
 }
 
 // overview is a case as by may see it. Who looked is noted before anything is shown.

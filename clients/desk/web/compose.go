@@ -255,6 +255,8 @@ func (s *Site) composed(v *visit) (answer, error) {
 		return s.goOn(v, p, c, pin)
 	case button == "save":
 		return s.saveDraft(v, p, c)
+	case button == "files":
+		return answer{goTo: "/sheets/" + url.PathEscape(p.ID) + "/files"}, nil
 	case p.closed:
 		return s.form(v, p, c, formTrouble{})
 	case changed:

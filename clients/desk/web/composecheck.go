@@ -38,6 +38,7 @@ type checking struct {
 	WrongPIN, NotSure bool
 	Trouble           *trouble
 	Closed            bool
+	Files             []attachedFile
 	prepared          schakel.Prepared
 	draft             schakel.Draft
 }
@@ -122,6 +123,12 @@ func (s *Site) checked(v *visit, p *paper, c scene, pin string) (page checking, 
 		AckDue: prepared.AckDue, AnswerDue: prepared.AnswerDue, Telephone: prepared.Telephone, Signer: harmless.Line(c.signs.Name),
 		Closed: p.closed, prepared: prepared, draft: d}
 	page.Safe, page.Body = v.lang.said(body, c.form)
+	if page.Files, err = s.attachedFiles(v, p); err != nil {
+		return page, err
+	}
+	if len(page.Files) > 0 {
+		page.Body = s.withoutFiles(v.lang, p.Class, page.Body)
+	}
 	page.addressed(v, c, names, writing.Doubts(prepared, c.desks, writing.Places(values), c.zaak, c.status.Desk))
 	for _, id := range prepared.Unreached {
 		page.Unreached = append(page.Unreached, names[id])

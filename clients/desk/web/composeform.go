@@ -46,6 +46,14 @@ type formView struct {
 	Closed      bool
 	Unread      bool // its case cannot be looked at without the PIN
 	Signer      string
+	FileField   *fileField // where the class takes files
+}
+
+// fileField is where a form says which files come with the message.
+type fileField struct {
+	Name, Label, Help string
+	Files             []attachedFile
+	Wrong             string
 }
 
 // deskChoice is a desk that may get the message.
@@ -98,6 +106,9 @@ func (s *Site) form(v *visit, p *paper, c scene, t formTrouble) (answer, error) 
 	if p.Tried {
 		f.NoUrgency, f.NoDesk = !slices.Contains(c.class.Urgencies, p.Urgency), len(p.To) == 0
 	}
+	if f.FileField, err = s.fileField(v, p, c, wrong); err != nil {
+		return answer{}, err
+	}
 	title := "title.write"
 	if t.status != 0 {
 		title = "title.write-again"
@@ -107,6 +118,27 @@ func (s *Site) form(v *visit, p *paper, c scene, t formTrouble) (answer, error) 
 		a.here = p.path()
 	}
 	return a, nil
+}
+
+func (s *Site) fileField(v *visit, p *paper, c scene, wrong []formbody.Fault) (*fileField, error) {
+	field, ok := c.class.AttachmentField()
+	if !ok {
+		return nil, nil
+	}
+	out := &fileField{Name: formbody.Prefix + field.Name}
+	for _, f := range c.form.Fields {
+		if f.Name == field.Name {
+			out.Label, out.Help = harmless.Line(v.lang.of(f.Label)), harmless.Line(v.lang.of(f.Help))
+		}
+	}
+	for _, w := range wrong {
+		if w.Name == out.Name {
+			out.Wrong = harmless.Line(v.lang.of(w.Reason))
+		}
+	}
+	files, err := s.attachedFiles(v, p)
+	out.Files = files
+	return out, err
 }
 
 // recipients are the desks that may get this class from here, those that serve a

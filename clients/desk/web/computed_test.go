@@ -1,6 +1,9 @@
 package web
 
-import "schakel/clients/desk"
+import (
+	"schakel/clients/desk"
+	"schakel/clients/schakel"
+)
 
 // computedElsewhere are the computed keys of the pages about who is on call, the desks
 // of others, alarms and people.
@@ -34,6 +37,16 @@ func computedElsewhere() (keys []string) {
 	}
 	for _, r := range revocationReasons() {
 		keys = append(keys, "device.reason-"+string(r))
+	}
+	for _, a := range []schakel.AttachmentState{schakel.AttachmentWaiting, schakel.AttachmentMoving, schakel.AttachmentPaused, schakel.AttachmentHere, schakel.AttachmentAtRelay,
+		schakel.AttachmentUnavailable, schakel.AttachmentRefused} {
+		keys = append(keys, "attachment."+string(a), "attachment-out."+string(a))
+	}
+	for _, a := range []schakel.AttachmentState{schakel.AttachmentUnavailable, schakel.AttachmentRefused} {
+		keys = append(keys, "attachment.remedy-"+string(a))
+	}
+	for kind := range endings {
+		keys = append(keys, "kind."+kind)
 	}
 	return append(keys, "title.search-again") // set beside something else
 }

@@ -11,6 +11,7 @@ import (
 
 	"schakel/clients/casefile"
 	"schakel/clients/desk"
+	"schakel/clients/desk/sheets"
 	"schakel/clients/desk/web/formbody"
 	"schakel/clients/harmless"
 	"schakel/clients/protocol"
@@ -185,7 +186,7 @@ func (s *Site) continueDraft(v *visit) (answer, error) {
 	if i < 0 {
 		return answer{page: "draft", title: "title.draft", status: http.StatusConflict, shows: view}, nil
 	}
-	p, err := s.paperOfDraft(found[i])
+	p, err := s.paperOfDraft(v, found[i])
 	if err != nil {
 		return answer{}, err
 	}
@@ -204,7 +205,7 @@ func (s *Site) continueDraft(v *visit) (answer, error) {
 
 // paperOfDraft is a draft of the desk as a form, or nil where it says what no form shows:
 // nothing of it may get lost by going on here.
-func (s *Site) paperOfDraft(d schakel.SavedDraft) (*paper, error) {
+func (s *Site) paperOfDraft(v *visit, d schakel.SavedDraft) (*paper, error) {
 	form, err := s.Catalogue.Form(d.Draft.Class)
 	if err != nil {
 		return nil, nil
@@ -215,7 +216,11 @@ func (s *Site) paperOfDraft(d schakel.SavedDraft) (*paper, error) {
 			return nil, nil
 		}
 	}
-	p := &paper{Class: d.Draft.Class, Urgency: d.Draft.Urgency, Case: d.Draft.Case, Answers: d.Draft.Answers, RestsOn: d.Draft.RestsOn,
+	attached, err := s.attachedOf(v, d.Draft, values)
+	if err != nil {
+		return nil, err
+	}
+	p := &paper{Attached: attached, Class: d.Draft.Class, Urgency: d.Draft.Urgency, Case: d.Draft.Case, Answers: d.Draft.Answers, RestsOn: d.Draft.RestsOn,
 		Exercise: d.Draft.Exercise, Saved: &schakel.SavedVersion{ID: d.ID, Version: d.Version}, Typed: formbody.Typed(form, values, calendar.Zone())}
 	for _, to := range d.Draft.To {
 		p.To = append(p.To, string(to))
@@ -226,6 +231,25 @@ func (s *Site) paperOfDraft(d schakel.SavedDraft) (*paper, error) {
 		return nil, nil
 	}
 	return p, p.number(s)
+}
+
+// attachedOf are the files that a draft of the desk names, out of what its body says of them;
+// a body that describes others has no form. They lie on the device where they were attached.
+func (s *Site) attachedOf(v *visit, d schakel.Draft, values protocol.Values) (out []schakel.Attached, err error) {
+	class, _ := s.Catalogue.Class(d.Class)
+	field, ok := class.AttachmentField()
+	if !ok || len(d.Attachments) == 0 {
+		return nil, nil
+	}
+	described := s.Catalogue.FilesIn(d.Class, d.Body)
+	if len(described) != len(d.Attachments) {
+		return nil, nil
+	}
+	for i, id := range d.Attachments {
+		out = append(out, schakel.Attached{ID: id, AttachedFile: described[i]})
+	}
+	delete(values, field.Name)
+	return out, nil
 }
 
 // saveFor saves a paper as a draft of the desk, signed by its user.
@@ -321,7 +345,11 @@ func (s *Site) dropPage(v *visit) (answer, error) {
 }
 
 func (s *Site) dropDraft(v *visit) (answer, error) {
-	err := v.node.DropDraft(v.Context(), v.PathValue("id"), v.PostFormValue("version"), schakel.By{Person: v.user.Person, PIN: v.PostFormValue("pin")})
+	found, err := s.versions(v, v.PathValue("id"))
+	if err != nil {
+		return answer{}, err
+	}
+	err = v.node.DropDraft(v.Context(), v.PathValue("id"), v.PostFormValue("version"), schakel.By{Person: v.user.Person, PIN: v.PostFormValue("pin")})
 	if errors.Is(err, schakel.ErrPIN) {
 		a, err := s.dropPage(v)
 		if view, ok := a.shows.(draftView); ok {
@@ -329,6 +357,9 @@ func (s *Site) dropDraft(v *visit) (answer, error) {
 			a.shows, a.status = view, http.StatusForbidden
 		}
 		return a, err
+	}
+	if err == nil && len(found) == 1 { // another version may need them
+		err = s.forgetFiles(v, found[0].Draft.Attachments)
 	}
 	return answer{goTo: "/drafts"}, err
 }
@@ -354,5 +385,13 @@ func (s *Site) dropSheetPage(v *visit) (answer, error) {
 }
 
 func (s *Site) dropSheet(v *visit) (answer, error) {
-	return answer{goTo: "/drafts"}, s.Sheets.Drop(v.Context(), v.user.ID, v.PathValue("id"))
+	p, err := s.keptPaper(v, v.PathValue("id"))
+	if err != nil && !errors.Is(err, sheets.ErrNone) {
+		return answer{}, err
+	}
+	err = s.Sheets.Drop(v.Context(), v.user.ID, v.PathValue("id"))
+	if err == nil && p != nil && p.Saved == nil { // a draft of the desk still needs them
+		err = s.forgetFiles(v, p.attachedIDs())
+	}
+	return answer{goTo: "/drafts"}, err
 }

@@ -76,8 +76,11 @@ func (s *Site) guarded(next http.Handler) http.Handler {
 }
 
 // room is how large a form may be. Where a message is written there is more: what is too
-// long must come back to who typed it.
+// long must come back to who typed it; and where files come in.
 func room(r *http.Request) int64 {
+	if strings.HasPrefix(r.URL.Path, "/sheets/") && strings.HasSuffix(r.URL.Path, "/files") {
+		return maxUpload
+	}
 	if strings.HasPrefix(r.URL.Path, "/compose/") {
 		return maxTyped
 	}

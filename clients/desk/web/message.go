@@ -42,6 +42,8 @@ type letter struct {
 	Went     []went
 	Actions  []action
 	Closed   *closed // its case is restricted, and nothing of what it says is shown
+	Files    []attachmentRow
+	Asks     string // who must type the PIN to save one, in a restricted case
 }
 
 // closed is what takes the place of what a restricted message says.
@@ -115,6 +117,12 @@ func (s *Site) read(v *visit, by schakel.By) (letter, error) {
 		form = protocol.Form{} // a class of another agreement: shown by the names of its fields
 	}
 	out.Safe, out.Body = v.lang.said(m.Body, form)
+	if out.Files = v.lang.attachmentRows(m.Attachments); len(out.Files) > 0 {
+		out.Body = s.withoutFiles(v.lang, m.Class, out.Body)
+	}
+	if len(m.Restricted) > 0 {
+		out.Asks = harmless.Line(v.user.Name)
+	}
 	return out, nil
 }
 

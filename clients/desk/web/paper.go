@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,7 @@ type paper struct {
 	Exercise bool                  `json:"exercise,omitempty"`
 	Saved    *schakel.SavedVersion `json:"saved,omitempty"` // the draft of the desk that it was made of
 	Tried    bool                  `json:"tried,omitempty"` // somebody wanted to go on: say what is missing
+	Attached []schakel.Attached    `json:"attached,omitempty"`
 	Typed    url.Values            `json:"typed"`
 
 	closed bool // of a restricted case: never kept on disk
@@ -87,6 +89,9 @@ func (s *Site) posted(v *visit) (*paper, error) {
 	holder, id, err := s.Sheets.Holder(v.Context(), v.PostForm.Get("sheet"))
 	if err == nil && holder == v.user.ID {
 		p.ID = id
+		if err := s.withFiles(v.Context(), holder, p); err != nil {
+			return nil, err
+		}
 	}
 	return p, p.number(s)
 }
@@ -101,15 +106,24 @@ func (p *paper) number(s *Site) error {
 	return err
 }
 
-// keep keeps a paper for its user: of a restricted case in memory only.
+// keep keeps a paper for its user: of a restricted case in memory only. Its files are those
+// of the sheet, which another page may have changed.
 func (s *Site) keep(v *visit, p *paper) error { return s.keepFor(v, v.user.ID, p) }
 
 func (s *Site) keepFor(v *visit, user string, p *paper) error {
+	defer s.Sheets.Hold(user, p.ID+filesHold)()
+	if err := s.withFiles(v.Context(), user, p); err != nil {
+		return err
+	}
+	return s.keepAs(v.Context(), user, p)
+}
+
+func (s *Site) keepAs(ctx context.Context, user string, p *paper) error {
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return s.Sheets.Keep(v.Context(), user, sheets.Sheet{ID: p.ID, Class: cmp.Or(p.Form, p.Class), Text: raw, Aside: p.closed})
+	return s.Sheets.Keep(ctx, user, sheets.Sheet{ID: p.ID, Class: cmp.Or(p.Form, p.Class), Text: raw, Aside: p.closed})
 }
 
 // keptPaper is a kept paper of this user.
@@ -183,7 +197,7 @@ func (p *paper) refs() (out []string) {
 
 // draft is the message that a paper makes, with that body.
 func (p *paper) draft(values protocol.Values, body []byte) schakel.Draft {
-	d := schakel.Draft{Class: p.Class, Urgency: p.Urgency, Case: p.Case, Answers: p.Answers, RestsOn: p.RestsOn, Exercise: p.Exercise, Body: body, To: []identity.DeskID{}}
+	d := schakel.Draft{Class: p.Class, Urgency: p.Urgency, Case: p.Case, Answers: p.Answers, RestsOn: p.RestsOn, Exercise: p.Exercise, Body: body, To: []identity.DeskID{}, Attachments: p.attachedIDs()}
 	for _, to := range p.To {
 		d.To = append(d.To, identity.DeskID(to))
 	}
@@ -197,7 +211,9 @@ func (s *Site) readPaper(p *paper) (values protocol.Values, body []byte, wrong [
 	if err != nil {
 		return nil, nil, nil, errNoPage
 	}
+	class, _ := s.Catalogue.Class(p.Class)
 	values, wrong = formbody.Parse(form, p.Typed, calendar.Zone())
+	p.describe(class, values)
 	wrong = append(wrong, formbody.Missing(form, p.Typed, values, wrong)...)
 	if len(wrong) > 0 {
 		return values, nil, wrong, nil

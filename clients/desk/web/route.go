@@ -30,6 +30,8 @@ type Route struct {
 	Who          Who
 	Still        bool // asked for by scripts by themselves: no sign of life of a person
 
+	uploads bool // files come in: only what serves it reads the body, piece by piece
+
 	keeps  bool   // a message is written here: what was typed is kept even when the session is over
 	writes fields // what is kept of a form that is no message, in the same way
 
@@ -38,7 +40,7 @@ type Route struct {
 
 // Routes are all pages.
 func Routes() []Route {
-	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), assignRoutes(), liveRoutes(),
+	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), filesRoutes(), attachmentRoutes(), assignRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
 		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
 		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())
@@ -112,7 +114,7 @@ func (s *Site) served(v *visit, route Route) (answer, error) {
 // tries counts a form with a PIN or a passphrase: whoever has the session of somebody else
 // can guess a few times, here as at the lock.
 func (s *Site) tries(v *visit, route Route) (tried func(), err error) {
-	if v.Method != http.MethodPost || route.Who != Users {
+	if v.Method != http.MethodPost || route.Who != Users || route.uploads {
 		return func() {}, nil
 	}
 	pin := v.PostFormValue("pin")

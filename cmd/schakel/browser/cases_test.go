@@ -24,6 +24,8 @@ type crowded struct {
 	cut  bool   // the relay was stopped
 	lone bool   // nobody else is in the register, and nobody here can sign
 	now  func() time.Time
+
+	attachments func([]schakel.Attachment) []schakel.Attachment // says of files what is to be looked at; nil: nothing
 }
 
 // Overview implements desk.Node.

@@ -147,6 +147,7 @@ func TestPages(t *testing.T) {
 		visit{Name: "acknowledge, too late", Path: acknowledge, route: "/messages/{ref}/acknowledgement", Cookies: p.worker, Steps: late, Shows: []string{"Kies een tijd die nog moet komen"}},
 	)
 	p.writing()
+	p.attached()
 	p.restrict(p.Report(nil))
 	p.cases(hash, hostile)
 	p.taken(hash)

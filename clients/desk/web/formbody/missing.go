@@ -36,8 +36,9 @@ func (m *missing) field(name string, f protocol.Field, v any, needed bool) {
 		return
 	}
 	if !Offered(f) {
-		m.found = append(m.found, Fault{"", text("hier hoort een bestand bij ("+f.Label.NL+"); verstuur dit bericht met schakel send",
-			"this needs a file ("+f.Label.EN+"); send this message with schakel send")})
+		if !given {
+			m.found = append(m.found, Fault{name, text("hier hoort een bestand bij", "this needs a file")})
+		}
 		return
 	}
 	switch {
