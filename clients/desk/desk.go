@@ -122,6 +122,8 @@ type Node interface {
 	Authority
 	Archivist
 	Courier
+	Historian
+	Absentee
 	Safekeeper
 	Colleagues
 	Rotas

@@ -233,13 +233,17 @@ func (w *month) restless() (missing string, lost bool) {
 			view(w.t, m, func(tx *store.Tx) error {
 				peers, err := tx.OpenPeers()
 				for _, p := range peers {
-					if other := w.office(p.Desk); err != nil || !other.runs() || other == o {
-						continue // among themselves devices wait for no word
+					if other := w.office(p.Desk); err != nil || !other.runs() || other == o && len(o.awake) == 1 {
+						continue
 					}
 					ds, err := tx.Outgoing(p.Desk, now)
 					switch {
 					case err != nil:
 						return err
+					case len(ds) > 0 && other == o: // what was for a device that is gone stays until it expires
+						lost = missing == ""
+						missing = cmp.Or(missing, fmt.Sprintf("%s has %d for itself", o.desk, len(ds)))
+					case other == o:
 					case len(ds) > 0:
 						missing, lost = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk), false
 					case now.Sub(p.StatementOut) > time.Hour+time.Minute:

@@ -33,13 +33,14 @@ func table() []right {
 		{"Drafts", worker}, {"SaveDraft", worker}, {"DropDraft", worker},
 		{"CourierDesks", cases}, {"ExportEnvelopes", cases}, {"ImportEnvelopes", cases},
 		{"Restrict", worker}, {"Restriction", cases},
+		{"AskHistory", cases}, {"Histories", cases}, {"GiveHistory", worker},
 
 		{"OnCall", everybody}, {"Readiness", everybody}, {"Rota", planned}, {"Calendar", planned}, {"ChangeRota", planned},
 		{"SetRota", keeper}, {"ImportCalendar", keeper}, {"StartDrill", keeper}, {"TestPages", []desk.Role{desk.RoleOnCall, desk.RoleKeeper}},
 		{"PageLog", paged}, {"RelayPages", paged}, {"Drills", paged},
 
 		{"Status", everybody}, {"Alarms", everybody}, {"Subscribe", everybody}, {"Directory", everybody}, {"Persons", everybody},
-		{"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned},
+		{"Away", planned}, {"Absent", everybody}, {"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned},
 
 		{"Log", []desk.Role{desk.RoleOfficer}}, {"Deletions", []desk.Role{desk.RoleCaseWorker, desk.RoleOfficer}},
 		{"Devices", watch}, {"RegisterEntries", watch}, {"Evidence", watch}, {"EvidenceFile", worker},
