@@ -128,7 +128,6 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/drafts/{id}/drop", answer(s.dropDraft))
 	s.safekeepingRoutes(mux)
 	s.courierRoutes(mux)
-	s.historyRoutes(mux)
 	s.onCallRoutes(mux)
 	s.programRoutes(mux)
 	mux.HandleFunc("GET /v1/log", answer(s.accessLog))

@@ -220,7 +220,7 @@ func (w *month) calm() {
 		if time.Now().After(late) {
 			w.t.Fatalf("%s: never calm: %s; alarms %v", w.Now().In(calendar.Zone()).Format(time.RFC1123), missing, w.told())
 		}
-		time.Sleep(3 * time.Millisecond)
+		<-time.After(3 * time.Millisecond)
 		w.Pass(50 * time.Millisecond)
 	}
 }
@@ -240,10 +240,10 @@ func (w *month) restless() (missing string, lost bool) {
 					switch {
 					case err != nil:
 						return err
-					case len(ds) > 0 && other == o: // what was for a device that is gone stays until it expires
+					case len(ds) > 0 && p.Desk == o.desk: // what was for a device that is gone stays until it expires
 						lost = missing == ""
 						missing = cmp.Or(missing, fmt.Sprintf("%s has %d for itself", o.desk, len(ds)))
-					case other == o:
+					case p.Desk == o.desk:
 					case len(ds) > 0:
 						missing, lost = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk), false
 					case now.Sub(p.StatementOut) > time.Hour+time.Minute:
