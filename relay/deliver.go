@@ -14,14 +14,15 @@ import (
 // The store is the buffer: nothing is read before there is credit for it.
 func (s *session) deliver(ctx context.Context, frames []wire.Frame, todo shared) ([]wire.Frame, error) {
 	s.sent = max(s.sent, todo.acked)
-	if todo.rung {
+	s.stale = s.stale || todo.swept
+	if todo.rung || todo.swept {
 		s.caughtUp = false
 	}
 	if s.caughtUp || todo.messages <= 0 || todo.bytes <= 0 || todo.bytes < s.need {
 		return frames, nil
 	}
 	limit := queue.Limit{Records: min(todo.messages, pageRecords), Bytes: min(todo.bytes, pageBytes)}
-	page, err := s.relay.committer.Read(ctx, s.rights.Desk, s.sent, limit, s.relay.seconds())
+	page, err := s.page(ctx, limit)
 	if err != nil {
 		s.caughtUp = true // the sweep rings again
 		return frames, s.relay.storeFailed(err)
@@ -39,6 +40,19 @@ func (s *session) deliver(ctx context.Context, frames []wire.Frame, todo shared)
 		signal(s.wake) // there may be credit for more
 	}
 	return frames, nil
+}
+
+// page is what comes next: from memory, if the mailbox was read to its end since
+// anybody but this relay can have written there.
+func (s *session) page(ctx context.Context, limit queue.Limit) (queue.Page, error) {
+	if !s.stale {
+		if page, ok := s.relay.committer.Recent(s.rights.Desk, s.sent, limit); ok {
+			return page, nil
+		}
+	}
+	page, err := s.relay.committer.Read(ctx, s.rights.Desk, s.sent, limit, s.relay.seconds())
+	s.stale = err != nil || page.More
+	return page, err
 }
 
 // addRecords adds what is for this device and reports whether all of it was

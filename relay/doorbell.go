@@ -22,7 +22,7 @@ type watchedStore interface{ Unsafe() string }
 // listen rings for what other relays on the same store wrote.
 func (r *Relay) listen(ctx context.Context) {
 	if s, ok := r.config.Store.(sharedStore); ok {
-		s.Listen(ctx, r.hub.ring)
+		s.Listen(ctx, r.hub.rungElsewhere)
 	}
 }
 

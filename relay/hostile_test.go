@@ -225,7 +225,7 @@ func TestDeviceThatDoesNotRead(t *testing.T) {
 func TestDeviceThatReadsNoAnswers(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{Limits: relay.Limits{PutsPerSecond: 1 << 20}})
 	before := heap()
-	taken := offerWithoutReading(t, w, vt, pol)
+	taken := offerWithoutReading(t, w, vt, pol, 2*time.Second)
 	if t.Logf("%d messages taken", taken); taken == manyOffers {
 		t.Errorf("the relay took %d messages from a device that does not read", taken)
 	}
@@ -243,7 +243,7 @@ func TestDeviceThatReadsNoAnswers(t *testing.T) {
 // answers.
 func TestDeviceThatReadsNoAnswersWithoutTheLimit(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{Limits: relay.Patient(relay.Limits{PutsPerSecond: 1 << 20})})
-	if taken := offerWithoutReading(t, w, vt, pol); taken != manyOffers {
+	if taken := offerWithoutReading(t, w, vt, pol, 30*time.Second); taken != manyOffers {
 		t.Errorf("the relay stopped after %d messages though nothing tells it to: the test is blind", taken)
 	}
 }
@@ -251,8 +251,8 @@ func TestDeviceThatReadsNoAnswersWithoutTheLimit(t *testing.T) {
 const manyOffers = 200
 
 // offerWithoutReading has a device send messages of 200 puts each, read no answer,
-// and returns how many of manyOffers went out.
-func offerWithoutReading(t *testing.T, w *relaytest.World, vt, pol *relaytest.Device) (taken int) {
+// and returns how many of manyOffers went out before the relay took none for so long.
+func offerWithoutReading(t *testing.T, w *relaytest.World, vt, pol *relaytest.Device, patience time.Duration) (taken int) {
 	deaf := w.Enrol(vt.Desk, "veilig-thuis")
 	p := dialRaw(t, w)
 	p.login(deaf)
@@ -260,7 +260,7 @@ func offerWithoutReading(t *testing.T, w *relaytest.World, vt, pol *relaytest.De
 	one := encode(t, wire.Put{Envelope: raw})
 	message := frame(opBinary, true, bytes.Repeat(one, 200)) // answered 200 times
 	for ; taken < manyOffers; taken++ {
-		_ = p.conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		_ = p.conn.SetWriteDeadline(time.Now().Add(patience))
 		if _, err := p.tls.Write(message); err != nil {
 			break
 		}

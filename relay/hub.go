@@ -126,12 +126,21 @@ func (h *hub) size() int {
 	return len(h.all)
 }
 
-// ring wakes the sessions of a desk: its mailbox may have grown.
+// ring wakes the sessions of a desk: this relay has written to its mailbox.
 func (h *hub) ring(desk identity.DeskID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.byDesk[desk] {
 		s.ring()
+	}
+}
+
+// rungElsewhere is ring for what another relay wrote.
+func (h *hub) rungElsewhere(desk identity.DeskID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.byDesk[desk] {
+		s.lookAgain()
 	}
 }
 

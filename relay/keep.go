@@ -45,7 +45,7 @@ func (s *session) sweep(now time.Time, ring bool) {
 	case ring && !s.relay.active(s.rights.Device): // suspended by the operator
 		s.end(wire.CloseRevoked)
 	case ring:
-		s.ring()
+		s.lookAgain()
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *session) greet(ctx context.Context) error {
 		s.entering.settle()
 	}
 	s.mu.Lock()
-	s.shared.entered, s.shared.rung = true, true
+	s.shared.entered, s.shared.swept = true, true
 	s.mu.Unlock()
 	s.meter = r.hub.enter(s, r.begin(ctx, s))
 	r.metrics.logins.WithLabelValues("ok").Inc()

@@ -30,6 +30,7 @@ type session struct {
 	// Owned by run.
 	sent     queue.Position // delivered up to here
 	caughtUp bool           // nothing was in the mailbox beyond sent
+	stale    bool           // the store may hold what this relay did not write
 	need     int            // size of the next envelope, when it was more than the credit
 	fetching *fetch         // a register answer that is being sent in pieces
 
@@ -51,7 +52,8 @@ type shared struct {
 	weight        int // of answers, about their bytes
 	messages      int // credit
 	bytes         int
-	rung          bool
+	rung          bool // this relay wrote to the mailbox
+	swept         bool // another may have
 	acked         queue.Position
 	advanced      uint64 // register size to announce; 0: none
 	asked         *wire.Fetch
@@ -150,10 +152,18 @@ func signal(c chan struct{}) {
 	}
 }
 
-// ring says that the mailbox may have grown.
+// ring says that this relay wrote to the mailbox.
 func (s *session) ring() {
 	s.mu.Lock()
 	s.shared.rung = true
+	s.mu.Unlock()
+	signal(s.wake)
+}
+
+// lookAgain says that the mailbox may hold what another relay wrote.
+func (s *session) lookAgain() {
+	s.mu.Lock()
+	s.shared.swept = true
 	s.mu.Unlock()
 	signal(s.wake)
 }
@@ -217,7 +227,7 @@ func (s *session) take() (todo shared, ended bool) {
 	defer s.mu.Unlock()
 	todo = s.shared
 	s.shared.answers, s.shared.weight = nil, 0
-	s.shared.advanced, s.shared.goAway, s.shared.rung, s.shared.cosign = 0, 0, false, false
+	s.shared.advanced, s.shared.goAway, s.shared.rung, s.shared.swept, s.shared.cosign = 0, 0, false, false, false
 	if s.fetching == nil {
 		s.shared.asked = nil
 	}

@@ -16,14 +16,16 @@ import (
 )
 
 // envelopes makes n envelopes from one device to another before the clock starts.
-// Their sealed part is random: the relay cannot tell, and must not.
+// Their sealed part is random: the relay cannot tell, and must not. Their ids tell the
+// time as if each were made when it is sent: a store keeps what comes in that order
+// together, and a crowd of ids of one millisecond would be a load that no device makes.
 func envelopes(from, to *device, n, size int) ([][]byte, error) {
 	body := make([]byte, size)
 	rand.Read(body)
 	out := make([][]byte, n)
 	now := time.Now()
 	for i := range out {
-		id, err := identity.NewUUIDv7(now, rand.Reader)
+		id, err := identity.NewUUIDv7(now.Add(time.Duration(i)*perEnvelope), rand.Reader)
 		if err != nil {
 			return nil, err
 		}
@@ -40,6 +42,9 @@ func envelopes(from, to *device, n, size int) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// perEnvelope is how far apart the envelopes of one device are made.
+const perEnvelope = 500 * time.Microsecond
 
 // send puts envelopes and keeps at most inFlight of them unanswered. stored is told
 // of every answer.

@@ -3,10 +3,12 @@ package casefile_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"schakel/clients/casefile"
+	"schakel/clients/protocol/calendar"
 	"schakel/crypto/message"
 	"schakel/crypto/trust"
 	"schakel/crypto/trust/trusttest"
@@ -80,6 +82,10 @@ func TestAnchoredMessages(t *testing.T) {
 			t.Errorf("%s: %+v, want before %d entries and no time", m.Class, m.Fixed, size)
 		}
 	}
+	said := fmt.Sprintf("before the register had more than %d entries; no witness signed when that was; anchor of device %s, entry %d", size, w.vt.ID, size-1)
+	if page := string(unpack(t, file)["dossier.en.html"]); strings.Count(page, said) != len(hashes) {
+		t.Errorf("the page does not say of each message: %s", said)
+	}
 	source, err := casefile.ReadSource(file, w.told())
 	ok(t, err)
 	for i, raw := range w.dossier.Messages {
@@ -102,6 +108,10 @@ func TestAnchoredWithWitnesses(t *testing.T) {
 		if m.Fixed == nil || !m.Fixed.At.Equal(day) {
 			t.Errorf("%+v, want %v", m.Fixed, day)
 		}
+	}
+	said := "uiterlijk " + amsterdam(day) + ", dat tekenden de getuigen van het register; anker van apparaat " + w.vt.ID.String()
+	if page := string(unpack(t, w.finish(t, false))["dossier.html"]); strings.Count(page, said) != len(w.dossier.Messages) {
+		t.Errorf("the page does not say of each message: %s", said)
 	}
 	// Control: one witness is no quorum, and then the proof proves nothing.
 	w = story(t)
@@ -146,6 +156,8 @@ func TestDoctoredAnchors(t *testing.T) {
 		})
 	}
 }
+
+func amsterdam(t time.Time) string { return t.In(calendar.Zone()).Format("2006-01-02 15:04 MST") }
 
 func older(w *world) []byte {
 	reg := w.chain.Register()

@@ -18,7 +18,7 @@ import (
 // pageVersion is the version of the pages' layout. The pages of a file with this
 // version are made again by whoever verifies it and must be the same bytes: change
 // anything about them and this number goes up.
-const pageVersion = 3
+const pageVersion = 4
 
 // language of a page.
 type language string
@@ -149,6 +149,9 @@ func (r *reading) letter(k protocol.Known, numbers map[message.Hash]int, l langu
 		if by.Message.Hash == k.Hash {
 			out.Replaced = l.of(replacedWords[by.Withdrawn]) + " " + by.By.ID.String()
 		}
+	}
+	if f, ok := r.fixed[k.Hash]; ok {
+		out.Went = append(out.Went, row{l.of(fixedWords), fixedLine(f, l)})
 	}
 	switch {
 	case r.known.Unheard(k.Hash):

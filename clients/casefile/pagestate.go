@@ -118,3 +118,20 @@ func proofLine(p Proof, more string, l language) string {
 	}
 	return s + ", " + l.of(signedWords) + " " + harmless.Line(p.By.ID) + " (" + p.File + ")"
 }
+
+var (
+	fixedWords = protocol.Text{NL: "aantoonbaar aanwezig", EN: "provably there"}
+	byWords    = protocol.Text{NL: "uiterlijk %s, dat tekenden de getuigen van het register", EN: "at the latest on %s, which the witnesses of the register signed"}
+	// Without witnesses there is no day of the calendar that somebody else signed.
+	sizeWords   = protocol.Text{NL: "voordat het register meer dan %d regels had; geen getuige tekende wanneer dat was", EN: "before the register had more than %d entries; no witness signed when that was"}
+	anchorWords = protocol.Text{NL: "anker van apparaat %s, regel %d van het register (%s)", EN: "anchor of device %s, entry %d of the register (%s)"}
+)
+
+// fixedLine says by when a message was there, and on whose word.
+func fixedLine(f Fixed, l language) string {
+	s := fmt.Sprintf(l.of(sizeWords), f.Size)
+	if !f.At.IsZero() {
+		s = fmt.Sprintf(l.of(byWords), when(f.At))
+	}
+	return s + "; " + fmt.Sprintf(l.of(anchorWords), harmless.Line(f.By.ID), f.Entry, f.File)
+}

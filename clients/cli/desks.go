@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ func (a *app) desksCommand() *cobra.Command {
 		Args: arguments(),
 		RunE: func(c *cobra.Command, _ []string) error { return a.desks(c.Context()) },
 	}
-	c.AddCommand(a.desksVerifyCommand(), a.desksRefuseCommand())
+	c.AddCommand(a.desksVerifyCommand(), a.desksRefuseCommand(), a.desksConfirmCommand())
 	return c
 }
 
@@ -61,6 +63,74 @@ func (a *app) desksRefuseCommand() *cobra.Command {
 	return c
 }
 
+func (a *app) desksConfirmCommand() *cobra.Command {
+	var f signer
+	var device, called string
+	c := &cobra.Command{
+		Use: "confirm DESK", Short: "Note that you telephoned about a desk's new device, and that it is theirs",
+		Long: "A device that comes to a desk gets nothing from this one for a day, so that a device which\n" +
+			"somebody sneaked in is noticed first. Telephone the desk on a number that you had before, let them\n" +
+			"say that the device is theirs (they compare the fingerprint in `schakel device list`), and confirm\n" +
+			"it: what waits goes at once. If it is not theirs, use `schakel desks refuse` and call the root\n" +
+			"holders. It counts on this device.",
+		Example: "  schakel desks confirm politie-mn/meldkamer --called +31600000001 --person \"P. Iket\" --pin-file pin",
+		Args:    arguments("DESK"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if called == "" {
+				return advise(usage(errors.New("--called is missing")), "telephone the desk, and name the number that you called")
+			}
+			return a.compareDesk(c.Context(), args[0], f, func(s *session, id identity.DeskID, by schakel.By) error {
+				one, err := newDeviceOf(c.Context(), s, id, device)
+				if err != nil {
+					return err
+				}
+				return s.ConfirmDevice(c.Context(), id, one, called, by)
+			})
+		},
+	}
+	f.flags(c)
+	c.Flags().StringVar(&device, "device", "", "identifier of the device; needed where several are new")
+	c.Flags().StringVar(&called, "called", "", "telephone number that you called")
+	suggest(c, map[string]completer{"person": a.personNames()})
+	return c
+}
+
+// newDeviceOf is the device of a desk that somebody means: the one that is named, or the
+// only one that waits.
+func newDeviceOf(ctx context.Context, s *session, desk identity.DeskID, named string) (id identity.DeviceID, err error) {
+	if named != "" {
+		if id, err = identity.ParseDeviceID(named); err != nil {
+			err = usage(err)
+		}
+		return id, err
+	}
+	desks, err := s.Directory(ctx)
+	var waiting []identity.DeviceID
+	for _, d := range desks {
+		for _, x := range d.NewDevices {
+			if d.ID == desk && !x.Waits.IsZero() {
+				waiting = append(waiting, x.ID)
+			}
+		}
+	}
+	own, more := s.Devices(ctx)
+	for _, d := range own {
+		if d.Desk == desk && !d.Waits.IsZero() && !slices.Contains(waiting, d.ID) {
+			waiting = append(waiting, d.ID)
+		}
+	}
+	if err = errors.Join(err, more); err != nil {
+		return id, err
+	}
+	switch {
+	case len(waiting) == 1:
+		return waiting[0], nil
+	case len(waiting) == 0:
+		return id, fmt.Errorf("%w: %s", schakel.ErrNotNew, desk)
+	}
+	return id, advise(usage(fmt.Errorf("%d devices of %s are new", len(waiting), desk)), "name one with --device; `schakel desks` lists them")
+}
+
 func (a *app) compareDesk(ctx context.Context, name string, f signer, do func(*session, identity.DeskID, schakel.By) error) error {
 	id, err := identity.ParseDeskID(name)
 	if err != nil {
@@ -98,8 +168,25 @@ func (a *app) desks(ctx context.Context) error {
 				{inertLine(d.Org), plain}, {orDash(inertLine(d.Telephone)), plain}, {strconv.Itoa(d.Devices), plain}, reachable(d)})
 		}
 		a.table(rows)
+		for _, d := range desks {
+			a.tellNewDevices(d)
+		}
 		return nil
 	})
+}
+
+// tellNewDevices marks what came to a desk within two weeks.
+func (a *app) tellNewDevices(d schakel.Desk) {
+	for _, x := range d.NewDevices {
+		state := a.in(green, "gets what the others get")
+		switch {
+		case !x.Waits.IsZero():
+			state = a.in(yellow, "gets nothing until "+onClock(x.Waits)+": telephone, then `schakel desks confirm`")
+		case x.By != "":
+			state = a.in(green, "confirmed by "+inertLine(x.By)+", who called "+inertLine(x.Called))
+		}
+		a.printf("new at %s since %s: device %s, %s\n  fingerprint %s\n", d.ID, onClock(x.Since), x.ID, state, x.Fingerprint)
+	}
 }
 
 func reachable(d schakel.Desk) cell {
@@ -109,7 +196,13 @@ func reachable(d schakel.Desk) cell {
 	case schakel.KeyRefused:
 		return cell{"key refused by " + inertLine(d.KeyBy), red}
 	}
-	if d.Reachable {
+	waits := slices.ContainsFunc(d.NewDevices, func(x schakel.NewDevice) bool { return !x.Waits.IsZero() })
+	switch {
+	case waits && !d.Reachable:
+		return cell{"NEW DEVICE only: telephone and confirm", red}
+	case waits:
+		return cell{"yes; a new device waits", yellow}
+	case d.Reachable:
 		return cell{"yes", green}
 	}
 	return cell{"no: telephone", red}

@@ -97,7 +97,7 @@ func (a *app) checkDevice(ctx context.Context) []check {
 		return []check{store, {"status", failed, err.Error(), "see the daemon's log"}}
 	}
 	now := a.Now()
-	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkFreshness(st), checkRoot(st, now), checkKeys(st, now),
+	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkFreshness(st), checkRoot(st, now), checkNewDevices(st), checkKeys(st, now),
 		a.checkOutbox(ctx, s, now), checkBackup(ctx, s, st, now), checkRecovery(ctx, s, st, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
 }
 
@@ -199,6 +199,14 @@ func checkRoot(st schakel.Status, now time.Time) check {
 		return check{"root", warning, evidence, "telephone the root holders: `schakel register root draft` renews it"}
 	}
 	return check{"root", passed, evidence, ""}
+}
+
+func checkNewDevices(st schakel.Status) check {
+	if st.NewDevices == 0 {
+		return check{"new devices", passed, "none that waits, at the desks that this one writes to", ""}
+	}
+	return check{"new devices", warning, fmt.Sprintf("%d get nothing yet", st.NewDevices),
+		"see `schakel desks`; telephone the desk on a number that you had before, then `schakel desks confirm`"}
 }
 
 // keysAhead is how far the published keys must reach before somebody is warned: a

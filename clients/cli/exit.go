@@ -70,7 +70,7 @@ func Exit(err error) int {
 		return Done
 	case is(errInterrupted):
 		return Interrupted
-	case is(errUsage, schakel.ErrAbsence, schakel.ErrNoWords, vault.ErrTooShort):
+	case is(errUsage, schakel.ErrAbsence, schakel.ErrNotCalled, schakel.ErrNoWords, vault.ErrTooShort):
 		return Usage
 	case is(roster.ErrTelling, ladder.ErrLooser):
 		return Refused
@@ -82,7 +82,7 @@ func Exit(err error) int {
 		return Partly
 	case is(desk.ErrLocked, schakel.ErrRefused, store.ErrInUse, vault.ErrNoWay, vault.ErrAttended, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
-	case is(schakel.ErrNoEvidence, schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
+	case is(schakel.ErrNoEvidence, schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNotNew, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
 	case is(courier.ErrFormat, schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
@@ -90,7 +90,7 @@ func Exit(err error) int {
 	case is(desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNotAsked, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrForked, schakel.ErrOtherView, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrCalled, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
+	case is(schakel.ErrForked, schakel.ErrOtherView, schakel.ErrCoolingOff, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrCalled, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

@@ -11,7 +11,7 @@ import (
 
 // commands are all commands that have a help page of ours.
 func commands() []string {
-	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
+	return strings.Split("ack|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|desks confirm|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
 		"read|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register revoke|register root|register root draft|register root finish|register root key|register show|"+
 		"organisation|organisation renew-key|run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+

@@ -206,7 +206,8 @@ func (n *scripted) Directory(context.Context) ([]schakel.Desk, error) {
 		return n.desks, nil
 	}
 	return []schakel.Desk{{ID: "knooppunt/piket", Org: "Landelijk Knooppunt", Role: identity.RoleKnooppunt, Region: "NL",
-		Telephone: "+31600000006", Devices: 1, Reachable: true}, {ID: "politie-re03/oc", Org: "Politie", Role: identity.RolePolitie}}, nil
+		Telephone: "+31600000006", Devices: 2, Reachable: true, NewDevices: []schakel.NewDevice{
+			{ID: identity.DeviceID{9}, Fingerprint: "00000 11111 22222 33333 44444 55555 66666 77777", Since: now(), Waits: now().Add(24 * time.Hour)}}}, {ID: "politie-re03/oc", Org: "Politie", Role: identity.RolePolitie}}, nil
 }
 
 func (n *scripted) Persons(context.Context) ([]schakel.Person, error) {
@@ -228,6 +229,11 @@ func (n *scripted) VerifyDesk(_ context.Context, id identity.DeskID, heard strin
 
 func (n *scripted) RefuseDesk(_ context.Context, id identity.DeskID, by schakel.By) error {
 	n.did = append(n.did, "refuse "+string(id)+" "+by.Person+" "+by.PIN)
+	return n.personErr
+}
+
+func (n *scripted) ConfirmDevice(_ context.Context, id identity.DeskID, device identity.DeviceID, called string, by schakel.By) error {
+	n.did = append(n.did, "confirm "+string(id)+" "+device.String()+" "+called+" "+by.Person+" "+by.PIN)
 	return n.personErr
 }
 

@@ -99,7 +99,11 @@ func (a *app) nodeConfig(st *store.Store) (schakel.Config, error) {
 	if err != nil {
 		return schakel.Config{}, err
 	}
-	return schakel.Config{Store: st, Now: a.Now, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
+	wait := a.settings.duration("cooling-off")
+	if wait == 0 {
+		wait = -1
+	}
+	return schakel.Config{Store: st, Now: a.Now, CoolingOff: wait, Catalogue: agreement, Also: also, KeepFor: a.settings.duration("keep-for"),
 		BackupWithin: a.settings.duration("backup-within")}, nil
 }
 

@@ -35,9 +35,9 @@ func (a *app) devices(ctx context.Context) error {
 		if a.json {
 			return a.writeJSON(devicesDocument{"schakel.devices/1", list(devices)})
 		}
-		rows := [][]cell{heads("DEVICE", "DESK", "VALID UNTIL", "STATE")}
+		rows := [][]cell{heads("DEVICE", "DESK", "VALID UNTIL", "STATE", "FINGERPRINT")}
 		for _, d := range devices {
-			rows = append(rows, []cell{{d.ID.String(), bold}, {string(d.Desk), plain}, {a.when(d.Until), plain}, deviceState(d)})
+			rows = append(rows, []cell{{d.ID.String(), bold}, {string(d.Desk), plain}, {a.when(d.Until), plain}, deviceState(d), {orDash(d.Fingerprint), dim}})
 		}
 		a.table(rows)
 		return nil
@@ -48,6 +48,8 @@ func deviceState(d schakel.Device) cell {
 	switch {
 	case !d.Active:
 		return cell{"not active", red}
+	case !d.Waits.IsZero():
+		return cell{"new: confirm it", yellow}
 	case d.Here:
 		return cell{"this device", green}
 	case d.Light:

@@ -54,6 +54,7 @@ func deviceKeys() []key {
 		{"agreement", "agreement file of the chain, where partners added to the protocol", fixed(""), anything, false},
 		{"lock-after", "light device: it locks itself when nobody used it for so long", fixed("10m"), between(time.Second, time.Hour), false},
 		{"keep-for", "light device: how long a case stays in which nothing waits", fixed("168h"), between(time.Hour, 90*24*time.Hour), true},
+		{"cooling-off", "how long a new device of a desk gets nothing, unless a person confirms it; 0s: not at all", fixed("24h"), between(0, 14*24*time.Hour), false},
 		{"backup-within", "how old the latest backup may be before an alarm says so", fixed("192h"), between(24*time.Hour, 90*24*time.Hour), true},
 		{"agreement-next", "agreement file of the next version, to read it and to write it to who speaks it", fixed(""), anything, false},
 		{"web", "address of the web desk, such as 127.0.0.1:8477, or off", fixed(webOff), address, true},
@@ -106,7 +107,8 @@ func keyFlags(f *pflag.FlagSet, running bool) {
 		}
 	}
 	if !running {
-		_ = f.MarkHidden("lock-after") // `piket` goes by it, too; beside the other commands it would be noise
+		_ = f.MarkHidden("cooling-off") // the daemon's and any command's that sends; set once, in the file
+		_ = f.MarkHidden("lock-after")  // `piket` goes by it, too; beside the other commands it would be noise
 	}
 }
 

@@ -55,12 +55,18 @@ func (a *app) showStatus(st schakel.Status, daemon bool) {
 		{{"rota", dim}, rotaCell(st.Rota)},
 		count("quarantined", st.Quarantined, red), count("rejected", st.Rejected, yellow),
 	}
+	if st.NewDevices > 0 {
+		rows = append(rows, count("new devices", st.NewDevices, yellow))
+	}
 	if !st.DrillDue.IsZero() {
 		rows = append(rows, []cell{{"monthly drill", dim}, {"due since " + onClock(st.DrillDue), yellow}})
 	}
 	a.table(rows)
 	if st.Rota.Gaps > 0 {
 		a.sayf("nobody is on call %d times in the 14 days from now, first on %s: see `schakel oncall rota show`", st.Rota.Gaps, onClock(st.Rota.Gap))
+	}
+	if st.NewDevices > 0 {
+		a.sayf("%d new devices get nothing yet: see `schakel desks`, telephone, and confirm them with `schakel desks confirm`", st.NewDevices)
 	}
 	if st.Alarms > 0 {
 		a.sayf("see `schakel alarms`: somebody must act")

@@ -55,6 +55,8 @@ type servingDesk struct {
 	Telephone string          `json:"telephone,omitempty"`
 	Verified  bool            `json:"verified"`
 	Reachable bool            `json:"reachable"`
+
+	NewDevices []schakel.NewDevice `json:"newDevices,omitempty"`
 }
 
 func (a *app) where(ctx context.Context, name string) error {
@@ -99,7 +101,7 @@ func (a *app) serving(ctx context.Context, m routing.Municipality) (desks []serv
 		all, err := s.Directory(ctx)
 		for _, d := range all {
 			if m.Serves(d.Role, d.Region) {
-				desks = append(desks, servingDesk{d.ID, d.Org, d.Role, d.Region, d.Telephone, true, d.Reachable})
+				desks = append(desks, servingDesk{d.ID, d.Org, d.Role, d.Region, d.Telephone, true, d.Reachable, d.NewDevices})
 			}
 		}
 		return err
@@ -126,10 +128,13 @@ func (a *app) tellWhere(d whereDocument) {
 	rows = [][]cell{heads("DESK", "ROLE", "REGION", "ORGANISATION", "TELEPHONE", "VERIFIED", "KEY FOR NOW")}
 	for _, s := range d.Desks {
 		rows = append(rows, []cell{{string(s.ID), bold}, {string(s.Role), plain}, {orDash(inertLine(s.Region)), plain}, {inertLine(s.Org), plain},
-			{orDash(inertLine(s.Telephone)), plain}, {"by the register", green}, reachable(schakel.Desk{Reachable: s.Reachable})})
+			{orDash(inertLine(s.Telephone)), plain}, {"by the register", green}, reachable(schakel.Desk{Reachable: s.Reachable, NewDevices: s.NewDevices})})
 	}
 	a.printf("\n")
 	a.table(rows)
+	for _, s := range d.Desks {
+		a.tellNewDevices(schakel.Desk{ID: s.ID, NewDevices: s.NewDevices})
+	}
 	for _, f := range d.Choices {
 		if !served(d.Desks, identity.RoleVeiligThuis) {
 			a.sayf("no desk of Veilig Thuis %s that this desk may write to is in the register: telephone 0800-2000", f.Region.Name)

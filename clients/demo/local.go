@@ -94,7 +94,8 @@ func (l *Local) file(parts ...string) string {
 // environ keeps the settings of the person who looks on out of the demonstration.
 func (l *Local) environ() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "SCHAKEL_CONFIG=" + l.file("client.toml"),
-		"SCHAKEL_RELAY_CONFIG=" + l.file("client.toml")}
+		"SCHAKEL_RELAY_CONFIG=" + l.file("client.toml"),
+		"SCHAKEL_COOLING_OFF=0s"} // all its devices are minutes old
 }
 
 // found makes the relay and the register.

@@ -107,6 +107,7 @@ func deskCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"add person": func() (any, error) { return n.AddPerson(ctx, schakel.Person{Name: "x"}, "2") },
 		"verify":     func() (any, error) { return nil, n.VerifyDesk(ctx, "c/d", "0 1", caller()) },
 		"refuse":     func() (any, error) { return nil, n.RefuseDesk(ctx, "c/d", caller()) },
+		"confirm":    func() (any, error) { return nil, n.ConfirmDevice(ctx, "c/d", identity.DeviceID{3}, "+3160", caller()) },
 		"backup": func() (any, error) {
 			var file bytes.Buffer
 			b, err := n.Backup(ctx, &file)

@@ -78,6 +78,12 @@ func (c *Client) RefuseDesk(ctx context.Context, desk identity.DeskID, by schake
 	return err
 }
 
+// ConfirmDevice implements People.
+func (c *Client) ConfirmDevice(ctx context.Context, desk identity.DeskID, device identity.DeviceID, called string, by schakel.By) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/v1/desks/confirmation", confirmation{Desk: desk, Device: device, Called: called, By: by})
+	return err
+}
+
 // Devices implements Authority.
 func (c *Client) Devices(ctx context.Context) ([]schakel.Device, error) {
 	return ask[[]schakel.Device](ctx, c, "GET", "/v1/devices", nil)

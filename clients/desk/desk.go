@@ -75,6 +75,8 @@ type People interface {
 	// telephone; RefuseDesk that it is not theirs.
 	VerifyDesk(ctx context.Context, desk identity.DeskID, heard string, by schakel.By) error
 	RefuseDesk(ctx context.Context, desk identity.DeskID, by schakel.By) error
+	// ConfirmDevice notes that somebody heard by telephone that a new device is a desk's own.
+	ConfirmDevice(ctx context.Context, desk identity.DeskID, device identity.DeviceID, called string, by schakel.By) error
 }
 
 // Authority decides which devices and persons of the organisation belong to the

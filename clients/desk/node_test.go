@@ -246,6 +246,9 @@ func (n *node) VerifyDesk(_ context.Context, id identity.DeskID, heard string, b
 func (n *node) RefuseDesk(_ context.Context, id identity.DeskID, by schakel.By) error {
 	return n.note(id, by)
 }
+func (n *node) ConfirmDevice(_ context.Context, desk identity.DeskID, device identity.DeviceID, called string, by schakel.By) error {
+	return n.note(desk, device, called, by)
+}
 func (n *node) Backup(_ context.Context, w io.Writer) (schakel.Backup, error) {
 	if err := n.note("backup"); err != nil {
 		return schakel.Backup{}, err

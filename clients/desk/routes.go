@@ -50,6 +50,22 @@ func (s *Service) refuseDesk(r *http.Request) (struct{}, error) {
 	return struct{}{}, s.node.RefuseDesk(r.Context(), in.Desk, in.By)
 }
 
+// confirmation is that a person telephoned about a new device of a desk.
+type confirmation struct {
+	Desk   identity.DeskID   `json:"desk"`
+	Device identity.DeviceID `json:"device"`
+	Called string            `json:"called"`
+	By     schakel.By        `json:"by"`
+}
+
+func (s *Service) confirmDevice(r *http.Request) (struct{}, error) {
+	in, err := decode[confirmation](r)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, s.node.ConfirmDevice(r.Context(), in.Desk, in.Device, in.Called, in.By)
+}
+
 // newPerson is a person with the PIN that will unlock the key.
 type newPerson struct {
 	Person schakel.Person `json:"person"`

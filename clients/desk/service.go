@@ -90,15 +90,21 @@ func ServeUntil(ctx context.Context, ln net.Listener, srv *http.Server) error {
 	return fmt.Errorf("failed to serve %s: %w", ln.Addr(), err)
 }
 
+// handleDesks adds the routes about other desks.
+func (s *Service) handleDesks(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/desks", answer(s.desks))
+	mux.HandleFunc("POST /v1/desks/verification", answer(s.verifyDesk))
+	mux.HandleFunc("POST /v1/desks/confirmation", answer(s.confirmDevice))
+	mux.HandleFunc("POST /v1/desks/refusal", answer(s.refuseDesk))
+}
+
 // Handler returns the routes. A message reference is a path segment; it may be
 // any unique beginning of an identifier.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(s.status))
 	mux.HandleFunc("GET /v1/alarms", answer(s.alarms))
-	mux.HandleFunc("GET /v1/desks", answer(s.desks))
-	mux.HandleFunc("POST /v1/desks/verification", answer(s.verifyDesk))
-	mux.HandleFunc("POST /v1/desks/refusal", answer(s.refuseDesk))
+	s.handleDesks(mux)
 	mux.HandleFunc("GET /v1/persons", answer(s.persons))
 	mux.HandleFunc("POST /v1/persons", answer(s.addPerson))
 	mux.HandleFunc("GET /v1/messages", answer(s.list))

@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmNewDevice, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup}
 }
 
@@ -81,6 +81,8 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 		return "Een sleutel is niet de sleutel uit het register.", "Waarschuw de beheerder. Verstuur niets tot dit is uitgezocht."
 	case AlarmNewKey:
 		return explainNewKey(a, call)
+	case AlarmNewDevice:
+		return explainNewDevice(a, call)
 	case AlarmRegister, AlarmView, AlarmAhead, AlarmOwn:
 		return n.explainRegister(kind, a)
 	case AlarmFreshness, AlarmRoot:

@@ -76,6 +76,7 @@ type intake struct {
 
 	stops   bool                       // an alarm of the register was raised that stops something
 	answers map[identity.DeskID]uint64 // desks that our checkpoint is due to, and the size that they stated
+	known   []knownDevice              // of this desk, which a colleague's seals to
 	taken   []wire.Attended            // to be shown: a person took them before they came
 }
 
@@ -147,7 +148,7 @@ func (in *intake) one(a *arrival) error {
 	if a.fault != nil && !a.proven {
 		return in.refuse(a)
 	}
-	if err := in.compareView(a); err != nil {
+	if err := errors.Join(in.compareView(a), in.trustedByColleague(a)); err != nil {
 		return err
 	}
 	if a.delivery.Kind.Counted() {

@@ -41,7 +41,9 @@ const (
 // and epochs that are gone. It reports whether more is due.
 func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 	made := 0
+	in := &intake{n: n, now: n.now()}
 	err = n.update(ctx, func(tx *store.Tx) error {
+		in.tx, in.events = tx, nil
 		due, err := tx.Undelivered(n.now(), deliverLook)
 		if err != nil {
 			return err
@@ -58,6 +60,11 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 			ok, err := n.deliver(tx, r)
 			if notNow(err) {
 				closed[r.Desk] = true // upkeep tries again, and alarms when it takes too long
+				if errors.Is(err, ErrCoolingOff) && r.Desk != n.dev.Desk {
+					if err := in.raise(AlarmNewDevice, string(r.Desk), string(r.Desk)); err != nil {
+						return err
+					}
+				}
 				continue
 			}
 			if err != nil {
@@ -72,6 +79,9 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 		made += repeated
 		return err
 	})
+	if err == nil {
+		n.events.publish(in.events...)
+	}
 	if s := n.live(); s != nil && made > 0 {
 		s.nudge()
 	}
@@ -81,7 +91,7 @@ func (n *Node) makeDeliveries(ctx context.Context) (more bool, err error) {
 // notNow reports whether an error says that nothing can be sealed to a desk at the moment.
 func notNow(err error) bool {
 	return errors.Is(err, ErrNoKeys) || errors.Is(err, ErrNoEpoch) || errors.Is(err, ErrNoDevice) || errors.Is(err, ErrUnknownDesk) ||
-		errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrKeyRefused) || errors.Is(err, ErrOtherView) || errors.Is(err, ErrForked)
+		errors.Is(err, ErrKeyChanged) || errors.Is(err, ErrCoolingOff) || errors.Is(err, ErrKeyRefused) || errors.Is(err, ErrOtherView) || errors.Is(err, ErrForked)
 }
 
 // asideFor is how long a delivery that could not be made is left alone, so that
@@ -291,13 +301,17 @@ func (n *Node) deliverCopy(tx *store.Tx, signed message.Signed) (bool, error) {
 func (n *Node) retire(tx *store.Tx, id envelope.ID) error { return tx.Retire(id, n.now()) }
 
 // targets returns the devices of a desk to seal to now, with their keys: every one
-// that is active and has a key for now, but not this device itself.
+// that is active, has a key for now and need not wait, but not this device itself.
 func (n *Node) targets(desk identity.DeskID) ([]seal.Target, error) {
-	var out []seal.Target
 	refs, err := n.sealable(desk, n.now())
 	if err != nil {
 		return nil, err
 	}
+	return n.withKeys(desk, refs)
+}
+
+func (n *Node) withKeys(desk identity.DeskID, refs []sealableDevice) ([]seal.Target, error) {
+	var out []seal.Target
 	for _, r := range refs {
 		key := n.parsed.Get(r.epoch.Hash)
 		if key == nil {
@@ -314,10 +328,20 @@ type sealableDevice struct {
 	epoch  trust.EpochRef
 }
 
-// sealable returns the devices of a desk that have a published key for t. It
-// refuses with ErrNoDevice or ErrNoEpoch, naming the telephone number: whoever
+// sealable returns the devices of a desk that what is sent at t is sealed to. It refuses
+// with ErrNoDevice, ErrNoEpoch or ErrCoolingOff, naming the telephone number: whoever
 // cannot be written to must be called.
 func (n *Node) sealable(desk identity.DeskID, t time.Time) ([]sealableDevice, error) {
+	all, err := n.keyed(desk, t)
+	if err != nil {
+		return nil, err
+	}
+	return n.settled(n.directory(), desk, all, t)
+}
+
+// keyed returns the devices of a desk that have a published key for t, those that must
+// wait among them.
+func (n *Node) keyed(desk identity.DeskID, t time.Time) ([]sealableDevice, error) {
 	dir := n.directory()
 	state, ok := dir.Desk(desk)
 	if !ok || !state.Active() {
@@ -340,7 +364,7 @@ func (n *Node) sealable(desk identity.DeskID, t time.Time) ([]sealableDevice, er
 	case len(out) == 0:
 		return nil, fmt.Errorf("%w: %s, %s", ErrNoEpoch, desk, state.Phone)
 	}
-	return out[:min(len(out), envelope.MaxTargets)], nil
+	return out, nil
 }
 
 // wantKeys asks for the public keys that are not in memory yet: of every desk this
@@ -375,7 +399,7 @@ func (n *Node) missingKeys() (want []wire.KeyWanted) {
 			if desk != n.dev.Desk && !dir.lane(n.dev.Desk, desk) || ahead > 1 && needed >= keysAtMost {
 				continue
 			}
-			refs, err := n.sealable(desk, now.Add(time.Duration(ahead)*epochLength))
+			refs, err := n.keyed(desk, now.Add(time.Duration(ahead)*epochLength))
 			if err != nil {
 				continue
 			}

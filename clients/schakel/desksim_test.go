@@ -118,7 +118,7 @@ func (d *deskDevice) start() {
 	if d.st, err = store.Open(ctx, d.dir, store.Unlock{Keys: []vault.Way{vault.KeyFile{Path: d.dir + ".key"}}}); err != nil {
 		panic(err)
 	}
-	n, err := schakel.New(schakel.Config{Store: d.st, Now: d.now, Every: 2 * time.Second, PINWork: 4, Channels: d})
+	n, err := schakel.New(schakel.Config{Store: d.st, Now: d.now, Every: 2 * time.Second, PINWork: 4, CoolingOff: -1, Channels: d})
 	if err == nil {
 		err = n.PageKeyForTest(ctx, d.key)
 	}

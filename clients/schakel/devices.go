@@ -54,7 +54,7 @@ func DeviceFingerprint(request []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return identity.Fingerprint("device", append(d.SignKey[:], d.LoginKey[:]...)), nil
+	return deviceFingerprint(d), nil
 }
 
 // RequestsLight reports whether a request is that of a light device.
@@ -93,6 +93,9 @@ func (n *Node) Vouch(ctx context.Context, request []byte) error {
 	entry, err := trust.Cosign(request, trust.ByOrg(edKey(n.orgKey())))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRegister, err)
+	}
+	if err := n.vouchedHere(ctx, d.ID); err != nil {
+		return err
 	}
 	if err := n.post(ctx, entry); err != nil {
 		return err

@@ -161,6 +161,9 @@ func (n *Node) afterwards(ctx context.Context, in *intake) {
 	if in.stops {
 		n.learnStops(ctx)
 	}
+	for _, k := range in.known {
+		n.setKnown(k)
+	}
 	n.mu.Lock()
 	for desk, size := range in.answers {
 		n.answering[desk] = size

@@ -52,7 +52,7 @@ func sighted(before []sighting, size uint64, now time.Time) []sighting {
 	if n := len(before); n > 0 && before[n-1].Size >= size {
 		return before
 	}
-	past := unix(now.Add(-oldest - life - clockSlack))
+	past := unix(now.Add(-max(oldest+life+clockSlack, newDevice)))
 	var out []sighting
 	for i, s := range before {
 		switch {

@@ -57,10 +57,10 @@ type askedBy struct {
 // History is what was asked between this desk and another, either way.
 type History struct {
 	Desk     identity.DeskID `json:"desk"`
-	Asked    time.Time       `json:"asked,omitzero"`   // by this device
-	Came     int             `json:"came"`             // messages
-	Of       int             `json:"of"`               // that the desk hands over; 0: it did not yet, or has none
-	AskedBy  time.Time       `json:"askedBy,omitzero"` // by the new device of that desk
+	Asked    time.Time       `json:"asked,omitzero"`     // by this device
+	Came     int             `json:"came"`               // messages
+	Of       int             `json:"of"`                 // that the desk hands over; 0: it did not yet, or has none
+	AskedBy  time.Time       `json:"askedBy,omitzero"`   // by the new device of that desk
 	Answered bool            `json:"answered,omitempty"` // the desk handed over what it has
 }
 

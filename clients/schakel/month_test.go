@@ -241,7 +241,7 @@ func (w *month) restless() (missing string, lost bool) {
 					case err != nil:
 						return err
 					case len(ds) > 0 && p.Desk == o.desk: // what was for a device that is gone stays until it expires
-						lost = missing == ""
+						lost = lost || missing == ""
 						missing = cmp.Or(missing, fmt.Sprintf("%s has %d for itself", o.desk, len(ds)))
 					case p.Desk == o.desk:
 					case len(ds) > 0:
@@ -249,7 +249,7 @@ func (w *month) restless() (missing string, lost bool) {
 					case now.Sub(p.StatementOut) > time.Hour+time.Minute:
 						missing, lost = fmt.Sprintf("%s owes %s a statement since %v", o.desk, p.Desk, p.StatementOut), false
 					case p.NextDue.Unix() > 0 && now.Sub(p.NextDue) > 12*time.Minute:
-						lost = missing == ""
+						lost = lost || missing == ""
 						missing = cmp.Or(missing, fmt.Sprintf("%s heard nothing of %s since %v", o.desk, p.Desk, p.NextDue))
 					}
 				}

@@ -50,6 +50,11 @@ type Config struct {
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
 
+	// CoolingOff is how long a device that came to a desk gets nothing from this one, unless
+	// a person confirms it: see ConfirmDevice. Default 24 hours; negative: it gets what is
+	// sent from the first moment, for a demonstration or a test.
+	CoolingOff time.Duration
+
 	// KeepFor is how long a light device keeps a case in which nothing waits any more.
 	// Default seven days. Other devices keep a case until its own date.
 	KeepFor time.Duration
@@ -69,6 +74,7 @@ type Node struct {
 	every        time.Duration
 	pinWork      int
 	keepFor      time.Duration
+	coolingOff   time.Duration
 	drillMonthly bool
 	backupWithin time.Duration
 	restored     time.Time           // from a backup; zero: never
@@ -110,6 +116,7 @@ type Node struct {
 	unreadable   map[identity.DeskID][]envelope.ID // to be stated to that desk
 	aside        map[string]time.Time              // deliveries that failed, and until when they rest
 	asked        map[uint64]chan wire.Frame        // who waits for the relay's answer to a question
+	known        map[identity.DeviceID]knownDevice // new devices that need not wait
 	compared     map[identity.OrgID]compared       // keys that people compared by telephone
 	stopped      stops                             // what alarms of the register stop
 	answering    map[identity.DeskID]uint64        // desks that our checkpoint is due to, and the size that they stated
@@ -137,12 +144,12 @@ func New(cfg Config) (*Node, error) {
 
 func newNode(cfg Config) *Node {
 	n := &Node{
-		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, channels: cfg.Channels,
+		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, coolingOff: cfg.CoolingOff, channels: cfg.Channels,
 		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
-		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{},
+		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{}, known: map[identity.DeviceID]knownDevice{},
 		answering: map[identity.DeskID]uint64{}, answered: map[identity.DeskID]time.Time{},
 	}
 	if n.catalogue == nil {
@@ -161,6 +168,9 @@ func newNode(cfg Config) *Node {
 	}
 	if n.backupWithin <= 0 {
 		n.backupWithin = backupWithin
+	}
+	if n.coolingOff == 0 {
+		n.coolingOff = coolingOff
 	}
 	if n.keepFor <= 0 {
 		n.keepFor = keepDefault
@@ -195,6 +205,9 @@ func (n *Node) load(tx *store.Tx) (err error) {
 		return err
 	}
 	if err := n.loadCompared(tx); err != nil {
+		return err
+	}
+	if err := n.loadKnown(tx); err != nil {
 		return err
 	}
 	if n.stopped, err = readStops(tx); err != nil {

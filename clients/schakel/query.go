@@ -313,7 +313,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	st := Status{
 		Light: n.light,
 		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
-		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: dir.age(n.now()), ClockBehind: n.floor.behind(),
+		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: dir.age(n.now()), NewDevices: n.waiting(dir, n.now()), ClockBehind: n.floor.behind(),
 	}
 	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
 		st.Fingerprint = orgFingerprint(org)
@@ -397,7 +397,7 @@ func (n *Node) Directory(ctx context.Context) ([]Desk, error) {
 		out = append(out, Desk{
 			ID: id, Org: org.Name, Role: state.Role, Region: state.Region, Telephone: state.Phone,
 			Devices: len(dir.DevicesOf(id)), Reachable: err == nil && n.mayWrite(id) == nil,
-			Fingerprint: orgFingerprint(org), Key: key, KeyBy: found.by, KeyAt: found.at,
+			Fingerprint: orgFingerprint(org), Key: key, KeyBy: found.by, KeyAt: found.at, NewDevices: n.newDevices(dir, id, n.now()),
 		})
 	}
 	return out, nil

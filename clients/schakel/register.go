@@ -174,8 +174,9 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	dir.seen = sighted(old.seen, pinned.Size, n.now())
 	var renewed ed25519.PrivateKey
+	in := &intake{n: n, now: n.now()}
 	err = n.update(ctx, func(tx *store.Tx) (err error) {
-		in := &intake{n: n, tx: tx, now: n.now()}
+		in.tx, in.events = tx, nil
 		if err := tx.SaveRegister(u.From, u.Entries, store.Pinned(pinned)); err != nil {
 			return err
 		}
@@ -191,7 +192,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 		if err := in.watchOwnEntries(dir, u.From, u.Entries, renewed != nil); err != nil {
 			return err
 		}
-		return in.tellSkipped(dir, reg.Skipped(old.pinned.Size))
+		return errors.Join(in.tellNewDevices(dir, u.From, u.Entries), in.tellSkipped(dir, reg.Skipped(old.pinned.Size)))
 	})
 	if err != nil {
 		return err
@@ -203,6 +204,7 @@ func (n *Node) advance(ctx context.Context, u trust.Update) error {
 	}
 	n.mu.Unlock()
 	n.floor.raise(dir.vouched)
+	n.events.publish(in.events...)
 	if pinned.Size > old.pinned.Size {
 		n.watchKeys(ctx, old, dir)
 		n.publish(EventRegister, "", "")

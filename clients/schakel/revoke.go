@@ -26,6 +26,10 @@ type Device struct {
 	Active bool              `json:"active"`          // within its time, and its organisation not suspended
 	Until  time.Time         `json:"until"`
 	Here   bool              `json:"here"` // this one
+
+	Fingerprint string `json:"fingerprint,omitempty"` // of its keys, which others compare by telephone
+
+	Waits time.Time `json:"waits,omitzero"` // until when this device gives it nothing: see ConfirmDevice
 }
 
 // Devices returns the devices of this organisation that are not revoked, those of a
@@ -38,7 +42,7 @@ func (n *Node) Devices(ctx context.Context) ([]Device, error) {
 			continue
 		}
 		for _, d := range dir.DevicesOf(desk) {
-			out = append(out, Device{ID: d.ID, Desk: desk, Light: d.Type == trust.DeviceLight, Active: d.UsableAt(now), Until: d.Until, Here: d.ID == n.dev.ID})
+			out = append(out, Device{ID: d.ID, Desk: desk, Light: d.Type == trust.DeviceLight, Active: d.UsableAt(now), Until: d.Until, Here: d.ID == n.dev.ID, Fingerprint: deviceFingerprint(d.Device), Waits: n.waitsHere(dir, d, now)})
 		}
 	}
 	slices.SortFunc(out, func(a, b Device) int {

@@ -95,7 +95,7 @@ func (n *Node) record(tx *store.Tx, signed message.Signed) error {
 			return err
 		}
 	}
-	if _, err := n.sealable(n.dev.Desk, now); err == nil && !slices.Contains(m.Addressed, n.dev.Desk) {
+	if _, err := n.sealable(n.dev.Desk, now); (err == nil || errors.Is(err, ErrCoolingOff)) && !slices.Contains(m.Addressed, n.dev.Desk) {
 		return tx.AddRecipient(hash, n.dev.Desk, now, time.Time{})
 	}
 	return nil
@@ -128,8 +128,8 @@ func (n *Node) terms(m message.Message) (protocol.Terms, bool) {
 // of. What keeps none is written in the oldest, whose refusal the sender then hears.
 func (n *Node) compose(ctx context.Context, d Draft) (m message.Message, known protocol.Case, err error) {
 	to := slices.Compact(slices.Sorted(slices.Values(d.To)))
-	if err := n.reachable(to); err != nil {
-		return m, known, err
+	if err := n.reachable(to); err != nil && !(errors.Is(err, ErrCoolingOff) && d.Class == protocol.ClassAcknowledgement) {
+		return m, known, err // that somebody has it is noted here and waits, so that nobody is paged on
 	}
 	stale, err := n.despite(d)
 	if err != nil {

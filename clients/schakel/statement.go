@@ -80,6 +80,12 @@ func (n *Node) stateAll(ctx context.Context) (wait time.Duration, err error) {
 
 func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) error {
 	targets, err := n.targets(desk)
+	if errors.Is(err, ErrCoolingOff) { // hashes and times: who has nobody else there must hear that we are
+		var all []sealableDevice
+		if all, err = n.keyed(desk, n.now()); err == nil {
+			targets, err = n.withKeys(desk, all[:min(len(all), envelope.MaxTargets)])
+		}
+	}
 	if err != nil {
 		n.stateLater(desk)
 		return nil // no keys, no epoch, no device: nobody there to hear it now

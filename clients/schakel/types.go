@@ -186,6 +186,7 @@ const (
 	AlarmNotAddressed   AlarmKind = "niet-geadresseerd"     // forwarded to a desk it was not signed for
 	AlarmKeySwap        AlarmKind = "sleutel-verwisseld"    // sealed to a key that is not ours
 	AlarmNewKey         AlarmKind = "sleutel-nieuw"         // an organisation has another key, and nobody compared it
+	AlarmNewDevice      AlarmKind = "apparaat-nieuw"        // a desk has a device that gets nothing yet
 	AlarmRegister       AlarmKind = "register"              // fork, rollback or unauthorised entry
 	AlarmView           AlarmKind = "register-verschilt"    // a desk signed another register than we have
 	AlarmAhead          AlarmKind = "register-loopt-uiteen" // a desk is ahead of what the relay shows us, or far behind
@@ -225,8 +226,9 @@ type Status struct {
 	RegisterSize    uint64            `json:"registerSize"`
 	RegisterSkipped int               `json:"registerSkipped"`
 	RegisterAge     RegisterAge       `json:"registerAge"`
-	Witnesses       string            `json:"witnesses"` // what the quorum does not tolerate
-	Outbox          int               `json:"outbox"`    // deliveries not yet confirmed by their desk
+	Witnesses       string            `json:"witnesses"`            // what the quorum does not tolerate
+	NewDevices      int               `json:"newDevices,omitempty"` // at desks we write to and at our own, that get nothing yet
+	Outbox          int               `json:"outbox"`               // deliveries not yet confirmed by their desk
 	NotAtRelay      int               `json:"notAtRelay"`
 	Unread          int               `json:"unread"`
 	ToAcknowledge   int               `json:"toAcknowledge"`
@@ -255,6 +257,8 @@ type Desk struct {
 	Key         KeyState  `json:"key,omitempty"`
 	KeyBy       string    `json:"keyBy,omitempty"` // who verified or refused it
 	KeyAt       time.Time `json:"keyAt,omitzero"`
+
+	NewDevices []NewDevice `json:"newDevices,omitempty"` // that came within two weeks
 }
 
 // Event tells a subscriber that something changed; it carries identifiers only.

@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("BIN", bin)
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("SCHAKEL_COOLING_OFF", "0s") // chains that are minutes old
 			for name, content := range map[string]string{"passphrase": "zes willekeurige woorden hier\n", "pin": "123456\n"} {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content), 0o600); err != nil {
 					return err

@@ -184,6 +184,17 @@ func (r *Register) DevicesOf(desk identity.DeskID) []DeviceState {
 	return list
 }
 
+// FirstDevice is the device that was entered at a desk before all others, revoked or not.
+func (r *Register) FirstDevice(desk identity.DeskID) (first identity.DeviceID, ok bool) {
+	var since uint64
+	for _, id := range r.byDesk[desk] {
+		if rec := r.devices[id]; !ok || rec.since < since {
+			first, since, ok = id, rec.since, true
+		}
+	}
+	return first, ok
+}
+
 // Desks returns the ids of all desks ever entered, sorted.
 func (r *Register) Desks() []identity.DeskID {
 	ids := make([]identity.DeskID, 0, len(r.desks))

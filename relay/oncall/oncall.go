@@ -94,6 +94,7 @@ type Loop struct {
 	surveys  uint64        // how many have begun
 	schedule schedule
 	unnoted  []queue.Ref         // without a row
+	noted    time.Duration       // when rows were last written for those
 	changed  map[*entry]struct{} // whose rows are behind
 	plans    map[identity.DeskID]*deskPlan
 	planless time.Duration // no plan is asked for before: one could not be read

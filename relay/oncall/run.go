@@ -145,6 +145,9 @@ func (l *Loop) giveUp(ctx context.Context) {
 	l.take(l.collect())
 	err := errors.Join(l.settle(ctx, lastPages), l.writeLog(ctx))
 	if l.lease.Held {
+		err = errors.Join(err, l.noteRows(ctx))
+	}
+	if l.lease.Held { // noting may have found that it is not
 		_, held := l.config.Journal.Hold(ctx, Bid{Node: l.node, Steady: l.clock.now(), Wall: l.config.Now()})
 		err = errors.Join(err, held)
 	}

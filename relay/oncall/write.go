@@ -10,8 +10,13 @@ import (
 	"schakel/relay/queue"
 )
 
-// mostNotes bounds the rows that one turn writes for what has only begun to wait.
-const mostNotes = 500
+// Rows for what has only begun to wait ride together: at most mostNotes in one write, and
+// none waits for company longer than noteDelay. Each write is an fsync beside those of
+// the mailboxes.
+const (
+	mostNotes = MaxChanges
+	noteDelay = 500 * time.Millisecond
+)
 
 // write makes rows say what after says, nil to delete one, and reports of each whether
 // it did. It adopts rows that another node changed, and forgets what is gone.
@@ -110,8 +115,16 @@ func (l *Loop) settle(ctx context.Context, span time.Duration) error {
 var errPartly = fmt.Errorf("%w: a part of the journal is away", queue.ErrUnavailable)
 
 // note writes rows of what has begun to wait and is not due yet, so that its time
-// counts on after a restart.
+// counts on after a restart. A crash before that goes by when the envelope was made.
 func (l *Loop) note(ctx context.Context) error {
+	if l.config.Elapsed()-l.noted < noteDelay && len(l.unnoted) < mostNotes {
+		return nil
+	}
+	return l.noteRows(ctx)
+}
+
+func (l *Loop) noteRows(ctx context.Context) error {
+	l.noted = l.config.Elapsed()
 	var list []*entry
 	var after [][]byte
 	n := 0

@@ -26,6 +26,8 @@ type CommitterConfig struct {
 	BatchBytes int // default 8 MiB, at most MaxBatchBytes less one envelope
 	QueueOps   int // waiting ops, default 4 batches
 	QueueBytes int // of waiting envelopes, default 64 MiB
+
+	RecentBytes int // of committed envelopes at hand for Recent, default 4 MiB; below 0: none
 }
 
 // Entry is one op on its way through the committer, and what came of it.
@@ -42,6 +44,8 @@ type Committer struct {
 	store  Store
 	config CommitterConfig
 
+	recent recent
+
 	wake chan struct{} // capacity 1: something waits
 
 	mu      sync.Mutex // guards what follows; held for appends only
@@ -56,7 +60,13 @@ func NewCommitter(store Store, config CommitterConfig) *Committer {
 	config.BatchBytes = bounded(config.BatchBytes, 8<<20, MaxBatchBytes-envelope.MaxSize)
 	config.QueueOps = bounded(config.QueueOps, 4*config.BatchOps, 1<<20)
 	config.QueueBytes = bounded(config.QueueBytes, 64<<20, 1<<30)
-	return &Committer{store: durable(store), config: config, wake: make(chan struct{}, 1)}
+	if config.RecentBytes == 0 {
+		config.RecentBytes = recentBytes
+	}
+	return &Committer{
+		store: durable(store), config: config, wake: make(chan struct{}, 1),
+		recent: recent{most: config.RecentBytes, runs: make(map[identity.DeskID][]Record)},
+	}
 }
 
 func bounded(value, fallback, most int) int {
@@ -143,6 +153,12 @@ type outcome struct {
 
 // future is the Owner of an op submitted by Do; it has room for its one outcome.
 type future chan outcome
+
+// Recent is a page of what this committer has just had stored, and false where only Read
+// can tell. That it ends says nothing of what other relays wrote to the desk.
+func (c *Committer) Recent(desk identity.DeskID, after Position, limit Limit) (Page, bool) {
+	return c.recent.page(desk, after, limit)
+}
 
 // Read reads a page, and has what Read found damaged quarantined.
 func (c *Committer) Read(ctx context.Context, desk identity.DeskID, after Position, limit Limit, now uint64) (Page, error) {

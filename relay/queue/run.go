@@ -135,6 +135,7 @@ func fail(entries []Entry, err error) {
 }
 
 func (c *Committer) announce(batch []Entry) {
+	c.recent.keep(batch) // before anybody is told that it can be read
 	if c.config.Committed != nil {
 		c.config.Committed(batch)
 	}

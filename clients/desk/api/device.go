@@ -16,6 +16,9 @@ func deskActs() map[string]act {
 		"verifyDesk": do(func(c *call, in verification) error {
 			return c.node.VerifyDesk(c.Context(), in.Desk, in.Fingerprint, in.By)
 		}),
+		"confirmDevice": do(func(c *call, in confirmation) error {
+			return c.node.ConfirmDevice(c.Context(), in.Desk, in.Device, in.Called, in.By)
+		}),
 		"refuseDesk":  do(func(c *call, in refusal) error { return c.node.RefuseDesk(c.Context(), in.Desk, in.By) }),
 		"getSafety":   get(desk.Node.Safety),
 		"listPersons": listed(of(desk.Node.Persons), func(p schakel.Person) string { return p.ID.String() }),
@@ -43,6 +46,14 @@ type verification struct {
 	Desk        identity.DeskID `json:"desk"`
 	Fingerprint string          `json:"fingerprint"`
 	By          schakel.By      `json:"by"`
+}
+
+// confirmation is that somebody telephoned about a new device of a desk.
+type confirmation struct {
+	Desk   identity.DeskID   `json:"desk"`
+	Device identity.DeviceID `json:"device"`
+	Called string            `json:"called"`
+	By     schakel.By        `json:"by"`
 }
 
 // refusal stops writing to a desk whose organisation has another key.

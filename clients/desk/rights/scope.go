@@ -27,7 +27,7 @@ func scopes() []scope {
 		{"on-call:read", []Operation{"OnCall", "Rota", "Calendar", "Readiness", "PageLog", "RelayPages", "Drills"}},
 		{"on-call:write", []Operation{"ChangeRota", "SetRota", "ImportCalendar", "TestPages", "StartDrill"}},
 		{"desk:read", []Operation{"Status", "Alarms", "Subscribe", "Directory", "Persons", "Devices", "RegisterEntries", "Safety"}},
-		{"desk:write", []Operation{"ClearAlarm", "SendTest", "AddPerson", "Vouch", "Revoke", "VerifyDesk", "RefuseDesk"}},
+		{"desk:write", []Operation{"ClearAlarm", "SendTest", "AddPerson", "Vouch", "Revoke", "VerifyDesk", "RefuseDesk", "ConfirmDevice"}},
 		{"audit:read", []Operation{"Log", "Deletions"}},
 	}
 }

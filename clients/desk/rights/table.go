@@ -40,7 +40,7 @@ func table() []right {
 		{"PageLog", paged}, {"RelayPages", paged}, {"Drills", paged},
 
 		{"Status", everybody}, {"Alarms", everybody}, {"Subscribe", everybody}, {"Directory", everybody}, {"Persons", everybody},
-		{"Away", planned}, {"Absent", everybody}, {"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned},
+		{"Away", planned}, {"Absent", everybody}, {"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned}, {"ConfirmDevice", planned},
 
 		{"Log", []desk.Role{desk.RoleOfficer}}, {"Deletions", []desk.Role{desk.RoleCaseWorker, desk.RoleOfficer}},
 		{"Devices", watch}, {"RegisterEntries", watch}, {"Evidence", watch}, {"EvidenceFile", worker},

@@ -31,6 +31,11 @@ func (g guarded) RefuseDesk(ctx context.Context, id identity.DeskID, by schakel.
 	return err
 }
 
+func (g guarded) ConfirmDevice(ctx context.Context, desk identity.DeskID, device identity.DeviceID, called string, by schakel.By) error {
+	_, err := signed(g, "ConfirmDevice", by.Person, func() (struct{}, error) { return nothing(g.node.ConfirmDevice(ctx, desk, device, called, by)) })
+	return err
+}
+
 func (g guarded) Devices(ctx context.Context) ([]schakel.Device, error) {
 	return allowed(g, "Devices", func() ([]schakel.Device, error) { return g.node.Devices(ctx) })
 }

@@ -59,6 +59,10 @@ func alarmKey(a schakel.Alarm) string {
 		return known("old")
 	case schakel.AlarmClock:
 		return known("relay", "achter")
+	case schakel.AlarmNewDevice:
+		if a.Subject == a.Code {
+			return string(a.Kind) + "-alleen" // the desk has no other
+		}
 	case schakel.AlarmFreshness:
 		return known("stale")
 	case schakel.AlarmRoot:
@@ -77,7 +81,7 @@ func alarmKeys() (keys []string) {
 		keys = append(keys, string(k))
 	}
 	for kind, parts := range map[schakel.AlarmKind][]string{schakel.AlarmRota: {"gat", "tegelijk", "relay"}, schakel.AlarmRegister: {"skipped", "split"}, schakel.AlarmAhead: {"old"},
-		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
+		schakel.AlarmClock: {"relay", "achter"}, schakel.AlarmNewDevice: {"alleen"}, schakel.AlarmFreshness: {"stale"}, schakel.AlarmRoot: {"expired"}, schakel.AlarmRule: {"R01", "R02", "R08"}, schakel.AlarmPager: {"onleesbaar", "beschadigd"}} {
 		for _, p := range parts {
 			keys = append(keys, string(kind)+"-"+p)
 		}
@@ -158,7 +162,7 @@ func (v *visit) alarmPath(a schakel.Alarm) string {
 		return "/on-call"
 	case (a.Kind == schakel.AlarmPager || a.Kind == schakel.AlarmDrill) && v.may("Drills"):
 		return "/on-call/drills"
-	case a.Kind == schakel.AlarmNewKey:
+	case a.Kind == schakel.AlarmNewKey, a.Kind == schakel.AlarmNewDevice:
 		return "/directory/" + a.Code
 	case len(hash) == 64 && strings.Trim(hash, "0123456789abcdef") == "" && v.may("Read"):
 		return "/messages/" + hash

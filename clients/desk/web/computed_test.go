@@ -5,13 +5,13 @@ import "schakel/clients/desk"
 // computedElsewhere are the computed keys of the pages about who is on call, the desks
 // of others, alarms and people.
 func computedElsewhere() (keys []string) {
-	for _, k := range []string{"heard", "who", "to"} {
+	for _, k := range []string{"heard", "who", "to", "device", "called"} {
 		keys = append(keys, "form.needed-"+k)
 	}
 	for _, k := range []string{"override", "leave"} {
 		keys = append(keys, "title."+k, "title."+k+"-check", "title."+k+"-again")
 	}
-	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "test", "cleared", "person", "roles", "removed", "vouched", "revoked"} {
+	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "confirmed-device", "test", "cleared", "person", "roles", "removed", "vouched", "revoked"} {
 		keys = append(keys, "done."+k)
 	}
 	for _, k := range []string{"day", "week", "month"} {

@@ -21,6 +21,8 @@ func directoryRoutes() []Route {
 		{Method: "POST", Path: "/directory/{org}/{desk}/verification", Operation: "VerifyDesk", Who: Users, serve: (*Site).verifyDesk},
 		{Method: "GET", Path: "/directory/{org}/{desk}/refusal", Operation: "RefuseDesk", Who: Users, serve: (*Site).refuseForm},
 		{Method: "POST", Path: "/directory/{org}/{desk}/refusal", Operation: "RefuseDesk", Who: Users, serve: (*Site).refuseDesk},
+		{Method: "GET", Path: "/directory/{org}/{desk}/confirmation", Operation: "ConfirmDevice", Who: Users, serve: (*Site).confirmForm},
+		{Method: "POST", Path: "/directory/{org}/{desk}/confirmation", Operation: "ConfirmDevice", Who: Users, serve: (*Site).confirmDevice},
 		{Method: "POST", Path: "/directory/{org}/{desk}/test", Operation: "SendTest", Who: Users, serve: (*Site).testDesk},
 	}
 }
@@ -46,6 +48,7 @@ type entry struct {
 	Groups                []string // of the fingerprint, to read out
 	QR                    qrCode
 	Own                   bool // this desk itself
+	New                   []newcomer
 	id                    identity.DeskID
 }
 
@@ -54,7 +57,7 @@ func (v *visit) entry(d schakel.Desk) entry {
 	if !ok {
 		area = harmless.Line(d.Region)
 	}
-	return entry{party: party{harmless.Line(string(d.ID)), harmless.Line(d.Org), v.lang.word("role." + string(d.Role))}, Area: area,
+	return entry{New: newcomers(d.NewDevices), party: party{harmless.Line(string(d.ID)), harmless.Line(d.Org), v.lang.word("role." + string(d.Role))}, Area: area,
 		Telephone: harmless.Line(d.Telephone), Path: "/directory/" + string(d.ID), Devices: d.Devices, Reachable: d.Reachable,
 		Key: d.Key, KeyBy: harmless.Line(d.KeyBy), KeyAt: d.KeyAt, Groups: strings.Fields(d.Fingerprint), id: d.ID}
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"schakel/clients/desk"
 	"schakel/clients/desk/web/webtest"
@@ -84,4 +85,29 @@ func TestCompareByTelephone(t *testing.T) {
 			t.Errorf("the alarm stays: %+v", a)
 		}
 	}
+}
+
+// TestConfirmNewDevice: a device that came to a desk is marked, and confirmed by who
+// telephoned, with the number and the PIN.
+func TestConfirmNewDevice(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{Cools: 24 * time.Hour})
+	b := o.User("P. Iket", desk.RoleOnCall)
+	const path = "/directory/arts/praktijk"
+	o.Until("the register is known", func() bool { return b.Get(path).Status == http.StatusOK })
+	if a := b.Get(path + "/confirmation"); a.Status != http.StatusNotFound {
+		t.Errorf("nothing to confirm: %d", a.Status)
+	}
+	id := o.Doctor.Intruder().Node.Device().String()
+	o.Until("the new device is marked", func() bool { return strings.Contains(b.Get("/directory").Body, "nieuw apparaat wacht") })
+	contains(t, b.Get(path), "Dit bureau heeft een nieuw apparaat", "Krijgt niets tot", path+"/confirmation")
+	form := b.Get(path + "/confirmation")
+	contains(t, form, id, `name="called"`, "Kent niemand daar dit apparaat?")
+	contains(t, b.Post(path+"/confirmation", pin()), "Kies het apparaat", "Vul het nummer in")
+	contains(t, b.Post(path+"/confirmation", pin("device", id, "called", "bel maar")), "Schrijf het nummer met landcode", `value="bel maar"`)
+	contains(t, b.Post(path+"/confirmation", url.Values{"pin": {"998877"}, "device": {id}, "called": {"+31600000001"}}), "De pincode klopt niet")
+	if a := b.Post(path+"/confirmation", pin("device", "00000000-0000-7000-8000-000000000001", "called", "+31600000001")); a.Status != http.StatusNotFound {
+		t.Errorf("a device that does not wait: %d", a.Status)
+	}
+	contains(t, leads(t, b, b.Post(path+"/confirmation", pin("device", id, "called", "+31 6 00000001")), path), "Dit apparaat is bevestigd", "P. Iket belde &#43;31600000001")
+	lacks(t, b.Get("/directory"), "nieuw apparaat wacht")
 }

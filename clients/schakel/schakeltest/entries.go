@@ -19,6 +19,15 @@ func (c *Chain) Revoke(desk identity.DeskID) {
 	c.append(entry)
 }
 
+// RevokeDevice ends a device by the root's word. The relay must run.
+func (c *Chain) RevokeDevice(id identity.DeviceID) {
+	c.t.Helper()
+	s := trust.Device{ID: id}.Subject()
+	entry, err := trust.Revoke{Of: s, Reason: trust.ReasonLost, Effective: c.Now()}.Sign(c.register.Register().Next(s), trust.ByRoot(c.root))
+	ok(c.t, err)
+	c.append(entry)
+}
+
 // RevokePerson ends a person by the root's word: elsewhere, as the desk where that person
 // works sees it. It waits until the register knows the person. The relay must run.
 func (c *Chain) RevokePerson(id identity.PersonID) {

@@ -37,6 +37,7 @@ type Member struct {
 	cancel     context.CancelFunc // what stop begins with
 	stop       func()
 
+	cools    time.Duration    // how long a new device gets nothing from it; 0: it gets what is sent at once
 	channels schakel.Channels // nil: it pages nobody
 	drills   bool             // it organises them
 
@@ -107,6 +108,28 @@ func (m *Member) sibling(light bool) *Member {
 	return s
 }
 
+// Intruder adds a device to the member's desk by who stole the organisation's key, without
+// the member's program.
+func (m *Member) Intruder() *Member {
+	m.chain.t.Helper()
+	ctx := context.Background()
+	s := m.chain.member(m.Desk, false)
+	s.invitation = m.invitation
+	request, err := schakel.RequestDevice(ctx, s.store, m.Desk, m.chain.Now())
+	ok(m.chain.t, err)
+	var org signer
+	ok(m.chain.t, m.store.View(ctx, func(tx *store.Tx) error {
+		d, err := tx.Device()
+		org.PrivateKey = d.Org
+		return err
+	}))
+	entry, err := trust.Cosign(request, trust.ByOrg(org))
+	ok(m.chain.t, err)
+	m.chain.append(entry)
+	s.join()
+	return s
+}
+
 // phrase is the recovery passphrase of every device of a test.
 const phrase = "test passphrase, worthless"
 
@@ -147,7 +170,7 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 func (m *Member) open() {
 	m.chain.t.Helper()
 	var err error
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
 	ok(m.chain.t, err)
 }
 
@@ -169,6 +192,19 @@ func (m *Member) Equip(channels schakel.Channels) {
 	if running {
 		m.Start()
 	}
+}
+
+// CoolOff makes the device wait with what it sends to new devices. It must not be running.
+func (m *Member) CoolOff(d time.Duration) {
+	m.cools = d
+	m.open()
+}
+
+func (m *Member) coolingOff() time.Duration {
+	if m.cools == 0 {
+		return -1
+	}
+	return m.cools
 }
 
 // Organise makes the device's desk one that holds a drill every month. It must not be

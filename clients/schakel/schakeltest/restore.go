@@ -37,7 +37,7 @@ func (m *Member) Rejoin(ctx context.Context) (request []byte, err error) {
 	if request, err = schakel.BeginAgain(ctx, m.store, m.chain.Now()); err != nil {
 		return nil, err
 	}
-	if err := schakel.Rejoin(ctx, schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, PINWork: 4}); err != nil {
+	if err := schakel.Rejoin(ctx, schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, PINWork: 4, CoolingOff: m.coolingOff()}); err != nil {
 		return request, err
 	}
 	m.open()

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"schakel/clients/desk"
+	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
 )
 
 // others looks at pages and drills, the address book, alarms, people, devices and
@@ -60,6 +62,7 @@ func (p *pages) others() {
 		visit{Name: "settings", Path: "/settings", Cookies: p.worker, Shows: []string{"web-names", "Laatste reservekopie"}},
 	)
 	p.linkMade()
+	p.newDevice()
 	p.newKey()
 }
 
@@ -97,6 +100,23 @@ func (p *pages) linkMade() {
 	b := p.User("Beheer", desk.RoleKeeper)
 	a := b.Post("/people/link", url.Values{"name": {"F. Unctie"}, "role": {"functionaris"}})
 	p.look(visit{Name: "link made", Path: a.Header.Get("Location"), route: "/people", Cookies: cookies(p.t, b, p.Base), Shows: []string{"Link voor F. Unctie", "/enter/"}})
+}
+
+// newDevice looks at what it means that a desk has a device that it had not, and confirms it.
+func (p *pages) newDevice() {
+	p.t.Helper()
+	id := p.Doctor.Intruder().Node.Device()
+	b := p.User("P. Iket", desk.Roles()...)
+	const path, confirm = "/directory/arts/praktijk", "/directory/{org}/{desk}/confirmation"
+	p.Until("the device is there", func() bool { return strings.Contains(b.Get(path).Body, "heeft een nieuw apparaat") })
+	p.look(
+		visit{Name: "new device at a desk", Path: path, route: "/directory/{org}/{desk}", Cookies: p.worker, Shows: []string{"Dit bureau heeft een nieuw apparaat", "Krijgt niets tot"}},
+		visit{Name: "confirm a device", Path: path + "/confirmation", route: confirm, Cookies: p.worker, Shows: []string{"Bel dit bureau op een nummer dat u al had"}},
+		visit{Name: "confirm a device, nothing filled in", Path: path + "/confirmation", route: confirm, Cookies: p.worker,
+			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}, Shows: []string{"Kies het apparaat", "Vul het nummer in"}},
+	)
+	ok(p.t, p.Member.Node.ConfirmDevice(p.t.Context(), p.Doctor.Desk, id, "+31600000001", schakel.By{Person: "P. Iket", PIN: schakeltest.PIN}))
+	p.look(visit{Name: "a device that was confirmed", Path: path, route: "/directory/{org}/{desk}", Cookies: p.worker, Shows: []string{"P. Iket belde +31600000001"}})
 }
 
 // newKey looks at what it means that an organisation has another key, and at the alarms.

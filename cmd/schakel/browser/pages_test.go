@@ -110,7 +110,7 @@ func (p *pages) link() string {
 // TestPages looks at every page in every state: as a wide and a narrow window, at 400 %,
 // dark, in forced colours, in English and without scripts. Nothing may be wrong.
 func TestPages(t *testing.T) {
-	p := newPages(t, webtest.Options{Idle: 8 * time.Hour, Signs: &signin.Provider{Issuer: "http://127.0.0.1:9", Client: "schakel"}}) // nobody is there
+	p := newPages(t, webtest.Options{Idle: 8 * time.Hour, Cools: 24 * time.Hour, Signs: &signin.Provider{Issuer: "http://127.0.0.1:9", Client: "schakel"}}) // nobody is there
 	p.look(
 		visit{Name: "not signed in", Path: "/sign-in", Shows: []string{"een link die één keer werkt"}},
 		visit{Name: "a link", Path: p.link(), route: "/enter/{link}", Shows: []string{"Aanmelden als N. Ieuw"}},

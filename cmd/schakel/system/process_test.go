@@ -59,7 +59,8 @@ func (p *process) launch(log, program string, args ...string) error {
 
 // environ keeps settings of whoever runs the tests out of them.
 func environ() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + workshop, "XDG_CONFIG_HOME=" + workshop}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + workshop, "XDG_CONFIG_HOME=" + workshop,
+		"SCHAKEL_COOLING_OFF=0s"} // chains that are minutes old
 }
 
 // kill ends the process in the middle of whatever it does.

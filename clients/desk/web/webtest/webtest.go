@@ -49,6 +49,7 @@ type Options struct {
 	Theme     []byte
 	Signs     *signin.Provider
 	Node      func(desk.Node) desk.Node // stands before that of the office
+	Cools     time.Duration             // how long new devices get nothing from the office; 0: they get all
 	Channels  schakel.Channels          // by which the office pages; nil: it pages nobody
 }
 
@@ -58,6 +59,9 @@ func Open(t testing.TB, opt Options) *Office {
 	chain := schakeltest.New(t)
 	o := &Office{t: t, Chain: chain, Doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), Member: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
 	o.Doctor.Start()
+	if opt.Cools != 0 {
+		o.Member.CoolOff(opt.Cools)
+	}
 	if opt.Channels != nil {
 		o.Member.Equip(opt.Channels)
 	}
