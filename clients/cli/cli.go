@@ -114,7 +114,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.waitCommand(), a.sentCommand(), a.outboxCommand(), a.caseCommand(), a.alarmsCommand(), a.statusCommand(), a.desksCommand(), a.whereCommand(), a.playbookCommand(), a.cardCommand(), a.exportCommand(),
 		a.piketCommand(), a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand(), a.oncallCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(), a.organisationCommand(),
-		a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.configCommand(), a.versionCommand())
+		a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.historyCommand(), a.awayCommand(), a.configCommand(), a.versionCommand())
 	a.add(root, groupChain, a.registerCommand(), a.witnessCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }

@@ -71,7 +71,7 @@ func Exit(err error) int {
 		return Done
 	case is(errInterrupted):
 		return Interrupted
-	case is(errUsage, schakel.ErrNotCalled, schakel.ErrNoWords, vault.ErrTooShort):
+	case is(errUsage, schakel.ErrAbsence, schakel.ErrNotCalled, schakel.ErrNoWords, vault.ErrTooShort):
 		return Usage
 	case is(roster.ErrTelling, ladder.ErrLooser):
 		return Refused
@@ -88,10 +88,10 @@ func Exit(err error) int {
 	case is(seal.ErrContent, desk.ErrFileCut, courier.ErrFormat, schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
 		return Unverified
-	case is(schakel.ErrNotHere, desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
+	case is(schakel.ErrNotHere, desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNotAsked, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,
 		store.ErrAmbiguous, store.ErrExists):
 		return Conflict
-	case is(schakel.ErrMediaType, schakel.ErrAttachedName, schakel.ErrForked, schakel.ErrOtherView, schakel.ErrCoolingOff, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
+	case is(schakel.ErrMediaType, schakel.ErrAttachedName, schakel.ErrForked, schakel.ErrOtherView, schakel.ErrCoolingOff, schakel.ErrKeyChanged, schakel.ErrKeyRefused, schakel.ErrStale, schakel.ErrOutlived, schakel.ErrOverride, schakel.ErrCalled, schakel.ErrLight, desk.ErrNoLock, schakel.ErrLane, schakel.ErrPersonNeeded, schakel.ErrPIN, schakel.ErrRestricted, schakel.ErrReaders, schakel.ErrNoReadingKey, schakel.ErrGlass, schakel.ErrGlassNeeded, schakel.ErrNoOrgKey, schakel.ErrTooLarge, casefile.ErrTooLarge, courier.ErrTooLarge, protocol.ErrRefused, protocol.ErrWeakens, desk.ErrStranger, errRefused, desk.ErrTarget, desk.ErrNoPrograms):
 		return Refused
 	case is(schakel.ErrUnreachable):
 		return NoRelay

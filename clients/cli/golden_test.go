@@ -15,7 +15,7 @@ func commands() []string {
 		"read|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register revoke|register root|register root draft|register root finish|register root key|register show|"+
 		"organisation|organisation renew-key|run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
-		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|backup|restore|recovery|recovery open|recovery try|recovery change|web|web link|web remove|web tie|web users|"+
+		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|away|backup|history|history ask|history give|restore|recovery|recovery open|recovery try|recovery change|web|web link|web remove|web tie|web users|"+
 		"token|token add|token list|token log|token revoke|webhook|webhook add|webhook list|webhook redeliver|webhook remove|webhook rotate|webhook test|witness|witness init|witness run|witness show", "|")
 }
 
@@ -35,7 +35,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 	}
 	p := newPlace(t)
 	line := regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "attachment", "alarms", "case", "config", "demo", "device", "draft", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
+	for _, parent := range []string{"", "agreement", "attachment", "alarms", "case", "config", "demo", "device", "draft", "history", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {

@@ -316,6 +316,25 @@ func (n *scripted) MoveAttachment(_ context.Context, ref string, place int, act 
 	return n.fileErr
 }
 
+func (n *scripted) AskHistory(context.Context, []identity.DeskID) ([]identity.DeskID, error) {
+	return []identity.DeskID{"knooppunt/piket", "politie-re03/oc"}, n.personErr
+}
+
+func (n *scripted) Histories(context.Context) ([]schakel.History, error) {
+	return []schakel.History{{Desk: "knooppunt/piket", Asked: now(), Came: 2, Of: 3, Answered: true}, {Desk: "politie-re03/oc", Asked: now()},
+		{Desk: "vt20/crisis", AskedBy: now()}}, nil
+}
+
+func (n *scripted) GiveHistory(_ context.Context, desk identity.DeskID, _ string, _ schakel.By) (schakel.Given, error) {
+	return schakel.Given{Desk: desk, Messages: 3, Cases: 2, Left: 1}, n.personErr
+}
+
+func (n *scripted) Away(_ context.Context, until time.Time) (schakel.Absence, error) {
+	return schakel.Absence{Until: until, Untold: []identity.DeskID{"politie-re03/oc"}}, n.personErr
+}
+
+func (n *scripted) Absent(context.Context) (schakel.Absence, error) { return schakel.Absence{}, nil }
+
 func (n *scripted) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {
 	return []schakel.CourierDesk{{Desk: "knooppunt/piket", Deliveries: 2}, {Desk: "politie-re03/oc", Deliveries: 1, Statement: true}, {Desk: "vt20/crisis", Deliveries: 1}}, nil
 }

@@ -25,6 +25,7 @@ func (s *Service) courierRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/courier/desks", answer(s.courierDesks))
 	mux.HandleFunc("POST /v1/courier/exports", answer(s.exportEnvelopes))
 	mux.HandleFunc("POST /v1/courier/imports", s.importEnvelopes)
+	s.historyRoutes(mux)
 }
 
 func (s *Service) courierDesks(r *http.Request) ([]schakel.CourierDesk, error) {

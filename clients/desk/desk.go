@@ -126,6 +126,8 @@ type Node interface {
 	Authority
 	Archivist
 	Courier
+	Historian
+	Absentee
 	Safekeeper
 	Colleagues
 	Rotas

@@ -231,6 +231,21 @@ func (n *node) Evidence(context.Context) ([]schakel.Evidence, error) {
 	return []schakel.Evidence{{ID: "01ab", Kind: "fork", Raised: at(), About: "relay/x", Size: 3}}, n.note()
 }
 func (n *node) EvidenceFile(_ context.Context, id string) ([]byte, error) { return body(), n.note(id) }
+func (n *node) AskHistory(_ context.Context, desks []identity.DeskID) ([]identity.DeskID, error) {
+	return desks, n.note(desks)
+}
+func (n *node) Histories(context.Context) ([]schakel.History, error) {
+	return []schakel.History{{Desk: "c/d", Asked: at(), Came: 2, Of: 3, AskedBy: at(), Answered: true}}, n.note()
+}
+func (n *node) GiveHistory(_ context.Context, desk identity.DeskID, called string, by schakel.By) (schakel.Given, error) {
+	return schakel.Given{Desk: desk, Messages: 3, Cases: 2, Left: 1}, n.note(desk, called, by)
+}
+func (n *node) Away(_ context.Context, until time.Time) (schakel.Absence, error) {
+	return schakel.Absence{Until: until, Untold: []identity.DeskID{"c/d"}}, n.note(until)
+}
+func (n *node) Absent(context.Context) (schakel.Absence, error) {
+	return schakel.Absence{Until: at()}, n.note()
+}
 func (n *node) CourierDesks(context.Context) ([]schakel.CourierDesk, error) {
 	return []schakel.CourierDesk{{Desk: "c/d", Deliveries: 2, Statement: true}}, n.note()
 }

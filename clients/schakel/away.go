@@ -79,7 +79,10 @@ func (n *Node) untold(ctx context.Context, desks []identity.DeskID) []identity.D
 	defer tick.Stop()
 	for {
 		left := n.due(desks)
-		if s := n.live(); len(left) == 0 && (s == nil || len(s.control) == 0) {
+		if len(left) == 0 {
+			if len(desks) > 0 {
+				n.heardOut(ctx)
+			}
 			return nil
 		}
 		select {

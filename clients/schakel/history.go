@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -107,18 +108,44 @@ func (n *Node) AskHistory(ctx context.Context, desks []identity.DeskID) (asked [
 			return nil, err
 		}
 	}
+	n.heardOut(ctx)
 	return slices.DeleteFunc(asked, func(d identity.DeskID) bool { return d == "" }), nil
+}
+
+// connected waits a little for a connection: a command that runs alone has just begun one.
+func (n *Node) connected(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, toldWithin)
+	defer cancel()
+	for {
+		if s := n.live(); s != nil && s.online.Load() {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: no connection", ErrUnreachable)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// heardOut waits until the relay has read what was said before, so that a command may end.
+func (n *Node) heardOut(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, toldWithin)
+	defer cancel()
+	_, err := ask[wire.PagesAre](ctx, n, func(tag uint64) wire.Frame { return wire.WantPages{Tag: tag, Since: math.MaxInt64} })
+	if err != nil {
+		n.log.Warn("the relay was not heard in time", "err", err)
+	}
 }
 
 // whisper says something of a history to a desk: it takes no counter, so that it leaves no
 // gap at devices that it is not for.
 func (n *Node) whisper(ctx context.Context, desk identity.DeskID, targets []seal.Target, h delivery.History) error {
-	s := n.live()
-	if s == nil || !s.online.Load() {
-		return ErrUnreachable
+	s, err := n.connected(ctx)
+	if err != nil {
+		return err
 	}
 	d := delivery.Delivery{Kind: delivery.KindHistory}
-	var err error
 	if d.Content, err = delivery.Encode(h); err != nil {
 		return err
 	}
@@ -204,6 +231,7 @@ func (n *Node) GiveHistory(ctx context.Context, desk identity.DeskID, called str
 			return g, fmt.Errorf("%d of %d messages left; give it again: %w", i, len(said), err)
 		}
 	}
+	n.heardOut(ctx)
 	return g, nil
 }
 

@@ -220,7 +220,7 @@ func (w *month) calm() {
 		if time.Now().After(late) {
 			w.t.Fatalf("%s: never calm: %s; alarms %v", w.Now().In(calendar.Zone()).Format(time.RFC1123), missing, w.told())
 		}
-		time.Sleep(3 * time.Millisecond)
+		<-time.After(3 * time.Millisecond)
 		w.Pass(50 * time.Millisecond)
 	}
 }
@@ -233,19 +233,23 @@ func (w *month) restless() (missing string, lost bool) {
 			view(w.t, m, func(tx *store.Tx) error {
 				peers, err := tx.OpenPeers()
 				for _, p := range peers {
-					if other := w.office(p.Desk); err != nil || !other.runs() || other == o {
-						continue // among themselves devices wait for no word
+					if other := w.office(p.Desk); err != nil || !other.runs() || other == o && len(o.awake) == 1 {
+						continue
 					}
 					ds, err := tx.Outgoing(p.Desk, now)
 					switch {
 					case err != nil:
 						return err
+					case len(ds) > 0 && p.Desk == o.desk: // what was for a device that is gone stays until it expires
+						lost = lost || missing == ""
+						missing = cmp.Or(missing, fmt.Sprintf("%s has %d for itself", o.desk, len(ds)))
+					case p.Desk == o.desk:
 					case len(ds) > 0:
 						missing, lost = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk), false
 					case now.Sub(p.StatementOut) > time.Hour+time.Minute:
 						missing, lost = fmt.Sprintf("%s owes %s a statement since %v", o.desk, p.Desk, p.StatementOut), false
 					case p.NextDue.Unix() > 0 && now.Sub(p.NextDue) > 12*time.Minute:
-						lost = missing == ""
+						lost = lost || missing == ""
 						missing = cmp.Or(missing, fmt.Sprintf("%s heard nothing of %s since %v", o.desk, p.Desk, p.NextDue))
 					}
 				}

@@ -161,7 +161,10 @@ func (n *Node) promised(tx *store.Tx, r custody.Receipt, digest [sha256.Size]byt
 // later, or make the delivery anew, from a newer register.
 func (s *session) refused(ctx context.Context, f wire.Refused) error {
 	if _, ours := s.flight.landed(f.ID); !ours {
-		return nil // a statement: the next one says the same
+		if !f.Code.Final() {
+			return nil // a statement: the next one says the same
+		}
+		return errors.Join(s.fetchRegister(ctx), s.n.stateRefused(ctx))
 	}
 	s.n.log.Warn("relay refused an envelope", "envelope", f.ID, "code", f.Code)
 	if !f.Code.Final() {

@@ -159,6 +159,21 @@ func (n *Node) stateAgain(ctx context.Context) error {
 	})
 }
 
+// stateRefused makes the latest statements due again, a little later: the relay refused one,
+// as it does what is sealed to a device that was revoked a moment ago, and who waits for it
+// would miss this desk.
+func (n *Node) stateRefused(ctx context.Context) error {
+	return n.store.View(ctx, func(tx *store.Tx) error {
+		peers, err := tx.OpenPeers()
+		for _, p := range peers {
+			if p.Desk != n.dev.Desk && !n.silent(p.Desk) && n.now().Sub(p.StatementOut) < maybeLost {
+				n.stateLater(p.Desk)
+			}
+		}
+		return err
+	})
+}
+
 // stateNow makes postponed statements to a desk due: there are keys for it now.
 func (n *Node) stateNow(desk identity.DeskID) {
 	n.mu.Lock()

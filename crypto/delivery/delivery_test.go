@@ -110,7 +110,7 @@ func TestRefuses(t *testing.T) {
 	for name, change := range map[string]func(d *delivery.Delivery){
 		"version 0":            func(d *delivery.Delivery) { d.Version = 0 },
 		"kind 0":               func(d *delivery.Delivery) { d.Kind = 0 },
-		"kind 7":               func(d *delivery.Delivery) { d.Kind = 7 },
+		"kind 8":               func(d *delivery.Delivery) { d.Kind = 8 },
 		"message, no counter":  func(d *delivery.Delivery) { d.Counter = 0 },
 		"counter too high":     func(d *delivery.Delivery) { d.Counter = delivery.MaxCounter + 1 },
 		"supersedes counter 0": func(d *delivery.Delivery) { d.Supersedes[0].Counter = 0 },

@@ -16,6 +16,7 @@ import (
 // elsewhere are operations of the node that no path of their own reaches, and why.
 var elsewhere = map[rights.Operation]string{
 	"CourierDesks": closed, "ExportEnvelopes": closed, "ImportEnvelopes": closed,
+	"AskHistory": closed, "Histories": closed, "GiveHistory": closed, "Away": closed, "Absent": closed,
 	"RenewOrganisationKey": closed, "Evidence": closed, "EvidenceFile": closed,
 	"Backup": closed, "NoteBackup": closed, "TryRecovery": closed, "SetRecovery": closed,
 	"Read": "openMessage without a person opens as nobody in particular, which is what Read does",

@@ -13,6 +13,7 @@ package rights
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"schakel/clients/desk"
 	"schakel/clients/protocol/playbook"
@@ -117,6 +118,26 @@ func (g guarded) ReadAs(ctx context.Context, ref string, by schakel.By) (schakel
 
 func (g guarded) Export(ctx context.Context, ref string, to identity.DeskID) ([]byte, error) {
 	return allowed(g, "Export", func() ([]byte, error) { return g.node.Export(ctx, ref, to) })
+}
+
+func (g guarded) AskHistory(ctx context.Context, desks []identity.DeskID) ([]identity.DeskID, error) {
+	return allowed(g, "AskHistory", func() ([]identity.DeskID, error) { return g.node.AskHistory(ctx, desks) })
+}
+
+func (g guarded) Histories(ctx context.Context) ([]schakel.History, error) {
+	return allowed(g, "Histories", func() ([]schakel.History, error) { return g.node.Histories(ctx) })
+}
+
+func (g guarded) GiveHistory(ctx context.Context, desk identity.DeskID, called string, by schakel.By) (schakel.Given, error) {
+	return signed(g, "GiveHistory", by.Person, func() (schakel.Given, error) { return g.node.GiveHistory(ctx, desk, called, by) })
+}
+
+func (g guarded) Away(ctx context.Context, until time.Time) (schakel.Absence, error) {
+	return allowed(g, "Away", func() (schakel.Absence, error) { return g.node.Away(ctx, until) })
+}
+
+func (g guarded) Absent(ctx context.Context) (schakel.Absence, error) {
+	return allowed(g, "Absent", func() (schakel.Absence, error) { return g.node.Absent(ctx) })
 }
 
 func (g guarded) CourierDesks(ctx context.Context) ([]schakel.CourierDesk, error) {

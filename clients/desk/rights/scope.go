@@ -34,10 +34,11 @@ func scopes() []scope {
 
 // Closed are the operations that no program may: a backup takes everything out at once, the
 // recovery passphrase, the key of the organisation and a file for a courier are for people,
-// and evidence is for who investigates.
+// evidence is for who investigates, history is handed over by who telephoned, and who goes home
+// says so.
 func Closed() []Operation {
 	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey",
-		"Evidence", "EvidenceFile"}
+		"Evidence", "EvidenceFile", "AskHistory", "Histories", "GiveHistory", "Away", "Absent"}
 }
 
 // Scopes are the names of all scopes.

@@ -34,13 +34,14 @@ func table() []right {
 		{"CourierDesks", cases}, {"ExportEnvelopes", cases}, {"ImportEnvelopes", cases},
 		{"Attach", worker}, {"AttachedFiles", worker}, {"DropAttached", worker}, {"Attachments", cases}, {"SaveAttachment", cases}, {"MoveAttachment", cases},
 		{"Restrict", worker}, {"Restriction", cases},
+		{"AskHistory", cases}, {"Histories", cases}, {"GiveHistory", worker},
 
 		{"OnCall", everybody}, {"Readiness", everybody}, {"Rota", planned}, {"Calendar", planned}, {"ChangeRota", planned},
 		{"SetRota", keeper}, {"ImportCalendar", keeper}, {"StartDrill", keeper}, {"TestPages", []desk.Role{desk.RoleOnCall, desk.RoleKeeper}},
 		{"PageLog", paged}, {"RelayPages", paged}, {"Drills", paged},
 
 		{"Status", everybody}, {"Alarms", everybody}, {"Subscribe", everybody}, {"Directory", everybody}, {"Persons", everybody},
-		{"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned}, {"ConfirmDevice", planned},
+		{"Away", planned}, {"Absent", everybody}, {"ClearAlarm", planned}, {"VerifyDesk", planned}, {"RefuseDesk", planned}, {"ConfirmDevice", planned},
 
 		{"Log", []desk.Role{desk.RoleOfficer}}, {"Deletions", []desk.Role{desk.RoleCaseWorker, desk.RoleOfficer}},
 		{"Devices", watch}, {"RegisterEntries", watch}, {"Evidence", watch}, {"EvidenceFile", worker},
