@@ -68,7 +68,7 @@ var mistakes = []mistake{
 	{"acknowledged for all devices", "relay/read.go", "&queue.Ack{Desk: s.rights.Desk, Device: s.rights.Device, Position: in.acked}",
 		"&queue.Ack{Desk: s.rights.Desk, Device: [16]byte{1}, Position: in.acked}",
 		"relay", "TestD41H06ForeignMailboxes", ""},
-	{"forbidden lanes are open", "relay/accept.go", "case !ok:\n\t\treturn ErrLane", "case !ok:\n\t\treturn nil",
+	{"forbidden lanes are open", "relay/accept.go", "if !ok {\n\t\treturn 0, ErrLane\n\t}\n\treturn ceiling, nil", "if !ok {\n\t\treturn envelope.TierAcute, nil\n\t}\n\treturn ceiling, nil",
 		"relay", "TestAcceptPath", ""},
 	{"a token is logged", "relay/login.go", "s.rights, err = r.verifier.Verify(", "s.log.Info(\"device logs in\", \"with\", string(frames[0].(wire.Login).Token))\n\ts.rights, err = r.verifier.Verify(",
 		"relay", "TestG06LogsAndMetricsSayNothing", ""},

@@ -240,7 +240,7 @@ func (in *intake) watchRegister() error {
 // watchWitnesses raises what is wrong with the quorum, and ends it once a connection shows
 // that it is right again.
 func (in *intake) watchWitnesses() error {
-	if !in.n.connected() {
+	if !in.n.isConnected() {
 		return nil
 	}
 	fault := in.n.registerAge().Witnesses
@@ -258,7 +258,7 @@ func (in *intake) watchWitnesses() error {
 	return nil
 }
 
-func (n *Node) connected() bool {
+func (n *Node) isConnected() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.conn.up

@@ -112,8 +112,8 @@ func (n *Node) AskHistory(ctx context.Context, desks []identity.DeskID) (asked [
 	return slices.DeleteFunc(asked, func(d identity.DeskID) bool { return d == "" }), nil
 }
 
-// connected waits a little for a connection: a command that runs alone has just begun one.
-func (n *Node) connected(ctx context.Context) (*session, error) {
+// connectedWithin waits a little for a connection: a command that runs alone has just begun one.
+func (n *Node) connectedWithin(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, toldWithin)
 	defer cancel()
 	for {
@@ -141,7 +141,7 @@ func (n *Node) heardOut(ctx context.Context) {
 // whisper says something of a history to a desk: it takes no counter, so that it leaves no
 // gap at devices that it is not for.
 func (n *Node) whisper(ctx context.Context, desk identity.DeskID, targets []seal.Target, h delivery.History) error {
-	s, err := n.connected(ctx)
+	s, err := n.connectedWithin(ctx)
 	if err != nil {
 		return err
 	}
