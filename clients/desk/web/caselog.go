@@ -100,7 +100,7 @@ func (a *accessLog) add(l logLine) {
 // that ends in a dash begins many, which say why or by what. A test holds that none is missing.
 func logActions() []string {
 	return strings.Fields("opened case-opened drafts-opened attachment-saved searched exported exported-by-file case-exported restricted glass-broken glass-refused acknowledged confirmed " +
-		"rota-changed vouched revoked org-key-asked org-key-renewed witness-cosigned evidence-kept key-verified key-refused device-confirmed alarm-cleared- refused- case-destroyed case-let-go backup-made recovery-changed restored " +
+		"rota-changed vouched revoked org-key-asked org-key-renewed witness-cosigned evidence-kept key-verified key-refused device-confirmed history-asked history-given away alarm-cleared- refused- case-destroyed case-let-go backup-made recovery-changed restored " +
 		"web-user web-user-removed web-link web-signed-in web-signed-out web-wrong-pins web-passkey web-passkeys-dropped web-passkey-signs web-passkey-signed web-opened " +
 		"web-tied web-untied web-alarm-cleared web-invited web-roles web-removed web-person-added web-vouched web-revoked web-attachment-saved " +
 		"token-added token-revoked webhook-added webhook-removed webhook-rotated")

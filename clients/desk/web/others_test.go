@@ -34,7 +34,7 @@ func objects() map[string]object {
 	return map[string]object{
 		"/{$}": self, "/sign-in": nothing, "/sign-out": self, "/language": nothing, "/welcome": nothing, "/enter/{link}": secret,
 		"/lock": self, "/locked": self, "/unlock": self, "/hide": self, "/notes": nothing, "/alive": self, "/live": self, "/passkeys": self,
-		"/inbox": inCase, "/search": inCase, "/messages/{ref}": inCase, "/cases": inCase, "/cases/{ref}": inCase, "/log": inCase, "/deletions": inCase,
+		"/inbox": inCase, "/search": inCase, "/messages/{ref}": inCase, "/messages/{ref}/attachments/{place}": inCase, "/cases": inCase, "/cases/{ref}": inCase, "/log": inCase, "/deletions": inCase,
 		"/compose": nothing, "/compose/{class}": inCase, "/drafts": inCase, "/drafts/{id}": inCase, "/sheets/{id}": self,
 		"/card": nothing, "/on-call": nothing, "/alarms": nothing, "/devices": nothing, "/devices/{device}": nothing, "/directory": nothing,
 		"/directory/{org}/{desk}": nothing, "/people": nothing, "/settings": nothing,
@@ -127,7 +127,7 @@ func TestObjectsOfOthers(t *testing.T) {
 				if strings.Contains(r.Path, "{id}") && what == "a closed case" {
 					continue
 				}
-				path := strings.NewReplacer("{ref}", ref, "{id}", ref, "{class}", "signaal").Replace(r.Path)
+				path := strings.NewReplacer("{ref}", ref, "{id}", ref, "{place}", "1", "{class}", "signaal").Replace(r.Path)
 				a := s.ask(b, r.Method, path, ref)
 				if strings.Contains(a.Body, closedWord) {
 					t.Errorf("%s %s with %s as %q shows it: %d", r.Method, r.Path, what, role, a.Status)
