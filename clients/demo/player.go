@@ -110,6 +110,9 @@ func (p *Player) send(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
+	if err := Attach(ctx, from, &d); err != nil {
+		return err
+	}
 	before, err := p.refusals(ctx, s.Tampered)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"schakel/clients/demo"
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
@@ -87,8 +88,10 @@ func (p *play) compose(sender, text string) (o outgoing, err error) {
 	if o.draft.Class == protocol.ClassDecision {
 		o.draft.Outcome, _ = body["uitkomst"].(string)
 	}
-	o.draft.Body, err = json.Marshal(body)
-	return o, err
+	if o.draft.Body, err = json.Marshal(body); err != nil {
+		return o, err
+	}
+	return o, demo.Attach(background(), p.stage.node(o.from), &o.draft)
 }
 
 // clause is one of the conditions behind the desks.
