@@ -93,6 +93,7 @@ type Relay struct {
 	pager     *pager // nil: calls nobody
 	state     queue.State
 	hub       *hub
+	cosigned  chan struct{} // capacity 1: a witness has signed
 	gate      *gate
 	blobs     *blobs
 	ready     atomic.Bool
@@ -124,7 +125,7 @@ func New(c Config) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a relay: %w", err)
 	}
-	r := &Relay{config: c, log: c.Log, state: state, fatal: make(chan error, 1)}
+	r := &Relay{config: c, log: c.Log, state: state, fatal: make(chan error, 1), cosigned: make(chan struct{}, 1)}
 	r.registry = prometheus.NewRegistry()
 	r.metrics = newMetrics(r.registry)
 	measureStore(r.registry, c.Store, state)

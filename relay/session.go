@@ -226,6 +226,8 @@ func (s *session) take() (todo shared, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	todo = s.shared
+	// Whatever else wakes a witness, its word may have aged meanwhile.
+	todo.cosign = todo.cosign || todo.witness.name != ""
 	s.shared.answers, s.shared.weight = nil, 0
 	s.shared.advanced, s.shared.goAway, s.shared.rung, s.shared.swept, s.shared.cosign = 0, 0, false, false, false
 	if s.fetching == nil {

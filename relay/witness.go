@@ -60,6 +60,7 @@ func (s *session) takeCosignature(f wire.Cosigned, now time.Time) {
 			s.relay.fail(err)
 		}
 	}
+	signal(s.relay.cosigned)
 	s.relay.metrics.cosignatures.WithLabelValues(result).Inc()
 }
 
@@ -117,6 +118,7 @@ func (r *Relay) cosign(ctx context.Context) {
 		}
 		select {
 		case <-grown:
+		case <-r.cosigned:
 		case <-tick.C:
 		case <-ctx.Done():
 			return

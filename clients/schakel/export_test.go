@@ -355,3 +355,6 @@ func (n *Node) SignsForTest(key identity.Key) bool { return edKey(n.orgKey()).Pu
 func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Writer {
 	return &sniffing{to: w, want: called, size: size, anyway: anyway}
 }
+
+// VouchedForTest is when witnesses vouched for the register that the node goes by.
+func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }

@@ -230,6 +230,9 @@ func (w *month) restless() (missing string, lost bool) {
 	for _, o := range w.all {
 		for m := range o.awake {
 			now := m.Node.NowForTest()
+			if at := m.Node.VouchedForTest(); now.Sub(at) > 80*time.Minute {
+				missing = cmp.Or(missing, fmt.Sprintf("%s has the word of witnesses of %v", o.desk, at))
+			}
 			view(w.t, m, func(tx *store.Tx) error {
 				peers, err := tx.OpenPeers()
 				for _, p := range peers {
