@@ -46,6 +46,7 @@ type draftRow struct {
 	Case        string
 	To          string
 	At          time.Time
+	Nth         int  // in its list: two of one minute are told apart where links are read aloud
 	Twice       bool // two people changed it without seeing each other
 	Sealed      bool // of a restricted case: shown after the PIN
 }
@@ -61,7 +62,7 @@ func (s *Site) drafts(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		row := draftRow{Gist: s.gist(p), ID: kept.ID, Path: p.path(), Class: s.formName(v.lang, p), Case: p.Case, At: kept.At, Sealed: p.closed}
+		row := draftRow{Nth: len(page.Mine) + 1, Gist: s.gist(p), ID: kept.ID, Path: p.path(), Class: s.formName(v.lang, p), Case: p.Case, At: kept.At, Sealed: p.closed}
 		if !p.closed {
 			row.To = p.addressed()
 		}
@@ -80,7 +81,7 @@ func (s *Site) drafts(v *visit) (answer, error) {
 	}
 	for _, d := range saved {
 		row := s.draftRow(v.lang, d)
-		row.Twice = times[d.ID] > 1
+		row.Nth, row.Twice = len(page.Desk)+1, times[d.ID] > 1
 		page.Desk = append(page.Desk, row)
 	}
 	return answer{page: "drafts", title: "title.drafts", shows: page}, nil
