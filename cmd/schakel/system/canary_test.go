@@ -152,9 +152,10 @@ func (c *chain) tell(from identity.DeskID, to []identity.DeskID, k *canaries) sc
 	}
 	body["feiten"] = k.text
 	body["slachtoffers"].([]any)[0].(map[string]any)["achternaam"] = k.victim
-	body["bijlagen"] = []any{map[string]any{"naam": k.file, "mediatype": "application/pdf", "bytes": 5, "sha256": "sha256:" + strings.Repeat("0", 64)}}
+	delete(body, "bijlagen") // Send describes what was attached
+	file := must[schakel.Attached](c.t)(c.desks[from].client.Attach(c.t.Context(), k.file, "application/pdf", strings.NewReader("%PDF-1.4 "+k.text)))
 	sent := must[schakel.Sent](c.t)(c.desks[from].client.Send(c.t.Context(), schakel.Draft{
-		Class: canaryClass, Urgency: message.Acute, To: to, Body: must[[]byte](c.t)(json.Marshal(body)),
+		Class: canaryClass, Urgency: message.Acute, To: to, Body: must[[]byte](c.t)(json.Marshal(body)), Attachments: []string{file.ID},
 	}))
 	k.zaak = message.CaseRef(must[[16]byte](c.t)(identity.ParseUUID(sent.Case)))
 	return sent
