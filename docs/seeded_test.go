@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,7 +203,7 @@ func TestReleasesAreUnseeded(t *testing.T) {
 	}
 	for _, file := range []string{"Makefile", "Dockerfile", ".ci/run"} {
 		if raw, err := os.ReadFile(filepath.Join("..", file)); err == nil && regexp.MustCompile(`-tags|-overlay`).Match(raw) {
-			t.Error(fmt.Sprintf("%s builds with tags or overlays", file))
+			t.Errorf("%s builds with tags or overlays", file)
 		}
 	}
 }

@@ -57,11 +57,7 @@ func (a Anchored) Verify(reg *trust.Register) (f Fixed, err error) {
 	if !ok {
 		return f, fmt.Errorf("%w: the register has no anchor of device %s for that day", trust.ErrProof, a.Device)
 	}
-	path := make([]trust.Hash, len(a.Path))
-	for i, h := range a.Path {
-		path[i] = h
-	}
-	if err := anchor.Holds(trust.AnchorLeaf(a.Salt, trust.Hash(a.Message)), a.Index, a.Size, path); err != nil {
+	if err := anchor.Holds(trust.AnchorLeaf(a.Salt, trust.Hash(a.Message)), a.Index, a.Size, a.Path); err != nil {
 		return f, err
 	}
 	point, err := trust.ParseCheckpoint(a.Checkpoint)

@@ -37,9 +37,7 @@ func (w *world) anchor(t testing.TB, by trusttest.Device, cosigned func([]byte) 
 		p := casefile.Anchored{Message: h, Device: by.ID, Day: uint64(b.Day.Unix()), Salt: salt(h), Index: uint64(i), Size: uint64(len(messages)), Checkpoint: point}
 		path, err := tree.Path(i)
 		ok(t, err)
-		for _, x := range path {
-			p.Path = append(p.Path, x)
-		}
+		p.Path = path
 		proofs = append(proofs, p)
 	}
 	return proofs

@@ -200,9 +200,7 @@ func (n *Node) keepAnchored(tx *store.Tx, a anchoring, tree *trust.AnchorTree, i
 		return err
 	}
 	p := casefile.Anchored{Message: h, Device: n.dev.ID, Day: a.Day, Salt: a.salt(h), Index: uint64(i), Size: uint64(len(a.Messages)), Checkpoint: checkpoint}
-	for _, x := range path {
-		p.Path = append(p.Path, x)
-	}
+	p.Path = path
 	raw, err := p.Encode()
 	if err != nil {
 		return err

@@ -234,6 +234,21 @@ func (n *Node) put(tx *store.Tx, h message.Hash, desk identity.DeskID, tier enve
 	})
 }
 
+// uncounted seals what takes no counter of its own, so that it leaves no gap at devices that it
+// is not for. It goes once, on the connection that there is: nobody keeps it.
+func (n *Node) uncounted(ctx context.Context, desk identity.DeskID, targets []seal.Target, kind delivery.Kind, content []byte) ([]byte, error) {
+	d := delivery.Delivery{Kind: kind, Content: content}
+	err := n.store.View(ctx, func(tx *store.Tx) (err error) {
+		d.Counter, err = tx.LastCounter(desk)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, raw, err := n.seal(desk, targets, envelope.TierNone, d)
+	return raw, err
+}
+
 func (n *Node) seal(desk identity.DeskID, targets []seal.Target, tier envelope.Tier, d delivery.Delivery) (seal.Parcel, []byte, error) {
 	id, err := identity.NewUUIDv7(n.now(), rand.Reader)
 	if err != nil {

@@ -23,11 +23,8 @@ import (
 // sent there, and what was sent to it, in cases that are not closed. Whoever stole the
 // organisation's key can ask too: the telephone call is what keeps him out.
 
-// Refusals to hand history over.
-var (
-	ErrNotAsked = errors.New("that desk did not ask for its history in the last 7 days: its new device does that with `schakel history ask`")
-	ErrCalled   = errors.New("call the desk first, on a number that you had before, and write that number as +31...")
-)
+// ErrNotAsked refuses to hand history to a desk that did not ask for it.
+var ErrNotAsked = errors.New("that desk did not ask for its history in the last 7 days: its new device does that with `schakel history ask`")
 
 const (
 	settingAsked   = "history/asked/" // begins the name under which this device notes whom it asked
@@ -138,25 +135,17 @@ func (n *Node) heardOut(ctx context.Context) {
 	}
 }
 
-// whisper says something of a history to a desk: it takes no counter, so that it leaves no
-// gap at devices that it is not for.
+// whisper says something of a history to a desk.
 func (n *Node) whisper(ctx context.Context, desk identity.DeskID, targets []seal.Target, h delivery.History) error {
 	s, err := n.connectedWithin(ctx)
 	if err != nil {
 		return err
 	}
-	d := delivery.Delivery{Kind: delivery.KindHistory}
-	if d.Content, err = delivery.Encode(h); err != nil {
-		return err
-	}
-	err = n.store.View(ctx, func(tx *store.Tx) (err error) {
-		d.Counter, err = tx.LastCounter(desk)
-		return err
-	})
+	content, err := delivery.Encode(h)
 	if err != nil {
 		return err
 	}
-	_, raw, err := n.seal(desk, targets, envelope.TierNone, d)
+	raw, err := n.uncounted(ctx, desk, targets, delivery.KindHistory, content)
 	if err != nil {
 		return err
 	}
@@ -202,7 +191,7 @@ func (n *Node) GiveHistory(ctx context.Context, desk identity.DeskID, called str
 		return g, err
 	}
 	if !telephone.MatchString(called) {
-		return g, ErrCalled
+		return g, ErrNotCalled
 	}
 	target, err := n.whoAsked(ctx, desk)
 	if err != nil {

@@ -96,7 +96,7 @@ func TestHistoryFromAPeer(t *testing.T) {
 		called string
 		by     schakel.By
 		want   error
-	}{{"", by, schakel.ErrCalled}, {"+31600000001", schakel.By{}, schakel.ErrPersonNeeded},
+	}{{"", by, schakel.ErrNotCalled}, {"+31600000001", schakel.By{}, schakel.ErrPersonNeeded},
 		{"+31600000001", schakel.By{Person: by.Person, PIN: "000000"}, schakel.ErrPIN}} {
 		if _, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, c.called, c.by); !errors.Is(err, c.want) {
 			t.Errorf("given without %v: %v", c.want, err)
@@ -206,4 +206,29 @@ func hashOf(t *testing.T, text string) (h message.Hash) {
 		t.Fatal(text, err)
 	}
 	return h
+}
+
+// The device that asks is new, and nothing goes to a new one: it gets its history once
+// somebody at the partner confirmed it, and not before.
+func TestHistoryForADeviceThatCoolsOff(t *testing.T) {
+	t.Parallel()
+	o, ctx := newBereft(t), testContext(t)
+	by := schakel.By{Person: o.doctors.Name, PIN: schakeltest.PIN}
+	o.doctor.Stop()
+	o.doctor.CoolOff(24 * time.Hour)
+	o.doctor.Start()
+	o.asks(t)
+	if _, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", by); !errors.Is(err, schakel.ErrCoolingOff) {
+		t.Errorf("given to a new device: %v", err)
+	}
+	if got := shownAt(t, o.fresh); len(got) != 0 {
+		t.Errorf("it has %.8q", got)
+	}
+	if err := o.doctor.Node.ConfirmDevice(ctx, o.desk.Desk, o.fresh.Node.Device(), "+31600000001", by); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", by); err != nil || g.Messages != len(o.said) {
+		t.Errorf("given %+v, %v", g, err)
+	}
+	eventually(t, "all is back", func() bool { return slices.Equal(shownAt(t, o.fresh), sorted(slices.Clone(o.said)...)) })
 }

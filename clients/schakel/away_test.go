@@ -1,0 +1,52 @@
+package schakel_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"schakel/clients/schakel"
+)
+
+// A desk that said that it is away is not missed before it said it would be back, and is
+// afterwards; what it does not receive alarms its sender all the same. Control: a desk that
+// said nothing is missed after two hours (B11 of TestEvilRelay).
+func TestAway(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPair(t, nil), testContext(t)
+	p.delivered(t, p.send(t))
+	for _, until := range []time.Time{p.Now(), p.Now().Add(15 * 24 * time.Hour)} {
+		if _, err := p.to.Node.Away(ctx, until); !errors.Is(err, schakel.ErrAbsence) {
+			t.Errorf("away until %v: %v", until, err)
+		}
+	}
+	back := p.Now().Add(10 * time.Hour)
+	if a, err := p.to.Node.Away(ctx, back); err != nil || len(a.Untold) > 0 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if a, err := p.to.Node.Absent(ctx); err != nil || a.Until.Unix() != back.Unix() {
+		t.Errorf("it says that it is away until %v, %v", a.Until, err)
+	}
+	p.to.Stop()
+	sent := p.send(t)
+	if _, err := p.from.Node.Wait(ctx, sent.Hash, schakel.StateAtRelay); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		p.Pass(time.Hour)
+		alarmed(t, p.from, schakel.AlarmUndelivered)
+	}
+	if hasAlarm(t, p.from, schakel.AlarmSilence) {
+		t.Error("missed while it is away")
+	}
+	p.Pass(5 * time.Hour)
+	if a := alarmed(t, p.from, schakel.AlarmSilence); a.Since.Before(back) {
+		t.Errorf("missed at %v, before it said that it is back, at %v", a.Since, back)
+	}
+	p.to.Start()
+	p.delivered(t, sent)
+	if a, err := p.to.Node.Away(ctx, time.Time{}); err != nil || !a.Until.IsZero() {
+		t.Errorf("back: %+v, %v", a, err)
+	}
+	eventually(t, "nobody misses it any more", func() bool { return !hasAlarm(t, p.from, schakel.AlarmSilence) })
+}
