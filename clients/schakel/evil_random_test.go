@@ -369,10 +369,7 @@ func (r *random) recovers(t *testing.T) {
 }
 
 func TestRandomRelays(t *testing.T) {
-	first := *deskSeed
-	if first == 0 {
-		first = rand.Uint64()
-	}
+	first := seedOf(20260402, *evilRuns > 1)
 	for i := range *evilRuns {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
