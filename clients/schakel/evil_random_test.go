@@ -369,7 +369,7 @@ func (r *random) recovers(t *testing.T) {
 }
 
 func TestRandomRelays(t *testing.T) {
-	first := seedOf(20260402, *evilRuns > 1)
+	first := *deskSeed
 	for i := range *evilRuns {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {

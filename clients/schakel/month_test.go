@@ -398,7 +398,7 @@ func (w *month) whole() {
 // is withheld, the register stands still, and both are told.
 func TestMonth(t *testing.T) {
 	t.Parallel()
-	seed := seedOf(11386415338601972165, *monthDays > 1)
+	seed := *deskSeed
 	t.Logf("seed %d: repeat with -args -month=%d -seed=%d", seed, *monthDays, seed)
 	w := newMonth(t, seed)
 	for d := range *monthDays {
