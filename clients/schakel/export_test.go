@@ -143,6 +143,14 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
+// BehindForTest is by how many entries this node's register is shorter than the relay said
+// at login that its own is.
+func (n *Node) BehindForTest() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.claimed.size - min(n.claimed.size, n.dir.Size())
+}
+
 // KeepWatchForTest raises now what silence means.
 func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
 
