@@ -132,11 +132,11 @@ func (in *intake) tellAgain(desk identity.DeskID, h message.Hash) (made bool, er
 	if err != nil || !in.now.Before(time.Unix(int64(signed.Message.Heading.Expires), 0)) {
 		return false, err
 	}
-	heads, err := in.tx.Heads(desk, row.Case)
+	follows, err := in.n.headsWithShared(in.tx, desk, row)
 	if err != nil {
 		return false, err
 	}
-	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(h, heads)}
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: follows}
 	return in.n.put(in.tx, h, desk, protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class), d)
 }
 

@@ -369,3 +369,11 @@ func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Write
 
 // VouchedForTest is when witnesses vouched for the register that the node goes by.
 func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }
+
+// TakeAtMostForTest sets how many messages of one desk this node takes at once.
+func (n *Node) TakeAtMostForTest(most int) {
+	n.quotas.mu.Lock()
+	defer n.quotas.mu.Unlock()
+	n.quotas.most = most
+	clear(n.quotas.of)
+}

@@ -293,6 +293,11 @@ func (in *intake) status(a *arrival, s delivery.Status, at time.Time) error {
 	if err := in.calm(s.Message, desk, AlarmUndelivered); err != nil {
 		return err
 	}
+	if s.Rejected == 0 && s.Rule != "" {
+		if err := in.remarked(s, desk); err != nil {
+			return err
+		}
+	}
 	if s.Rejected != 0 {
 		if err := in.raise(AlarmReturned, subject(s.Message, desk), string(desk)); err != nil {
 			return err

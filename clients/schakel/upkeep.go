@@ -139,9 +139,9 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices}
+		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices, in.watchFloods}
 		if now.Sub(n.watching) >= settling {
-			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses, in.watchAttachments)
+			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses, in.watchAttachments, in.watchTranscripts)
 		}
 		for _, watch := range watches {
 			if err := watch(); err != nil {
