@@ -43,17 +43,23 @@ func madeAgainNeedlessly(t *testing.T) (d *dishonest, sent schakel.Sent, second 
 	})
 	sent = d.send(t)
 	d.atRelay(t, sent)
-	eventually(t, "a statement shows that it did not come", func() bool {
-		d.Pass(time.Minute)
-		return len(made) > 0
-	})
+	d.inTime(t, "a statement shows that it did not come", func() bool { return len(made) > 0 })
 	second = <-made
 	d.op.LetGo()
-	eventually(t, "it comes after all", func() bool {
-		d.Pass(time.Minute)
-		return d.state(t, sent) == schakel.StateDelivered
-	})
+	d.inTime(t, "it comes after all", func() bool { return d.state(t, sent) == schakel.StateDelivered })
 	return d, sent, second
+}
+
+// inTime waits for what takes hours, with leaps of the clock that leave room for logging in.
+func (d *dishonest) inTime(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	polls := 0
+	eventually(t, what, func() bool {
+		if polls++; polls%20 == 0 {
+			d.Pass(10 * time.Minute)
+		}
+		return cond()
+	})
 }
 
 // What was made again needlessly had a number. That its recipient has the message is no
@@ -78,9 +84,6 @@ func TestNoNumberIsLeftOut(t *testing.T) {
 				t.Errorf("the message is there %d times", n)
 			}
 			eventually(t, "nothing is left to send", func() bool { return len(outgoing(t, d.from, d.to.Desk)) == 0 })
-			if hasAlarm(t, d.to, schakel.AlarmGap) {
-				t.Error("somebody was alarmed")
-			}
 		})
 	}
 }
