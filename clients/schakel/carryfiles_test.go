@@ -12,6 +12,7 @@ import (
 
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/clients/store"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
@@ -210,5 +211,46 @@ func TestCarryAttachmentThatIsGone(t *testing.T) {
 	}
 	if c := carry(t, p.from, p.to); len(c.Attachments) != 0 {
 		t.Errorf("carried %+v", c.Attachments)
+	}
+}
+
+// TestWhatIsHereIsNotBegunAnew: a transfer that was listed before the file came, by the relay or
+// by hand, does not begin over what is here. The control is that the same try fetches what is
+// still to come.
+func TestWhatIsHereIsNotBegunAnew(t *testing.T) {
+	p := newPair(t, nil)
+	content := pdf(50_000)
+	sent := p.sendFiles(t, attach(t, p.from, "een.pdf", content))
+	attachmentIs(t, p.to, sent, 1, schakel.AttachmentHere)
+	var listed store.Attachment
+	ok := p.to.Store().Update(testContext(t), func(tx *store.Tx) error {
+		row, err := tx.FindMessage(sent.Hash)
+		if err != nil {
+			return err
+		}
+		listed, err = tx.AttachmentOf(row.Hash, 1)
+		return err
+	})
+	if ok != nil {
+		t.Fatal(ok)
+	}
+	before := listed.File
+	listed.Copy, listed.File = store.CopyWanted, ""
+	p.StopRelay()
+	if err := p.to.Node.MoveForTest(testContext(t), listed); err != nil {
+		t.Fatal(err)
+	}
+	if got := saved(t, p.to, sent, 1); !bytes.Equal(got, content) || filesOn(t, p.to) != 1 {
+		t.Errorf("%d bytes, %d files", len(got), filesOn(t, p.to))
+	}
+	lost := p.to.Store().Update(testContext(t), func(tx *store.Tx) error {
+		tx.LoseFile(before)
+		return tx.SetCopy(listed.Message, 1, store.CopyWanted, "")
+	})
+	if err := p.to.Node.MoveForTest(testContext(t), listed); errors.Join(lost, err) != nil {
+		t.Fatal(err)
+	}
+	if filesOn(t, p.to) != 1 || attachmentsAt(t, p.to, sent)[0].State == schakel.AttachmentHere {
+		t.Error("the control: nothing was begun for what is still to come")
 	}
 }

@@ -358,3 +358,11 @@ func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Write
 
 // VouchedForTest is when witnesses vouched for the register that the node goes by.
 func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }
+
+// MoveForTest makes one try to move an attachment as it once was listed.
+func (n *Node) MoveForTest(ctx context.Context, listed store.Attachment) error {
+	var line carrierLine
+	defer line.close()
+	n.moves.claim(keyOf(listed), n.now())
+	return n.moveFile(ctx, &line, listed)
+}
