@@ -19,6 +19,7 @@ import (
 	"slices"
 	"sync"
 
+	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
 )
@@ -35,19 +36,23 @@ type Trouble struct {
 type Disk struct {
 	// Sync takes as long as the disk needs; nil: no time. It is called without a lock.
 	Sync func()
-	// Early has it answer before the sync, which comes with the next write: the mistake
-	// that a simulation must find.
-	Early bool
+	// Late has it answer before the sync, which comes with each so many'th commit: the
+	// mistake that a simulation must find. 0 is none.
+	Late int
+	// Arrived hears of what is new and has a tier, confirmed or not, as the timers of a
+	// store that several relays share do; nil: nobody.
+	Arrived func(queue.Unattended)
 	// Fickle says whether an operation that is not confirmed happened; nil: each did.
 	Fickle func() bool
 
 	epoch [16]byte
 
-	mu      sync.Mutex // guards what follows
-	trouble Trouble
-	synced  []queue.Op
-	written []queue.Op // and not synced
-	store   *Store     // the open one
+	mu               sync.Mutex // guards what follows
+	trouble          Trouble
+	synced           []queue.Op
+	written          []queue.Op // and not synced
+	before, unsynced int        // of those, how many operations and commits were answered for
+	store            *Store     // the open one
 }
 
 // NewDisk returns an empty disk of that epoch.
@@ -60,7 +65,7 @@ func (d *Disk) Open(quota queue.Quota) *Store {
 	if d.store != nil {
 		d.store.dead = true
 	}
-	d.written = nil
+	d.written, d.unsynced = nil, 0
 	s := &Store{disk: d, mail: newMail(quota.WithDefaults()), committing: make(chan struct{}, 1)}
 	for _, op := range d.synced {
 		s.mail.apply(op)
@@ -149,10 +154,14 @@ func (s *Store) Commit(ctx context.Context, ops []queue.Op) ([]queue.Result, err
 	if err != nil || len(ops) == 0 {
 		return nil, err
 	}
-	if s.disk.Sync != nil && !s.disk.Early {
+	if s.disk.Sync != nil && s.disk.Late == 0 {
 		s.disk.Sync()
 	}
-	return s.settle(ops, trouble)
+	results, arrived, err := s.settle(ops, trouble)
+	for _, e := range arrived {
+		s.disk.Arrived(e.unattended())
+	}
+	return results, err
 }
 
 // write puts ops where a sync finds them.
@@ -163,7 +172,10 @@ func (s *Store) write(ops []queue.Op) (Trouble, error) {
 	if err := s.usable(); err != nil {
 		return Trouble{}, err
 	}
-	d.sync() // what an early answer left
+	if d.unsynced >= d.Late {
+		d.sync()
+	}
+	d.before = len(d.written)
 	trouble := d.trouble
 	for _, op := range ops {
 		if _, put := op.(*queue.Put); put && trouble.Full {
@@ -175,15 +187,15 @@ func (s *Store) write(ops []queue.Op) (Trouble, error) {
 }
 
 // settle answers once the sync is over.
-func (s *Store) settle(ops []queue.Op, trouble Trouble) ([]queue.Result, error) {
+func (s *Store) settle(ops []queue.Op, trouble Trouble) (results []queue.Result, arrived []*entry, err error) {
 	d := s.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.closed || s.dead || d.trouble.Broken {
 		s.dead = true
-		return nil, fmt.Errorf("%w: the disk did not answer", queue.ErrIndeterminate)
+		return nil, nil, fmt.Errorf("%w: the disk did not answer", queue.ErrIndeterminate)
 	}
-	results := make([]queue.Result, len(ops))
+	results = make([]queue.Result, len(ops))
 	var kept []queue.Op
 	for i, op := range ops {
 		put, isPut := op.(*queue.Put)
@@ -197,18 +209,23 @@ func (s *Store) settle(ops []queue.Op, trouble Trouble) ([]queue.Result, error) 
 		}
 		op = copied(op)
 		kept = append(kept, op)
-		if results[i] = s.mail.apply(op); trouble.Unconfirmed {
+		results[i] = s.mail.apply(op)
+		if r := results[i]; isPut && d.Arrived != nil && r.Err == nil && !r.Duplicate && put.Tier != envelope.TierNone {
+			arrived = append(arrived, s.mail.known[queue.Ref{Desk: put.Desk, ID: put.ID}])
+		}
+		if trouble.Unconfirmed {
 			results[i] = queue.Result{Err: queue.ErrUnconfirmed}
 		}
 	}
-	if d.written = kept; !d.Early {
+	d.written = append(d.written[:d.before], kept...)
+	if d.unsynced++; d.Late == 0 {
 		d.sync()
 	}
-	return results, nil
+	return results, arrived, nil
 }
 
 // sync moves what was written to where a power cut does not reach it; d.mu is held.
-func (d *Disk) sync() { d.synced, d.written = append(d.synced, d.written...), nil }
+func (d *Disk) sync() { d.synced, d.written, d.unsynced = append(d.synced, d.written...), nil, 0 }
 
 // full answers a put that there is no room for: what is known already needs none.
 func (s *Store) full(p *queue.Put) queue.Result {

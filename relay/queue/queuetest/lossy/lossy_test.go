@@ -47,12 +47,12 @@ func held(t *testing.T, s queue.Store) int {
 // be, and a store that answers early has lost what it answered for.
 func TestCut(t *testing.T) {
 	for name, c := range map[string]struct {
-		early        bool
+		late         int
 		keep, stayed int
-	}{"honest": {stayed: 2}, "of what was being written": {keep: 1, stayed: 3}, "early": {early: true, stayed: 1}} {
+	}{"honest": {stayed: 2}, "of what was being written": {keep: 1, stayed: 3}, "late": {late: 2, stayed: 0}, "late, and the next sync": {late: 1, stayed: 1}} {
 		t.Run(name, func(t *testing.T) {
 			disk := lossy.NewDisk([16]byte{1})
-			disk.Early = c.early
+			disk.Late = c.late
 			store := disk.Open(queue.Quota{})
 			for n := range byte(2) {
 				if r, err := store.Commit(t.Context(), []queue.Op{put(n + 1)}); err != nil || r[0].Err != nil {
@@ -60,7 +60,7 @@ func TestCut(t *testing.T) {
 				}
 			}
 			disk.Sync = func() { disk.Cut(c.keep) }
-			if c.early {
+			if c.late > 0 {
 				disk.Cut(0)
 			}
 			if _, err := store.Commit(t.Context(), []queue.Op{put(3), put(4)}); !errors.Is(err, queue.ErrIndeterminate) {
