@@ -16,10 +16,11 @@ type relayNode struct {
 	*process // nil before its first start
 	name     string
 	home     string
-	logged   string   // path of its log
-	listen   string   // where it listens itself
-	admin    string   // where it tells about itself, or "off"
-	network  *network // where it runs, nil where this test does
+	logged   string       // path of its log
+	listen   string       // where it listens itself
+	admin    string       // where it tells about itself, or "off"
+	network  *network     // where it runs, nil where this test does
+	group    *memoryGroup // which bounds its memory, or nil
 }
 
 func (c *chain) newRelay(name, listen string) *relayNode {
@@ -89,6 +90,9 @@ func (c *chain) startRelay(r *relayNode) {
 	var err error
 	for range 50 {
 		program, args := r.network.within(c.programs.relay, args...)
+		if r.group != nil {
+			program, args = r.group.first(program, args...)
+		}
 		r.process = start(c.t, r.logged, program, args...)
 		if err = listening(r.process, r.listen); err == nil {
 			return
