@@ -132,7 +132,7 @@ damage:
 ROW ?=
 ROUNDS ?= 200
 faults:
-	@.ci/need strace:strace redis-server:redis-server || true
+	@.ci/need strace:strace redis-server:redis-server ip:iproute2 nft:nftables || true
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestFaults$$' ./docs \
 		-args -faults -row='$(ROW)' -rounds=$(ROUNDS) -seed='$(SEED)' -kept=$(CURDIR)/.faults
 
