@@ -143,6 +143,9 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
+// KeepWatchForTest raises now what silence means.
+func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
+
 // KeepRetentionForTest looks at the dates of closed cases now.
 func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }
 
