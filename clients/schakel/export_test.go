@@ -377,3 +377,11 @@ func (n *Node) TakeAtMostForTest(most int) {
 	n.quotas.most = most
 	clear(n.quotas.of)
 }
+
+// MoveForTest makes one try to move an attachment as it once was listed.
+func (n *Node) MoveForTest(ctx context.Context, listed store.Attachment) error {
+	var line carrierLine
+	defer line.close()
+	n.moves.claim(keyOf(listed), n.now())
+	return n.moveFile(ctx, &line, listed)
+}
