@@ -113,7 +113,7 @@ month:
 # goes wrong, and the mistakes that must be noticed. SEEDS=100000 for more; SEED=7 begins there.
 SEEDS ?= 10000
 simulate:
-	$(GO) test -count=1 -timeout 0 -v -run 'Simulation|SameSeed' ./relay/simulation -args -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout 0 -v -run 'Simulation|SameSeed' ./relay/simulation -args -seeds=$(SEEDS) -seed $(SEED)
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
