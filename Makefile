@@ -11,6 +11,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # How long one package may take: the crash tests kill real processes many times.
 TIMEOUT := 45m
+# Of what is random in the long runs below: another each time, or SEED=7 to repeat one. make
+# test takes the same each time, so that no change is refused for what others were spared.
+SEED ?= $(shell date +%s)
 # What follows "schakel demo", such as DEMO="--headless --json-lines".
 DEMO ?=
 # What follows "schakel bench".
@@ -35,7 +38,7 @@ test:
 # killed relays, fifty killed daemons, ten thousand waiting messages on each. Takes
 # minutes; SEED=7 repeats what was random in a run.
 kills:
-	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full $(if $(SEED),-seed $(SEED))
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full -seed $(SEED)
 
 # A gigabyte over a relay that is killed ten times on the way, a thousand small files at
 # once, what memory each program needs, and the stock age program beside it.
@@ -51,7 +54,7 @@ storm:
 CUTS ?= 200
 powercuts:
 	SCHAKEL_TEST_NEED_DISKS=1 SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run PowerCut \
-		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) $(if $(SEED),-seed $(SEED))
+		./relay/queue/boltqueue ./relay/queue/redisqueue -args -cuts $(CUTS) -seed $(SEED)
 
 # Ten thousand random cases of five partners: same messages, same state; never two
 # regiehouders in one term.
@@ -64,8 +67,8 @@ histories:
 # real relays killed between rungs, on bbolt and on Redis. DEADLINES=100000 for more.
 DEADLINES ?= 10000
 pages:
-	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
-	$(GO) test -count=1 -timeout 3h -v -run TestDeskSimulation ./clients/schakel -args -deadlines=$(DEADLINES) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run Simulation ./relay/oncall -args -deadlines=$(DEADLINES) -seed $(SEED)
+	$(GO) test -count=1 -timeout 3h -v -run TestDeskSimulation ./clients/schakel -args -deadlines=$(DEADLINES) -seed $(SEED)
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'KilledBetweenRungs|KilledWithAPage|OwnerIsKilled|NothingLeaks' ./cmd/schakel-relay
 
 # The suite of blob stores against a server that speaks S3 and is not ours, built from
@@ -92,31 +95,31 @@ pictures: build
 # the models and desks with a fault that must be noticed. WALKS=500 for more; SEED=7 begins there.
 WALKS ?= 50
 walks:
-	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomWalks|WalksNotice' ./clients/desk/web -args -walks=$(WALKS) -steps=60 $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomWalks|WalksNotice' ./clients/desk/web -args -walks=$(WALKS) -steps=60 -seed $(SEED)
 
 # Fifty random dishonest relays over three honest partners, and every row of docs/attacks.md
 # at the clients. EVIL=500 for more; SEED=7 begins there.
 EVIL ?= 50
 evil:
-	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomRelays|OracleOfRelays|Evil' ./clients/schakel -args -evil=$(EVIL) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomRelays|OracleOfRelays|Evil' ./clients/schakel -args -evil=$(EVIL) -seed $(SEED)
 
 # Six weeks of normal operation on a moved clock, Easter and Ascension in it: nobody may be
 # alarmed without cause, and two controls must be. Half an hour; SEED=7 repeats one.
 MONTH ?= 46
 month:
-	$(GO) test -count=1 -timeout 2h -v -run 'TestMonth$$' ./clients/schakel -args -month=$(MONTH) $(if $(SEED),-seed=$(SEED))
+	$(GO) test -count=1 -timeout 2h -v -run 'TestMonth$$' ./clients/schakel -args -month=$(MONTH) -seed $(SEED)
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.
 FAILOVERS ?= 50
 failovers:
 	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout 2h -v -run 'Failover|Cluster|Frozen|TwoPrimaries|Sentinel' \
-		./relay/queue/redisqueue -args -failovers $(FAILOVERS) $(if $(SEED),-seed $(SEED))
+		./relay/queue/redisqueue -args -failovers $(FAILOVERS) -seed $(SEED)
 
 # Flipped bits and lost pages in the mailboxes of both stores, for minutes.
 damage:
-	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m $(if $(SEED),-seed $(SEED))
-	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 $(if $(SEED),-seed $(SEED))
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run TestStaleBranches ./relay/queue/boltqueue -args -damage 5m -seed $(SEED)
+	SCHAKEL_TEST_NEED_REDIS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestDamage$$' ./relay/queue/redisqueue -args -damages 1000 -seed $(SEED)
 
 # Every row of docs/reliability.md with many rounds: hours. ROW=16 for one of them, ROUNDS=1000
 # for more power cuts, SEED=7 to repeat one. What applications wrote down stays in .faults.

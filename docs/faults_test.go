@@ -25,7 +25,7 @@ var (
 	faultsRun    = flag.Bool("faults", false, "run the tests of the fault rows, with many rounds")
 	faultsRow    = flag.String("row", "", "only the tests of this row")
 	faultsRounds = flag.Int("rounds", 200, "how many power cuts; other counts follow")
-	faultsSeed   = flag.String("seed", "", "of everything random; none: each package draws its own")
+	faultsSeed   = flag.String("seed", "", "of everything random; none: what make test takes")
 	faultsKept   = flag.String("kept", "", "a folder for what applications wrote down")
 )
 

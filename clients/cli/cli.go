@@ -25,6 +25,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"schakel/clients/desk/metrics"
 )
 
 // Stdio is all that a command knows of the world outside.
@@ -36,6 +38,7 @@ type Stdio struct {
 	Now     func() time.Time
 	Zone    *time.Location // in which times are shown to people
 	Asks    bool           // somebody sits at In, and can be asked
+	Free    func(folder string) (bytes uint64, err error)
 
 	// StartOver replaces this process by a fresh one of the same program with other
 	// arguments, and does not return when it can: everything that was in memory is gone.
@@ -43,10 +46,10 @@ type Stdio struct {
 	StartOver func(args []string) error
 }
 
-// System is the process's own standard streams, environment and clock.
+// System is the process's own standard streams, environment, clock and disks.
 func System() Stdio {
 	return Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now, Zone: time.Local,
-		Asks: term.IsTerminal(int(os.Stdin.Fd())), StartOver: startOver}
+		Asks: term.IsTerminal(int(os.Stdin.Fd())), Free: metrics.Free, StartOver: startOver}
 }
 
 // app is one run of the program.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,28 @@ func TestDoctorLooksAtFiles(t *testing.T) {
 	}
 	if out, _ := p.must(cli.Failed, "doctor"); !contains(out, "fail  permissions") {
 		t.Errorf("a key that others read:\n%s", out)
+	}
+}
+
+func TestDoctorLooksAtTheDisk(t *testing.T) {
+	p := newPlace(t)
+	p.serve(&scripted{})
+	for _, test := range []struct {
+		free   uint64
+		err    error
+		result string
+		code   int
+	}{
+		{2e9, nil, "ok    disk: 2000 MB", cli.Done},
+		{999e6, nil, "warn  disk: 999 MB", cli.Done},
+		{99e6, nil, "fail  disk: 99 MB", cli.Failed},
+		{0, syscall.EIO, "warn  disk: input/output error", cli.Done},
+		{0, syscall.ENOENT, "skip  disk: there is no store", cli.Done},
+	} {
+		p.free = func(string) (uint64, error) { return test.free, test.err }
+		if out, _ := p.must(test.code, "doctor"); !contains(out, test.result) {
+			t.Errorf("want %q:\n%s", test.result, out)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,10 +9,36 @@ import (
 	"strings"
 )
 
-// checkFiles judges what needs no key: who else can read the device's folder, and
-// whether the key lies where a copy of the store brings it along.
+// checkFiles judges what needs no key: who else can read the device's folder, whether
+// the key lies where a copy of the store brings it along, and what room there is.
 func (a *app) checkFiles() []check {
-	return []check{a.checkPermissions(), a.checkKeyPlace()}
+	return []check{a.checkPermissions(), a.checkKeyPlace(), a.checkRoom()}
+}
+
+// How little room there may be on the disk of the store. At the first the rule
+// SchakelDeskDiskFull alarms; at the second there is none for a file of a message.
+const (
+	littleRoom = 1_000_000_000
+	noRoom     = 100_000_000
+)
+
+// checkRoom looks at the disk on which the store lies, before it is full: then nothing
+// that comes is taken, and its sender is alarmed instead.
+func (a *app) checkRoom() check {
+	const remedy = "make room on that disk: when it is full this device takes no message, and its senders are alarmed"
+	free, err := a.Free(a.storeFolder())
+	evidence := fmt.Sprintf("%d MB free where %s lies", free/1e6, a.storeFolder())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return check{"disk", skipped, "there is no store yet", ""}
+	case err != nil:
+		return check{"disk", warning, err.Error(), "look by hand: this device needs 1 GB free"}
+	case free < noRoom:
+		return check{"disk", failed, evidence, remedy}
+	case free < littleRoom:
+		return check{"disk", warning, evidence, remedy}
+	}
+	return check{"disk", passed, evidence, ""}
 }
 
 func (a *app) checkPermissions() check {

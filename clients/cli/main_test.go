@@ -29,18 +29,20 @@ type place struct {
 	home    string
 	environ []string
 	in      string
+	free    func(string) (uint64, error) // room on its disk
 }
 
 func newPlace(t *testing.T) *place {
 	dir := t.TempDir()
-	return &place{t: t, home: filepath.Join(dir, "device"), environ: []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + filepath.Join(dir, "config")}}
+	return &place{t: t, home: filepath.Join(dir, "device"), environ: []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + filepath.Join(dir, "config")},
+		free: func(string) (uint64, error) { return 50e9, nil }}
 }
 
 // run runs one command and returns its streams and exit code.
 func (p *place) run(args ...string) (stdout, stderr string, code int) {
 	p.t.Helper()
 	var out, errs bytes.Buffer
-	std := cli.Stdio{In: strings.NewReader(p.in), Out: &out, Err: &errs, Now: now, Zone: time.UTC,
+	std := cli.Stdio{In: strings.NewReader(p.in), Out: &out, Err: &errs, Now: now, Zone: time.UTC, Free: p.free,
 		Environ: append([]string{"SCHAKEL_HOME=" + p.home}, p.environ...)}
 	code = cli.Main(p.t.Context(), args, std)
 	return out.String(), errs.String(), code

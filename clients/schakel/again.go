@@ -132,16 +132,17 @@ func (in *intake) tellAgain(desk identity.DeskID, h message.Hash) (made bool, er
 	if err != nil || !in.now.Before(time.Unix(int64(signed.Message.Heading.Expires), 0)) {
 		return false, err
 	}
-	heads, err := in.tx.Heads(desk, row.Case)
+	follows, err := in.n.headsWithShared(in.tx, desk, row)
 	if err != nil {
 		return false, err
 	}
-	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(h, heads)}
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: follows}
 	return in.n.put(in.tx, h, desk, protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class), d)
 }
 
-// repeatAgain makes once more what was told again in an envelope that the relay refused, or
-// that expired: a restored device can ask before this one knows that the lost one is revoked.
+// repeatAgain makes once more what a desk has, and what went to it in an envelope that the relay
+// refused, or that expired: told again to a restored device, which can ask before this one
+// knows that the lost one is revoked; or made again needlessly, and its number is missing there.
 func (n *Node) repeatAgain(tx *store.Tx) (repeated int, err error) {
 	lost, err := tx.LostAgain(n.now(), forgottenAtOnce)
 	if err != nil {
@@ -163,7 +164,7 @@ func (n *Node) repeatAgain(tx *store.Tx) (repeated int, err error) {
 		case err == nil && made:
 			repeated++
 		case err == nil: // it is gone here: nobody is told of it any more
-			err = in.confirmed(r.Message, r.Desk)
+			err = in.letGo(r.Message, r.Desk, func(store.Delivery) bool { return true })
 		}
 		if err != nil {
 			n.setAside(r)

@@ -28,7 +28,7 @@ func (n *Node) Alarms(ctx context.Context) (out []Alarm, err error) {
 // AlarmKinds are all kinds of alarms.
 func AlarmKinds() []AlarmKind {
 	return []AlarmKind{AlarmUnacknowledged, AlarmOverdue, AlarmReturned, AlarmUndelivered, AlarmGap, AlarmEquivocation, AlarmForged, AlarmNotAddressed,
-		AlarmKeySwap, AlarmNewKey, AlarmNewDevice, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmWitnesses, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmRule, AlarmEpochs,
+		AlarmKeySwap, AlarmNewKey, AlarmNewDevice, AlarmRegister, AlarmView, AlarmAhead, AlarmOwn, AlarmFreshness, AlarmWitnesses, AlarmRoot, AlarmSilence, AlarmConflict, AlarmTampered, AlarmClock, AlarmRefused, AlarmOutdated, AlarmFlood, AlarmTranscript, AlarmRule, AlarmEpochs,
 		AlarmDestruction, AlarmContested, AlarmGlass, AlarmLists, AlarmPager, AlarmRota, AlarmLog, AlarmDrill, AlarmWebhook, AlarmBackup, AlarmAttachment}
 }
 
@@ -119,6 +119,9 @@ func (n *Node) explain(kind AlarmKind, a store.Alarm) (text, remedy string) {
 
 // explainBeside explains what is about no message by itself.
 func (n *Node) explainBeside(kind AlarmKind, a store.Alarm) (text, remedy string) {
+	if text, remedy, ok := explainDoubt(kind, a, n.call(identity.DeskID(a.Code))); ok {
+		return text, remedy
+	}
 	if kind == AlarmAttachment {
 		return n.explainAttachment(a)
 	}

@@ -181,6 +181,11 @@ func (in *intake) one(a *arrival) error {
 			return err
 		}
 		if a.fault == nil {
+			if err := in.flooded(a); err != nil {
+				return err
+			}
+		}
+		if a.fault == nil {
 			if err := in.freshAttachments(a); err != nil {
 				return err
 			}
@@ -362,13 +367,16 @@ func (in *intake) message(a *arrival) error {
 		return err
 	}
 	in.state[a.from] = true
-	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now)}); err != nil {
+	if err := in.tx.SetStatus(a.from, delivery.Status{Message: hash, Received: unix(in.now), Rule: remark(a)}); err != nil {
+		return err
+	}
+	if err := in.noteMisfit(a, hash); err != nil {
 		return err
 	}
 	if a.known = !fresh; a.known && once {
 		return in.takenAlready(a)
 	}
-	if err := errors.Join(in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...), in.expectAttachments(a.signed, store.In)); err != nil {
+	if err := errors.Join(in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...), in.compareTranscript(a, hash), in.expectAttachments(a.signed, store.In)); err != nil {
 		return err
 	}
 	in.event(EventReceived, hash, a.from)

@@ -320,10 +320,11 @@ func (n *Node) flags(tx *store.Tx, s message.Signed) ([]protocol.Flag, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.flagsIn(known, s), nil
+	return n.flagsIn(tx, known, s)
 }
 
-func (n *Node) flagsIn(known protocol.Case, s message.Signed) []protocol.Flag {
+func (n *Node) flagsIn(tx *store.Tx, known protocol.Case, s message.Signed) ([]protocol.Flag, error) {
 	before := n.spoken.CaseOf(n.dev.Desk, s.Message.Case, known.Before(s.Hash()))
-	return append(staleFlags(s.Message), n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()...)
+	more, err := n.remarks(tx, before, s)
+	return slices.Concat(staleFlags(s.Message), more, n.judgedBy(s.Message).Check(protocol.DraftOf(s.Message, archive{n.directory()}), before).Flags()), err
 }

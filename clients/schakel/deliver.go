@@ -154,7 +154,11 @@ func (n *Node) deliver(tx *store.Tx, r store.Recipient) (made bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: headsFor(row.Hash, heads)}
+	follows, err := n.headsWithShared(tx, r.Desk, row)
+	if err != nil {
+		return false, err
+	}
+	d := delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Heads: follows}
 	tier := protocol.TierOf(signed.Message.Heading.Urgency, signed.Message.Heading.Class)
 	first, err := n.firstTime(tx, r)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 var (
 	deskDeadlines = flag.Int("deadlines", 40, "simulated deadlines of the pagers of desks")
-	deskSeed      = flag.Uint64("seed", 0, "of that simulation, and of random relays; 0: another each time")
+	deskSeed      = flag.Uint64("seed", 11386415338601972165, "of that simulation, of random relays and of a month; the make targets draw one")
 )
 
 // deskVerdict is what the oracle found.
@@ -178,9 +178,6 @@ func simulate(t *testing.T, dirs []string, base time.Time, seed uint64, letters 
 func TestDeskSimulation(t *testing.T) {
 	t.Parallel()
 	seed := *deskSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	desks, now := newOffices(t, max(2, min(16, *deskDeadlines/300)))
 	t.Logf("replay with: go test ./clients/schakel -run TestDeskSimulation -args -seed=%d -deadlines=%d", seed, *deskDeadlines)
 	var all deskVerdict

@@ -370,9 +370,6 @@ func (r *random) recovers(t *testing.T) {
 
 func TestRandomRelays(t *testing.T) {
 	first := *deskSeed
-	if first == 0 {
-		first = rand.Uint64()
-	}
 	for i := range *evilRuns {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {

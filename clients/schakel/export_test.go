@@ -143,6 +143,9 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
+// KeepWatchForTest raises now what silence means.
+func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
+
 // KeepRetentionForTest looks at the dates of closed cases now.
 func (n *Node) KeepRetentionForTest(ctx context.Context) error { return n.keepRetention(ctx) }
 
@@ -358,3 +361,11 @@ func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Write
 
 // VouchedForTest is when witnesses vouched for the register that the node goes by.
 func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }
+
+// TakeAtMostForTest sets how many messages of one desk this node takes at once.
+func (n *Node) TakeAtMostForTest(most int) {
+	n.quotas.mu.Lock()
+	defer n.quotas.mu.Unlock()
+	n.quotas.most = most
+	clear(n.quotas.of)
+}

@@ -40,6 +40,7 @@ type arrival struct {
 	since      time.Time // and from when on
 	unjudged   bool      // of a restricted case: kept, and judged when somebody who may reads it
 	byFile     bool      // a person carried it here: see courier.go
+	misfit     bool      // its envelope asked for other attention than the message deserves
 	known      bool      // it was here already
 	proven     bool      // the sealing device sealed it, and may write here: its counter counts
 	fault      *fault
@@ -104,13 +105,17 @@ func (n *Node) judge(raw []byte, dir directory, now time.Time) arrival {
 	return a
 }
 
-// judgeTier checks that the attention an envelope asked of the relay is that of the
-// message inside: louder, and it wakes people for nothing; softer, and an acute
-// message waited until morning while its sender could say that it was acute.
+// judgeTier checks that the attention an envelope asked of the relay is that of what is
+// inside: louder, and it wakes people for nothing; softer, and an acute message waited until
+// morning while its sender could say that it was acute. What a person wrote is taken all the
+// same, and acute is treated as acute: both ends hear that it did not fit (H09). What says
+// nothing to anybody is refused.
 func judgeTier(a *arrival) *fault {
 	want := envelope.TierNone
 	if a.delivery.Kind == delivery.KindMessage {
 		want = protocol.TierOf(a.signed.Message.Heading.Urgency, a.signed.Message.Heading.Class)
+		a.misfit = a.header.Tier != want
+		return nil
 	}
 	if a.header.Tier == want {
 		return nil
@@ -129,6 +134,8 @@ func openFault(err error) *fault {
 		f.alarm = AlarmKeySwap
 	case errors.Is(err, seal.ErrNoEpochKey):
 		f.quarantine = true // sealed to a key of ours that is destroyed: the sender makes it again
+	case errors.Is(err, envelope.ErrVersion):
+		f.alarm = AlarmOutdated // nothing falls back to what this program does know (A09)
 	case errors.Is(err, seal.ErrNotForMe), errors.Is(err, envelope.ErrFormat):
 	default:
 		f.alarm = AlarmTampered
@@ -192,7 +199,7 @@ func (n *Node) judgeMessage(a *arrival, dir directory, now time.Time) *fault {
 	if _, ok := n.spoken.For(m.Heading.Protocol); !ok {
 		// A partner is ahead of us. What it said is kept for whoever updates this
 		// program, and it hears which versions would have been read.
-		return &fault{reason: reasonVersion, rule: n.spoken.Rejection(), quarantine: true, err: message.ErrFormat}
+		return &fault{reason: reasonVersion, rule: n.spoken.Rejection(), alarm: AlarmOutdated, quarantine: true, err: message.ErrFormat}
 	}
 	return nil
 }

@@ -71,9 +71,13 @@ func (w *month) opens() time.Time {
 func (w *month) leave(o *bureau) {
 	for m := range o.awake {
 		w.calm()
-		if a, err := m.Node.Away(w.t.Context(), w.opens()); err != nil || len(a.Untold) > 0 {
-			w.t.Fatal(a, err)
-		}
+		w.awaits("everybody is told of an absence", 0, func() bool {
+			a, err := m.Node.Away(w.t.Context(), w.opens())
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return len(a.Untold) == 0
+		})
 		w.calm()
 		w.sleep(o, m)
 	}
@@ -114,7 +118,7 @@ func (w *month) say(from *bureau, d schakel.Draft) schakel.Sent {
 			w.t.Log(err)
 		}
 	}()
-	eventually(w.t, "it can be sent", func() bool {
+	w.awaits("it can be sent", 0, func() bool {
 		sent, err = m.Node.Send(w.t.Context(), d)
 		return err == nil
 	})
@@ -156,7 +160,7 @@ func (w *month) acknowledgeNow(o *bureau, hash string) {
 			w.t.Log(err)
 		}
 	}()
-	eventually(w.t, "it can be acknowledged", func() bool {
+	w.awaits("it can be acknowledged", 0, func() bool {
 		sent, err = m.Node.Acknowledge(w.t.Context(), hash, schakel.Acknowledgement{Person: o.person.Name, PIN: schakeltest.PIN})
 		if errors.Is(err, schakel.ErrNotFound) {
 			m = o.devices[0]

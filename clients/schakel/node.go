@@ -98,6 +98,7 @@ type Node struct {
 	refused      chan struct{} // holds a token once the relay said that this device is admitted no more
 	timersLost   atomic.Bool   // those of the pager, in the store: see pagerdamage.go
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
+	quotas       *quotas       // of what other desks send here
 	open         openKeys      // keys of persons who confirm without a PIN
 	watching     time.Time     // upkeep's own: since when it runs
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
@@ -148,7 +149,7 @@ func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, coolingOff: cfg.CoolingOff, channels: cfg.Channels,
 		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
-		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), refused: make(chan struct{}, 1),
+		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), quotas: newQuotas(), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{}, known: map[identity.DeviceID]knownDevice{},

@@ -155,7 +155,11 @@ func (n *Node) Overview(ctx context.Context, ref string, by ...By) (o Overview, 
 			row, err := tx.Message(k.Hash)
 			m.Enclosed = err != nil
 			if err == nil && row.Direction == store.In && i >= len(messages)-maxJudged {
-				m.Flags = full(n.flagsOf(known, row))
+				flags, err := n.flagsOf(tx, known, row)
+				if err != nil {
+					return err
+				}
+				m.Flags = full(flags)
 			}
 			o.Messages = append(o.Messages, m)
 		}
@@ -180,12 +184,12 @@ func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation, b
 }
 
 // flagsOf is what is wrong with a stored message that this desk took.
-func (n *Node) flagsOf(known protocol.Case, row store.Message) []protocol.Flag {
+func (n *Node) flagsOf(tx *store.Tx, known protocol.Case, row store.Message) ([]protocol.Flag, error) {
 	signed, err := message.Parse(row.Raw)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return n.flagsIn(known, signed)
+	return n.flagsIn(tx, known, signed)
 }
 
 func isExercise(messages []protocol.Known) bool {

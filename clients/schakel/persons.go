@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -119,11 +120,33 @@ func (n *Node) keepPersons(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if entry, err = n.recertified(ctx, p.ID, entry); err != nil {
+			return err
+		}
 		if err := s.say(ctx, wire.Append{Entry: entry}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recertified is the entry of a person that waits, under the organisation's present key: the
+// one that signed it may have been replaced meanwhile, and nobody takes it any more then.
+func (n *Node) recertified(ctx context.Context, id identity.PersonID, entry []byte) ([]byte, error) {
+	key := n.orgKey()
+	if len(key) == 0 {
+		return entry, nil
+	}
+	again, err := trust.Recertify(entry, edKey(key))
+	if err != nil || bytes.Equal(again, entry) {
+		return again, err
+	}
+	if err := n.made(ctx, again); err != nil {
+		return nil, err
+	}
+	return again, n.update(ctx, func(tx *store.Tx) error {
+		return tx.SetSetting(settingPersonEntry+id.String(), again)
+	})
 }
 
 // Persons returns the persons whose keys are on this device and who may sign:

@@ -81,3 +81,69 @@ func TestOnlyTheKeyRenewsItself(t *testing.T) {
 		t.Errorf("a further device: %v", err)
 	}
 }
+
+// Persons outlive the key that certified them: what they signed before counts, they go on
+// signing after, and one whose entry was still waiting when the key was replaced is not lost.
+// Control: that entry, as it was signed then, counts for nothing any more.
+func TestPersonsOutliveTheOrganisationsKey(t *testing.T) {
+	c := schakeltest.New(t)
+	p := pair{Chain: c, from: c.Join("knooppunt/piket", identity.RoleKnooppunt), to: c.Join("vt20/crisis", identity.RoleVeiligThuis)}
+	p.from.Start()
+	p.to.Start()
+	p.reachable(t)
+	ctx := testContext(t)
+	var sent []schakel.Sent
+	for range 3 {
+		s := p.send(t)
+		p.delivered(t, s)
+		sent = append(sent, s)
+	}
+	takes := func(s schakel.Sent, by schakel.Person) {
+		t.Helper()
+		if _, err := p.to.Node.Acknowledge(ctx, s.Hash, schakel.Acknowledgement{Person: by.Name, PIN: schakeltest.PIN}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.from.Node.Wait(ctx, s.Hash, schakel.StateAcknowledged); err != nil {
+			t.Fatalf("%s is not believed: %v", by.Name, err)
+		}
+	}
+	early := p.to.AddPerson("A. Vroeg")
+	eventually(t, "the register has the first one", func() bool { return p.from.Node.HasPersonForTest(early.ID) })
+	takes(sent[0], early)
+	var request []byte
+	eventually(t, "another key is asked for", func() bool {
+		var err error
+		request, err = p.to.Node.RenewOrganisationKey(ctx)
+		return err == nil
+	})
+	p.stopRelay()
+	waits := p.to.AddPerson("B. Wacht") // signed with the key of before, and the relay is not there
+	p.to.Stop()
+	c.StartRelay()
+	asked, err := trust.ParseAdmissionRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Rekey(asked)
+	var lost []byte
+	view(t, p.to, func(tx *store.Tx) (err error) {
+		lost, err = tx.Setting("person-entry/" + waits.ID.String())
+		return err
+	})
+	if _, err := c.Register().Check(lost); !errors.Is(err, trust.ErrUnauthorised) {
+		t.Fatalf("control: what the old key signed still counts: %v", err)
+	}
+	p.to.Reopen()
+	p.to.Start()
+	eventually(t, "the register has the second one", func() bool {
+		return p.from.Node.HasPersonForTest(waits.ID) && p.to.Node.HasPersonForTest(waits.ID)
+	})
+	takes(sent[1], waits)
+	takes(sent[2], early)
+	if s, err := p.from.Node.Trace(ctx, sent[0].Hash); err != nil || stateAt(s, p.to.Desk) != schakel.StateAcknowledged {
+		t.Errorf("what was signed before is now %+v, %v", s, err)
+	}
+	if hasAlarm(t, p.to, schakel.AlarmOwn) {
+		t.Error("an alarm about what was made here")
+	}
+}

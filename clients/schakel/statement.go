@@ -293,6 +293,11 @@ func (in *intake) status(a *arrival, s delivery.Status, at time.Time) error {
 	if err := in.calm(s.Message, desk, AlarmUndelivered); err != nil {
 		return err
 	}
+	if s.Rejected == 0 && s.Rule != "" {
+		if err := in.remarked(s, desk); err != nil {
+			return err
+		}
+	}
 	if s.Rejected != 0 {
 		if err := in.raise(AlarmReturned, subject(s.Message, desk), string(desk)); err != nil {
 			return err
@@ -319,14 +324,24 @@ func (in *intake) prove(a *arrival, h message.Hash, state store.RecipientState) 
 	return err
 }
 
-// confirmed forgets the deliveries of a message that its desk has stated by name:
-// those of other devices too, and those that were made again needlessly.
+// confirmed forgets the deliveries of a message that its desk has stated by name, but for
+// those of this device that its vector does not cover: one that was made again needlessly and
+// never left would be a number that is missing there for ever, and alarms somebody. It goes,
+// and is known there when it comes.
 func (in *intake) confirmed(h message.Hash, desk identity.DeskID) error {
+	return in.letGo(h, desk, func(d store.Delivery) bool { return d.Sealer != in.n.dev.ID })
+}
+
+// letGo forgets those deliveries of a message to a desk that it is asked about and says so.
+func (in *intake) letGo(h message.Hash, desk identity.DeskID, goes func(store.Delivery) bool) error {
 	ds, err := in.tx.DeliveriesOf(h, desk)
 	if err != nil {
 		return err
 	}
 	for _, d := range ds {
+		if !goes(d) {
+			continue
+		}
 		if err := in.tx.DeleteDelivery(d.Envelope); err != nil {
 			return err
 		}

@@ -204,6 +204,9 @@ const (
 	AlarmTampered       AlarmKind = "bericht-aangetast"     // envelope does not open
 	AlarmClock          AlarmKind = "klok"                  // dated in the future: a clock is wrong, here or there
 	AlarmRefused        AlarmKind = "acuut-geweigerd"       // an acute message was rejected here
+	AlarmOutdated       AlarmKind = "programma-oud"         // something came in a version that this program does not know
+	AlarmFlood          AlarmKind = "te-veel-berichten"     // a desk sends more than this one takes
+	AlarmTranscript     AlarmKind = "gesprek-verschilt"     // another desk has a message that was for us too, and we do not
 	AlarmRule           AlarmKind = "regel-geschonden"      // kept, though it breaks a rule
 	AlarmEpochs         AlarmKind = "sleutels-op"           // our own published keys run out
 	AlarmDestruction    AlarmKind = "zaak-wordt-vernietigd" // the date of a closed case comes

@@ -19,6 +19,7 @@ const (
 	logEvery     = 5 * time.Second
 	rotaEvery    = time.Minute
 	gapAlarm     = 30 * time.Minute
+	gapAsk       = 5 * time.Minute // a number that is missing is asked for so often before that
 	alarmsAtOnce = 5000
 	// settling is how long a device that was off, over a weekend perhaps, hears what others
 	// said meanwhile before it says that they said nothing.
@@ -138,9 +139,9 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
 		in.tx, in.events = tx, nil
-		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices}
+		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices, in.watchFloods}
 		if now.Sub(n.watching) >= settling {
-			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses, in.watchAttachments)
+			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses, in.watchAttachments, in.watchTranscripts)
 		}
 		for _, watch := range watches {
 			if err := watch(); err != nil {
@@ -219,7 +220,8 @@ func (in *intake) watchDeliveries() error {
 			continue // the desk said that it is not there, and waits for no answer until it is
 		}
 		terms, ok := in.n.terms(message.Message{Heading: message.Heading{Class: row.Class, Urgency: row.Urgency}})
-		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(row.Created, in.n.catalogue.Calendar())) {
+		since := lastMoment(row.Created, row.Received) // by another device's clock; when this one heard of it
+		if !ok || terms.Delivered.IsZero() || in.now.Before(terms.Delivered.End(since, in.n.catalogue.Calendar())) {
 			continue
 		}
 		if err := in.raise(AlarmUndelivered, subject(r.Message, r.Desk), string(r.Desk)); err != nil {
@@ -252,6 +254,8 @@ func (in *intake) watchGaps() error {
 			}
 			if len(gaps) > 0 && in.now.Sub(gaps[0].Since) > gapAlarm {
 				err = in.raise(AlarmGap, d.String(), string(p.Desk))
+			} else if len(gaps) > 0 && in.now.Sub(p.StatementOut) > gapAsk {
+				in.n.stateSoon(p.Desk) // it says what is missing
 			} else if err = in.tx.ClearAlarm(string(AlarmGap), d.String()); errors.Is(err, store.ErrNotFound) {
 				err = nil
 			}

@@ -57,12 +57,12 @@ func (tx *Tx) ToldAgain(h message.Hash, desk identity.DeskID, device identity.De
 	return tx.exec(`UPDATE recipient SET again=? WHERE message=? AND desk=?`, device[:], h[:], desk)
 }
 
-// LostAgain returns at most limit recipients that were told again with a delivery that was
-// refused or expired: it is to be made once more. No state shows that, since the desk had
-// the message before.
+// LostAgain returns at most limit recipients at other desks that have the message, or were told
+// it again, and whose latest delivery was refused or expired, unconfirmed: it is to be made once
+// more, since its number is missing there. No state shows that: the desk has the message.
 func (tx *Tx) LostAgain(now time.Time, limit int) ([]Recipient, error) {
-	return tx.recipients(` WHERE state>2 AND again IS NOT NULL
-		AND (message,desk) IN (SELECT message,desk FROM outbox WHERE expires<=? AND message IS NOT NULL)
+	return tx.recipients(` WHERE (state BETWEEN 3 AND 6 OR state>6 AND again IS NOT NULL)
+		AND (message,desk) IN (SELECT message,desk FROM outbox WHERE expires<=? AND kind=1)
 		AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message=recipient.message AND outbox.desk=recipient.desk AND outbox.expires>?)
 		LIMIT ?`, args{now, now, limit})
 }

@@ -9,8 +9,9 @@ import (
 	"schakel/crypto/identity"
 )
 
-// What was told again to a restored device, in an envelope that was refused, is due once
-// more; not while one is under way, nor once it is confirmed, nor what nobody was told again.
+// What a desk has and was sent once more, to a restored device or needlessly, in an envelope
+// that was refused, is due again; not while one is under way, nor once it is confirmed, nor what
+// was given up and told nobody again.
 func TestLostAgain(t *testing.T) {
 	s, m := newStore(t), storedMessage(1, store.Out)
 	lost := func() (n int) {
@@ -38,7 +39,7 @@ func TestLostAgain(t *testing.T) {
 		return errors.Join(err, tx.AddRecipient(m.Hash, peer, now, now), put(1)(tx), tx.SetRecipient(m.Hash, peer, store.Acknowledged, now, ""))
 	})
 	update(t, s, retire(1))
-	demand("control: refused, and told nobody again", 0)
+	demand("refused, and its number is missing", 1)
 	update(t, s, put(2))
 	update(t, s, func(tx *store.Tx) error { return tx.ToldAgain(m.Hash, peer, identity.DeviceID{7}) })
 	demand("under way", 0)
@@ -52,4 +53,12 @@ func TestLostAgain(t *testing.T) {
 		return err
 	})
 	demand("confirmed", 0)
+
+	given := storedMessage(2, store.Out)
+	update(t, s, func(tx *store.Tx) error {
+		_, err := tx.SaveMessage(given)
+		return errors.Join(err, tx.AddRecipient(given.Hash, peer, now, now), tx.PutDelivery(storedDelivery(4, 4, given.Hash, []byte("raw"))),
+			tx.SetRecipient(given.Hash, peer, store.Failed, now, "expired"), tx.Retire(envelopeID(4), now))
+	})
+	demand("control: given up", 0)
 }

@@ -13,15 +13,16 @@ type Shelf uint8
 
 // The shelves.
 const (
-	ShelfTokens   Shelf = 1 // what programs may do
-	ShelfAnswers  Shelf = 2 // to requests that may be repeated
-	ShelfWebhooks Shelf = 3 // addresses that hear of events
-	ShelfParcels  Shelf = 4 // events on their way to a webhook
-	ShelfEvidence Shelf = 5 // of wrongs, for whoever investigates
-	ShelfAhead    Shelf = 6 // deliveries that wait for the register that they name
-	ShelfStubs    Shelf = 7 // signatures of deliveries that came, without what they carried
-	ShelfAttached Shelf = 9 // sealed files that no message names yet, with their secrets
-	ShelfMade     Shelf = 8 // entries of the register that this organisation is known to have made
+	ShelfTokens   Shelf = 1  // what programs may do
+	ShelfAnswers  Shelf = 2  // to requests that may be repeated
+	ShelfWebhooks Shelf = 3  // addresses that hear of events
+	ShelfParcels  Shelf = 4  // events on their way to a webhook
+	ShelfEvidence Shelf = 5  // of wrongs, for whoever investigates
+	ShelfAhead    Shelf = 6  // deliveries that wait for the register that they name
+	ShelfStubs    Shelf = 7  // signatures of deliveries that came, without what they carried
+	ShelfAttached Shelf = 9  // sealed files that no message names yet, with their secrets
+	ShelfLacking  Shelf = 10 // messages that another desk says were for both
+	ShelfMade     Shelf = 8  // entries of the register that this organisation is known to have made
 )
 
 // most is how many bytes a row of a shelf has at most.

@@ -85,9 +85,18 @@ func (tx *Tx) SetStatus(desk identity.DeskID, s delivery.Status) error {
 		return column + `=CASE WHEN ` + column + `=0 THEN excluded.` + column + ` ELSE ` + column + ` END`
 	}
 	return tx.exec(`INSERT INTO status(desk,message,received,opened,acknowledged,rejected,rule,change) VALUES(?,?,?,?,?,?,?,?)
-		ON CONFLICT DO UPDATE SET rule=CASE WHEN rejected=0 THEN excluded.rule ELSE rule END,`+
+		ON CONFLICT DO UPDATE SET rule=CASE WHEN rejected=0 AND excluded.rule<>'' THEN excluded.rule ELSE rule END,`+
 		first("received")+`,`+first("opened")+`,`+first("acknowledged")+`,`+first("rejected")+`,change=excluded.change`,
 		desk, s.Message[:], s.Received, s.Opened, s.Acknowledged, s.Rejected, s.Rule, tx.generation)
+}
+
+// RejectedHere reports whether this desk refused a message, whoever sent it.
+func (tx *Tx) RejectedHere(h message.Hash) (was bool, err error) {
+	err = tx.each(`SELECT 1 FROM status WHERE message=? AND rejected<>0 LIMIT 1`, args{h[:]}, func(row1) error {
+		was = true
+		return nil
+	})
+	return was, err
 }
 
 // PendingStatuses returns the statuses that a desk has not confirmed, at most

@@ -46,7 +46,7 @@ type Status struct {
 	Opened       uint64
 	Acknowledged uint64
 	Rejected     uint64
-	Rule         string // the protocol's rule ("R09") or a word of docs/crypto.md, where Rejected is set; never free text
+	Rule         string // why it was rejected, the protocol's rule ("R09") or a word of docs/crypto.md; without Rejected, which one it broke and was taken all the same; never free text
 }
 
 // Statement is what one desk declares to have received, opened, acknowledged and
@@ -158,8 +158,8 @@ func (s Statement) check() error {
 		if max(st.Received, st.Opened, st.Acknowledged, st.Rejected) > envelope.MaxTime {
 			return fmt.Errorf("%w: statement: time out of bounds", ErrFormat)
 		}
-		if !validRule(st.Rule) || (st.Rejected != 0) != (st.Rule != "") {
-			return fmt.Errorf("%w: statement: a rejection names a rule, and nothing else does", ErrFormat)
+		if !validRule(st.Rule) || st.Rejected != 0 && st.Rule == "" {
+			return fmt.Errorf("%w: statement: a rejection names a rule, and a rule is a short word", ErrFormat)
 		}
 	}
 	return nil

@@ -34,8 +34,16 @@ const (
 	prefixSize = len(Magic) + 2
 )
 
-// ErrFormat is wrapped by every refusal to parse or build an envelope.
-var ErrFormat = errors.New("malformed envelope")
+// ErrFormat is wrapped by every refusal to parse or build an envelope. ErrVersion is wrapped
+// as well where it says that it is of another version: whoever gets one must update, or
+// somebody under way pretends so. Nothing is read in another way for it (attack A09).
+var (
+	ErrFormat  = errors.New("malformed envelope")
+	ErrVersion = fmt.Errorf("%w of another version", ErrFormat)
+)
+
+// version is the only one that this program reads and writes.
+const version = 1
 
 // ID names one envelope: a version 7 UUID made by the sealing device. Putting the
 // same envelope twice under the same ID stores it once.
@@ -132,11 +140,17 @@ func Parse(raw []byte) (e Envelope, err error) {
 // ParsePrefix reads what Prefix gives, at the beginning of raw, and returns the rest.
 func ParsePrefix(raw []byte) (h Header, rest []byte, err error) {
 	if len(raw) < prefixSize || string(raw[:len(Magic)]) != Magic {
+		if otherMagic(raw) {
+			return h, nil, fmt.Errorf("%w: %q at its start; this program knows %s", ErrVersion, raw[:len(Magic)], Magic)
+		}
 		return h, nil, fmt.Errorf("%w: no %s at its start", ErrFormat, Magic)
 	}
 	n := int(binary.BigEndian.Uint16(raw[len(Magic):]))
 	if n > MaxHeader || len(raw) < prefixSize+n {
 		return h, nil, fmt.Errorf("%w: header length %d", ErrFormat, n)
+	}
+	if v, other := otherVersion(raw[prefixSize : prefixSize+n]); other {
+		return Header{}, nil, fmt.Errorf("%w: version %d; this program knows version %d", ErrVersion, v, version)
 	}
 	if err := canon.Unmarshal(raw[prefixSize:prefixSize+n], MaxHeader, &h); err != nil {
 		return Header{}, nil, fmt.Errorf("%w: header: %w", ErrFormat, err)
@@ -145,6 +159,22 @@ func ParsePrefix(raw []byte) (h Header, rest []byte, err error) {
 		return Header{}, nil, err
 	}
 	return h, raw[prefixSize+n:], nil
+}
+
+// otherMagic reports whether bytes begin as envelopes of a later layout would.
+func otherMagic(raw []byte) bool {
+	last := len(Magic) - 1
+	return len(raw) > last && string(raw[:last]) == Magic[:last] && raw[last] > Magic[last] && raw[last] <= '9'
+}
+
+// otherVersion is the version at the start of a header, where that is a small number and not
+// ours. The rest of such a header may be anything: it is not looked at.
+func otherVersion(header []byte) (v byte, other bool) {
+	const mapOf, firstKey, oneByte = 5, 1, 24 // as CBOR writes a map, the key 1, and numbers below 24
+	if len(header) < 3 || header[0]>>5 != mapOf || header[1] != firstKey || header[2] >= oneByte {
+		return 0, false
+	}
+	return header[2], header[2] != version
 }
 
 // Index returns the position of device among the targets, or -1.
@@ -159,8 +189,8 @@ func (h Header) Index(device identity.DeviceID) int {
 
 func (h Header) check() error {
 	switch {
-	case h.Version != 1:
-		return fmt.Errorf("%w: version %d; this program knows version 1", ErrFormat, h.Version)
+	case h.Version != version:
+		return fmt.Errorf("%w: version %d; this program knows version %d", ErrVersion, h.Version, version)
 	case len(h.Targets) == 0 || len(h.Targets) > MaxTargets:
 		return fmt.Errorf("%w: %d targets, want 1 to %d", ErrFormat, len(h.Targets), MaxTargets)
 	case h.ID == ID{}, h.Sealer.IsZero(), h.Targets[0].Device.IsZero(): // sorted: zeros come first

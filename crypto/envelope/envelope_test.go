@@ -215,3 +215,40 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// TestA09OtherVersion: what says that it is of another version is refused as that, whatever
+// else stands in it, so that people hear to update. Other rubbish is rubbish.
+func TestA09OtherVersion(t *testing.T) {
+	good := whole(t, honest())
+	changed := func(at int, b byte) []byte {
+		out := bytes.Clone(good)
+		out[at] = b
+		return out
+	}
+	larger := raw(t, map[int]any{1: 2, 2: "another kind of id", 99: 1}, 300)
+	for name, c := range map[string]struct {
+		raw   []byte
+		other bool
+	}{
+		"A09 layout 2":             {changed(3, '2'), true},
+		"A09 layout 9":             {changed(3, '9'), true},
+		"A09 header 0":             {changed(8, 0), true},
+		"A09 header 2":             {changed(8, 2), true},
+		"A09 a header we know not": {larger, true},
+		"another magic":            {changed(0, 'X'), false},
+		"layout x":                 {changed(3, 'x'), false},
+		"no map":                   {changed(6, 0), false},
+		"cut":                      {good[:7], false},
+		"nothing":                  {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := envelope.Parse(c.raw)
+			if !errors.Is(err, envelope.ErrFormat) || errors.Is(err, envelope.ErrVersion) != c.other {
+				t.Errorf("another version: %v, want %v; %v", !c.other, c.other, err)
+			}
+		})
+	}
+	if _, err := envelope.Parse(good); err != nil {
+		t.Errorf("control: %v", err)
+	}
+}

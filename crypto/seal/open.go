@@ -222,7 +222,7 @@ func Reason(err error) string {
 		{ErrNotForMe, "not-for-me"}, {ErrStanzas, "stanzas"}, {ErrNoEpochKey, "no-epoch-key"},
 		{ErrUnknownSealer, "unknown-sealer"}, {ErrDecrypt, "decrypt"}, {ErrPadding, "padding"},
 		{ErrKeyHash, "key-hash"}, {identity.ErrBadSignature, "signature"}, {ErrNotAddressed, "not-addressed"},
-		{envelope.ErrFormat, "envelope-format"}, {delivery.ErrFormat, "delivery-format"}, {message.ErrFormat, "message-format"},
+		{envelope.ErrVersion, "envelope-version"}, {envelope.ErrFormat, "envelope-format"}, {delivery.ErrFormat, "delivery-format"}, {message.ErrFormat, "message-format"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.word

@@ -185,6 +185,19 @@ func Cosign(entry []byte, by ...By) ([]byte, error) {
 	return addSignatures(e.note, e.Body.signers(), by)
 }
 
+// Recertify puts the signature of the organisation's present key in the place of an earlier
+// one's. An entry that waited while the key was replaced counts for nothing any more; what
+// its subject signed of it stays, so nobody has to be asked again.
+func Recertify(entry []byte, org Signer) ([]byte, error) {
+	e, err := ParseEntry(entry)
+	if err != nil {
+		return nil, err
+	}
+	n := e.note
+	n.sigs = slices.DeleteFunc(slices.Clone(n.sigs), func(s signature) bool { return s.name == asOrg })
+	return addSignatures(n, e.Body.signers(), []By{ByOrg(org)})
+}
+
 func addSignatures(n signedNote, names []string, by []By) ([]byte, error) {
 	n.sigs = slices.Clone(n.sigs)
 	for _, b := range by {

@@ -171,6 +171,17 @@ func (r *Register) PersonAt(id identity.PersonID, size uint64) (PersonState, boo
 	return PersonState{b, st.below(desk.Standing)}, true
 }
 
+// FirstOf reports whether a device is the first that its desk ever had, of those that were
+// revoked since as well.
+func (r *Register) FirstOf(d DeviceState) bool {
+	for _, id := range r.byDesk[d.Desk] {
+		if other, ok := r.Device(id); ok && other.Since < d.Since {
+			return false
+		}
+	}
+	return true
+}
+
 // DevicesOf returns the devices of a desk that are not revoked, in the order of
 // their ids. Some may be outside their validity: UsableAt.
 func (r *Register) DevicesOf(desk identity.DeskID) []DeviceState {

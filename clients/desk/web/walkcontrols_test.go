@@ -136,6 +136,7 @@ func (w *walk) walkAll(look func()) {
 		func() { w.send(0, begin(), false) },
 		func() { w.send(0, begin(), false) },
 		func() { w.read(1, w.truth.sent[0].path) },
+		func() { w.acknowledge(1, w.truth.sent[0].path, true) },
 		func() { w.acknowledge(1, w.truth.sent[0].path, false) },
 		func() { w.write(0, begin()) },
 		func() { w.share(0, w.places[0].At) },

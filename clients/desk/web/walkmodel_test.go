@@ -23,11 +23,12 @@ const (
 	reloadRepeats   = "who reloads a page sends once more"
 	neverConnects   = "what waited does not go when the connection is back"
 	changeIsLost    = "a second change of a text is not kept"
+	slipIsLost      = "what was typed in a form that was refused is not kept"
 )
 
 func beliefs() []string {
 	return []string{ackTakesTwo, ackChangesNone, readIsTaken, lockLosesTyped, lockStopsTyping, crashLosesTyped, crashLosesDraft, crashStaysIn,
-		sendKeepsDraft, sendWaits, reloadRepeats, neverConnects, changeIsLost}
+		sendKeepsDraft, sendWaits, reloadRepeats, neverConnects, changeIsLost, slipIsLost}
 }
 
 // model is what must be so of two desks, computed beside the program.
@@ -42,6 +43,7 @@ type deskModel struct {
 	session string                // none, open or locked
 	sheets  map[string]sheetModel // by the address where one goes on with them
 	drafts  map[string]draftModel // of the whole desk, by their address
+	slips   map[string]string     // what was typed in forms that are no message and were not signed, by their address
 }
 
 // sheetModel is what one person is writing.
@@ -67,7 +69,7 @@ type sentModel struct {
 func newModel(belief string) *model {
 	m := &model{belief: belief, online: true}
 	for i := range m.desks {
-		m.desks[i] = &deskModel{session: "none", sheets: map[string]sheetModel{}, drafts: map[string]draftModel{}}
+		m.desks[i] = &deskModel{session: "none", sheets: map[string]sheetModel{}, drafts: map[string]draftModel{}, slips: map[string]string{}}
 	}
 	return m
 }
@@ -119,7 +121,15 @@ func (m *model) reads(path string) {
 	m.flows()
 }
 
+// mistypes is an acknowledgement with a wrong PIN: it is kept as it was filled in.
+func (m *model) mistypes(desk int, path, typed string) {
+	if m.belief != slipIsLost {
+		m.desks[desk].slips[path+"/acknowledgement"] = typed
+	}
+}
+
 func (m *model) takes(desk int, path string) {
+	delete(m.desks[desk].slips, path+"/acknowledgement")
 	m.of(path).taken = m.belief != ackChangesNone
 	if others := m.waiting(desk); m.belief == ackTakesTwo && len(others) > 0 {
 		others[0].taken = true
@@ -241,7 +251,11 @@ func (m *model) shows(desk int) seen {
 	for path, s := range d.drafts {
 		out["text of "+path] = s.text
 	}
-	rows["mine"], rows["desk"] = slices.Collect(maps.Keys(d.sheets)), slices.Collect(maps.Keys(d.drafts))
+	for path, typed := range d.slips {
+		out["text of "+path] = typed
+	}
+	rows["mine"] = slices.AppendSeq(slices.Collect(maps.Keys(d.sheets)), maps.Keys(d.slips))
+	rows["desk"] = slices.Collect(maps.Keys(d.drafts))
 	for _, part := range []string{"us", "unread", "them", "all", "mine", "desk"} {
 		out[part] = listed(rows[part])
 	}

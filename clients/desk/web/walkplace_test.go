@@ -157,11 +157,14 @@ func listed(rows []string) string {
 	return strconv.Itoa(len(rows)) + ": " + strings.Join(rows, " ")
 }
 
-// written is the text of a message that is being written, or of a draft of the desk.
+// written is the text of a message or a form that is being written, or of a draft of the desk.
 func (p *place) written(w *webtest.Window, path string) string {
 	page := w.Open(path)
 	if strings.HasPrefix(path, "/compose/") {
 		return page.Form(p.t, "/compose/"+walkClass).Get(walkField)
+	}
+	if strings.HasSuffix(path, "/acknowledgement") {
+		return page.Form(p.t, path).Get("first-action")
 	}
 	for _, said := range page.Elements("dd") {
 		if strings.HasPrefix(webtest.Text(said), walkText) {

@@ -19,7 +19,7 @@ import (
 
 var (
 	cuts = flag.Int("cuts", 5, "how often the power is cut")
-	seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments at which the power is cut")
+	seed = flag.Uint64("seed", 1, "of the moments at which the power is cut")
 )
 
 // machine is a computer that runs Redis: its disk, and a policy of fsync.
