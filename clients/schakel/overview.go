@@ -160,6 +160,8 @@ func (n *Node) Overview(ctx context.Context, ref string, by ...By) (o Overview, 
 					return err
 				}
 				m.Flags = full(flags)
+			} else if err == nil && row.Direction == store.Out {
+				m.Flags = full(ownFlags(row))
 			}
 			o.Messages = append(o.Messages, m)
 		}
@@ -181,6 +183,15 @@ func (n *Node) Progress(ctx context.Context, ref string, s playbook.Situation, b
 		return nil, err
 	}
 	return playbook.Progress(s, known.Counted()), nil
+}
+
+// ownFlags is what its readers were warned of in a message that this desk sent.
+func ownFlags(row store.Message) []protocol.Flag {
+	signed, err := message.Parse(row.Raw)
+	if err != nil {
+		return nil
+	}
+	return staleFlags(signed.Message)
 }
 
 // flagsOf is what is wrong with a stored message that this desk took.

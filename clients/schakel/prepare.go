@@ -49,7 +49,10 @@ func (n *Node) Prepare(ctx context.Context, d Draft) (Prepared, error) {
 	}
 	p := Prepared{Opens: d.Case == "" && d.Answers == "", Added: []identity.DeskID{}, Unreached: []identity.DeskID{},
 		NeedPerson: protocol.NeedsPerson(d.Class)}
-	if d.Person == "" && p.NeedPerson {
+	if d.Override != nil && d.Override.Called == "" {
+		d.Override = &Override{Called: unknownNumber} // the same: Send asks which
+	}
+	if d.Person == "" && (p.NeedPerson || d.Override != nil) {
 		d.Person = unknownSigner // composed as if somebody signs; Send asks who
 	}
 	m, known, err := n.compose(ctx, d)

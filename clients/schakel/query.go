@@ -316,7 +316,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	st := Status{
 		Light: n.light,
 		Desk:  n.dev.Desk, Role: dir.role(n.dev.Desk), Device: n.dev.ID, Relay: dir.relay.URL, Connected: conn.up, ConnectedSince: utc(conn.since),
-		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: n.registerAge(), NewDevices: n.waiting(dir, n.now()), ClockBehind: n.floor.behind(),
+		LastError: conn.lastErr, RegisterSize: dir.Size(), RegisterSkipped: len(dir.Skipped(0)), RegisterAge: n.registerAge(), NewDevices: n.waiting(dir, n.now()), OwnNewDevices: n.newDevices(dir, n.dev.Desk, n.now()), ClockBehind: n.floor.behind(),
 	}
 	if org, ok := dir.Org(n.dev.Desk.Org()); ok {
 		st.Fingerprint = orgFingerprint(org)

@@ -235,6 +235,9 @@ func (n *Node) accessFor(ctx context.Context, d Draft) (a access, err error) {
 // unknownSigner stands for whoever will sign what is only prepared.
 const unknownSigner = "-"
 
+// unknownNumber stands for the number that somebody will say was called.
+const unknownNumber = "+00000000"
+
 // reachable checks the addressed desks: known, allowed, and with a device that has
 // a key for now.
 func (n *Node) reachable(desks []identity.DeskID) error {

@@ -236,9 +236,10 @@ type Status struct {
 	RegisterSize    uint64            `json:"registerSize"`
 	RegisterSkipped int               `json:"registerSkipped"`
 	RegisterAge     RegisterAge       `json:"registerAge"`
-	Witnesses       string            `json:"witnesses"`            // what the quorum does not tolerate
-	NewDevices      int               `json:"newDevices,omitempty"` // at desks we write to and at our own, that get nothing yet
-	Outbox          int               `json:"outbox"`               // deliveries not yet confirmed by their desk
+	Witnesses       string            `json:"witnesses"`               // what the quorum does not tolerate
+	NewDevices      int               `json:"newDevices,omitempty"`    // at desks we write to and at our own, that get nothing yet
+	OwnNewDevices   []NewDevice       `json:"ownNewDevices,omitempty"` // of this desk, that came within two weeks
+	Outbox          int               `json:"outbox"`                  // deliveries not yet confirmed by their desk
 	NotAtRelay      int               `json:"notAtRelay"`
 	Unread          int               `json:"unread"`
 	ToAcknowledge   int               `json:"toAcknowledge"`

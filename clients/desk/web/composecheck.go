@@ -39,6 +39,7 @@ type checking struct {
 	Trouble           *trouble
 	Closed            bool
 	Files             []attachedFile
+	Stale             *staleness // the register is too old to send by
 	prepared          schakel.Prepared
 	draft             schakel.Draft
 }
@@ -111,6 +112,8 @@ func (s *Site) checked(v *visit, p *paper, c scene, pin string) (page checking, 
 	if pin != "" {
 		d.Person, d.PIN = v.user.Person, pin
 	}
+	stale := v.staleness(c.status.RegisterAge, p.Urgency)
+	d.Override = stale.word()
 	prepared, err := v.node.Prepare(v.Context(), d)
 	if err != nil {
 		return page, err
@@ -121,7 +124,7 @@ func (s *Site) checked(v *visit, p *paper, c scene, pin string) (page checking, 
 	}
 	page = checking{paper: p, Label: harmless.Line(v.lang.of(c.form.Label)), NewCase: prepared.Opens, Exercise: prepared.Exercise,
 		AckDue: prepared.AckDue, AnswerDue: prepared.AnswerDue, Telephone: prepared.Telephone, Signer: harmless.Line(c.signs.Name),
-		Closed: p.closed, prepared: prepared, draft: d}
+		Closed: p.closed, Stale: stale, prepared: prepared, draft: d}
 	page.Safe, page.Body = v.lang.said(body, c.form)
 	if page.Files, err = s.attachedFiles(v, p); err != nil {
 		return page, err
@@ -252,13 +255,17 @@ func (s *Site) sendNow(v *visit, p *paper, c scene, pin string) (answer, error) 
 	if page.prepared.Refusal != nil {
 		return again(func(*checking) {}, http.StatusUnprocessableEntity)
 	}
+	word, ok := page.Stale.override(v.lang)
+	if !ok {
+		return again(func(*checking) {}, http.StatusUnprocessableEntity)
+	}
 	if p.Saved == nil {
 		err = s.saveFor(v, p, pin)
 	}
 	var sent schakel.Sent
 	if err == nil {
 		d := page.draft
-		d.To, d.Person, d.PIN, d.Saved = page.prepared.To, v.user.Person, pin, p.Saved
+		d.To, d.Person, d.PIN, d.Saved, d.Override = page.prepared.To, v.user.Person, pin, p.Saved, word
 		sent, err = v.node.Send(v.Context(), d)
 	}
 	var rule *protocol.Refusal

@@ -131,7 +131,7 @@ func (s *Site) desk(v *visit) (entry, error) {
 		return entry{}, cmp.Or(err, schakel.ErrUnknownDesk)
 	}
 	own := v.entry(schakel.Desk{ID: id, Org: string(id.Org()), Role: st.Role, Fingerprint: st.Fingerprint, Reachable: true})
-	own.Own = true
+	own.Own, own.New = true, newcomers(st.OwnNewDevices)
 	return own.drawn()
 }
 
@@ -161,6 +161,12 @@ func (s *Site) comparing(v *visit) (comparing, error) {
 	}
 	var err error
 	out.entry, err = s.desk(v)
+	return out, err
+}
+
+// comparingOther is the same of another desk: nobody compares the own key, or refuses it.
+func (s *Site) comparingOther(v *visit) (comparing, error) {
+	out, err := s.comparing(v)
 	if err == nil && out.Own {
 		err = errNoPage
 	}
@@ -168,7 +174,7 @@ func (s *Site) comparing(v *visit) (comparing, error) {
 }
 
 func (s *Site) verifyForm(v *visit) (answer, error) {
-	out, err := s.comparing(v)
+	out, err := s.comparingOther(v)
 	return answer{page: "verify", title: "title.verify", shows: out}, err
 }
 
@@ -183,7 +189,7 @@ func (s *Site) verifyDesk(v *visit) (answer, error) {
 }
 
 func (s *Site) refuseForm(v *visit) (answer, error) {
-	out, err := s.comparing(v)
+	out, err := s.comparingOther(v)
 	return answer{page: "refuse", title: "title.refuse", shows: out}, err
 }
 
@@ -194,7 +200,7 @@ func (s *Site) refuseDesk(v *visit) (answer, error) {
 }
 
 func (s *Site) compare(v *visit, again answer, what string, do func(comparing) error) (answer, error) {
-	c, err := s.comparing(v)
+	c, err := s.comparingOther(v)
 	if err != nil {
 		return answer{}, err
 	}

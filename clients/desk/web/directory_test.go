@@ -111,3 +111,33 @@ func TestConfirmNewDevice(t *testing.T) {
 	contains(t, leads(t, b, b.Post(path+"/confirmation", pin("device", id, "called", "+31 6 00000001")), path), "Dit apparaat is bevestigd", "P. Iket belde &#43;31600000001")
 	lacks(t, b.Get("/directory"), "nieuw apparaat wacht")
 }
+
+// TestConfirmOwnNewDevice: the same of a device of this desk, whoever sits at the screen.
+// Nobody compares or refuses the own organisation's key there.
+func TestConfirmOwnNewDevice(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{Cools: 24 * time.Hour})
+	b := o.User("P. Iket", desk.RoleOnCall)
+	const path = "/directory/vt20/crisis"
+	o.Until("the register is known", func() bool { return b.Get(path).Status == http.StatusOK })
+	for _, no := range []string{"/confirmation", "/verification", "/refusal"} {
+		if a := b.Get(path + no); a.Status != http.StatusNotFound {
+			t.Errorf("%s before there is anything: %d", no, a.Status)
+		}
+	}
+	id := o.Member.Intruder().Node.Device().String()
+	o.Until("the new device is marked", func() bool { return strings.Contains(b.Get(path).Body, "Dit bureau heeft een nieuw apparaat") })
+	contains(t, b.Get(path), "Krijgt niets tot", "Bel de collega die het heeft", path+"/confirmation")
+	contains(t, b.Get(path+"/confirmation"), id, `name="called"`, "Kent niemand dit apparaat?")
+	contains(t, b.Post(path+"/confirmation", pin()), "Kies het apparaat", "Vul het nummer in")
+	contains(t, b.Post(path+"/confirmation", url.Values{"pin": {"998877"}, "device": {id}, "called": {"+31600000001"}}), "De pincode klopt niet")
+	contains(t, leads(t, b, b.Post(path+"/confirmation", pin("device", id, "called", "+31 6 00000001")), path), "Dit apparaat is bevestigd", "P. Iket belde &#43;31600000001")
+	for _, no := range []string{"/verification", "/refusal"} {
+		if a := b.Get(path + no); a.Status != http.StatusNotFound {
+			t.Errorf("%s of the own desk: %d", no, a.Status)
+		}
+	}
+	st, err := o.Member.Node.Status(t.Context())
+	if err != nil || st.NewDevices != 0 || len(st.OwnNewDevices) != 1 || st.OwnNewDevices[0].Confirmed.IsZero() {
+		t.Errorf("the device knows of %+v, %v", st.OwnNewDevices, err)
+	}
+}

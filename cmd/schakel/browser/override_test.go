@@ -1,0 +1,48 @@
+package browser_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"schakel/clients/desk"
+	"schakel/clients/desk/web/webtest"
+	"schakel/clients/protocol"
+	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
+)
+
+// TestOldRegister looks at what the check page asks when the register is too old to send by:
+// in a world of its own, because the register stands still there from then on.
+func TestOldRegister(t *testing.T) {
+	p := newPages(t, webtest.Options{Idle: 8 * time.Hour})
+	to := police(t, p.Office, "politie-mn/oc").Desk
+	age := func(want schakel.Freshness) {
+		p.Until("the register is "+string(want), func() bool {
+			st, err := p.Member.Node.Status(t.Context())
+			return err == nil && st.RegisterAge.State == want
+		})
+	}
+	p.Chain.Witnessed()
+	age(schakel.Fresh)
+	p.Chain.Freeze(true)
+	p.Chain.Pass(80 * time.Hour)
+	age(schakel.Stale)
+	b := p.User("P. Iket", desk.RoleCaseWorker)
+	const form = "/compose/contactverzoek"
+	kept := func(urgency string) webtest.Reply {
+		return b.Post(form, typed(t, b.Get(form), protocol.ClassCallBack, url.Values{"urgency": {urgency}, "to": {string(to)}, "do": {"check"}}))
+	}
+	check, late := kept("acuut").Header.Get("Location"), kept("regulier").Header.Get("Location")
+	in := cookies(t, b, p.Base)
+	p.look(
+		visit{Name: "check, an old register", Path: check, route: form + "/check", Cookies: in,
+			Shows: []string{"Het register is te oud", "P. Iket beslist", "Het nummer dat u hebt gebeld", "Teken en verstuur toch"}},
+		visit{Name: "check, an old register, nobody called", Path: check, route: form + "/check", Cookies: in,
+			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}},
+			Shows: []string{"Vul in welk nummer u hebt gebeld"}},
+		visit{Name: "what is not acute, an old register", Path: late, route: form + "/check", Cookies: in, Status: http.StatusConflict,
+			Shows: []string{"Alleen iets acuuts"}},
+	)
+}
