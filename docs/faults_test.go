@@ -151,7 +151,7 @@ func longer(pkg string, rounds int) []string {
 	n := func(part int) string { return fmt.Sprint(max(1, rounds/part)) }
 	switch pkg {
 	case "cmd/schakel/system":
-		return []string{"-full"}
+		return []string{"-full", "-line-cuts", fmt.Sprint(5 * rounds)}
 	case "cmd/schakel-relay":
 		return []string{"-full"}
 	case "relay/queue/boltqueue":

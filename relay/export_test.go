@@ -32,5 +32,11 @@ func Metrics() (descriptions []string) {
 	return descriptions
 }
 
+// Hold keeps the lock of the hub, as a deadlock would, until free is called.
+func (r *Relay) Hold() (free func()) {
+	r.hub.mu.Lock()
+	return r.hub.mu.Unlock
+}
+
 // HostOf is what limits per address count by.
 func HostOf(address string) string { return hostOf(address) }

@@ -19,6 +19,7 @@ type hub struct {
 
 	mu       sync.Mutex // guards what follows; held for map work only
 	all      map[*session]struct{}
+	turn     int // of the session that was started last
 	byDevice map[identity.DeviceID]*session
 	byDesk   map[identity.DeskID]map[*session]struct{}
 	meters   map[identity.DeviceID]*meter
@@ -54,6 +55,8 @@ func (h *hub) start(s *session) bool {
 		return false
 	}
 	h.all[s] = struct{}{}
+	h.turn = (h.turn + 1) % sweepParts
+	s.turn = h.turn
 	h.group.Go(func() {
 		defer h.leave(s)
 		s.run()

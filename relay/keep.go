@@ -24,11 +24,10 @@ func (r *Relay) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		now, i := r.config.Now(), 0
-		r.hub.each(func(s *session) {
-			i++
-			s.sweep(now, i%sweepParts == round%sweepParts)
-		})
+		now := r.config.Now()
+		// Each session has its own turn: by their order in the map some would have none for
+		// many rounds.
+		r.hub.each(func(s *session) { s.sweep(now, s.turn == round%sweepParts) })
 		r.hub.forgetMeters(time.Now())
 		r.hub.posters.forget(time.Now())
 	}

@@ -38,7 +38,8 @@ type session struct {
 	room chan struct{} // capacity 1: the shared part has room for read
 	over chan struct{} // closed by run when it ends
 
-	// Guarded by hub.mu.
+	// Guarded by hub.mu; turn is constant once started.
+	turn     int    // in which part of a sweep it is rung
 	number   uint64 // among the sessions of the device, where the store is shared; 0: none yet
 	expected bool   // the hub listens for later sessions
 

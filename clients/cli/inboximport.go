@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,26 +16,36 @@ import (
 )
 
 func (a *app) inboxImportCommand() *cobra.Command {
-	return &cobra.Command{
+	folder := ""
+	c := &cobra.Command{
 		Use: "import FILE", Short: "Take in a file of envelopes that a courier brought",
 		Long: "Takes in what `schakel outbox export` wrote at another desk. Each envelope is judged as if the relay\n" +
 			"had brought it: that it came by hand speaks for nothing. The same file twice changes nothing, and\n" +
-			"what the relay brings once more is recognised.\n\n" +
+			"what the relay brings once more is recognised. So are the sealed attachments in FILE.bijlagen: each\n" +
+			"is kept only if it is what its message names, and then is not fetched any more.\n\n" +
 			"Afterwards send the answer back with `schakel outbox export`: it confirms what came.",
 		Example: "  schakel inbox import /media/stick/K3QZ7M2XAB4C.koerier",
 		Args:    arguments("FILE"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.inboxImport(c.Context(), args[0]) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.inboxImport(c.Context(), args[0], folder) },
 	}
+	c.Flags().StringVar(&folder, "attachments", "", "folder with the attachments (default FILE.bijlagen, where there is one)")
+	return c
 }
 
 type broughtDocument struct {
 	Schema string `json:"schema"`
 	schakel.Brought
+	Attachments broughtFiles `json:"attachments"`
 }
 
-func (a *app) inboxImport(ctx context.Context, path string) error {
+func (a *app) inboxImport(ctx context.Context, path, folder string) error {
 	file, err := readParcel(path)
 	if err != nil {
+		return err
+	}
+	if folder == "" {
+		folder = courier.FolderOf(path)
+	} else if _, err := os.Stat(folder); err != nil {
 		return err
 	}
 	return a.with(ctx, false, func(s *session) error {
@@ -42,12 +53,13 @@ func (a *app) inboxImport(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
+		files, broken := bringFiles(ctx, s, folder)
 		if a.json {
-			err = a.writeJSON(broughtDocument{"schakel.inbox-import/1", b})
+			err = a.writeJSON(broughtDocument{"schakel.inbox-import/1", b, files})
 		} else {
-			a.showImport(b)
+			a.showImport(b, files)
 		}
-		return errors.Join(err, verdictOn(b))
+		return errors.Join(err, broken, cmp.Or(verdictOn(b), files.verdict()))
 	})
 }
 
@@ -65,14 +77,15 @@ func readParcel(path string) ([]byte, error) {
 	return file, err
 }
 
-func (a *app) showImport(b schakel.Brought) {
+func (a *app) showImport(b schakel.Brought, files broughtFiles) {
 	for _, line := range []struct {
 		n     int
 		what  string
 		paint colour
 	}{{b.Taken, "taken in", green}, {b.Known, "here already", plain}, {b.Other, "for another desk, left alone", yellow},
 		{b.Waiting, "from who is newer than this device's register", yellow}, {b.Refused, "refused: " + strings.Join(b.Reasons, ", "), red},
-		{b.Damaged, "damaged beyond recognition", red}} {
+		{b.Damaged, "damaged beyond recognition", red}, {files.Here, "attachments taken in", green},
+		{files.Refused, "attachments refused: not what their message names", red}, {files.Waiting, "attachments still to come", yellow}} {
 		if line.n > 0 {
 			a.printf("%d %s\n", line.n, a.in(line.paint, inertLine(line.what)))
 		}

@@ -1,10 +1,12 @@
 package cli_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"schakel/clients/store/vault"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
+	"schakel/crypto/seal"
 	"schakel/crypto/trust"
 )
 
@@ -46,8 +49,9 @@ type scripted struct {
 	forwarded                   []schakel.Forwarding
 	flags                       []protocol.Flag // of what is read
 	safety                      schakel.Safety
-	carried                     schakel.Carried // what ExportEnvelopes makes
-	brought                     schakel.Brought // what ImportEnvelopes finds
+	carried                     schakel.Carried   // what ExportEnvelopes makes
+	brought                     schakel.Brought   // what ImportEnvelopes finds
+	sealed                      map[string][]byte // what CarryAttachment gives, and what BringAttachment waits for
 }
 
 const (
@@ -309,6 +313,31 @@ func (n *scripted) SaveAttachment(_ context.Context, _ string, place int, how sc
 	_, err := io.WriteString(w, "de inhoud\n")
 	n.did = append(n.did, fmt.Sprintf("save %d anyway %t", place, how.Anyway))
 	return attachments()[place-1], err
+}
+
+func (n *scripted) CarryAttachment(_ context.Context, id string, w io.Writer) error {
+	if n.fileErr != nil {
+		_, _ = io.WriteString(w, "half")
+		return n.fileErr
+	}
+	_, err := w.Write(n.sealed[id])
+	return err
+}
+
+func (n *scripted) MissingAttachments(context.Context) (out []schakel.SealedFile, _ error) {
+	for id, b := range n.sealed {
+		out = append(out, schakel.SealedFile{ID: id, Length: uint64(len(b))})
+	}
+	return out, n.personErr
+}
+
+func (n *scripted) BringAttachment(_ context.Context, id string, sealed io.Reader) error {
+	b, err := io.ReadAll(sealed)
+	if err == nil && !bytes.Equal(b, n.sealed[id]) {
+		err = seal.ErrDigest
+	}
+	n.did = append(n.did, "bring "+id)
+	return errors.Join(err, n.fileErr)
 }
 
 func (n *scripted) MoveAttachment(_ context.Context, ref string, place int, act schakel.MoveAct) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/courier"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
@@ -45,13 +47,13 @@ func (a *app) outbox(ctx context.Context) error {
 			a.printf("nothing waits\n")
 			return nil
 		}
-		rows := [][]cell{heads("DESK", "NOT CONFIRMED", "STATEMENT")}
+		rows := [][]cell{heads("DESK", "NOT CONFIRMED", "ATTACHMENTS", "STATEMENT")}
 		for _, d := range all {
 			due := "-"
 			if d.Statement {
 				due = "due"
 			}
-			rows = append(rows, []cell{{inertLine(string(d.Desk)), bold}, {fmt.Sprint(d.Deliveries), plain}, {due, plain}})
+			rows = append(rows, []cell{{inertLine(string(d.Desk)), bold}, {fmt.Sprint(d.Deliveries), plain}, {fmt.Sprint(d.Files), plain}, {due, plain}})
 		}
 		a.table(rows)
 		return nil
@@ -59,21 +61,25 @@ func (a *app) outbox(ctx context.Context) error {
 }
 
 func (a *app) outboxExportCommand() *cobra.Command {
-	to := ""
+	to, bare := "", false
 	c := &cobra.Command{
 		Use: "export FILE|FOLDER", Short: "Write what waits for a desk to a file, for a courier while the relay is down",
 		Long: "Writes the sealed envelopes that wait for a desk to a file that somebody carries there, on a stick\n" +
 			"for example. There it is taken in with `schakel inbox import`, and the answer comes back the same way.\n" +
 			"In a folder each desk gets a file of its own, under a name that says nothing.\n\n" +
+			"Attachments go beside it in the folder FILE.bijlagen, sealed as they are: of the messages in the\n" +
+			"file, and of earlier ones where the relay has not got them yet. Take both along. What finds no room\n" +
+			"is said, and the messages can go; --without-attachments leaves them all to the relay.\n\n" +
 			"Nothing in it can be read but by that desk. Whoever finds it sees what the relay would see: which\n" +
 			"devices write to which desk, when, how much and how urgently.\n\n" +
 			"The messages stay in the outbox until the desk confirms them; when the relay is back they go to it\n" +
 			"too, and nobody gets them twice. An acute message never waits for a courier: telephone.",
 		Example: "  schakel outbox export /media/stick\n  schakel outbox export voor-de-koerier --to politie-mn/meldkamer",
 		Args:    arguments("FILE|FOLDER"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.outboxExport(c.Context(), args[0], to) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.outboxExport(c.Context(), args[0], to, bare) },
 	}
 	c.Flags().StringVar(&to, "to", "", "only this desk: organisation/desk; this desk itself for its other devices")
+	c.Flags().BoolVar(&bare, "without-attachments", false, "only the messages: a small file")
 	suggest(c, map[string]completer{"to": a.deskNames()})
 	return c
 }
@@ -86,6 +92,7 @@ type carriedFile struct {
 	Left      int             `json:"left"`
 	Unsealed  int             `json:"unsealed"`
 	Until     time.Time       `json:"until,omitzero"`
+	carriedFiles
 }
 
 type carriedDocument struct {
@@ -93,7 +100,7 @@ type carriedDocument struct {
 	Files  []carriedFile `json:"files"`
 }
 
-func (a *app) outboxExport(ctx context.Context, path, to string) error {
+func (a *app) outboxExport(ctx context.Context, path, to string, bare bool) error {
 	return a.with(ctx, false, func(s *session) error {
 		desks, err := carriedTo(ctx, s, to)
 		if err != nil {
@@ -115,7 +122,7 @@ func (a *app) outboxExport(ctx context.Context, path, to string) error {
 			if folder {
 				name = filepath.Join(path, rand.Text()[:12]+".koerier")
 			}
-			f, err := a.carry(ctx, s, desk, name)
+			f, err := a.carry(ctx, s, desk, name, bare)
 			if err != nil {
 				return fmt.Errorf("%w (written before: %d files)", err, len(files))
 			}
@@ -155,12 +162,20 @@ func joined(desks []identity.DeskID) string {
 	return strings.Join(words, ", ")
 }
 
-func (a *app) carry(ctx context.Context, s *session, desk identity.DeskID, name string) (carriedFile, error) {
+func (a *app) carry(ctx context.Context, s *session, desk identity.DeskID, name string, bare bool) (f carriedFile, err error) {
+	if _, err := os.Lstat(courier.FolderOf(name)); err == nil {
+		return f, fmt.Errorf("%w: %s", errExists, courier.FolderOf(name))
+	}
 	c, err := s.ExportEnvelopes(ctx, desk)
 	if err != nil {
-		return carriedFile{}, err
+		return f, err
 	}
-	return carriedFile{name, c.Desk, c.Envelopes, c.Left, c.Unsealed, c.Until}, writeNew(name, c.File, 0o600)
+	f = carriedFile{File: name, Desk: c.Desk, Envelopes: c.Envelopes, Left: c.Left, Unsealed: c.Unsealed, Until: c.Until}
+	if err := writeNew(name, c.File, 0o600); err != nil || bare {
+		return f, err
+	}
+	f.carriedFiles, err = carryFiles(ctx, s, name, c)
+	return f, err
 }
 
 func (a *app) showExport(files []carriedFile) error {
@@ -171,15 +186,17 @@ func (a *app) showExport(files []carriedFile) error {
 	} else if len(files) == 0 {
 		a.printf("nothing waits for another desk\n")
 	} else {
-		rows := [][]cell{heads("FILE", "DESK", "ENVELOPES", "BRING IT BEFORE")}
+		rows := [][]cell{heads("FILE", "DESK", "ENVELOPES", "ATTACHMENTS", "BRING IT BEFORE")}
 		for _, f := range files {
-			rows = append(rows, []cell{{inertLine(f.File), bold}, {inertLine(string(f.Desk)), plain}, {fmt.Sprint(f.Envelopes), plain}, {a.when(f.Until), plain}})
+			rows = append(rows, []cell{{inertLine(f.File), bold}, {inertLine(string(f.Desk)), plain}, {fmt.Sprint(f.Envelopes), plain}, {beside(f), plain}, {a.when(f.Until), plain}})
 		}
 		a.table(rows)
 	}
-	left, unsealed := 0, 0
+	left, unsealed, beside := 0, 0, carriedFiles{}
 	for _, f := range files {
 		left, unsealed = left+f.Left, unsealed+f.Unsealed
+		beside.why = cmp.Or(beside.why, f.why)
+		beside.NoRoom, beside.NotHere, beside.Needed = beside.NoRoom+f.NoRoom, beside.NotHere+f.NotHere, beside.Needed+f.Needed
 	}
 	switch {
 	case unsealed > 0:
@@ -187,5 +204,13 @@ func (a *app) showExport(files []carriedFile) error {
 	case left > 0:
 		return advise(fmt.Errorf("%w: %d envelopes did not fit", errPartly, left), "bring these over, import the answer, and export again")
 	}
-	return nil
+	return beside.verdict()
+}
+
+// beside is what stands beside a file, for its row.
+func beside(f carriedFile) string {
+	if f.Files == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d (%s)", f.Files, bytesOf(f.Bytes))
 }

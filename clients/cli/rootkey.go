@@ -93,5 +93,8 @@ func writeNew(path string, content []byte, mode os.FileMode) error {
 		return fmt.Errorf("failed to write: %w", err)
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(fmt.Errorf("failed to write: %w", err), os.Remove(path)) // half of it looks like all
+	}
+	return err
 }

@@ -106,15 +106,22 @@ func (s *Service) saveAttachment(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	stream(w, func(to io.Writer) (any, error) {
+		return s.node.SaveAttachment(r.Context(), r.PathValue("ref"), place, how, to)
+	})
+}
+
+// stream answers with a file that write gives, and behind it with what write says of it.
+func stream(w http.ResponseWriter, write func(io.Writer) (any, error)) {
 	h := w.Header()
-	// The whole file is read before its first byte is answered.
+	// Saving reads the whole file before its first byte is answered.
 	out := NewSlowly(w, backupTime, func(h http.Header) {
 		h.Set("Content-Type", "application/octet-stream")
 		h.Set("API-Version", APIVersion)
 		h.Set("Cache-Control", "no-store")
 		h.Set("Trailer", trailerFile+", "+trailerProblem)
 	})
-	a, err := s.node.SaveAttachment(r.Context(), r.PathValue("ref"), place, how, out)
+	said, err := write(out)
 	if err != nil && !out.Begun() {
 		refuse(w, err)
 		return
@@ -122,7 +129,7 @@ func (s *Service) saveAttachment(w http.ResponseWriter, r *http.Request) {
 	if !out.Begun() { // it is empty
 		_, _ = out.Write(nil)
 	}
-	name, said := trailerFile, any(a)
+	name := trailerFile
 	if err != nil {
 		name, said = trailerProblem, ProblemOf(err)
 	}
@@ -167,12 +174,17 @@ func (c *Client) MoveAttachment(ctx context.Context, ref string, place int, act 
 }
 
 // SaveAttachment implements Files.
-func (c *Client) SaveAttachment(ctx context.Context, ref string, place int, how schakel.Saving, w io.Writer) (a schakel.Attachment, err error) {
+func (c *Client) SaveAttachment(ctx context.Context, ref string, place int, how schakel.Saving, w io.Writer) (schakel.Attachment, error) {
+	return streamed[schakel.Attachment](ctx, c, attachmentPath(ref, place, "content"), how, w)
+}
+
+// streamed writes a file that the daemon answers with to w, and returns what stands behind it.
+func streamed[T any](ctx context.Context, c *Client, path string, in any, w io.Writer) (a T, err error) {
 	patient := *c.http.Transport.(*http.Transport).Clone()
 	patient.ResponseHeaderTimeout = backupTime
 	defer patient.CloseIdleConnections()
 	slow := Client{http: &http.Client{Transport: &patient}}
-	resp, err := slow.request(ctx, "POST", attachmentPath(ref, place, "content"), how)
+	resp, err := slow.request(ctx, "POST", path, in)
 	if err != nil {
 		return a, err
 	}
@@ -219,5 +231,7 @@ func fileRefusals() []refusal {
 		{schakel.ErrMediaType, "file-type", http.StatusConflict, "The content of the file is of another type", "De inhoud van het bestand is van een andere soort", "do not open it before you telephoned who sent it; `schakel attachment save --anyway` saves it all the same"},
 		{schakel.ErrAttachedName, "file-name", http.StatusBadRequest, "A file with this name cannot be attached", "Een bestand met deze naam kan niet mee", "give the file another name"},
 		{seal.ErrContent, "attachment-content", http.StatusUnprocessableEntity, "The attachment is not what its sender says of it", "De bijlage is niet wat de afzender ervan zegt", "keep nothing of it, and telephone who sent it"},
+		{seal.ErrDigest, "attachment-other", http.StatusUnprocessableEntity, "The sealed file is another than its message names", "Het verzegelde bestand is een ander dan het bericht noemt", "have it brought again: it is damaged, or was exchanged; when the relay is back it comes by itself"},
+		{schakel.ErrDisk, "disk", http.StatusInsufficientStorage, "The disk of this device failed", "De schijf van dit apparaat werkte niet mee", "make room on this device's disk, and do the same again"},
 	}
 }

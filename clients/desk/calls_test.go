@@ -71,14 +71,21 @@ func caseCalls(ctx context.Context, n desk.Node) map[string]func() (any, error) 
 		"absent":      func() (any, error) { return n.Absent(ctx) },
 		"carry":       func() (any, error) { return n.ExportEnvelopes(ctx, "c/d") },
 		"bring":       func() (any, error) { return n.ImportEnvelopes(ctx, body()) },
-		"export":      func() (any, error) { return n.Export(ctx, "ab", "c/d") },
-		"forward":     func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
-		"prepare":     func() (any, error) { return n.Prepare(ctx, draft) },
-		"cases":       func() (any, error) { return n.Cases(ctx, schakel.Paging{Limit: 7, Offset: 2}) },
-		"overview":    func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
-		"progress":    func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
-		"trace":       func() (any, error) { return n.Trace(ctx, "ab") },
-		"wait":        func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
+		"missing":     func() (any, error) { return n.MissingAttachments(ctx) },
+		"carry file": func() (any, error) {
+			var file bytes.Buffer
+			err := n.CarryAttachment(ctx, "a/../b?c#d e", &file)
+			return file.Bytes(), err
+		},
+		"bring file": func() (any, error) { return nil, n.BringAttachment(ctx, "a/../b?c#d e", bytes.NewReader(body())) },
+		"export":     func() (any, error) { return n.Export(ctx, "ab", "c/d") },
+		"forward":    func() (any, error) { return n.Forward(ctx, "ab", schakel.Forwarding{To: "c/d", Person: "p", PIN: "1"}) },
+		"prepare":    func() (any, error) { return n.Prepare(ctx, draft) },
+		"cases":      func() (any, error) { return n.Cases(ctx, schakel.Paging{Limit: 7, Offset: 2}) },
+		"overview":   func() (any, error) { return n.Overview(ctx, "a/../b?c#d e", by) },
+		"progress":   func() (any, error) { return n.Progress(ctx, "ab", situation(), by) },
+		"trace":      func() (any, error) { return n.Trace(ctx, "ab") },
+		"wait":       func() (any, error) { return n.Wait(ctx, "ab", schakel.StateAtRelay) },
 		"export case": func() (any, error) {
 			var file bytes.Buffer
 			err := n.ExportCase(ctx, "a/../b?c#d e", schakel.By{Person: "p", PIN: "1", Glass: "g"}, &file)

@@ -77,6 +77,23 @@ func (n *node) SaveAttachment(_ context.Context, ref string, place int, how scha
 	_, err := w.Write(body())
 	return attachment(), err
 }
+func (n *node) CarryAttachment(_ context.Context, id string, w io.Writer) error {
+	if err := n.note(id); err != nil {
+		return err
+	}
+	_, err := w.Write(body())
+	return err
+}
+func (n *node) MissingAttachments(context.Context) ([]schakel.SealedFile, error) {
+	return []schakel.SealedFile{{ID: "ab", Length: 9}}, n.note()
+}
+func (n *node) BringAttachment(_ context.Context, id string, sealed io.Reader) error {
+	b, err := io.ReadAll(sealed)
+	if err != nil {
+		return err
+	}
+	return n.note(id, b)
+}
 func (n *node) MoveAttachment(_ context.Context, ref string, place int, act schakel.MoveAct) error {
 	return n.note(ref, place, act)
 }

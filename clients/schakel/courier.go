@@ -23,6 +23,7 @@ import (
 type CourierDesk struct {
 	Desk       identity.DeskID `json:"desk"`
 	Deliveries int             `json:"deliveries"` // of the outbox
+	Files      int             `json:"files"`      // attachments that the relay has not got yet
 	Statement  bool            `json:"statement"`  // it has not shown that it knows what this desk has of it
 }
 
@@ -34,6 +35,9 @@ type Carried struct {
 	Left      int             `json:"left"`           // did not fit: they go with the next file, once these are confirmed
 	Unsealed  int             `json:"unsealed"`       // messages of which no envelope could be made: the desk's keys are not here
 	Until     time.Time       `json:"until,omitzero"` // when the first of them expires
+
+	Attachments []SealedFile `json:"attachments"` // for CarryAttachment, beside the file
+	LeftFiles   int          `json:"leftFiles"`   // more attachments than may go with one file
 }
 
 const actionCarried = "exported-by-file" // subject: the desk
@@ -54,8 +58,12 @@ func (n *Node) CourierDesks(ctx context.Context) (out []CourierDesk, err error) 
 			if err != nil {
 				return err
 			}
-			d := CourierDesk{Desk: desk, Deliveries: len(ds), Statement: len(pending) > 0 && !n.silent(desk)}
-			if d.Deliveries > 0 || d.Statement {
+			files, err := tx.UploadingTo(desk, maxCarried)
+			if err != nil {
+				return err
+			}
+			d := CourierDesk{Desk: desk, Deliveries: len(ds), Files: len(files), Statement: len(pending) > 0 && !n.silent(desk)}
+			if d.Deliveries > 0 || d.Files > 0 || d.Statement {
 				out = append(out, d)
 			}
 		}
@@ -135,6 +143,9 @@ func (n *Node) carry(tx *store.Tx, c *Carried, stated []byte) error {
 		}
 	}
 	c.Left = len(ds) - len(envelopes)
+	if c.Attachments, c.LeftFiles, err = filesFor(tx, c.Desk, ds[:len(envelopes)]); err != nil {
+		return err
+	}
 	if err := noteMarks(tx, settingCarried, n.now(), idsOf(ds[:len(envelopes)])...); err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ var (
 	ErrRotaChanged   = errors.New("the rota was changed since")
 	ErrNoAttachment  = errors.New("no such attachment")
 	ErrNotHere       = errors.New("the attachment is not here yet")
+	ErrDisk          = errors.New("the file of an attachment cannot be written or read")
 	ErrMediaType     = errors.New("the content of the file is of another type")
 	ErrAttachedName  = errors.New("a file with this name cannot be attached")
 	ErrNothingToAck  = errors.New("this message asks for no acknowledgement")

@@ -143,6 +143,14 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
+// BehindForTest is by how many entries this node's register is shorter than the relay said
+// at login that its own is.
+func (n *Node) BehindForTest() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.claimed.size - min(n.claimed.size, n.dir.Size())
+}
+
 // KeepWatchForTest raises now what silence means.
 func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
 
@@ -368,4 +376,12 @@ func (n *Node) TakeAtMostForTest(most int) {
 	defer n.quotas.mu.Unlock()
 	n.quotas.most = most
 	clear(n.quotas.of)
+}
+
+// MoveForTest makes one try to move an attachment as it once was listed.
+func (n *Node) MoveForTest(ctx context.Context, listed store.Attachment) error {
+	var line carrierLine
+	defer line.close()
+	n.moves.claim(keyOf(listed), n.now())
+	return n.moveFile(ctx, &line, listed)
 }

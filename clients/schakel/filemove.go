@@ -22,19 +22,16 @@ const (
 	partsLost = 8
 )
 
-// errDisk means that this device's own disk failed a transfer.
-var errDisk = errors.New("the file of an attachment cannot be written or read")
-
 // upload brings the file of an attachment to the relay, from where the relay is on. It goes
 // on where it stopped, over whatever was restarted in between; a relay that lost it gets it
 // whole again.
 func (n *Node) upload(ctx context.Context, relay *wire.Blobs, a store.Attachment) error {
 	f, err := n.store.OpenFile(a.File)
 	if errors.Is(err, store.ErrNotFound) {
-		return errors.Join(fmt.Errorf("%w: %w", errDisk, err), n.lostFile(ctx, a))
+		return errors.Join(fmt.Errorf("%w: %w", ErrDisk, err), n.lostFile(ctx, a))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errDisk, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	defer f.Close()
 	state, err := n.reachedAtRelay(ctx, relay, a)
@@ -106,11 +103,11 @@ func (n *Node) uploaded(ctx context.Context, a store.Attachment) error {
 // checkOwn finds out whether it was this device's disk that changed the file.
 func (n *Node) checkOwn(ctx context.Context, a store.Attachment, f *os.File) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("%w: %w", errDisk, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if err := seal.CheckAttachment(f, a.Blob, a.Length); errors.Is(err, seal.ErrDigest) {
 		n.log.Error("the file of an attachment was changed on this disk", "message", a.Message, "place", a.Place)
-		return errors.Join(errDisk, n.lostFile(ctx, a))
+		return errors.Join(ErrDisk, n.lostFile(ctx, a))
 	}
 	return nil
 }
@@ -128,7 +125,7 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 		at, err = 0, f.Truncate(0)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errDisk, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	for n.moves.at(keyOf(a), uint64(at), n.now()); at < int64(a.Length); {
 		got, err := n.read(ctx, relay, a, f, at, min(fetchPart, int64(a.Length)-at))
@@ -137,10 +134,10 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 		}
 	}
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("%w: %w", errDisk, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("%w: %w", errDisk, err)
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if err := seal.CheckAttachment(f, a.Blob, a.Length); err != nil {
 		return errors.Join(err, n.otherFile(ctx, a))
@@ -178,7 +175,7 @@ func wrapDisk(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", errDisk, err)
+	return fmt.Errorf("%w: %w", ErrDisk, err)
 }
 
 // read fetches one part behind what is there.
@@ -201,7 +198,7 @@ func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, 
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && from.err == nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w: %w", errDisk, err)
+		err = fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return got, err
 }

@@ -266,6 +266,9 @@ func (w *month) restless() (missing string, lost bool) {
 			if at := m.Node.VouchedForTest(); now.Sub(at) > 80*time.Minute {
 				missing = cmp.Or(missing, fmt.Sprintf("%s has the word of witnesses of %v", o.desk, at))
 			}
+			if behind := m.Node.BehindForTest(); behind > 0 {
+				missing, lost = fmt.Sprintf("%s lacks %d entries of the register", o.desk, behind), false
+			}
 			view(w.t, m, func(tx *store.Tx) error {
 				peers, err := tx.OpenPeers()
 				for _, p := range peers {

@@ -27,6 +27,7 @@ const (
 
 	restMoveFirst = 500 * time.Millisecond
 	restMoveMost  = time.Minute
+	seizeLook     = 20 * time.Millisecond
 
 	// stalled is how long a transfer may go without a byte.
 	stalled = time.Minute
@@ -107,6 +108,28 @@ func (m *moves) claim(k moveKey, now time.Time) bool {
 	}
 	one.moving, one.began, one.from = true, now, one.done
 	return true
+}
+
+// seize begins a transfer in the place of one that rests, or is under way: that one ends.
+func (m *moves) seize(ctx context.Context, k moveKey, now func() time.Time) error {
+	for {
+		m.mu.Lock()
+		one := m.all[k]
+		if one == nil || !one.moving {
+			m.all[k] = &move{moving: true, began: now()}
+			m.mu.Unlock()
+			return nil
+		}
+		if one.stop != nil {
+			one.stop()
+		}
+		m.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(seizeLook):
+		}
+	}
 }
 
 // unclaim gives back what nobody was free to carry.
@@ -287,10 +310,12 @@ func (n *Node) moveFile(ctx context.Context, line *carrierLine, a store.Attachme
 	try, stop := context.WithCancel(ctx)
 	defer stop()
 	n.moves.stoppable(keyOf(a), stop)
-	var err error
-	if a.Copy == store.CopyHere {
+	a, due, err := n.stillDue(try, a)
+	switch {
+	case !due:
+	case a.Copy == store.CopyHere:
 		err = n.upload(try, line.to(n), a)
-	} else {
+	default:
 		err = n.fetch(try, line.to(n), a)
 	}
 	if err != nil {
@@ -307,6 +332,19 @@ func (n *Node) moveFile(ctx context.Context, line *carrierLine, a store.Attachme
 	return nil
 }
 
+// stillDue is an attachment as it is now. Since it was listed it may have come, by the relay
+// or by hand: what is here must not be begun anew.
+func (n *Node) stillDue(ctx context.Context, listed store.Attachment) (a store.Attachment, due bool, err error) {
+	err = n.store.View(ctx, func(tx *store.Tx) error {
+		a, err = tx.AttachmentOf(listed.Message, listed.Place)
+		return err
+	})
+	if err != nil {
+		return listed, false, ifThere(err)
+	}
+	return a, a.Copy == store.CopyWanted || a.Copy == store.CopyRefused || a.Copy == store.CopyHere && a.Upload == store.UploadDue, nil
+}
+
 // troubleOf is the constant word for an error of a transfer; nothing that a relay sent.
 func troubleOf(err error) string {
 	for _, t := range []struct {
@@ -315,7 +353,7 @@ func troubleOf(err error) string {
 	}{
 		{seal.ErrDigest, troubleOther}, {wire.ErrBlobNone, troubleNotThere}, {wire.ErrBlobFull, troubleFull}, {wire.ErrBlobTooBig, troubleTooBig},
 		{wire.ErrBlobHash, troubleOther}, {wire.ErrBlobToken, troubleRelay}, {wire.ErrBlobLane, troubleRelay}, {wire.ErrBlobRate, troubleRelay},
-		{wire.ErrBlobRequest, troubleRelay}, {wire.ErrBlobAnswer, troubleRelay}, {errDisk, troubleDisk},
+		{wire.ErrBlobRequest, troubleRelay}, {wire.ErrBlobAnswer, troubleRelay}, {ErrDisk, troubleDisk},
 	} {
 		if errors.Is(err, t.err) {
 			return t.word

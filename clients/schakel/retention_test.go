@@ -28,23 +28,27 @@ const day = 24 * time.Hour
 type closed struct {
 	*evil
 	ref     string
+	report  schakel.Sent
 	closing schakel.Sent
 	canary  string
 }
 
-// newTaken makes a real case of a real chain, that Veilig Thuis took.
-func newTaken(t *testing.T) *closed {
+// newTaken makes a real case of a real chain, that Veilig Thuis took, with files at its report.
+func newTaken(t *testing.T, files ...[]byte) *closed {
 	t.Helper()
 	c := &closed{evil: newEvil(t), canary: "kanarie-in-de-feiten"}
 	ctx := testContext(t)
 	officer := c.vt.AddPerson("V. Thuis")
 	body := strings.Replace(string(example(t, "melding")), "Slachtoffer belt", c.canary, 1)
-	report, err := c.knooppunt.Node.Send(ctx, schakel.Draft{Class: "melding", Urgency: message.Acute,
-		To: []identity.DeskID{c.vt.Desk, c.police.Desk}, Body: []byte(body)})
+	d := schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{c.vt.Desk, c.police.Desk}, Body: []byte(body)}
+	for _, content := range files {
+		d.Attachments = append(d.Attachments, attach(t, c.knooppunt, "bijlage.pdf", content).ID)
+	}
+	report, err := c.knooppunt.Node.Send(ctx, d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ref = report.Case
+	c.ref, c.report = report.Case, report
 	eventually(t, "the report is there", func() bool { return inbox(t, c.vt, report.Hash) != nil && inbox(t, c.police, report.Hash) != nil })
 	eventually(t, "it can be taken", func() bool {
 		_, err := c.vt.Node.Acknowledge(ctx, report.Hash, schakel.Acknowledgement{Person: officer.Name, PIN: schakeltest.PIN})
@@ -64,9 +68,9 @@ func (c *closed) draft(t *testing.T) schakel.Draft {
 
 // newClosed makes such a case that Veilig Thuis closed, with the earliest date that the
 // protocol knows.
-func newClosed(t *testing.T) *closed {
+func newClosed(t *testing.T, files ...[]byte) *closed {
 	t.Helper()
-	c := newTaken(t)
+	c := newTaken(t, files...)
 	c.Pass(time.Minute) // nobody closes in the second in which a case is taken
 	var err error
 	if c.closing, err = c.vt.Node.Send(testContext(t), c.draft(t)); err != nil {

@@ -74,7 +74,28 @@ func (tx *Tx) Attachments(h message.Hash) ([]Attachment, error) {
 // MovingAttachments returns at most limit of those that still have to come or go, small
 // ones first: a photograph does not wait for a file of a gigabyte.
 func (tx *Tx) MovingAttachments(limit int) ([]Attachment, error) {
-	return tx.attachments(` WHERE copy IN (1,4) OR upload=1 ORDER BY length, message, place LIMIT ?`, args{limit})
+	return tx.attachments(` WHERE (copy IN (1,4) OR upload=1) AND copy<>2 ORDER BY length, message, place LIMIT ?`, args{limit})
+}
+
+// MissingAttachments returns at most limit of those whose file is still to come, paused ones
+// among them, small ones first.
+func (tx *Tx) MissingAttachments(limit int) ([]Attachment, error) {
+	return tx.attachments(` WHERE copy IN (1,2,4) ORDER BY length, message, place LIMIT ?`, args{limit})
+}
+
+// UploadingTo returns at most limit of those for a desk that lie here and that the relay has
+// not got yet, small ones first.
+func (tx *Tx) UploadingTo(desk identity.DeskID, limit int) ([]Attachment, error) {
+	return tx.attachments(` WHERE copy=3 AND upload IN (1,2) AND instr(' '||desks||' ', ' '||?||' ')>0 ORDER BY length, message, place LIMIT ?`, args{string(desk), limit})
+}
+
+// AttachmentByBlob returns the attachment that a sealed file belongs to, or ErrNotFound.
+func (tx *Tx) AttachmentByBlob(blob [32]byte) (a Attachment, err error) {
+	err = tx.one(selectAttachment+` WHERE blob=? LIMIT 1`, args{blob[:]}, func(r row1) error {
+		a = readAttachment(r)
+		return nil
+	})
+	return a, err
 }
 
 func (tx *Tx) attachments(where string, a args) (out []Attachment, err error) {
@@ -123,7 +144,7 @@ func (tx *Tx) AttachmentUsed(blob, once [32]byte, by message.Hash) (used bool, e
 	return used, err
 }
 
-// AttachmentOf returns the attachment that a blob is, or ErrNotFound.
+// AttachmentOf returns the attachment at a place of a message, or ErrNotFound.
 func (tx *Tx) AttachmentOf(h message.Hash, place int) (a Attachment, err error) {
 	err = tx.one(selectAttachment+` WHERE message=? AND place=?`, args{h[:], place}, func(r row1) error {
 		a = readAttachment(r)

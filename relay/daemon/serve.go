@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,12 @@ func (a *app) serveCommand() *cobra.Command {
 
 func (a *app) serve(ctx context.Context, demo bool) error {
 	log := a.settings.logger(a.Std)
+	var serving atomic.Pointer[relay.Relay]
+	unwatch, err := a.startReports(ctx, &serving, log)
+	if err != nil {
+		return err
+	}
+	defer unwatch()
 	own, err := a.own()
 	if err != nil {
 		return err
@@ -78,6 +85,7 @@ func (a *app) serve(ctx context.Context, demo bool) error {
 		return err
 	}
 	defer a.serveOperator(r, registered, store, log)()
+	serving.Store(r)
 	return r.Run(ctx)
 }
 

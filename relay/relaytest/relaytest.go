@@ -87,6 +87,8 @@ type World struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	err    error // of Run, once ended is closed
+
+	running *relay.Relay
 }
 
 // New starts a relay and stops it when the test ends, failing the test if the
@@ -147,7 +149,7 @@ func (w *World) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	w.mu.Lock()
-	w.cancel, w.ended, w.err = cancel, ended, nil
+	w.cancel, w.ended, w.err, w.running = cancel, ended, nil, r
 	w.mu.Unlock()
 	go func() {
 		err := r.Run(ctx)
@@ -157,6 +159,13 @@ func (w *World) Start() {
 		w.mu.Unlock()
 		close(ended)
 	}()
+}
+
+// Running is the relay that runs, or ran last.
+func (w *World) Running() *relay.Relay {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running
 }
 
 func (w *World) open() queue.Store {

@@ -47,7 +47,15 @@ func PinnedTLS(pin [32]byte) *tls.Config {
 // device's side. tlsConfig nil means no TLS at all, which only tests of the relay
 // use. The caller closes the Conn.
 func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error) {
-	d := dialer{tls: tlsConfig}
+	return DialBy(ctx, url, tlsConfig, (&net.Dialer{}).DialContext)
+}
+
+// Network makes the connections below TLS, as net.Dialer does for TCP.
+type Network func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// DialBy is Dial over another network than this machine's, such as one in memory.
+func DialBy(ctx context.Context, url string, tlsConfig *tls.Config, by Network) (*Conn, error) {
+	d := dialer{tls: tlsConfig, by: by}
 	transport := &http.Transport{DialContext: d.plain, DialTLSContext: d.secure, MaxResponseHeaderBytes: 8 << 10}
 	defer transport.CloseIdleConnections()
 	ws, resp, err := websocket.Dial(ctx, url+ConnectPath, &websocket.DialOptions{
@@ -76,6 +84,7 @@ func Dial(ctx context.Context, url string, tlsConfig *tls.Config) (*Conn, error)
 // goroutine of its own, which may outlive a cancelled request.
 type dialer struct {
 	tls *tls.Config
+	by  Network
 
 	mu        sync.Mutex // guards what follows
 	guard     *guard
@@ -108,7 +117,7 @@ func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, err
 	if d.tls != nil {
 		return nil, errors.New("failed to dial: plain text to a relay that has a TLS key")
 	}
-	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	raw, err := d.by(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +128,7 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 	if d.tls == nil {
 		return nil, errors.New("failed to dial: no TLS configuration")
 	}
-	conn, binding, err := dialTLS(ctx, network, addr, d.tls)
+	conn, binding, err := dialTLS(ctx, network, addr, d.tls, d.by)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +136,8 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 }
 
 // dialTLS connects, and returns the binding of the connection (RFC 9266).
-func dialTLS(ctx context.Context, network, addr string, c *tls.Config) (*tls.Conn, []byte, error) {
-	raw, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+func dialTLS(ctx context.Context, network, addr string, c *tls.Config, by Network) (*tls.Conn, []byte, error) {
+	raw, err := by(ctx, network, addr)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -152,6 +152,10 @@ func (g guarded) ImportEnvelopes(ctx context.Context, file []byte) (schakel.Brou
 	return allowed(g, "ImportEnvelopes", func() (schakel.Brought, error) { return g.node.ImportEnvelopes(ctx, file) })
 }
 
+func (g guarded) MissingAttachments(ctx context.Context) ([]schakel.SealedFile, error) {
+	return allowed(g, "MissingAttachments", func() ([]schakel.SealedFile, error) { return g.node.MissingAttachments(ctx) })
+}
+
 func (g guarded) Cases(ctx context.Context, p schakel.Paging) ([]schakel.CaseSummary, error) {
 	return allowed(g, "Cases", func() ([]schakel.CaseSummary, error) { return g.node.Cases(ctx, p) })
 }

@@ -37,7 +37,7 @@ func scopes() []scope {
 // evidence is for who investigates, history is handed over by who telephoned, and who goes home
 // says so.
 func Closed() []Operation {
-	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey",
+	return []Operation{"CourierDesks", "ExportEnvelopes", "ImportEnvelopes", "CarryAttachment", "MissingAttachments", "BringAttachment", "Backup", "NoteBackup", "TryRecovery", "SetRecovery", "RenewOrganisationKey",
 		"Evidence", "EvidenceFile", "AskHistory", "Histories", "GiveHistory", "Away", "Absent"}
 }
 

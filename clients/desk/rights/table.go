@@ -32,6 +32,7 @@ func table() []right {
 		{"Send", worker}, {"Forward", worker}, {"Prepare", worker}, {"Export", worker}, {"ExportCase", worker},
 		{"Drafts", worker}, {"SaveDraft", worker}, {"DropDraft", worker},
 		{"CourierDesks", cases}, {"ExportEnvelopes", cases}, {"ImportEnvelopes", cases},
+		{"CarryAttachment", cases}, {"MissingAttachments", cases}, {"BringAttachment", cases},
 		{"Attach", worker}, {"AttachedFiles", worker}, {"DropAttached", worker}, {"Attachments", cases}, {"SaveAttachment", cases}, {"MoveAttachment", cases},
 		{"Restrict", worker}, {"Restriction", cases},
 		{"AskHistory", cases}, {"Histories", cases}, {"GiveHistory", worker},

@@ -162,3 +162,13 @@ func (g guarded) MoveAttachment(ctx context.Context, ref string, place int, act 
 	_, err := allowed(g, "MoveAttachment", func() (struct{}, error) { return nothing(g.node.MoveAttachment(ctx, ref, place, act)) })
 	return err
 }
+
+func (g guarded) CarryAttachment(ctx context.Context, id string, w io.Writer) error {
+	_, err := allowed(g, "CarryAttachment", func() (struct{}, error) { return nothing(g.node.CarryAttachment(ctx, id, w)) })
+	return err
+}
+
+func (g guarded) BringAttachment(ctx context.Context, id string, sealed io.Reader) error {
+	_, err := allowed(g, "BringAttachment", func() (struct{}, error) { return nothing(g.node.BringAttachment(ctx, id, sealed)) })
+	return err
+}

@@ -52,19 +52,21 @@ type chain struct {
 	dir     string
 	address string // of the relay, as the register says
 	programs
-	relays []*relayNode      // one, or several behind a line
-	redis  *redistest.Server // where the mailboxes are, nil when in a file of the relay
-	desks  map[identity.DeskID]*device
+	relays  []*relayNode      // one, or several behind a line
+	redis   *redistest.Server // where the mailboxes are, nil when in a file of the relay
+	redisAt string            // its address as relays see it, where that is another
+	desks   map[identity.DeskID]*device
 
 	relayFlags, deskFlags []string // beyond the usual ones
 }
 
 // device is one desk's only device.
 type device struct {
-	desk   identity.DeskID
-	home   string
-	client *desk.Client
-	daemon *process
+	desk    identity.DeskID
+	home    string
+	client  *desk.Client
+	daemon  *process
+	network *network // where the daemon runs, nil where this test does
 }
 
 // template is the folder of a chain that has enrolled and never run a message, and
@@ -122,7 +124,8 @@ func (c *chain) startDesk(id identity.DeskID) *device {
 	c.t.Helper()
 	d := c.desks[id]
 	log := c.file(string(id.Org()) + ".log")
-	d.daemon = start(c.t, log, c.schakel, append([]string{"--home", d.home, "--log-level", "debug", "run"}, c.deskFlags...)...)
+	program, args := d.network.within(c.schakel, append([]string{"--home", d.home, "--log-level", "debug", "run"}, c.deskFlags...)...)
+	d.daemon = start(c.t, log, program, args...)
 	eventually(c.t, "the daemon of "+string(id)+" answers", patience, func() bool {
 		client, err := desk.Dial(context.Background(), filepath.Join(d.home, "desk.sock"))
 		if err == nil && d.client == nil {

@@ -3,6 +3,7 @@
 package system_test
 
 import (
+	"cmp"
 	"os"
 	"testing"
 
@@ -59,7 +60,7 @@ func (c *chain) storeFlags() []string {
 		return nil
 	}
 	password := c.file("redis", "password")
-	return []string{"--store", "redis", "--redis-address", c.redis.Address,
+	return []string{"--store", "redis", "--redis-address", cmp.Or(c.redisAt, c.redis.Address),
 		"--redis-password-file", password, "--redis-admin-password-file", password}
 }
 

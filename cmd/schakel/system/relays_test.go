@@ -16,9 +16,11 @@ type relayNode struct {
 	*process // nil before its first start
 	name     string
 	home     string
-	logged   string // path of its log
-	listen   string // where it listens itself
-	admin    string // where it tells about itself, or "off"
+	logged   string       // path of its log
+	listen   string       // where it listens itself
+	admin    string       // where it tells about itself, or "off"
+	network  *network     // where it runs, nil where this test does
+	group    *memoryGroup // which bounds its memory, or nil
 }
 
 func (c *chain) newRelay(name, listen string) *relayNode {
@@ -87,7 +89,11 @@ func (c *chain) startRelay(r *relayNode) {
 	args := append([]string{"serve", "--data", r.home, "--listen", r.listen, "--admin", r.admin, "--log-level", "debug"}, append(c.storeFlags(), c.relayFlags...)...)
 	var err error
 	for range 50 {
-		r.process = start(c.t, r.logged, c.programs.relay, args...)
+		program, args := r.network.within(c.programs.relay, args...)
+		if r.group != nil {
+			program, args = r.group.first(program, args...)
+		}
+		r.process = start(c.t, r.logged, program, args...)
 		if err = listening(r.process, r.listen); err == nil {
 			return
 		}

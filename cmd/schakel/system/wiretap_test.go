@@ -11,27 +11,32 @@ import (
 	"testing"
 )
 
-// wiretap is a proxy between clients and relays that gives each connection to the next
-// relay in turn and writes down every byte, as somebody on the line would.
+// wiretap is a proxy between clients and relays that writes down every byte, as
+// somebody on the line would.
 type wiretap struct {
-	ln      net.Listener
-	targets []string
-	turn    atomic.Uint32
+	ln   net.Listener
+	next func(near net.Conn) (far net.Conn, err error)
 
 	mu    sync.Mutex // guards what follows
-	file  *os.File
+	tape  io.Writer
 	conns map[net.Conn]bool
 	ended bool
 
 	running sync.WaitGroup
 }
 
-// tapLine listens at address and passes everything on to the targets.
-func tapLine(t testing.TB, address string, targets []string, path string) *wiretap {
+// tapLine listens at address, gives each connection to the next of the targets in turn,
+// and writes what passes into a file.
+func tapLine(t testing.TB, address string, targets []string, path string) {
 	t.Helper()
-	w := &wiretap{targets: targets, conns: map[net.Conn]bool{}}
-	w.ln = must[net.Listener](t)(net.Listen("tcp", address))
-	w.file = must[*os.File](t)(os.Create(path))
+	tape := must[*os.File](t)(os.Create(path))
+	t.Cleanup(func() { _ = tape.Close() })
+	tap(t, must[net.Listener](t)(net.Listen("tcp", address)), inTurn(targets), tape)
+}
+
+// tap passes on what comes to a listener, until the test ends.
+func tap(t testing.TB, ln net.Listener, next func(net.Conn) (net.Conn, error), tape io.Writer) {
+	w := &wiretap{ln: ln, next: next, tape: tape, conns: map[net.Conn]bool{}}
 	w.running.Go(func() {
 		for {
 			near, err := w.ln.Accept()
@@ -42,7 +47,6 @@ func tapLine(t testing.TB, address string, targets []string, path string) *wiret
 		}
 	})
 	t.Cleanup(w.close)
-	return w
 }
 
 func (w *wiretap) close() {
@@ -54,11 +58,10 @@ func (w *wiretap) close() {
 	}
 	w.mu.Unlock()
 	w.running.Wait()
-	_ = w.file.Close()
 }
 
 func (w *wiretap) pass(near net.Conn) {
-	far, err := w.next()
+	far, err := w.next(near)
 	if err != nil {
 		_ = near.Close()
 		return
@@ -76,15 +79,18 @@ func (w *wiretap) pass(near net.Conn) {
 	delete(w.conns, far)
 }
 
-// next connects to whose turn it is, or to another when that one is not there.
-func (w *wiretap) next() (conn net.Conn, err error) {
-	turn := int(w.turn.Add(1))
-	for i := range w.targets {
-		if conn, err = net.Dial("tcp", w.targets[(turn+i)%len(w.targets)]); err == nil {
-			break
+// inTurn connects to whose turn it is, or to another when that one is not there.
+func inTurn(targets []string) func(net.Conn) (net.Conn, error) {
+	var turns atomic.Uint32
+	return func(net.Conn) (conn net.Conn, err error) {
+		turn := int(turns.Add(1))
+		for i := range targets {
+			if conn, err = net.Dial("tcp", targets[(turn+i)%len(targets)]); err == nil {
+				break
+			}
 		}
+		return conn, err
 	}
-	return conn, err
 }
 
 func (w *wiretap) keep(conns ...net.Conn) bool {
@@ -111,5 +117,5 @@ func (w *wiretap) copy(to, from net.Conn) {
 func (w *wiretap) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.file.Write(b)
+	return w.tape.Write(b)
 }

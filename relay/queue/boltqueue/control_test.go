@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"schakel/crypto/identity"
@@ -58,7 +59,7 @@ func controls() map[string]control {
 	}
 	same := func(desk identity.DeskID, _ *queue.Limit) identity.DeskID { return desk }
 	return map[string]control{
-		"deduplication off":      {noticed: []string{"idempotence", "idempotence after delivery", "conflict", "concurrency"}, wrap: commit(freshID)},
+		"deduplication off":      {noticed: []string{"idempotence", "idempotence after delivery", "conflict", "concurrency", "linearizability"}, wrap: commit(freshID)},
 		"digest not compared":    {noticed: []string{"conflict"}, wrap: commit(oneDigest)},
 		"every token fits":       {noticed: []string{"attend"}, wrap: commit(oneToken)},
 		"cursors of one device":  {noticed: []string{"deletion by all devices", "cursors"}, wrap: commit(oneDevice)},
@@ -66,7 +67,9 @@ func controls() map[string]control {
 		"devices never drop":     {noticed: []string{"dropped devices", "notices"}, wrap: commit(neverDrops)},
 		"no quota":               {noticed: []string{"quota of a desk", "quota of an organisation"}, quota: &queue.Quota{DeskRecords: math.MaxInt}},
 		"notices are lost":       {noticed: []string{"expiry", "notices", "expiry in slices"}, wrap: read(same, dropNotices)},
-		"newest first":           {noticed: []string{"order", "pages"}, wrap: read(same, func(p *queue.Page) { slices.Reverse(p.Records) })},
+		"the newest is dropped":  {noticed: []string{"linearizability", "pages"}, wrap: read(same, dropNewest)},
+		"reads lag behind":       {noticed: []string{"linearizability"}, wrap: func(s queue.Store) queue.Store { return &lagging{Store: s} }},
+		"newest first":           {noticed: []string{"order", "pages", "linearizability"}, wrap: read(same, func(p *queue.Page) { slices.Reverse(p.Records) })},
 		"one mailbox for all":    {noticed: []string{"isolation"}, wrap: read(func(identity.DeskID, *queue.Limit) identity.DeskID { return "vt20/crisis" }, nil)},
 		"reads without bound":    {noticed: []string{"pages"}, wrap: read(unlimited, nil)},
 		"a new epoch each time":  {noticed: []string{"epoch"}, wrap: func(s queue.Store) queue.Store { return freshEpoch{s} }},
@@ -163,6 +166,24 @@ func (s *changedReads) Read(ctx context.Context, desk identity.DeskID, after que
 
 func dropNotices(p *queue.Page) {
 	p.Records = slices.DeleteFunc(p.Records, func(r queue.Record) bool { return r.Kind == queue.KindNotice })
+}
+
+func dropNewest(p *queue.Page) {
+	p.Records = p.Records[:max(0, len(p.Records)-1)]
+}
+
+// lagging answers each read with what the one before found.
+type lagging struct {
+	queue.Store
+	before sync.Map // of pages, by desk
+}
+
+func (s *lagging) Read(ctx context.Context, desk identity.DeskID, after queue.Position, limit queue.Limit) (queue.Page, error) {
+	page, err := s.Store.Read(ctx, desk, after, limit)
+	if before, ok := s.before.Swap(desk, page); ok {
+		page = before.(queue.Page)
+	}
+	return page, err
 }
 
 func unlimited(desk identity.DeskID, limit *queue.Limit) identity.DeskID {

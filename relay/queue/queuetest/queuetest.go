@@ -68,6 +68,7 @@ func Checks() []Check {
 		{"quarantine of sound records", checkSound},
 		{"closed", checkClosed},
 		{"concurrency", checkConcurrency},
+		{"linearizability", checkLinearizability},
 	}
 }
 
