@@ -16,6 +16,7 @@ import (
 // elsewhere are operations of the node that no path of their own reaches, and why.
 var elsewhere = map[rights.Operation]string{
 	"CourierDesks": closed, "ExportEnvelopes": closed, "ImportEnvelopes": closed,
+	"CarryAttachment": closed, "MissingAttachments": closed, "BringAttachment": closed,
 	"AskHistory": closed, "Histories": closed, "GiveHistory": closed, "Away": closed, "Absent": closed,
 	"RenewOrganisationKey": closed, "Evidence": closed, "EvidenceFile": closed,
 	"Backup": closed, "NoteBackup": closed, "TryRecovery": closed, "SetRecovery": closed,
