@@ -52,26 +52,37 @@ func (s *session) heard(frames []wire.Frame) []wire.Frame {
 	return out
 }
 
-// intake is what the frames of one message amount to: ops for the committer, the
-// last acknowledgement, which stands for those before it, and refusals.
+// intake is what the frames of one message amount to: ops for the committer, and refusals.
 type intake struct {
 	ops   []queue.Op
 	bytes int
-	acked queue.Position
 	out   []wire.Frame
 }
 
-// handle takes the frames of one message. An error ends the session.
+// acknowledged is the last acknowledgement in a message, which stands for those before it;
+// 0: none.
+func acknowledged(frames []wire.Frame) (last queue.Position) {
+	for _, f := range frames {
+		if ack, is := f.(wire.Ack); is {
+			last = max(last, queue.Position(ack.Position))
+		}
+	}
+	return last
+}
+
+// handle takes the frames of one message. An error ends the session. What is acknowledged
+// counts before anything else in it: the writer acts on credit at once, and would bring that
+// again.
 func (s *session) handle(ctx context.Context, frames []wire.Frame) error {
 	var in intake
+	if last := acknowledged(frames); last > 0 {
+		in.ops = append(in.ops, &queue.Ack{Desk: s.rights.Desk, Device: s.rights.Device, Position: last})
+		s.noteAck(last)
+	}
 	for _, f := range frames {
 		if err := s.takeFrame(ctx, &in, f); err != nil {
 			return err
 		}
-	}
-	if in.acked > 0 {
-		in.ops = append(in.ops, &queue.Ack{Desk: s.rights.Desk, Device: s.rights.Device, Position: in.acked})
-		s.noteAck(in.acked)
 	}
 	if err := s.submit(&in); err != nil {
 		return err
@@ -91,8 +102,7 @@ func (s *session) takeFrame(ctx context.Context, in *intake, f wire.Frame) error
 			return nil
 		}
 		in.ops, in.bytes = append(in.ops, op), in.bytes+len(f.Envelope)
-	case wire.Ack:
-		in.acked = max(in.acked, queue.Position(f.Position))
+	case wire.Ack: // taken before
 	case wire.Credit:
 		s.credit(f)
 	case wire.Attended:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,18 +88,27 @@ func cursor(t testing.TB, w *relaytest.World, d *relaytest.Device) queue.Positio
 	return c.Position
 }
 
-// A device may acknowledge what an earlier session brought before it is brought again.
+// A device may acknowledge what an earlier session brought before it is brought again; in one
+// message with its credit, wherever in that it stands.
 func TestAcknowledgeFirstThenCredit(t *testing.T) {
-	_, vt, pol := pair(t, relaytest.Config{})
-	want := putAll(t, vt.Login(), vt, pol, 4)
-	s := pol.Login()
-	s.Send(plenty)
-	_, last := collect(t, s, 3)
-	s.Close()
-	s = pol.Login()
-	s.Send(wire.Ack{Position: last}, plenty)
-	if got := relaytest.Expect[wire.Deliver](s); idOf(t, got) != want[3] {
-		t.Error("brought again what was acknowledged")
+	w, vt, pol := pair(t, relaytest.Config{})
+	sender := vt.Login()
+	for round := range 20 {
+		want := putAll(t, sender, vt, pol, 4)
+		s := pol.Login()
+		s.Send(plenty)
+		_, last := collect(t, s, 3)
+		s.Close()
+		s = pol.Login()
+		frames := slices.Repeat([]wire.Frame{wire.Credit{Messages: 1, Bytes: 1 << 20}}, 50)
+		s.Send(slices.Insert(frames, round*2, wire.Frame(wire.Ack{Position: last}))...)
+		got := relaytest.Expect[wire.Deliver](s)
+		if idOf(t, got) != want[3] {
+			t.Fatalf("round %d: brought again what was acknowledged", round)
+		}
+		s.Send(wire.Ack{Position: got.Position})
+		until(t, "acknowledged", func() bool { return cursor(t, w, pol) == queue.Position(got.Position) })
+		s.Close()
 	}
 }
 
