@@ -48,7 +48,6 @@ type arrival struct {
 	times    int
 	shows    time.Time // when the person shows the token; zero: not, or shown
 	shown    time.Time // first
-	begun    time.Time // not shown again before
 }
 
 // device is one device with a disk of its own, which never forgets.
