@@ -46,7 +46,7 @@ func (f Field) Read(typed string, zone *time.Location) (v string, wrong Text) {
 			return "", Text{"schrijf de twee letters van het land, zoals NL", "write the two letters of the country, such as NL"}
 		}
 	case KindTelephone:
-		return telephone(typed)
+		return Telephone(typed)
 	case KindMunicipality:
 		return municipality(typed)
 	case KindBSN:
@@ -123,8 +123,9 @@ func instant(typed string, zone *time.Location, layouts []string, want string, w
 	return "", wrong
 }
 
-// telephone writes a number as messages carry it: a Dutch one gets its country code.
-func telephone(typed string) (string, Text) {
+// Telephone writes a number that somebody typed as messages carry it, with + and 6 to 15
+// digits: a Dutch one gets its country code. What is no number gives no number and the fault.
+func Telephone(typed string) (string, Text) {
 	plain := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(typed)
 	switch {
 	case strings.HasPrefix(plain, "00"):

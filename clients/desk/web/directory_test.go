@@ -130,7 +130,7 @@ func TestConfirmOwnNewDevice(t *testing.T) {
 	contains(t, b.Get(path+"/confirmation"), id, `name="called"`, "Kent niemand dit apparaat?")
 	contains(t, b.Post(path+"/confirmation", pin()), "Kies het apparaat", "Vul het nummer in")
 	contains(t, b.Post(path+"/confirmation", url.Values{"pin": {"998877"}, "device": {id}, "called": {"+31600000001"}}), "De pincode klopt niet")
-	contains(t, leads(t, b, b.Post(path+"/confirmation", pin("device", id, "called", "+31 6 00000001")), path), "Dit apparaat is bevestigd", "P. Iket belde &#43;31600000001")
+	contains(t, leads(t, b, b.Post(path+"/confirmation", pin("device", id, "called", "06-00000001")), path), "Dit apparaat is bevestigd", "P. Iket belde &#43;31600000001")
 	for _, no := range []string{"/verification", "/refusal"} {
 		if a := b.Get(path + no); a.Status != http.StatusNotFound {
 			t.Errorf("%s of the own desk: %d", no, a.Status)

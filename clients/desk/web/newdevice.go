@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"schakel/clients/harmless"
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
 )
@@ -66,7 +67,8 @@ func (s *Site) confirmDevice(v *visit) (answer, error) {
 	if !c.good() {
 		return again, nil
 	}
-	if err := v.node.ConfirmDevice(v.Context(), c.id, id, strings.ReplaceAll(c.Get("called"), " ", ""), v.by()); err != nil {
+	number, _ := protocol.Telephone(c.Get("called")) // none: the node says so
+	if err := v.node.ConfirmDevice(v.Context(), c.id, id, number, v.by()); err != nil {
 		if again.status, err = c.refuse(err); err != nil {
 			return answer{}, err
 		}

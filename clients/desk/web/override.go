@@ -1,10 +1,10 @@
 package web
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/message"
 )
@@ -17,8 +17,6 @@ type staleness struct {
 	Called  string
 	Wrong   string
 }
-
-var calledNumber = regexp.MustCompile(`^\+[0-9]{6,15}$`)
 
 // staleness is nil where the register can be relied on, and where the message is not acute:
 // that one is refused, and its form says why.
@@ -47,8 +45,8 @@ func (old *staleness) override(l language) (word *schakel.Override, ok bool) {
 	if old == nil {
 		return nil, true
 	}
-	number := strings.NewReplacer(" ", "", "-", "").Replace(old.Called)
-	if !calledNumber.MatchString(number) {
+	number, _ := protocol.Telephone(old.Called)
+	if number == "" {
 		old.Wrong = l.word("stale.no-number")
 	}
 	return &schakel.Override{Called: number}, old.Wrong == ""

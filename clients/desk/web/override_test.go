@@ -64,7 +64,7 @@ func TestAnOldRegister(t *testing.T) {
 		}
 		contains(t, a, "Vul in welk nummer u hebt gebeld", `aria-invalid="true"`, strings.TrimPrefix(number, "+")+`"`)
 	}
-	send.Set("called", "+31 6 0000 0007")
+	send.Set("called", "06 0000 0007")
 	send.Set("pin", "")
 	if a := b.Post(form+"/check", send); a.Status != http.StatusForbidden {
 		t.Errorf("without a PIN: %d", a.Status)
