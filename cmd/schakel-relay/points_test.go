@@ -20,9 +20,9 @@ import (
 type point struct{ name, file, before string }
 
 var points = []point{
-	{"stored", "receipts.go", "\tterms := custody.Terms{StoreEpoch:"},             // on disk, and nobody was told
-	{"delivered", "session.go", "\t\t\tcontinue\n\t\t}\n\t\tif ended {"},          // with the device, or on its way
-	{"acknowledged", "read.go", "\t}\n\tif err := s.submit(&in); err != nil {\n"}, // heard, and not with the store
+	{"stored", "receipts.go", "\tterms := custody.Terms{StoreEpoch:"},                            // on disk, and nobody was told
+	{"delivered", "session.go", "\t\t\tcontinue\n\t\t}\n\t\tif ended {"},                         // with the device, or on its way
+	{"acknowledged", "read.go", "\t}\n\tfor _, f := range frames {\n\t\tif err := s.takeFrame("}, // heard, and not with the store
 }
 
 // deadly builds a relay with all points.
