@@ -289,8 +289,9 @@ func (n *Node) between(tx *store.Tx, row store.Message, desk identity.DeskID) (y
 		return false, nil, nil
 	}
 	whole, err := tx.Message(row.Hash)
-	if errors.Is(err, store.ErrRestricted) {
-		return row.Direction == store.In || row.Peer == desk, nil, nil
+	if errors.Is(err, store.ErrRestricted) { // what it says stays shut; to whom it went does not
+		to, err := tx.Recipients(row.Hash)
+		return row.Direction == store.In || slices.ContainsFunc(to, func(r store.Recipient) bool { return r.Desk == desk }), nil, err
 	}
 	if err != nil {
 		return false, nil, err

@@ -199,6 +199,75 @@ func TestHistoryThatIsFalse(t *testing.T) {
 	eventually(t, "control: what is true is taken", func() bool { return slices.Equal(shownAt(t, o.fresh), o.said[1:2]) })
 }
 
+// What is closed to all but named persons stays behind, whoever gives, and is counted: also a
+// message that went to several desks. Nothing of it is in what the new device has.
+func TestHistoryLeavesRestrictedCases(t *testing.T) {
+	t.Parallel()
+	o, ctx := newBereft(t), testContext(t)
+	police := o.Join("politie-mn/meldkamer", identity.RolePolitie)
+	police.Start()
+	sealsTo(t, o.doctor, police.Desk, 1)
+	other := o.doctor.AddPerson("N. Aast")
+	both, err := o.doctor.Node.Send(ctx, schakel.Draft{Class: "melding", Urgency: message.Urgent, To: []identity.DeskID{police.Desk, o.desk.Desk}, Body: example(t, "melding")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := schakel.By{Person: o.doctors.Name, PIN: schakeltest.PIN, Glass: safe}
+	for _, ref := range []string{o.said[2], both.Hash} {
+		if _, err := o.doctor.Node.Restrict(ctx, ref, []string{o.doctors.Name, other.Name}, by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked, err := o.fresh.Node.AskHistory(ctx, []identity.DeskID{o.doctor.Desk})
+	if err != nil || len(asked) != 1 {
+		t.Fatal(asked, err)
+	}
+	before := shownAt(t, o.fresh) // what was sent since it is here reaches it as always
+	eventually(t, "the partner knows who asks", func() bool {
+		all, err := o.doctor.Node.Histories(ctx)
+		return err == nil && len(all) == 1 && !all[0].AskedBy.IsZero()
+	})
+	for name, giver := range map[string]schakel.By{"who may read them": by, "who may not": {Person: o.doctor.AddPerson("V. Ervanger").Name, PIN: schakeltest.PIN}} {
+		g, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", giver)
+		if err != nil || g.Messages != 2 || g.Cases != 1 || g.Left != 2 {
+			t.Errorf("given by %s: %+v, %v", name, g, err)
+		}
+	}
+	want := sorted(append(slices.Clone(o.said[:2]), before...)...)
+	eventually(t, "the rest is back", func() bool { return slices.Equal(slices.Compact(shownAt(t, o.fresh)), slices.Compact(want)) })
+	if slices.Contains(shownAt(t, o.fresh), o.said[2]) {
+		t.Error("a message of a restricted case was handed over")
+	}
+	if all, err := o.fresh.Node.Histories(ctx); err != nil || len(all) != 1 || all[0].Of != 2 {
+		t.Errorf("it says %+v, %v", all, err)
+	}
+}
+
+// A device that nobody confirmed gets its history when it has waited for as long as new
+// devices do, and was asked for again: a question stands for seven days.
+func TestHistoryAfterTheCoolingOff(t *testing.T) {
+	t.Parallel()
+	o, ctx := newBereft(t), testContext(t)
+	by := schakel.By{Person: o.doctors.Name, PIN: schakeltest.PIN}
+	o.doctor.Stop()
+	o.doctor.CoolOff(24 * time.Hour)
+	o.doctor.Start()
+	o.asks(t)
+	if _, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", by); !errors.Is(err, schakel.ErrCoolingOff) {
+		t.Fatalf("given to a new device: %v", err)
+	}
+	o.Pass(25 * time.Hour)
+	eventually(t, "after a day it is given", func() bool {
+		g, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", by)
+		return err == nil && g.Messages == len(o.said)
+	})
+	eventually(t, "all is back", func() bool { return slices.Equal(shownAt(t, o.fresh), sorted(slices.Clone(o.said)...)) })
+	o.Pass(7 * 24 * time.Hour)
+	if _, err := o.doctor.Node.GiveHistory(ctx, o.desk.Desk, "+31600000001", by); !errors.Is(err, schakel.ErrNotAsked) {
+		t.Errorf("given on a question of more than seven days ago: %v", err)
+	}
+}
+
 func hashOf(t *testing.T, text string) (h message.Hash) {
 	t.Helper()
 	raw, err := hex.DecodeString(text)
