@@ -2,9 +2,9 @@
 // a week is over.
 //
 // A blob is named by the SHA-256 of its bytes. A device uploads it in parts
-// ([Keeper.Append]); each part is durable when it is answered. When the last byte is
-// there all parts are read back and hashed, and only if the hash is the name do the
-// desks see it ([Keeper.Open]). Nobody is told of a blob that another device
+// ([Keeper.Append]); each part is durable when it is answered. It is hashed as it comes in,
+// or read back where that was elsewhere or before a restart, and only if the hash is the
+// name do the desks see it ([Keeper.Open]). Nobody is told of a blob that another device
 // uploaded and did not name their desk for: not there, not yours and not complete
 // are one answer, and who has the same bytes uploads them again.
 //
@@ -59,8 +59,9 @@ type Config struct {
 
 // Keeper keeps blobs in a store. It may be used by any number of goroutines.
 type Keeper struct {
-	config Config
-	begin  sync.Mutex // held from a look at an organisation's share to the record that takes of it
+	config  Config
+	running running
+	begin   sync.Mutex // held from a look at an organisation's share to the record that takes of it
 }
 
 // New returns a Keeper.

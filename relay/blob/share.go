@@ -146,6 +146,7 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 			return n, err
 		}
 	}
+	k.running.keep(uploads)
 	if n.Free, err = k.config.Store.Free(ctx); err != nil {
 		return n, err
 	}
