@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -82,6 +83,7 @@ func (m move) rate(now time.Time) uint64 {
 // moves are the transfers of a node. The zero value is ready but for wake.
 type moves struct {
 	wake chan struct{} // something became due, or a place free
+	asks atomic.Int64  // rounds in which the relay was asked for what it has
 
 	mu  sync.Mutex // guards what follows
 	all map[moveKey]*move
@@ -269,6 +271,7 @@ func (n *Node) transfers(ctx context.Context) error {
 		g.Go(func() error { return n.carrier(ctx, mine, small) })
 	}
 	g.Go(func() error { return n.dispatch(ctx, large, small) })
+	g.Go(func() error { return n.askUploads(ctx) })
 	return g.Wait()
 }
 

@@ -25,6 +25,11 @@ func (k *Keeper) Append(ctx context.Context, by Owner, id wire.BlobID, p wire.Bl
 		return wire.BlobState{}, err
 	}
 	u, complete, err := k.find(ctx, by, id)
+	if complete && errors.Is(k.servable(ctx, u), ErrNone) { // lost: what is left of it makes room
+		if err = k.remove(ctx, u); err == nil {
+			err = ErrNone
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNone):
 		u = upload{by: by, id: id, length: p.Length}
@@ -217,7 +222,7 @@ func (k *Keeper) renew(ctx context.Context, u upload, desks []identity.DeskID) e
 	if len(held)+len(desks) > maxDesks {
 		return fmt.Errorf("%w: more than %d desks", ErrRequest, maxDesks)
 	}
-	if err := k.hold(ctx, u, desks); err != nil {
+	if err := errors.Join(k.clear(ctx, u.by.done(u.id)), k.hold(ctx, u, desks)); err != nil {
 		return err
 	}
 	w.Until = max(w.Until, k.seconds(wire.BlobLife))

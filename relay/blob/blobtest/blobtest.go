@@ -56,6 +56,8 @@ func Checks() []Check {
 		{"uploads of a device", checkUploads},
 		{"two keepers of one store", checkTwo},
 		{"damaged records", checkDamaged},
+		{"lost", checkLost},
+		{"needed no more", checkDone},
 		{"strays", checkStrays},
 	}
 }
