@@ -168,9 +168,9 @@ func (s *Store) place(temporary, name string) error {
 // syncUp syncs a folder and all above it at once: what they wait for is one commit of the disk.
 func (s *Store) syncUp(dir string) error {
 	var g errgroup.Group
-	for ; ; dir = path.Dir(dir) {
-		g.Go(func() error { return syncFolder(s.root, dir) })
-		if dir == "." {
+	for at := dir; ; at = path.Dir(at) {
+		g.Go(func() error { return syncFolder(s.root, at) })
+		if at == "." {
 			return g.Wait()
 		}
 	}
