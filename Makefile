@@ -46,7 +46,7 @@ kills:
 # A gigabyte over a relay that is killed ten times on the way, a thousand small files at
 # once, what memory each program needs, and the stock age program beside it.
 attachments:
-	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$' ./cmd/schakel/system -full
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$|TestBesideAge$$' ./cmd/schakel/system -full
 
 # Ten thousand devices connected to a relay that is killed, with jitter and without.
 storm:
