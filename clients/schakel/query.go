@@ -229,6 +229,9 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 		l.Person = identity.PersonID(signed.Message.Person).String()
 	}
 	l.Flags = staleFlags(signed.Message)
+	if err := haveFiles(tx, row.Hash, l.Recipients); err != nil {
+		return l, err
+	}
 	if l.Attachments, err = n.attachmentsOf(tx, signed); err != nil {
 		return l, err
 	}
@@ -266,8 +269,10 @@ func (n *Node) Trace(ctx context.Context, ref string) (s Summary, err error) {
 		if row.Direction == store.In {
 			return fmt.Errorf("%w: %.8s was received here, not sent", ErrNotFound, row.Hash)
 		}
-		s, err = n.summary(tx, row)
-		return err
+		if s, err = n.summary(tx, row); err != nil {
+			return err
+		}
+		return haveFiles(tx, row.Hash, s.Recipients)
 	})
 	return s, err
 }
