@@ -104,6 +104,7 @@ type Summary struct {
 	Holder       string          `json:"holder,omitempty"`     // colleague who has the case: see Node.Take
 	Restricted   []Reader        `json:"restricted,omitempty"` // who alone may read its case: see Node.Restrict
 	Unjudged     bool            `json:"unjudged,omitempty"`   // the rules are asked when one of them opens it
+	Marks        []Mark          `json:"marks,omitempty"`      // what a list must say of it
 	Refused      string          `json:"refused,omitempty"`    // the rule that it was refused under when that was done
 }
 

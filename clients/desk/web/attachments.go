@@ -87,14 +87,14 @@ func (l language) pace(a schakel.Attachment, percent int) string {
 	if percent >= 0 {
 		said = append(said, l.word("attachment.progress", percent, l.size(a.Done), l.size(a.Length)))
 	}
-	waits := a.State == schakel.AttachmentMoving || a.State == schakel.AttachmentWaiting
+	moves, waits := a.State == schakel.AttachmentMoving, a.State == schakel.AttachmentWaiting || a.State == schakel.AttachmentUnavailable
 	switch {
-	case waits && a.Rate > 0:
+	case moves && a.Rate > 0:
 		said = append(said, l.word("attachment.rate", l.size(a.Rate)))
 		if a.Left > 0 {
 			said = append(said, l.word("attachment.left", l.lasts(a.Left)))
 		}
-	case (waits || a.State == schakel.AttachmentUnavailable) && a.Trouble != "":
+	case (moves || waits) && a.Trouble != "":
 		said = append(said, l.word("attachment.trouble-"+a.Trouble))
 	}
 	return strings.Join(said, ", ")

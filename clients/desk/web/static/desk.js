@@ -85,7 +85,7 @@ function moved(f) {
   at("progress").textContent = f.progress ?? "";
   at("remedy").textContent = f.remedy ?? "";
   at("moves").hidden = f.percent < 0;
-  if (f.percent >= 0) at("moves").firstElementChild.value = f.percent;
+  if (f.percent >= 0) Object.assign(at("moves").firstElementChild, { value: f.percent, textContent: f.percent + " %" });
   for (const e of row.querySelectorAll("[data-when]")) show(e, f[e.dataset.when] === true);
   show(at("acts"), f.fetch || f.pause || f.resume || false);
 }
