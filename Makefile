@@ -56,14 +56,17 @@ test:
 
 # The promises in full, on bbolt, on Redis and with two relays on one Redis: a hundred
 # killed relays, fifty killed daemons, ten thousand waiting messages on each. Takes
-# minutes; SEED=7 repeats what was random in a run.
+# minutes; SEED=7 repeats what was random in a run. Then a relay alone under frames of two
+# devices, killed KILLS times on each store, or its Redis: KILLS=6000 takes hours.
+KILLS ?= 500
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full -seed $(SEED)
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 0 -v -run 'KilledRelay' ./cmd/schakel-relay -args -kills $(KILLS) -seed $(SEED)
 
 # A gigabyte over a relay that is killed ten times on the way, a thousand small files at
 # once, what memory each program needs, and the stock age program beside it.
 attachments:
-	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$' ./cmd/schakel/system -full
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$|TestBesideAge$$' ./cmd/schakel/system -full
 
 # Ten thousand devices connected to a relay that is killed, with jitter and without.
 storm:
