@@ -22,7 +22,9 @@ func TestFilesMove(t *testing.T) {
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	f, err := o.Doctor.Node.Attach(t.Context(), "verklaring.pdf", "", bytes.NewReader(aFile(9<<20)))
 	ok(t, err)
-	hash := o.Report(func(d *schakel.Draft) { d.Class, d.Attachments, d.Body = "melding", []string{f.ID}, withoutFiles(t, "melding") })
+	hash := o.Report(func(d *schakel.Draft) {
+		d.Class, d.Attachments, d.Body = "melding", []string{f.ID}, withoutFiles(t, "melding")
+	})
 	move := func(act schakel.MoveAct) { ok(t, o.Member.Node.MoveAttachment(t.Context(), hash, 1, act)) }
 	const bar, pause, resume, save = `[data-place="1"] progress`, `button[value="pause"]`, `button[value="resume"]`, `main form[action$="/attachments/1"] button`
 	report(t, run(t, job{Name: "files that come", Base: o.Base, Cookies: cookies(t, b, o.Base), Steps: []step{
