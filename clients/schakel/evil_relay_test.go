@@ -22,7 +22,7 @@ type dishonest struct {
 	op *schakeltest.Operator
 }
 
-func newDishonest(t *testing.T) *dishonest {
+func newDishonest(t testing.TB) *dishonest {
 	t.Helper()
 	chain := schakeltest.Prepare(t)
 	d := &dishonest{op: schakeltest.Deceive(chain)}
@@ -66,7 +66,7 @@ func statusOf(t *testing.T, m *schakeltest.Member) schakel.Status {
 	return s
 }
 
-func holds(t *testing.T, m *schakeltest.Member, sent schakel.Sent) int {
+func holds(t testing.TB, m *schakeltest.Member, sent schakel.Sent) int {
 	t.Helper()
 	list, err := m.Node.List(testContext(t), schakel.Filter{Limit: 1000})
 	if err != nil {

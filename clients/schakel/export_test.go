@@ -30,6 +30,9 @@ type Listeners struct{ subscribers }
 func (l *Listeners) Subscribe() (<-chan Event, func()) { return l.subscribe() }
 func (l *Listeners) Publish(events ...Event)           { l.publish(events...) }
 
+// AskedForTest is how often the relay was asked for what it has of this device.
+func (n *Node) AskedForTest() int64 { return n.moves.asks.Load() }
+
 // TargetsForTest is how many devices of a desk the node would seal to now: those that it
 // knows, with the key of today.
 func (n *Node) TargetsForTest(desk identity.DeskID) int {
@@ -384,4 +387,13 @@ func (n *Node) MoveForTest(ctx context.Context, listed store.Attachment) error {
 	defer line.close()
 	n.moves.claim(keyOf(listed), n.now())
 	return n.moveFile(ctx, &line, listed)
+}
+
+// ConverseForTest is one session over a connection that a test made. ends reports whether
+// what it came to would end the node.
+func (n *Node) ConverseForTest(ctx context.Context, conn *wire.Conn) (ends bool, err error) {
+	dialCtx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	err = n.converse(ctx, dialCtx, conn)
+	return errors.As(err, new(*fatalError)), err
 }
