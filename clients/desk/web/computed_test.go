@@ -14,7 +14,7 @@ func computedElsewhere() (keys []string) {
 	for _, k := range []string{"override", "leave"} {
 		keys = append(keys, "title."+k, "title."+k+"-check", "title."+k+"-again")
 	}
-	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "confirmed-device", "test", "cleared", "person", "roles", "removed", "vouched", "revoked"} {
+	for _, k := range []string{"take", "swap", "override", "leave", "sheet", "calendar", "drill", "verified", "refused", "confirmed-device", "asked-history", "test", "cleared", "person", "roles", "removed", "vouched", "revoked"} {
 		keys = append(keys, "done."+k)
 	}
 	for _, k := range []string{"day", "week", "month"} {

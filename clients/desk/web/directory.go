@@ -108,7 +108,8 @@ func (e entry) matches(asked string) bool {
 // addressed is the page of one desk.
 type addressed struct {
 	entry
-	Done *done
+	Done  *done
+	Asked time.Time // when it asked for its history; zero: it did not, or it is not this user's to know
 }
 
 // desk finds the desk that a path names: one that may be written to, or this one itself.
@@ -144,7 +145,11 @@ func (e entry) drawn() (entry, error) {
 
 func (s *Site) deskPage(v *visit) (answer, error) {
 	e, err := s.desk(v)
-	return answer{page: "desk", title: "title.desk", shows: addressed{e, s.done(v)}}, err
+	out := addressed{entry: e, Done: s.done(v)}
+	if err == nil && v.may("Histories") {
+		out.Asked, err = v.askedBy(e.id)
+	}
+	return answer{page: "desk", title: "title.desk", shows: out}, err
 }
 
 // comparing is the form in which somebody types what they hear, or refuses a key. It does

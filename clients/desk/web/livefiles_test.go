@@ -80,12 +80,12 @@ func inState(want string) func([]told) bool {
 // what any file is called.
 func TestFilesMoveOnTheirPage(t *testing.T) {
 	o := webtest.Open(t, webtest.Options{})
-	ferry := o.Chain.Ferry(1)
+	ferry := o.Chain.Ferry(1<<20, 0)
 	hash := withFile(t, o, "geheim-een.pdf", pdf(9<<20))
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	e := listens(t, b, o.Base, hash)
 	e.until("it waits", inState("Wacht tot het komt"))
-	ferry.Let(2 + 3 + 1) // the rest of three parts to the relay, which reads them back, and one of them here
+	ferry.Let(9<<20, 3<<20) // all of it to the relay, and a third of it here
 	e.until("some of it is here", percent(20, 100))
 	other := withFile(t, o, "geheim-twee.pdf", pdf(5<<20))
 	o.Chain.StopRelay()

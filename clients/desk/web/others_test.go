@@ -37,7 +37,7 @@ func objects() map[string]object {
 		"/inbox": inCase, "/search": inCase, "/messages/{ref}": inCase, "/messages/{ref}/attachments/{place}": inCase, "/cases": inCase, "/cases/{ref}": inCase, "/log": inCase, "/deletions": inCase,
 		"/compose": nothing, "/compose/{class}": inCase, "/drafts": inCase, "/drafts/{id}": inCase, "/sheets/{id}": self,
 		"/card": nothing, "/on-call": nothing, "/alarms": nothing, "/devices": nothing, "/devices/{device}": nothing, "/directory": nothing,
-		"/directory/{org}/{desk}": nothing, "/people": nothing, "/settings": nothing,
+		"/directory/{org}/{desk}": nothing, "/history": nothing, "/people": nothing, "/settings": nothing,
 	}
 }
 

@@ -42,7 +42,7 @@ type Route struct {
 func Routes() []Route {
 	return slices.Concat(entranceRoutes(), lockRoutes(), passkeyRoutes(), organisationRoutes(), inboxRoutes(), searchRoutes(), messageRoutes(), acknowledgeRoutes(), composeRoutes(), draftRoutes(), filesRoutes(), attachmentRoutes(), assignRoutes(), liveRoutes(),
 		casesRoutes(), caseRoutes(), notesRoutes(), playbookRoutes(), exportRoutes(), restrictRoutes(), logRoutes(), cardRoutes(),
-		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(),
+		onCallRoutes(), rotaChangeRoutes(), rotaSheetRoutes(), pageLogRoutes(), drillRoutes(), directoryRoutes(), historyRoutes(),
 		alarmRoutes(), peopleRoutes(), deviceRoutes(), settingsRoutes())
 }
 

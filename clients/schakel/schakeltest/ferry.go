@@ -3,29 +3,31 @@ package schakeltest
 import (
 	"context"
 	"io"
+	"path"
 	"strings"
 	"sync"
 
 	"schakel/relay/blob"
 )
 
-// Ferry lets parts of attachments pass between the relay and its store as a test says: a
-// file that is under way stays so for as long as somebody looks at it.
+// Ferry carries the bytes of attachments between the relay and its store as far as a test
+// lets it: a file that is under way stays so for as long as somebody looks at it.
 type Ferry struct {
 	blob.Store
 
-	mu    sync.Mutex // guards what follows
-	moved *sync.Cond
-	free  int // how many more parts may pass
-	open  bool
+	mu      sync.Mutex // guards what follows
+	changed *sync.Cond
+	in, out int64           // bytes that may still pass to the store, and from it
+	open    bool            // everything passes
+	whole   map[string]bool // blobs that the relay has all of: before that it reads for itself
 }
 
-// Ferry restarts the relay behind one that lets free parts of 4 MiB pass, and no more until
-// Open. Everybody's devices come back by themselves.
-func (c *Chain) Ferry(free int) *Ferry {
+// Ferry restarts the relay behind one that lets so many bytes of files pass to its store and
+// from it, and no more until Let or Open. Everybody's devices come back by themselves.
+func (c *Chain) Ferry(in, out int64) *Ferry {
 	c.t.Helper()
-	f := &Ferry{free: free}
-	f.moved = sync.NewCond(&f.mu)
+	f := &Ferry{in: in, out: out, whole: map[string]bool{}}
+	f.changed = sync.NewCond(&f.mu)
 	c.StopRelay()
 	c.Blobs = func(s blob.Store) blob.Store {
 		f.mu.Lock()
@@ -37,56 +39,87 @@ func (c *Chain) Ferry(free int) *Ferry {
 	return f
 }
 
+// Let lets so many more bytes pass.
+func (f *Ferry) Let(in, out int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.in, f.out = f.in+in, f.out+out
+	f.changed.Broadcast()
+}
+
 // Open lets everything pass from now on.
 func (f *Ferry) Open() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open = true
-	f.moved.Broadcast()
-}
-
-// Let lets so many more parts pass.
-func (f *Ferry) Let(parts int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.free += parts
-	f.moved.Broadcast()
+	f.changed.Broadcast()
 }
 
 // Put implements blob.Store.
 func (f *Ferry) Put(ctx context.Context, name string, r io.Reader, size int64) error {
-	if err := f.pass(ctx, name); err != nil {
-		return err
+	if strings.HasPrefix(name, "parts/") {
+		r = &ferried{f: f, ctx: ctx, r: r, left: &f.in}
 	}
-	return f.Store.Put(ctx, name, r, size)
+	err := f.Store.Put(ctx, name, r, size)
+	if id, is := strings.CutSuffix(path.Base(name), ".whole"); is && err == nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.whole[strings.Split(id, ".")[0]] = true
+	}
+	return err
 }
 
 // Get implements blob.Store.
 func (f *Ferry) Get(ctx context.Context, name string, from int64) (io.ReadCloser, error) {
-	if err := f.pass(ctx, name); err != nil {
-		return nil, err
-	}
-	return f.Store.Get(ctx, name, from)
-}
-
-// pass waits until a part may pass, or ctx ends. What else the relay keeps passes at once.
-func (f *Ferry) pass(ctx context.Context, name string) error {
-	if !strings.HasPrefix(name, "parts/") {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.moved.Broadcast()
-	})
-	defer stop()
+	r, err := f.Store.Get(ctx, name, from)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for !f.open && f.free == 0 && ctx.Err() == nil {
-		f.moved.Wait()
+	if parts := strings.Split(name, "/"); err == nil && parts[0] == "parts" && f.whole[parts[1]] {
+		return struct {
+			io.Reader
+			io.Closer
+		}{&ferried{f: f, ctx: ctx, r: r, left: &f.out}, r}, nil
 	}
-	if !f.open && ctx.Err() == nil {
-		f.free--
+	return r, err
+}
+
+// ferried waits where no more may pass.
+type ferried struct {
+	f    *Ferry
+	ctx  context.Context
+	r    io.Reader
+	left *int64
+}
+
+// Read implements io.Reader.
+func (x *ferried) Read(p []byte) (int, error) {
+	room, err := x.room(int64(len(p)))
+	if err != nil {
+		return 0, err
 	}
-	return ctx.Err()
+	n, err := x.r.Read(p[:room])
+	x.f.mu.Lock()
+	defer x.f.mu.Unlock()
+	*x.left += room - int64(n)
+	return n, err
+}
+
+// room waits until something may pass, and takes at most want of it.
+func (x *ferried) room(want int64) (int64, error) {
+	stop := context.AfterFunc(x.ctx, func() {
+		x.f.mu.Lock()
+		defer x.f.mu.Unlock()
+		x.f.changed.Broadcast()
+	})
+	defer stop()
+	x.f.mu.Lock()
+	defer x.f.mu.Unlock()
+	for !x.f.open && *x.left <= 0 && x.ctx.Err() == nil {
+		x.f.changed.Wait()
+	}
+	if !x.f.open {
+		want = min(want, *x.left)
+	}
+	*x.left -= want
+	return max(want, 0), x.ctx.Err()
 }

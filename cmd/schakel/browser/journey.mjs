@@ -94,6 +94,12 @@ async function save(seat, { at, path }) {
   await file.saveAs(path);
 }
 
+// choose chooses a file. The dialog itself is the system's: no hand of ours reaches it.
+async function choose(seat, { at, path }) {
+  const dialog = await press(seat, at, "filechooser");
+  await dialog.setFiles(path);
+}
+
 async function press({ page, hand }, at, event) {
   if (hand === "keyboard") await tabTo(page, at);
   const [happened] = await Promise.all([page.waitForEvent(event), hand === "keyboard" ? page.keyboard.press("Enter") : click(page, at)]);
@@ -205,7 +211,12 @@ async function paper({ page }, { path, height }) {
   await page.pdf({ path, width: size.width + "px", height: Math.min(size.height, height) + "px", printBackground: true, pageRanges: "1" });
 }
 
-const acts = { use, save, fill, look: async () => {}, go: ({ page, base }, { path }) => page.goto(base + path, { waitUntil: "load" }),
+// until waits for what a page shows by itself.
+async function until({ page }, { at }) {
+  await page.locator(at).first().waitFor({ state: "visible", timeout: 60000 });
+}
+
+const acts = { use, save, choose, until, fill, look: async () => {}, go: ({ page, base }, { path }) => page.goto(base + path, { waitUntil: "load" }),
   paper };
 
 async function follow(order) {

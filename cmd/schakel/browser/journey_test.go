@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"net/url"
@@ -31,6 +32,7 @@ type journey struct {
 	lang  string
 	seats map[identity.DeskID]*seat
 	zaak  string // the case
+	file  string // that the first report brings; empty: none
 	begun time.Time
 }
 
@@ -88,7 +90,40 @@ func (j *journey) writes(from identity.DeskID, l letter) (hash string) {
 	s.use(`main a[href^="/compose/` + l.class + `"]`)
 	s.sees(label(j.T, l.class, j.lang))
 	j.fills(s, l.entries(j.T))
+	if l.file != "" {
+		j.attaches(s, l)
+	}
 	return j.signs(s, l)
+}
+
+// attaches attaches a file on the page that its form leads to, and comes back to the form.
+func (j *journey) attaches(s *seat, l letter) {
+	j.Helper()
+	s.use(`main button[value="files"]`)
+	s.order(order{Do: "choose", At: `main input[type="file"]`, Path: l.file})
+	s.use("main form[enctype] button")
+	s.sees(filepath.Base(l.file))
+	s.use(`main a[href^="/compose/` + l.class + `"]`)
+	s.sees(filepath.Base(l.file))
+}
+
+// saves saves the file of a message at a desk, once it is there, and compares it.
+func (j *journey) saves(at identity.DeskID, hash string) {
+	j.Helper()
+	s := j.seat(at)
+	const button = `main form[action$="/attachments/1"]:not([hidden]) button`
+	s.until("the message comes in", `nav a[href="/inbox"]`, func() bool { return s.has("/messages/" + hash) })
+	s.use(`main a[href="/messages/` + hash + `"]`)
+	s.order(order{Do: "until", At: button})
+	saved := filepath.Join(j.TempDir(), "bijlage")
+	s.order(order{Do: "save", At: button, Path: saved})
+	sent, err := os.ReadFile(j.file)
+	ok(j.T, err)
+	got, err := os.ReadFile(saved)
+	ok(j.T, err)
+	if !bytes.Equal(sent, got) {
+		j.Errorf("%s saved %d other bytes, of %d", at, len(got), len(sent))
+	}
 }
 
 // fills fills in a form; where a list has no room for a row it adds one.
@@ -186,10 +221,13 @@ func (j *journey) reported() (hash string) {
 	j.Helper()
 	s := j.seat(doctor)
 	s.use(`nav a[href="/compose"]`)
-	hash = j.writes(doctor, letter{class: protocol.ClassReport, to: []identity.DeskID{veilig, officers}})
+	hash = j.writes(doctor, letter{class: protocol.ClassReport, to: []identity.DeskID{veilig, officers}, file: j.file})
 	v := j.opens(veilig, hash, label(j.T, protocol.ClassReport, j.lang), "badkamer")
 	j.zaak = caseOn(j.T, v)
 	j.takes(veilig, hash)
+	if j.file != "" {
+		j.saves(veilig, hash)
+	}
 	s.until("the doctor sees who took it", `main a[href="/messages/`+hash+`"]`, func() bool { return strings.Contains(s.Text, j.person(veilig)) })
 	return hash
 }
@@ -350,6 +388,10 @@ func TestJourney(t *testing.T) {
 			}
 			t.Run(m.name+", "+lang, func(t *testing.T) {
 				j := &journey{T: t, chain: j.chain, hands: j.hands, lang: lang, begun: time.Now()}
+				if m.name == "keyboard" {
+					j.file = filepath.Join(t.TempDir(), "verklaring van school.pdf")
+					ok(t, os.WriteFile(j.file, aFile(1_300_000), 0o600))
+				}
 				j.sit(m)
 				first := j.reported()
 				if whole {

@@ -75,6 +75,7 @@ type letter struct {
 	urgency message.Urgency
 	to      []identity.DeskID
 	with    map[string]any // in place of what the example says
+	file    string         // that goes along; empty: none
 }
 
 // entries are what is typed for a letter. What Schakel fills in by itself is left out:

@@ -18,7 +18,7 @@ import (
 func TestFilesMove(t *testing.T) {
 	chromium(t)
 	o := webtest.Open(t, webtest.Options{Idle: 8 * time.Hour})
-	ferry := o.Chain.Ferry(1)
+	ferry := o.Chain.Ferry(1<<20, 0)
 	b := o.User("P. Iket", desk.RoleCaseWorker)
 	f, err := o.Doctor.Node.Attach(t.Context(), "verklaring.pdf", "", bytes.NewReader(aFile(9<<20)))
 	ok(t, err)
@@ -37,7 +37,7 @@ func TestFilesMove(t *testing.T) {
 	}}, func(said string) {
 		switch said {
 		case "waiting":
-			ferry.Let(2 + 3 + 1) // the rest of three parts to the relay, which reads them back, and one of them here
+			ferry.Let(9<<20, 3<<20) // all of it to the relay, and a third of it here
 		case "coming":
 			o.Chain.StopRelay()
 		case "cut":
@@ -49,7 +49,7 @@ func TestFilesMove(t *testing.T) {
 		}
 	}))
 	sent := sendsFile(t, o)
-	ferry = o.Chain.Ferry(1)
+	ferry = o.Chain.Ferry(2<<20, 0)
 	move = func(act schakel.MoveAct) { ok(t, o.Member.Node.MoveAttachment(t.Context(), sent, 1, act)) }
 	move(schakel.MoveResume)
 	report(t, run(t, job{Name: "files that go", Base: o.Base, Cookies: cookies(t, b, o.Base), Steps: []step{

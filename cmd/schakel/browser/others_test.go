@@ -10,6 +10,7 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/crypto/identity"
 )
 
 // others looks at pages and drills, the address book, alarms, people, devices and
@@ -61,6 +62,7 @@ func (p *pages) others() {
 		visit{Name: "revoke, check", Path: p.revocation("?step=check&reason=lost"), route: "/devices/{device}/revocation", Cookies: p.keeper, Shows: []string{"Dit apparaat intrekken?"}},
 		visit{Name: "settings", Path: "/settings", Cookies: p.worker, Shows: []string{"web-names", "Laatste reservekopie"}},
 	)
+	p.history()
 	p.linkMade()
 	p.newDevice()
 	p.newKey()
@@ -92,6 +94,31 @@ func (p *pages) revocation(query string) string {
 	all, err := p.Member.Node.Devices(p.t.Context())
 	ok(p.t, err)
 	return "/devices/" + all[0].ID.String() + "/revocation" + query
+}
+
+// history looks at what a desk sees that asks for its history, and one that is asked.
+func (p *pages) history() {
+	p.t.Helper()
+	const give, route = "/directory/arts/praktijk/history", "/directory/{org}/{desk}/history"
+	p.look(
+		visit{Name: "history, nobody asked", Path: "/history", Cookies: p.worker, Shows: []string{"Geen bureau vroeg erom", "Dit bureau vroeg niets"}},
+		visit{Name: "history, no desk chosen", Path: "/history", fails: "/history/questions", Cookies: p.worker,
+			Steps: []step{{Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}, Shows: []string{"Kies minstens één bureau"}},
+	)
+	p.Until("each asks the other", func() bool {
+		_, there := p.Doctor.Node.AskHistory(p.t.Context(), []identity.DeskID{p.Member.Desk})
+		_, here := p.Member.Node.AskHistory(p.t.Context(), []identity.DeskID{p.Doctor.Desk})
+		return there == nil && here == nil
+	})
+	b := p.User("P. Iket", desk.Roles()...)
+	p.Until("it is asked", func() bool { return strings.Contains(b.Get("/history").Body, give) })
+	p.look(
+		visit{Name: "history", Path: "/history", Cookies: p.worker, Shows: []string{"Gevraagd op", "Nog niets gekomen", "Geef"}},
+		visit{Name: "a desk that asks", Path: "/directory/arts/praktijk", route: "/directory/{org}/{desk}", Cookies: p.worker, Shows: []string{"Dit bureau vraagt zijn geschiedenis terug"}},
+		visit{Name: "give history", Path: give, route: route, Cookies: p.worker, Shows: []string{"Twijfelt u? Geef dan niets"}},
+		visit{Name: "give history, nobody called", Path: give, route: route, Cookies: p.worker,
+			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}, Shows: []string{"Vul het nummer in"}},
+	)
 }
 
 // linkMade looks at a link that was just made.
