@@ -92,7 +92,7 @@ func TestTwoRelaysOneBucket(t *testing.T) {
 		t.Errorf("control: nothing is in the bucket: %v", err)
 	}
 	for _, r := range c.relays {
-		if names, _ := os.ReadDir(filepath.Join(r.home, "blobs")); len(names) > 0 {
+		if names, _ := os.ReadDir(filepath.Join(r.home, "blobs", "uploads")); len(names) > 0 {
 			t.Errorf("%s kept attachments for itself", r.name)
 		}
 		if log := must[[]byte](t)(os.ReadFile(r.logged)); strings.Contains(string(log), "blobs removed") {
