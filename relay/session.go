@@ -200,26 +200,48 @@ func (s *session) settled(ops, bytes int, b custody.Batch, leaves []custody.Leaf
 	signal(s.room)
 }
 
-// write sends what waits until the session ends, and returns why it ended.
+// write sends what waits until the session ends, and returns why it ended. Idle sessions
+// wait here, in a frame so small that the stack which the login needed can shrink again: what
+// is sent has frames of its own.
 func (s *session) write(ctx context.Context) wire.CloseCode {
 	for {
-		todo, ended := s.take()
-		frames, err := s.gather(ctx, todo)
-		if err != nil {
-			s.log.Warn("mailbox cannot be read", "error", err.Error())
-			return wire.CloseInternal
+		code, next := s.say(ctx)
+		switch next {
+		case over:
+			return code
+		case rest:
+			<-s.wake
 		}
-		if len(frames) > 0 {
-			if err := s.conn.Write(ctx, s.tapped(frames)...); err != nil {
-				return wire.CloseTimeout
-			}
-			continue
-		}
-		if ended {
-			return todo.code
-		}
-		<-s.wake
 	}
+}
+
+// What follows a turn of the writer.
+type following int
+
+const (
+	again following = iota // there may be more to send
+	rest                   // nothing waits
+	over                   // the session ends
+)
+
+// say sends what waits, once.
+func (s *session) say(ctx context.Context) (wire.CloseCode, following) {
+	todo, ended := s.take()
+	frames, err := s.gather(ctx, todo)
+	if err != nil {
+		s.log.Warn("mailbox cannot be read", "error", err.Error())
+		return wire.CloseInternal, over
+	}
+	if len(frames) > 0 {
+		if err := s.conn.Write(ctx, s.tapped(frames)...); err != nil {
+			return wire.CloseTimeout, over
+		}
+		return 0, again
+	}
+	if ended {
+		return todo.code, over
+	}
+	return 0, rest
 }
 
 // take takes over the shared part, as far as it is for the writer.

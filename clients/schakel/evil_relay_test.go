@@ -22,7 +22,7 @@ type dishonest struct {
 	op *schakeltest.Operator
 }
 
-func newDishonest(t *testing.T) *dishonest {
+func newDishonest(t testing.TB) *dishonest {
 	t.Helper()
 	chain := schakeltest.Prepare(t)
 	d := &dishonest{op: schakeltest.Deceive(chain)}
@@ -66,7 +66,7 @@ func statusOf(t *testing.T, m *schakeltest.Member) schakel.Status {
 	return s
 }
 
-func holds(t *testing.T, m *schakeltest.Member, sent schakel.Sent) int {
+func holds(t testing.TB, m *schakeltest.Member, sent schakel.Sent) int {
 	t.Helper()
 	list, err := m.Node.List(testContext(t), schakel.Filter{Limit: 1000})
 	if err != nil {
@@ -274,6 +274,8 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		d.op.LetGo()
 		d.honest(t)
 		d.delivered(t, early)
+		wears(t, d.to, early.Hash, schakel.MarkBehind)
+		wears(t, d.to, late.Hash)
 		for _, c := range []struct {
 			sent schakel.Sent
 			late bool
@@ -328,6 +330,8 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		quick := d.send(t)
 		d.delivered(t, quick)
 		d.delivered(t, slow)
+		wears(t, d.to, slow.Hash, schakel.MarkSlow)
+		wears(t, d.to, quick.Hash)
 		for _, c := range []struct {
 			sent     schakel.Sent
 			from, to time.Duration

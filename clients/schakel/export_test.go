@@ -388,3 +388,12 @@ func (n *Node) MoveForTest(ctx context.Context, listed store.Attachment) error {
 	n.moves.claim(keyOf(listed), n.now())
 	return n.moveFile(ctx, &line, listed)
 }
+
+// ConverseForTest is one session over a connection that a test made. ends reports whether
+// what it came to would end the node.
+func (n *Node) ConverseForTest(ctx context.Context, conn *wire.Conn) (ends bool, err error) {
+	dialCtx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	err = n.converse(ctx, dialCtx, conn)
+	return errors.As(err, new(*fatalError)), err
+}

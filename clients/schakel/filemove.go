@@ -11,6 +11,7 @@ import (
 
 	"schakel/clients/store"
 	"schakel/crypto/digest"
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
 	"schakel/relay/wire"
@@ -254,15 +255,23 @@ func (n *Node) otherFile(ctx context.Context, a store.Attachment) error {
 // over, since each of them fetches for itself.
 func (n *Node) fetched(ctx context.Context, relay *wire.Blobs, a store.Attachment) error {
 	var inbound bool
+	var sender identity.DeskID
 	err := n.update(ctx, func(tx *store.Tx) error {
 		m, err := tx.Message(a.Message)
 		if inbound = m.Direction == store.In; err != nil && !errors.Is(err, store.ErrRestricted) {
 			return err
 		}
-		return errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, a.File), n.arrivedAfterAll(tx, a))
+		if err := errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, a.File), n.arrivedAfterAll(tx, a)); err != nil {
+			return err
+		}
+		sender, err = filesCame(tx, a.Message)
+		return err
 	})
 	if err != nil {
 		return ifThere(err)
+	}
+	if sender != "" {
+		n.stateSoon(sender)
 	}
 	n.publish(EventDesk, a.Message.String(), "")
 	if inbound && len(n.directory().DevicesOf(n.dev.Desk)) == 1 {

@@ -47,6 +47,11 @@ const (
 	troubleLine     = "geen-verbinding"
 )
 
+// Troubles are the words that Attachment.Trouble can be.
+func Troubles() []string {
+	return []string{troubleNotThere, troubleGone, troubleOther, troubleRelay, troubleFull, troubleTooBig, troubleDisk, troubleLine}
+}
+
 type moveKey struct {
 	message message.Hash
 	place   int

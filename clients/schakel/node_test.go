@@ -17,7 +17,7 @@ import (
 	"schakel/crypto/trust"
 )
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
@@ -25,7 +25,7 @@ func testContext(t *testing.T) context.Context {
 }
 
 // eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
@@ -40,14 +40,14 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 // sealsTo waits until a node seals to so many devices of a desk. That the register names
 // a device is not enough: before its first keys are there, what is sent passes it by.
-func sealsTo(t *testing.T, from *schakeltest.Member, desk identity.DeskID, devices int) {
+func sealsTo(t testing.TB, from *schakeltest.Member, desk identity.DeskID, devices int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("the sender seals to %d devices of %s", devices, desk), func() bool {
 		return from.Node.TargetsForTest(desk) == devices
 	})
 }
 
-func example(t *testing.T, class string) []byte {
+func example(t testing.TB, class string) []byte {
 	t.Helper()
 	e, err := protocol.V1().Example(class)
 	if err != nil {

@@ -33,7 +33,7 @@ func newPair(t *testing.T, tap func(identity.DeviceID, wire.Side, wire.Frame) []
 	return p
 }
 
-func (p pair) reachable(t *testing.T) {
+func (p pair) reachable(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sender knows the recipient", func() bool {
 		desks, err := p.from.Node.Directory(context.Background())
@@ -41,12 +41,12 @@ func (p pair) reachable(t *testing.T) {
 	})
 }
 
-func (p pair) send(t *testing.T) schakel.Sent {
+func (p pair) send(t testing.TB) schakel.Sent {
 	t.Helper()
 	return p.sendAs(t, message.Urgent)
 }
 
-func (p pair) sendAs(t *testing.T, u message.Urgency) schakel.Sent {
+func (p pair) sendAs(t testing.TB, u message.Urgency) schakel.Sent {
 	t.Helper()
 	sent, err := p.from.Node.Send(testContext(t), schakel.Draft{
 		Class: "adviesvraag", Urgency: u, To: []identity.DeskID{p.to.Desk}, Body: example(t, "adviesvraag"),

@@ -57,6 +57,12 @@ func (n *Node) runSession(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	return n.converse(ctx, dialCtx, conn)
+}
+
+// converse logs in on a connection, within dialCtx, serves until it or ctx ends, and
+// closes it.
+func (n *Node) converse(ctx, dialCtx context.Context, conn *wire.Conn) error {
 	defer conn.Close(wire.CloseNormal)
 	s := &session{n: n, conn: conn, control: make(chan wire.Frame, controlFrames), wake: make(chan struct{}, 1),
 		gone: make(chan struct{}), asked: map[uint64][]wire.KeyWanted{}}

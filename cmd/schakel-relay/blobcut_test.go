@@ -23,7 +23,7 @@ import (
 type cutting struct {
 	net.Listener
 	to       string
-	up, down atomic.Int64 // bytes that each connection may carry; below zero: all
+	up, down atomic.Int64    // bytes that each connection may carry; below zero: all
 	carried  [2]atomic.Int64 // of the latest connection
 	group    sync.WaitGroup
 }

@@ -21,7 +21,7 @@ type point struct{ name, file, before string }
 
 var points = []point{
 	{"stored", "receipts.go", "\tterms := custody.Terms{StoreEpoch:"},                            // on disk, and nobody was told
-	{"delivered", "session.go", "\t\t\tcontinue\n\t\t}\n\t\tif ended {"},                         // with the device, or on its way
+	{"delivered", "session.go", "\t\treturn 0, again\n"},                                         // with the device, or on its way
 	{"acknowledged", "read.go", "\t}\n\tfor _, f := range frames {\n\t\tif err := s.takeFrame("}, // heard, and not with the store
 }
 
@@ -46,7 +46,7 @@ func deadly(t *testing.T) string {
 		}
 		call := "\tpoint(\"" + p.name + "\")\n"
 		if p.name == "delivered" {
-			call = "\t\t\tfor _, f := range frames {\n\t\t\t\tif f.Type() == wire.TypeDeliver {\n\t\t\t\t\tpoint(\"delivered\")\n\t\t\t\t}\n\t\t\t}\n"
+			call = "\t\tfor _, f := range frames {\n\t\t\tif f.Type() == wire.TypeDeliver {\n\t\t\t\tpoint(\"delivered\")\n\t\t\t}\n\t\t}\n"
 		}
 		show(p.file, strings.Replace(string(raw), p.before, call+p.before, 1))
 	}

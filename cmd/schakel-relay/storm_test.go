@@ -30,7 +30,8 @@ var full = flag.Bool("full", false, "as many devices as the promises speak of: 1
 // Liveness bounds, generous on purpose: what the run took is printed.
 const (
 	stormBound  = 3 * time.Minute
-	memoryBound = 64 << 10 // resident in the relay per idle TLS connection
+	drainBound  = 45 * time.Second // thirty are what the relay gives itself
+	memoryBound = 64 << 10         // resident in the relay per idle TLS connection
 )
 
 // crowd is many devices, each with a real session and its own way of coming back.
@@ -38,6 +39,7 @@ type crowd struct {
 	world *relaytest.World
 	up    atomic.Int64 // sessions that have got their Ready
 	tries atomic.Int64
+	told  atomic.Int64 // sessions that ended with the word that the relay restarts
 	pause func(attempt int) time.Duration
 	group sync.WaitGroup
 }
@@ -88,6 +90,9 @@ func (c *crowd) stay(ctx context.Context, d trusttest.Device) {
 			c.up.Add(1)
 			for err == nil {
 				_, err = conn.ReadFrames(ctx)
+			}
+			if code, _ := wire.CloseCodeOf(err); code == wire.CloseRestart {
+				c.told.Add(1)
 			}
 			c.up.Add(-1)
 			_ = conn.CloseNow()
@@ -323,6 +328,32 @@ func storm(t *testing.T, pause func(int) time.Duration) {
 	t.Logf("%d devices are back %v after the kill (relay ready after %v), %d tries; envelopes promised: %s",
 		n, took, ready.Round(time.Millisecond), c.tries.Load()-tries, during)
 	t.Logf("relay: %d MiB resident; shed %s", residentOf(t, p.running.Process.Pid)>>20, p.metric("schakel_relay_shed_total"))
+	c.drained(t, p, s, n)
+}
+
+// Fault 14: a relay that is asked to end tells everybody so, ends by itself and in time, and
+// what was on its way is promised by the next.
+func (c *crowd) drained(t *testing.T, p *process, s *submitter, n int) {
+	t.Helper()
+	s.since()
+	told, began := c.told.Load(), time.Now()
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	took := time.Since(began).Round(time.Millisecond)
+	if took > drainBound {
+		t.Errorf("drained after %v", took)
+	}
+	for c.up.Load() > 0 {
+		<-time.After(time.Millisecond)
+	}
+	if told = c.told.Load() - told; told < int64(n) {
+		t.Errorf("%d of %d devices were told that the relay restarts", told, n)
+	}
+	p.start()
+	c.reaches(t, n)
+	firstPromise(t, s)
+	t.Logf("%d devices were sent away in %v, and are back %v after the order", told, took, time.Since(began).Round(time.Millisecond))
 }
 
 // firstPromise waits until an envelope has been promised, or fails the test.

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -22,11 +23,11 @@ var ErrNotCanonical = errors.New("not canonical CBOR")
 const maxElements = 4096
 
 var (
-	encode = must(func() (cbor.EncMode, error) {
+	encode = must(func() (cbor.UserBufferEncMode, error) {
 		o := cbor.CoreDetEncOptions()
 		o.TagsMd = cbor.TagsForbidden
 		o.NilContainers = cbor.NilContainerAsEmpty
-		return o.EncMode()
+		return o.UserBufferEncMode()
 	}())
 	decode = must(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
@@ -51,11 +52,12 @@ func must[M any](m M, err error) M {
 
 // Marshal returns the one encoding of v.
 func Marshal(v any) ([]byte, error) {
-	b, err := encode.Marshal(v)
-	if err != nil {
+	b := scratch.Get().(*bytes.Buffer)
+	defer put(b)
+	if err := encode.MarshalToBuffer(v, b); err != nil {
 		return nil, fmt.Errorf("failed to encode CBOR: %w", err)
 	}
-	return b, nil
+	return bytes.Clone(b.Bytes()), nil
 }
 
 // Unmarshal decodes b, of at most limit bytes, into v, and refuses any b that
@@ -67,12 +69,26 @@ func Unmarshal(b []byte, limit int, v any) error {
 	if err := decode.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCanonical, err)
 	}
-	again, err := encode.Marshal(v)
-	if err != nil {
+	again := scratch.Get().(*bytes.Buffer)
+	defer put(again)
+	if err := encode.MarshalToBuffer(v, again); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotCanonical, err)
 	}
-	if !bytes.Equal(again, b) {
+	if !bytes.Equal(again.Bytes(), b) {
 		return fmt.Errorf("%w: another encoding of the same value", ErrNotCanonical)
 	}
 	return nil
+}
+
+// scratch holds buffers for an encoding while it is made: the library's own forget how large
+// they were, and one of 64 KiB would grow anew each time.
+var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const scratchKeep = 256 << 10
+
+func put(b *bytes.Buffer) {
+	if b.Cap() <= scratchKeep {
+		b.Reset()
+		scratch.Put(b)
+	}
 }

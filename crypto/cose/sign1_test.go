@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"schakel/crypto/canon"
 	"schakel/crypto/cose"
 )
 
@@ -30,6 +31,22 @@ func TestBytes(t *testing.T) {
 	want = "84" + "6a" + hex.EncodeToString([]byte("Signature1")) + "5829" + protected + "43616164" + "43616263"
 	if err != nil || hex.EncodeToString(tbs) != want {
 		t.Errorf("to be signed %x, %v; want %s", tbs, err, want)
+	}
+}
+
+// TestToBeSigned: what is written by hand is what the library gives, at every size of a length.
+func TestToBeSigned(t *testing.T) {
+	for _, n := range []int{0, 1, 23, 24, 255, 256, 65535, 65536, 200_000} {
+		payload, aad := make([]byte, n), make([]byte, n/3)
+		want, err := canon.Marshal(struct {
+			_                            struct{} `cbor:",toarray"`
+			Context                      string
+			Protected, External, Payload []byte
+		}{Context: "Signature1", Protected: cose.KindRecord.Protected(), External: aad, Payload: payload})
+		got, err2 := cose.ToBeSigned(cose.KindRecord, aad, payload)
+		if err != nil || err2 != nil || !bytes.Equal(got, want) || cap(got) > len(got)+len(got)/4+64 {
+			t.Errorf("%d bytes: %d in %d, want %d: %v %v", n, len(got), cap(got), len(want), err, err2)
+		}
 	}
 }
 

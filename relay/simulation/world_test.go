@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -98,6 +99,8 @@ type world struct {
 	began    time.Time
 	seed     uint64
 	wrong    mistake
+	limits   relay.Limits
+	log      *slog.Logger // nil: nobody reads it
 	net      *network
 	disk     *lossy.Disk
 	journal  *oncalltest.Memory
@@ -210,7 +213,8 @@ func (w *world) setClock(skew time.Duration) {
 func newWorld(t *testing.T, seed uint64, wrong mistake) *world {
 	t.Helper()
 	w := &world{
-		t: t, began: time.Now(), seed: seed, wrong: wrong, net: newNetwork(), disk: lossy.NewDisk([16]byte{1}), byID: make(map[envelope.ID]*letter),
+		t: t, began: time.Now(), seed: seed, wrong: wrong, limits: relay.Limits{Drain: 5 * time.Second, Return: time.Second},
+		net: newNetwork(), disk: lossy.NewDisk([16]byte{1}), byID: make(map[envelope.ID]*letter),
 		chance: &chance{ChaCha8: rand.NewChaCha8([32]byte{1: byte(seed), 2: byte(seed >> 8), 3: byte(seed >> 16)})},
 	}
 	w.disk.Sync, w.disk.Late = w.sync, wrong.late
@@ -245,7 +249,13 @@ func (w *world) luck(of int) *rand.Rand { return rand.New(rand.NewPCG(w.seed, ui
 // plan says who is on call at a desk.
 func (w *world) plan(desk identity.DeskID) {
 	w.t.Helper()
-	p := rota.Plan{Desk: desk, Serial: 1, From: w.began.AddDate(0, 0, -1), Until: w.began.AddDate(0, 0, 8), Fallback: []rota.Contact{"fallback"}}
+	if err := w.journal.Publish(context.Background(), desk, 1, w.encodedPlan(desk, 1)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) encodedPlan(desk identity.DeskID, serial uint64) []byte {
+	p := rota.Plan{Desk: desk, Serial: serial, From: w.began.AddDate(0, 0, -1), Until: w.began.AddDate(0, 0, 8), Fallback: []rota.Contact{"fallback"}}
 	for level, c := range []rota.Contact{"first", "second"} {
 		p.Shifts = append(p.Shifts, rota.Shift{From: p.From, To: p.Until, Level: level, Contact: c})
 	}
@@ -254,12 +264,10 @@ func (w *world) plan(desk identity.DeskID) {
 	}
 	p.Ladders = []rota.Tightening{{Tier: envelope.TierAcute, Ladder: climbs}}
 	raw, err := p.Encode()
-	if err == nil {
-		err = w.journal.Publish(context.Background(), desk, p.Serial, raw)
-	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return raw
 }
 
 // sync is the disk's: fast or slow, and perhaps the last thing that the relay does.
@@ -299,7 +307,7 @@ func (w *world) start() {
 	n := &node{over: make(chan struct{})}
 	r, err := relay.New(relay.Config{
 		ID: trusttest.RelayID, Listener: w.net.listen(), Store: w.wrong.store(store), Register: w.register, Now: w.clock, Random: w.chance,
-		Receipts: custody.PrivateKey(cast().Receipt.Private), Tap: w.wrong.tap(w), Limits: relay.Limits{Drain: 5 * time.Second, Return: time.Second},
+		Receipts: custody.PrivateKey(cast().Receipt.Private), Tap: w.wrong.tap(w), Limits: w.limits, Log: w.log,
 		Suspended: func(identity.OrgID) bool { return w.suspended.Load() },
 		Paging:    &relay.Paging{Journal: &journal{w.journal, n}, Points: points{w, n}, Operator: []page.Point{{Channel: page.NTFY, Target: "!operator"}}},
 	})

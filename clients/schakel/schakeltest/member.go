@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"schakel/clients/protocol"
@@ -169,9 +170,12 @@ func (c *Chain) admit(request []byte) (invitation []byte) {
 
 func (m *Member) open() {
 	m.chain.t.Helper()
-	var err error
+	ok(m.chain.t, m.load())
+}
+
+func (m *Member) load() (err error) {
 	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills})
-	ok(m.chain.t, err)
+	return err
 }
 
 // Speaks updates the program of the device to one that speaks other versions of the
@@ -295,6 +299,20 @@ func copyFiles(to, from string) error {
 		}
 		return os.WriteFile(there, b, 0o600)
 	})
+}
+
+// Twin is the device as its files are now, in files of its own that end with t: what
+// becomes of it does not reach this one, which must not be running.
+func (m *Member) Twin(t testing.TB) *Member {
+	t.Helper()
+	twin := &Member{Desk: m.Desk, chain: m.chain, invitation: m.invitation, light: m.light, cools: m.cools, dir: filepath.Join(t.TempDir(), "store")}
+	ok(t, errors.Join(copyFiles(twin.dir, m.dir), copyFiles(twin.dir+".key", m.dir+".key")))
+	var err error
+	twin.store, err = store.Open(context.Background(), twin.dir, store.Unlock{Keys: twin.ways()})
+	ok(t, err)
+	t.Cleanup(func() { twin.store.Close() })
+	ok(t, twin.load())
+	return twin
 }
 
 // AddPerson certifies a person under the test PIN.

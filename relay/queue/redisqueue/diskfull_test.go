@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,28 +42,56 @@ func aofSize(persistence string) (size int) {
 	return size
 }
 
+// rewrites has the file be rewritten, which does not end soon, and returns by which process.
+func rewrites(t *testing.T, server *redistest.Server) (pid int) {
+	t.Helper()
+	root := server.Root()
+	defer root.Close()
+	if err := root.BgRewriteAOF(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 20*time.Second, "the file is being rewritten", func() bool { pid = childOf(server); return pid > 0 })
+	return pid
+}
+
 // TestDiskFull fills the disk below Redis, which then ends: appendfsync always leaves
 // it no choice. Puts are refused by name and what was answered is there, once the
 // reserve of the handbook has made room; then devices read and acknowledge, and that
-// makes more.
+// makes more. The same, when it fills up while the file is being rewritten (fault 22).
 func TestDiskFull(t *testing.T) {
 	redistest.Need(t)
+	for name, rewriting := range map[string]bool{"in quiet": false, "during a rewrite": true} {
+		t.Run(name, func(t *testing.T) { diskFull(t, rewriting) })
+	}
+}
+
+func diskFull(t *testing.T, rewriting bool) {
 	disk := disktest.Tmpfs(t, 24<<20)
 	reserve := disk.Path("reserve")
 	if err := os.WriteFile(reserve, make([]byte, 8<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server, err := redistest.Start(disk.Path("redis"))
+	server, err := redistest.Start(disk.Path("redis"), "rdb-key-save-delay", "100000") // rewriting takes long
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { server.Stop() }()
 	store := mustOpen(t, server.Config())
+	rewriter := 0
+	if rewriting {
+		rewriter = rewrites(t, server)
+	}
 	answered, last, refused := fillUp(t, store)
 	if !unanswered(refused) && !errors.Is(refused, queue.ErrFull) {
 		t.Errorf("refused with %v", refused)
 	}
 	within(t, 20*time.Second, "redis ends", func() bool { return !redistest.Listens(server.Address) })
+	if rewriter > 0 { // it outlives the server; systemd ends both
+		_ = syscall.Kill(rewriter, syscall.SIGKILL)
+	}
+	if log, err := os.ReadFile(disk.Path("redis", "redis.log")); err != nil || strings.Contains(string(log), "rewrite finished successfully") {
+		t.Errorf("control: the file was rewritten before the disk was full: %v", err)
+	}
 	if results, err := store.Commit(t.Context(), []queue.Op{put(2000)}); err == nil && !unanswered(results[0].Err) {
 		t.Errorf("a put to a Redis that has ended gave %+v", results[0])
 	}
@@ -89,7 +118,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	root := server.Root()
 	defer root.Close()
-	if err := root.BgRewriteAOF(t.Context()).Err(); err != nil {
+	if err := errors.Join(root.ConfigSet(t.Context(), "rdb-key-save-delay", "0").Err(), root.BgRewriteAOF(t.Context()).Err()); err != nil {
 		t.Fatal(err)
 	}
 	within(t, 20*time.Second, "the file is rewritten", func() bool {

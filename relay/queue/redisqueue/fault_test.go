@@ -192,11 +192,35 @@ func TestFrozen(t *testing.T) {
 	if r := commit(t, store, put(2))[0]; !errors.Is(r.Err, queue.ErrUnavailable) {
 		t.Errorf("the next gave %v", r.Err)
 	}
+	if many() {
+		staysFrozen(t, store, c.Patience)
+	}
 	server.Process().Signal(syscall.SIGCONT)
 	within(t, 20*time.Second, "puts are taken again", func() bool { return commit(t, store, put(1))[0].Err == nil })
 	if n := len(read(t, store).Records); n != 1 {
 		t.Errorf("%d records, want 1", n)
 	}
+}
+
+// staysFrozen asks for a minute: nothing is promised or read, and nobody waits for long.
+func staysFrozen(t *testing.T, store *redisqueue.Store, patience time.Duration) {
+	t.Helper()
+	asked, longest := 0, time.Duration(0)
+	for began := time.Now(); time.Since(began) < time.Minute; asked++ {
+		before := time.Now()
+		if r := commit(t, store, put(2+asked))[0]; !unanswered(r.Err) {
+			t.Fatalf("a frozen server answers %+v", r)
+		}
+		if _, err := store.Read(t.Context(), desk, 0, queue.Limit{Records: 1, Bytes: 1}); !errors.Is(err, queue.ErrUnavailable) {
+			t.Fatalf("a mailbox of a frozen server gave %v", err)
+		}
+		longest = max(longest, time.Since(before))
+		<-time.After(20 * time.Millisecond)
+	}
+	if longest > 20*patience {
+		t.Errorf("a put and a read waited for %v", longest)
+	}
+	t.Logf("asked %d times in a minute, waited for %v at most", asked, longest.Round(time.Millisecond))
 }
 
 // TestDown has no server: nothing was sent.
