@@ -98,6 +98,7 @@ pages:
 # its published module: minutes, the first time.
 buckets:
 	cd relay/blob/s3/gateway && $(GO) vet ./... && $(GO) test -count=1 -timeout $(TIMEOUT) ./...
+	SCHAKEL_TEST_NEED_REDIS=1 SCHAKEL_TEST_NEED_GATEWAY=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestTwoRelaysOneBucket$$' ./cmd/schakel/system
 
 # Two thousand slow clients of each kind at the web desk, while a case worker works.
 crowds:

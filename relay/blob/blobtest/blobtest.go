@@ -55,6 +55,7 @@ func Checks() []Check {
 		{"share of an organisation", checkShare},
 		{"uploads of a device", checkUploads},
 		{"two keepers of one store", checkTwo},
+		{"looks of two keepers", checkLooks},
 		{"damaged records", checkDamaged},
 		{"lost", checkLost},
 		{"needed no more", checkDone},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"schakel/relay/blob"
 )
@@ -109,4 +110,38 @@ func checkTwins(ctx context.Context, s blob.Store) error {
 		return broken("the first by name are other bytes, and it is complete: %v", err)
 	}
 	return nil
+}
+
+// checkLooks: the look of one keeper takes nothing of what comes in at another, and of one blob
+// that two devices brought it removes the one whose time is over, and not the other.
+func checkLooks(ctx context.Context, s blob.Store) error {
+	one, two := keep(s), keep(s)
+	content, id := Content(2 * piece)
+	if _, err := one.part(ctx, content, id, 0, piece); err != nil {
+		return err
+	}
+	if n, err := two.Expire(ctx); err != nil || n.Removed != 0 || n.Unfinished != 1 {
+		return broken("a look at half an upload: %+v, %v", n, err)
+	}
+	if _, err := one.part(ctx, content, id, piece, 2*piece); err != nil {
+		return broken("the rest of it: %v", err)
+	}
+	later := one.now.Add(3 * 24 * time.Hour)
+	one.now, two.now = later, later
+	for from := 0; from < len(content); from += piece {
+		if _, err := two.Append(ctx, two.c, id, partOf(two, content, from, from+piece)); err != nil {
+			return err
+		}
+	}
+	over := one.now.Add(4*24*time.Hour + time.Second)
+	one.now, two.now = over, over
+	for i, d := range []*desk{one, two} {
+		if n, err := d.Expire(ctx); err != nil || n.Complete != 1 || n.Removed != 1-i {
+			return broken("look %d when one of two is over: %+v, %v", i+1, n, err)
+		}
+		if err := errors.Join(one.has(ctx, one.b, content, id), two.has(ctx, two.c, content, id)); err != nil {
+			return broken("after look %d the other is gone: %v", i+1, err)
+		}
+	}
+	return one.state(ctx, id, blob.ErrDone)
 }
