@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures buckets attachments month simulate check bench lists clean
+.PHONY: build demo test kills storm powercuts failovers damage histories pages crowds walks evil faults seeded journeys pictures buckets attachments month simulate check bench lists release reproduce clean
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -26,6 +26,26 @@ build:
 	@.ci/look || true
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
+# The programs of a release in dist/, the same bytes wherever they are built from one commit by
+# one version of Go: VERSION=v1.0.0. With RELEASE_KEY=FILE their list is signed, from a clean
+# tree only; without it, whoever wants to compare has them.
+VERSION ?=
+RELEASE_KEY ?=
+PLATFORMS ?= linux/amd64 linux/arm64
+release:
+	@test -n "$(VERSION)" || { echo "make release: VERSION is missing, such as VERSION=v1.0.0"; exit 2; }
+	@test -z "$(RELEASE_KEY)" || test -z "$$(git status --porcelain)" || { echo "make release: what is not committed is not released"; exit 1; }
+	.ci/look
+	rm -rf dist
+	.ci/release $(VERSION) dist $(PLATFORMS)
+	cd dist && sha256sum */*
+	test -z "$(RELEASE_KEY)" || $(GO) run ./cmd/schakel release sign dist --key $(RELEASE_KEY) --version $(VERSION) --commit $$(git rev-parse HEAD)
+
+# Both programs of a release built twice, the second time from nothing: the same bytes. make
+# test does so with the relay alone, and builds the other from two folders.
+reproduce:
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestG05ReproducibleRelease|TestFolderShows' ./cmd/schakel -args -full
+
 # A relay and eight desks on this machine, and one fictional case. Leaves nothing behind.
 demo: build
 	bin/schakel demo --store $(STORE) $(DEMO)
@@ -36,14 +56,17 @@ test:
 
 # The promises in full, on bbolt, on Redis and with two relays on one Redis: a hundred
 # killed relays, fifty killed daemons, ten thousand waiting messages on each. Takes
-# minutes; SEED=7 repeats what was random in a run.
+# minutes; SEED=7 repeats what was random in a run. Then a relay alone under frames of two
+# devices, killed KILLS times on each store, or its Redis: KILLS=6000 takes hours.
+KILLS ?= 500
 kills:
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v ./cmd/schakel/system -full -seed $(SEED)
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 0 -v -run 'KilledRelay' ./cmd/schakel-relay -args -kills $(KILLS) -seed $(SEED)
 
 # A gigabyte over a relay that is killed ten times on the way, a thousand small files at
 # once, what memory each program needs, and the stock age program beside it.
 attachments:
-	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$' ./cmd/schakel/system -full
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'TestAttachments$$|TestBesideAge$$' ./cmd/schakel/system -full
 
 # Ten thousand devices connected to a relay that is killed, with jitter and without.
 storm:

@@ -153,7 +153,7 @@ func longer(pkg string, rounds int) []string {
 	case "cmd/schakel/system":
 		return []string{"-full", "-line-cuts", fmt.Sprint(5 * rounds)}
 	case "cmd/schakel-relay":
-		return []string{"-full"}
+		return []string{"-full", "-kills", fmt.Sprint(5 * rounds)}
 	case "relay/queue/boltqueue":
 		return []string{"-cuts", n(1)}
 	case "relay/queue/redisqueue":
@@ -165,7 +165,7 @@ func longer(pkg string, rounds int) []string {
 }
 
 // seeds are the packages whose tests can be repeated by a number.
-var seeds = []string{"cmd/schakel/system", "relay/queue/boltqueue", "relay/queue/redisqueue", "relay/oncall"}
+var seeds = []string{"cmd/schakel/system", "cmd/schakel-relay", "relay/queue/boltqueue", "relay/queue/redisqueue", "relay/oncall"}
 
 // TestFaults is what make faults runs. Tests that several rows name run once.
 func TestFaults(t *testing.T) {

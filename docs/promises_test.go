@@ -104,7 +104,24 @@ func code(page string) []string {
 	return append(fencePattern.FindAllString(page, -1), spanPattern.FindAllString(rest, -1)...)
 }
 
-var promiseRules = map[string]func(tree) []string{"readme": readme, "links": links, "targets": targets}
+// rooms: the README says of each room of the three libraries what it is.
+func rooms(files tree) (wrong []string) {
+	seen := map[string]bool{}
+	for name := range files {
+		wing, rest, _ := strings.Cut(name, "/")
+		room, _, nested := strings.Cut(rest, "/")
+		if !nested || path.Ext(name) != ".go" || seen[wing+room] || wing != "crypto" && wing != "relay" && wing != "clients" {
+			continue
+		}
+		seen[wing+room] = true
+		if !strings.Contains(string(files["README.md"]), "**"+room+"**") {
+			wrong = append(wrong, fmt.Sprintf("README.md does not say what %s/%s is", wing, room))
+		}
+	}
+	return wrong
+}
+
+var promiseRules = map[string]func(tree) []string{"readme": readme, "links": links, "targets": targets, "rooms": rooms}
 
 func TestPromises(t *testing.T) {
 	files := tracked(t)
@@ -120,9 +137,10 @@ func TestPromises(t *testing.T) {
 // Controls: each rule finds a promise that is not kept.
 func TestPromisesFindTheBroken(t *testing.T) {
 	fine := tree{
-		"README.md": []byte("# Schakel\n\nSee [a](docs/x.md), [b](docs), [c](docs/x.md#two-words), [d](#schakel), [e](https://schakel.example). `make test`\n"),
-		"docs/x.md": []byte("# X\n## Two words\n[up](../README.md)\n```\nmake demo\n[not](a-link)\n```\n"),
-		"Makefile":  []byte("test:\n\ttrue\ndemo: build\n\ttrue\n"),
+		"README.md":       []byte("# Schakel\n\nSee [a](docs/x.md), [b](docs), [c](docs/x.md#two-words), [d](#schakel), [e](https://schakel.example). **door** `make test`\n"),
+		"docs/x.md":       []byte("# X\n## Two words\n[up](../README.md)\n```\nmake demo\n[not](a-link)\n```\n"),
+		"relay/door/d.go": []byte("package door\n"),
+		"Makefile":        []byte("test:\n\ttrue\ndemo: build\n\ttrue\n"),
 	}
 	for name, rule := range promiseRules {
 		if wrong := rule(fine); len(wrong) > 0 {
@@ -134,6 +152,7 @@ func TestPromisesFindTheBroken(t *testing.T) {
 		"no such file":       {"links", "docs/y.md", "[x](z.md)\n"},
 		"no such heading":    {"links", "docs/y.md", "[x](x.md#three)\n"},
 		"no such target":     {"targets", "docs/y.md", "`make coffee`\n"},
+		"a room unknown":     {"rooms", "crypto/attic/a.go", "package attic\n"},
 		"no target in block": {"targets", "docs/y.md", "```\nmake tea\n```\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

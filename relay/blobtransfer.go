@@ -59,6 +59,7 @@ func statusOf(err error) int {
 	}{
 		{blob.ErrOffset, http.StatusConflict},
 		{blob.ErrNone, http.StatusNotFound},
+		{blob.ErrDone, http.StatusNotFound},
 		{blob.ErrMismatch, http.StatusUnprocessableEntity},
 		{blob.ErrTooBig, http.StatusRequestEntityTooLarge},
 		{blob.ErrQuota, http.StatusInsufficientStorage},
@@ -82,6 +83,9 @@ func statusOf(err error) int {
 
 func (t *ticket) state(w http.ResponseWriter, req *http.Request) error {
 	state, err := t.blobs.relay.config.Blobs.State(req.Context(), t.by, t.id)
+	if errors.Is(err, blob.ErrDone) {
+		w.Header().Set(wire.HeaderDone, "?1")
+	}
 	if err != nil {
 		return err
 	}

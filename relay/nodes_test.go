@@ -196,7 +196,8 @@ func TestLoginsAtTheSameInstant(t *testing.T) {
 }
 
 // TestD38LoginWithoutNumbers: while the store gives no numbers a device gets in all the
-// same, and one session of it stays once there are numbers.
+// same, by the challenge of its own connection and no other, and one session of it stays once
+// there are numbers.
 func TestD38LoginWithoutNumbers(t *testing.T) {
 	a, b, store := twoNodes(t, relay.Limits{Sweep: 50 * time.Millisecond}, false)
 	d := a.Enrol("vt20/crisis", identity.RoleVeiligThuis)
@@ -206,6 +207,17 @@ func TestD38LoginWithoutNumbers(t *testing.T) {
 	if there.Quiet(100 * time.Millisecond); !there.Alive() {
 		t.Error("the other session ended before there was a number")
 	}
+	caught := relaytest.Attend(t, d.Dial())
+	token := d.Token(relaytest.Expect[wire.Challenge](caught), caught.Conn.Binding())
+	for name, node := range map[string]*relaytest.Device{"this relay": d, "the other": d.At(b)} {
+		again := relaytest.Attend(t, node.Dial())
+		relaytest.Expect[wire.Challenge](again)
+		again.Send(token)
+		if code := again.ExpectClose(); code != wire.CloseLogin {
+			t.Errorf("a token of another connection, at %s, while the store is silent: %v", name, code)
+		}
+	}
+	caught.Close()
 	store.silent.Store(false)
 	if code := there.ExpectClose(); code != wire.CloseEvicted {
 		t.Errorf("the older session ends with %v", code)

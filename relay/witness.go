@@ -107,6 +107,7 @@ func (r *Relay) cosign(ctx context.Context) {
 	for {
 		grown := r.config.Register.Grown()
 		if _, quorum := r.config.Register.Witnesses(); quorum > 0 {
+			r.shareCosignatures(ctx)
 			r.hub.each((*session).lookAtWitness)
 			size, at, ok := r.config.Register.Freshness(r.config.Now())
 			if ok && (size > known || at.Sub(told) >= r.config.Limits.Cosign/2) {
@@ -123,6 +124,19 @@ func (r *Relay) cosign(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// shareCosignatures tells the other relays of the store what witnesses signed here, and
+// hears from them: the quorum is seldom connected to one relay.
+func (r *Relay) shareCosignatures(ctx context.Context) {
+	err := r.config.Register.Share(ctx, r.config.Now())
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, register.ErrClosed):
+	case errors.Is(err, register.ErrFailed):
+		r.fail(err)
+	default:
+		r.log.Warn("cosignatures are not shared with other relays", "error", err.Error())
 	}
 }
 

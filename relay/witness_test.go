@@ -32,6 +32,13 @@ func witnessWorld(t *testing.T, c relaytest.Config) (*relaytest.World, *relaytes
 	w, vt, pol := pair(t, c)
 	devices := []*relaytest.Device{vt, pol, w.Enrol("om-mn/zsm", identity.RoleOM)}
 	client := w.Enrol("opvang/een", identity.RoleOpvang)
+	demand(t, w)
+	return w, client, devices
+}
+
+// demand has the root demand 2 of 3 witnesses from the next entry on.
+func demand(t *testing.T, w *relaytest.World) {
+	t.Helper()
 	before := len(w.Entries())
 	w.Demand(3, 2)
 	for _, e := range w.Entries()[before:] {
@@ -39,7 +46,6 @@ func witnessWorld(t *testing.T, c relaytest.Config) (*relaytest.World, *relaytes
 			t.Fatal(err)
 		}
 	}
-	return w, client, devices
 }
 
 func newCosigner(t *testing.T, w *relaytest.World, d *relaytest.Device, number int) *cosigner {

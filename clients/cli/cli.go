@@ -118,7 +118,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.piketCommand(), a.takeCommand(), a.assignCommand(), a.noteCommand(), a.draftCommand(), a.logCommand(), a.oncallCommand())
 	a.add(root, groupDevice, a.initCommand(), a.joinCommand(), a.runCommand(), a.webCommand(), a.tokenCommand(), a.webhookCommand(), a.unlockCommand(), a.lockCommand(), a.personCommand(), a.deviceCommand(), a.organisationCommand(),
 		a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.recoveryCommand(), a.historyCommand(), a.awayCommand(), a.configCommand(), a.versionCommand())
-	a.add(root, groupChain, a.registerCommand(), a.witnessCommand(), a.agreementCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
+	a.add(root, groupChain, a.registerCommand(), a.witnessCommand(), a.agreementCommand(), a.releaseCommand(), a.verifyCommand(), a.demoCommand(), a.benchCommand())
 	return root
 }
 
@@ -160,8 +160,15 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// version is what the toolchain stamped into the program.
+// stamped is the version of a release: .ci/release has the linker set it. Nothing of the
+// machine that builds is in there, or nobody could build the same bytes again.
+var stamped string
+
+// version is what was stamped into the program.
 func version() string {
+	if stamped != "" {
+		return stamped
+	}
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -17,9 +17,10 @@ import (
 // nothing, and no file is ever written over.
 func TestOutboxExport(t *testing.T) {
 	p := newPlace(t)
-	node := &scripted{recipients: []schakel.Recipient{{Desk: "om/officier", State: schakel.StatePrepared, At: now(), ByFile: now().Add(time.Minute)}}}
+	node := &scripted{recipients: []schakel.Recipient{{Desk: "om/officier", State: schakel.StatePrepared, At: now(), ByFile: now().Add(time.Minute), Files: now().Add(time.Hour)}}}
 	p.serve(node)
-	if out, _ := p.must(cli.Done, "sent", "4f1c"); !strings.Contains(out, "om/officier: exported by file at 2026-11-24 09:01, not confirmed") {
+	if out, _ := p.must(cli.Done, "sent", "4f1c"); !strings.Contains(out, "om/officier: exported by file at 2026-11-24 09:01, not confirmed") ||
+		!strings.Contains(out, "om/officier: has all files since 2026-11-24 10:00") {
 		t.Errorf("the trace says %s", out)
 	}
 	folder := t.TempDir()

@@ -97,8 +97,9 @@ func (a *app) checkDevice(ctx context.Context) []check {
 		return []check{store, {"status", failed, err.Error(), "see the daemon's log"}}
 	}
 	now := a.Now()
-	return []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkFreshness(st), checkRoot(st, now), checkNewDevices(st), checkKeys(st, now),
+	checks := []check{store, checkDaemon(s.daemon), checkRelay(st), checkClock(st), checkRegister(st), checkFreshness(st), checkRoot(st, now), checkNewDevices(st), checkKeys(st, now),
 		a.checkOutbox(ctx, s, now), checkBackup(ctx, s, st, now), checkRecovery(ctx, s, st, now), a.checkAlarms(ctx, s), checkRefused(st), checkRota(st), checkPlan(st), a.checkOnCall(ctx, s)}
+	return append(checks, a.checkProgram(ctx, s)...)
 }
 
 // settled returns the status once the connection stands, or after a few seconds

@@ -17,7 +17,16 @@ type finding struct{ Name, Result, Evidence, Remedy string }
 // doctor runs the doctor over a node and returns its findings by name.
 func doctor(t *testing.T, n *scripted) (map[string]finding, int) {
 	t.Helper()
+	return doctorAt(t, n, "")
+}
+
+// doctorAt runs it where client.toml says more.
+func doctorAt(t *testing.T, n *scripted, settings string) (map[string]finding, int) {
+	t.Helper()
 	p := newPlace(t)
+	if settings != "" {
+		p.configFile(settings)
+	}
 	p.serve(n)
 	out, stderr, code := p.run("doctor", "--json", "--wait", "50ms")
 	var d struct{ Checks []finding }

@@ -13,6 +13,7 @@ import (
 	"schakel/clients/desk"
 	"schakel/clients/protocol"
 	"schakel/clients/protocol/playbook"
+	"schakel/clients/release"
 	"schakel/clients/roster"
 	"schakel/clients/schakel"
 	"schakel/clients/store"
@@ -83,9 +84,9 @@ func Exit(err error) int {
 		return Partly
 	case is(desk.ErrLocked, schakel.ErrRefused, store.ErrInUse, vault.ErrNoWay, vault.ErrAttended, vault.ErrPassphrase, vault.ErrPermissions, vault.ErrKeyring):
 		return Locked
-	case is(schakel.ErrNoAttachment, schakel.ErrNoEvidence, schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNotNew, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
+	case is(release.ErrNotListed, schakel.ErrNoAttachment, schakel.ErrNoEvidence, schakel.ErrNotFound, schakel.ErrUnknownDesk, schakel.ErrUnknownPerson, schakel.ErrUnknownSubject, schakel.ErrNotNew, desk.ErrUnknownUser, desk.ErrUnknownToken, desk.ErrUnknownWebhook, schakel.ErrNoRightDesk, schakel.ErrNoRota, roster.ErrUnknown, roster.ErrNoShift, store.ErrNotFound, errNoStore, errNoPlace, fs.ErrNotExist):
 		return NotFound
-	case is(seal.ErrContent, desk.ErrFileCut, courier.ErrFormat, schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
+	case is(release.ErrFormat, release.ErrKey, release.ErrUnknownKey, release.ErrSignature, release.ErrOtherHash, seal.ErrContent, desk.ErrFileCut, courier.ErrFormat, schakel.ErrFingerprint, schakel.ErrKeyMismatch, schakel.ErrRegister, schakel.ErrAgreement, protocol.ErrAgreement, identity.ErrBadSignature, errUnverified,
 		store.ErrTampered, store.ErrRolledBack, store.ErrDamaged, store.ErrBackup):
 		return Unverified
 	case is(schakel.ErrNotHere, desk.ErrTied, schakel.ErrRestoring, schakel.ErrNotRestored, schakel.ErrAmbiguous, schakel.ErrEnrolled, schakel.ErrInitialised, schakel.ErrAcknowledged, schakel.ErrNothingToAck, schakel.ErrNotReturned, schakel.ErrNotAsked, schakel.ErrDraftVersions, schakel.ErrDraftCase, schakel.ErrRotaChanged, errExists, errNamesakes, desk.ErrSameName,

@@ -12,7 +12,7 @@ import (
 // commands are all commands that have a help page of ours.
 func commands() []string {
 	return strings.Split("ack|attachment|attachment fetch|attachment list|attachment pause|attachment resume|attachment save|agreement|agreement check|agreement make|agreement show|alarms|alarms clear|card|case|case list|case obligations|case restrict|case show|case timeline|config|config show|demo|demo peek|desks|desks confirm|device|device list|device request|device revoke|device test|device vouch|doctor|export|forward|inbox|inbox import|outbox|outbox export|init|join|person|person add|person list|person revoke|playbook|"+
-		"read|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register revoke|register root|register root draft|register root finish|register root key|register show|"+
+		"read|release|release key|release sign|release verify|register|register admit|register cosign|register evidence|register evidence export|register evidence list|register evidence show|register evidence verify|register export|register fingerprint|register init|register publish|register relay|register release|register revoke|register root|register root draft|register root finish|register root key|register show|"+
 		"organisation|organisation renew-key|run|lock|unlock|piket|search|send|sent|status|version|wait|where|"+
 		"assign|draft|draft drop|draft list|draft save|draft show|log|note|take|verify|case export|case deletions|"+
 		"oncall|oncall now|oncall rota|oncall rota edit|oncall rota export|oncall rota import|oncall rota leave|oncall rota override|oncall rota show|oncall swap|oncall take|oncall test|oncall drill|oncall readiness|oncall log|away|backup|history|history ask|history give|restore|recovery|recovery open|recovery try|recovery change|web|web link|web remove|web tie|web users|"+
@@ -35,7 +35,7 @@ func TestEveryCommandHasGoldenHelp(t *testing.T) {
 	}
 	p := newPlace(t)
 	line := regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}[A-Z]`)
-	for _, parent := range []string{"", "agreement", "attachment", "alarms", "case", "config", "demo", "device", "draft", "history", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "register evidence", "register root", "token", "web", "webhook", "witness"} {
+	for _, parent := range []string{"", "agreement", "attachment", "alarms", "case", "config", "demo", "device", "draft", "history", "inbox", "outbox", "oncall", "oncall rota", "organisation", "person", "recovery", "register", "release", "register evidence", "register root", "token", "web", "webhook", "witness"} {
 		out, _ := p.must(0, append(strings.Fields(parent), "--help")...)
 		for _, m := range line.FindAllStringSubmatch(out, -1) {
 			if name := strings.TrimSpace(parent + " " + m[1]); !known[name] {

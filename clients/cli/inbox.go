@@ -105,6 +105,9 @@ func (a *app) state(m schakel.Summary) cell {
 	if m.Refused != "" {
 		c.text += "; refused under " + inertLine(m.Refused)
 	}
+	for _, mark := range m.Marks {
+		c.text += "; " + inertLine(string(mark))
+	}
 	if len(m.Restricted) > 0 {
 		c.text += "; " + restrictedTo(m.Restricted)
 	}

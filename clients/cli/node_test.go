@@ -26,6 +26,7 @@ import (
 
 // scripted is a node that answers what the test says.
 type scripted struct {
+	entries                     [][]byte // of its register
 	sendErr, waitErr, personErr error
 	rotaErr                     error
 	setErr                      error // of SetRota alone
@@ -255,7 +256,12 @@ func (n *scripted) Revoke(_ context.Context, s trust.Subject, r trust.Reason) er
 	return n.personErr
 }
 
-func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) { return [][]byte{{1}, {2}}, nil }
+func (n *scripted) RegisterEntries(context.Context) ([][]byte, error) {
+	if n.entries != nil {
+		return n.entries, nil
+	}
+	return [][]byte{{1}, {2}}, nil
+}
 
 func (n *scripted) RenewOrganisationKey(context.Context) ([]byte, error) { return nil, n.personErr }
 

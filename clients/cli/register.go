@@ -12,7 +12,7 @@ import (
 
 func (a *app) registerCommand() *cobra.Command {
 	return noun("register", "The ceremony of the root holders, by files", a.registerInitCommand(), a.registerAdmitCommand(),
-		a.registerCosignCommand(), a.registerRootCommand(), a.registerRelayCommand(), a.registerRevokeCommand(), a.registerPublishCommand(),
+		a.registerCosignCommand(), a.registerRootCommand(), a.registerRelayCommand(), a.registerReleaseCommand(), a.registerRevokeCommand(), a.registerPublishCommand(),
 		a.registerExportCommand(), a.registerShowCommand(), a.registerEvidenceCommand(), a.registerFingerprintCommand())
 }
 

@@ -138,7 +138,7 @@ func (a *app) registerRevokeCommand() *cobra.Command {
 	var f rootFlags
 	var subject, reason, log, out string
 	c := &cobra.Command{
-		Use: "revoke", Short: "Sign the end of a relay, an organisation, a desk, a device or a person",
+		Use: "revoke", Short: "Sign the end of a relay, an organisation, a desk, a device, a person or a release",
 		Long: "Signs a revocation as root holders; --log is needed for what the root did not sign itself (a\n" +
 			"device, a person): any device writes it with `schakel register export`. Hand the result to\n" +
 			"`schakel register publish`, or to the operator for `schakel-relay register import`.",
@@ -149,7 +149,7 @@ func (a *app) registerRevokeCommand() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&subject, "subject", "", "what ends, such as org/vt20, desk/vt20/crisis or device/019a...")
+	c.Flags().StringVar(&subject, "subject", "", "what ends, such as org/vt20, desk/vt20/crisis, device/019a... or release/v1.0.0")
 	c.Flags().StringVar(&log, "log", "", "the whole register, from `schakel register export`")
 	c.Flags().StringVar(&out, "out", "", "where the entry goes")
 	reasonFlag(c, &reason)

@@ -310,3 +310,29 @@ func TestEveryClassFromFile(t *testing.T) {
 		}
 	}
 }
+
+// F21: whoever sends hears which desks a message brings into the case, before it goes where
+// somebody can be asked; who took part is no news, nor is anybody in a new case.
+func TestF21SenderIsTold(t *testing.T) {
+	o := overview()
+	in := append(chain(), schakel.Desk{ID: "politie-re03/oc", Org: "Politie", Role: identity.RolePolitie, Region: "RE03", Telephone: "+31600000008", Reachable: true})
+	p, n := newPlace(t), &scripted{desks: in, overview: o}
+	p.serve(n)
+	file := writeFile(t, filepath.Join(t.TempDir(), "v.toml"), callBackTOML, 0o600)
+	send := func(to string, more ...string) []string {
+		return append([]string{"send", "--class", "contactverzoek", "--urgency", "spoed", "--to", to, "--from-file", file}, more...)
+	}
+	if _, errs := p.must(cli.Done, send("politie-ams/oc", "--case", case1)...); !contains(errs, "has not seen this case yet: politie-ams/oc") {
+		t.Errorf("the sender is not told:\n%s", errs)
+	}
+	for what, args := range map[string][]string{"took part": send("politie-re03/oc", "--case", case1), "a new case": send("politie-ams/oc")} {
+		if _, errs := p.must(cli.Done, args...); contains(errs, "has not seen") {
+			t.Errorf("%s:\n%s", what, errs)
+		}
+	}
+	sent := len(n.drafts)
+	_, errs, _ := p.typed([]string{"", "nee"}, send("politie-ams/oc", "--case", case1)...)
+	if !contains(errs, "LET OP: politie-ams/oc zag deze zaak nog niet") || len(n.drafts) != sent {
+		t.Errorf("asked, and sent all the same: %d\n%s", len(n.drafts)-sent, errs)
+	}
+}

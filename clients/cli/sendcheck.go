@@ -37,6 +37,12 @@ func (w *sending) check(ctx context.Context) error {
 
 // sayAdded says on standard error what Schakel added by itself.
 func (w *sending) sayAdded(p schakel.Prepared) {
+	doubts := w.doubts(p)
+	for _, id := range p.To {
+		if doubts[id] == writing.DoubtOutside {
+			w.tell("%s", w.in(yellow, "has not seen this case yet: "+inertLine(string(id))))
+		}
+	}
 	for _, id := range p.Added {
 		w.tell("also goes to %s, which must hear who leads the case", inertLine(string(id)))
 	}
@@ -151,20 +157,25 @@ func (w *sending) facts(p schakel.Prepared) {
 	}
 }
 
+func (w *sending) doubts(p schakel.Prepared) map[identity.DeskID]writing.Doubt {
+	return writing.Doubts(p, w.desks, w.places, w.zaak, w.status.Desk)
+}
+
 // guard warns of an addressed Veilig Thuis or police unit that does not serve any of the
-// municipalities in the message: the commonest wrong recipient.
+// municipalities in the message, the commonest wrong recipient, and of a desk that this
+// message brings into the case (F21).
 func (w *sending) guard(p schakel.Prepared) {
-	if len(w.places) == 0 {
-		return
-	}
 	places := inertLine(strings.Join(w.places, ", ")) // of a draft, perhaps, that a colleague wrote
+	doubts := w.doubts(p)
 	for _, id := range p.To {
-		d, ok := w.desk(id)
-		if !ok || !writing.Misplaced(d, w.places) {
-			continue
+		name := inertLine(string(id))
+		switch doubts[id] {
+		case writing.DoubtElsewhere:
+			w.tell("  %s", w.in(red, w.say(text("LET OP: "+name+" hoort niet bij de gemeente in dit bericht ("+places+")",
+				"MIND: "+name+" does not serve the municipality in this message ("+places+")"))))
+		case writing.DoubtOutside:
+			w.tell("  %s", w.in(red, w.say(text("LET OP: "+name+" zag deze zaak nog niet", "MIND: "+name+" has not seen this case yet"))))
 		}
-		w.tell("  %s", w.in(red, w.say(text("LET OP: "+inertLine(string(id))+" hoort niet bij de gemeente in dit bericht ("+places+")",
-			"MIND: "+inertLine(string(id))+" does not serve the municipality in this message ("+places+")"))))
 	}
 }
 

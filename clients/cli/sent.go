@@ -65,6 +65,9 @@ func (a *app) showTrace(m schakel.Summary) error {
 		if !r.ByFile.IsZero() {
 			a.printf("%s: exported by file at %s, not confirmed\n", inertLine(string(r.Desk)), a.when(r.ByFile))
 		}
+		if !r.Files.IsZero() {
+			a.printf("%s: has all files since %s\n", inertLine(string(r.Desk)), a.when(r.Files))
+		}
 		if spoken, ok := protocol.ParseRejection(r.Rule); ok {
 			a.printf("%s reads version %s of the protocol and kept this message apart, unread. Say it again: it then goes in a version that it reads. Acute: telephone.\n",
 				inertLine(string(r.Desk)), numbers(spoken))

@@ -18,6 +18,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"schakel/clients/release"
 	"schakel/relay/page"
 )
 
@@ -70,6 +71,8 @@ func deviceKeys() []key {
 		{"metrics", "address of the metrics for Prometheus, such as 127.0.0.1:9464 or unix: and a path, or off", fixed(webOff), hereAddress("127.0.0.1:9464"), true},
 		{"webhook-targets", "networks that webhooks may go to over https, beside this machine", fixed(""), anything, true},
 		{"color", "colours: auto, always or never", fixed("auto"), oneOf("auto", "always", "never"), false},
+		{"release-key", "verifier key of who releases Schakel, to verify programs by", fixed(""), releaseKey, false},
+		{"release-list", "signed list of the release that runs here, for `schakel doctor`", fixed(""), anything, false},
 		{"wait", "how long a sending command waits for the relay", fixed("10s"), duration, false},
 		{"log-level", "what the daemon logs: debug, info, warn or error", fixed("info"), oneOf("debug", "info", "warn", "error"), false},
 		{"log-format", "how the daemon logs: text or json", fixed("text"), oneOf("text", "json"), false},
@@ -107,6 +110,8 @@ func keyFlags(f *pflag.FlagSet, running bool) {
 		}
 	}
 	if !running {
+		_ = f.MarkHidden("release-key") // pinned once, in the file, as release-list is
+		_ = f.MarkHidden("release-list")
 		_ = f.MarkHidden("cooling-off") // the daemon's and any command's that sends; set once, in the file
 		_ = f.MarkHidden("lock-after")  // `piket` goes by it, too; beside the other commands it would be noise
 	}
@@ -273,6 +278,13 @@ func between(least, most time.Duration) func(string) error {
 		}
 		return nil
 	}
+}
+
+func releaseKey(v string) error {
+	if v == "" {
+		return nil
+	}
+	return release.CheckKey(v)
 }
 
 // address is where the web desk listens, or off.

@@ -31,9 +31,14 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	transport := &http.Transport{
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, path) },
 		ResponseHeaderTimeout: writeTimeout, MaxIdleConns: 2, IdleConnTimeout: readTimeout,
+		WriteBufferSize: fileBuffer, ReadBufferSize: fileBuffer,
 	}
 	return &Client{http: &http.Client{Transport: transport}}, nil
 }
+
+// fileBuffer is for the files that go over the socket: with the usual 4 KiB each piece of
+// one costs the kernel several calls.
+const fileBuffer = 64 << 10
 
 // Close gives up idle connections.
 func (c *Client) Close() error {

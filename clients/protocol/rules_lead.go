@@ -96,7 +96,9 @@ func ruleAccepts(s subject) *Finding {
 	return nil
 }
 
-// ruleHolder is R21: only the regiehouder offers the regie, and closes the case.
+// ruleHolder is R21: only the regiehouder offers the regie, and closes the case; and tells
+// nobody of its end who took no part. Who took part the sender alone can tell: others
+// lawfully know of fewer.
 func ruleHolder(s subject) *Finding {
 	if s.Class != ClassHandover && s.Class != ClassClosing {
 		return nil
@@ -112,6 +114,16 @@ func ruleHolder(s subject) *Finding {
 			Text{"alleen de regiehouder mag dit; voor zover hier bekend is dat " + string(lead.Holder),
 				"only the regiehouder may do this; as known here that is " + string(lead.Holder)},
 			Text{"vraag het de regiehouder", "ask the regiehouder"}).keep()
+	case s.Class == ClassClosing && s.known.Desk == s.From.Desk && slices.ContainsFunc(s.To, s.newcomer):
+		return broken("R21",
+			Text{"een bureau deed niet mee in deze zaak", "a desk took no part in this case"},
+			Text{"sluit af bij wie meedeed", "close it with who took part"}).keep()
 	}
 	return nil
+}
+
+// newcomer reports whether a desk of another organisation had no part in the case until now,
+// as the sender knows it.
+func (s subject) newcomer(p Party) bool {
+	return p.Desk.Org() != s.From.Desk.Org() && !s.known.Takes(p.Desk)
 }

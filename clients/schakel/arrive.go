@@ -376,7 +376,7 @@ func (in *intake) message(a *arrival) error {
 	if a.known = !fresh; a.known && once {
 		return in.takenAlready(a)
 	}
-	if err := errors.Join(in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...), in.compareTranscript(a, hash), in.expectAttachments(a.signed, store.In)); err != nil {
+	if err := errors.Join(in.marked(a, row), in.tx.SetHead(a.from, m.Case, hash, a.delivery.Heads...), in.compareTranscript(a, hash), in.expectAttachments(a.signed, store.In)); err != nil {
 		return err
 	}
 	in.event(EventReceived, hash, a.from)
@@ -408,7 +408,7 @@ func (in *intake) copy(a *arrival) error {
 			return err
 		}
 	}
-	if err := errors.Join(in.expectAttachments(a.signed, store.Out), keepCopy(in.tx, hash, m.Sender.Device, a.copied.Sent)); err != nil {
+	if err := errors.Join(markedToo(in.tx, hash, staleFlags(m)), in.expectAttachments(a.signed, store.Out), keepCopy(in.tx, hash, m.Sender.Device, a.copied.Sent)); err != nil {
 		return err
 	}
 	in.event(EventStatus, hash, a.from)

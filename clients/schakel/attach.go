@@ -71,8 +71,9 @@ func (n *Node) Attach(ctx context.Context, name, mediaType string, content io.Re
 	if err != nil {
 		return Attached{}, err
 	}
-	sealed, err := seal.SealAttachment(f, &stopping{ctx, begin})
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	to := store.NewWriting(f, 0)
+	sealed, err := seal.SealAttachment(to, &stopping{ctx, begin})
+	if err = errors.Join(err, to.Flush(), f.Sync(), f.Close()); err == nil {
 		err = n.keepAttached(ctx, attachedRow{File: file, Identity: sealed.Identity, Name: name, MediaType: found, Size: sealed.Size, Content: sealed.Content}, sealed.Digest)
 	}
 	if errors.Is(err, seal.ErrTooLarge) {

@@ -142,7 +142,7 @@ func (n *Node) howFar(a *Attachment, row store.Attachment, urgency message.Urgen
 		a.State, a.Done = AttachmentRefused, 0
 	case n.unavailable(row, urgency, n.now()):
 		a.State = AttachmentUnavailable
-	case p.done > 0 || p.moving:
+	case p.done > 0 || p.moving && p.trouble == "": // a try after one that failed in vain is no news
 		a.State = AttachmentMoving
 	default:
 		a.State = AttachmentWaiting

@@ -158,6 +158,7 @@ func (n *Node) copySealed(ctx context.Context, f io.Writer, sealed io.Reader, a 
 
 // brought notes that a sealed file is here, unless its case was destroyed meanwhile.
 func (n *Node) brought(ctx context.Context, a store.Attachment, name string) error {
+	var sender identity.DeskID
 	err := n.update(ctx, func(tx *store.Tx) error {
 		now, err := tx.AttachmentOf(a.Message, a.Place)
 		if err != nil {
@@ -166,8 +167,15 @@ func (n *Node) brought(ctx context.Context, a store.Attachment, name string) err
 		if now.File != "" {
 			tx.LoseFile(now.File) // what the relay had brought of it
 		}
-		return errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, name), n.arrivedAfterAll(tx, a))
+		if err := errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, name), n.arrivedAfterAll(tx, a)); err != nil {
+			return err
+		}
+		sender, err = filesCame(tx, a.Message)
+		return err
 	})
+	if err == nil && sender != "" {
+		n.stateSoon(sender)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = fmt.Errorf("%w: its message was destroyed meanwhile", ErrNoAttachment)
 	}

@@ -30,7 +30,44 @@ func inbox(t *testing.T, m *schakeltest.Member, hash string) *schakel.Letter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sameMarks(t, list, l)
 	return &l
+}
+
+// sameMarks demands that a row says in a word what the page behind it says at length.
+func sameMarks(t *testing.T, list []schakel.Summary, l schakel.Letter) {
+	t.Helper()
+	for _, s := range list {
+		if s.Hash == l.Hash && !slices.Equal(s.Marks, l.Marks) {
+			t.Errorf("the row says %q, and the page %q: %+v", s.Marks, l.Marks, l.Flags)
+		}
+	}
+}
+
+// rowOf is the row of a message in the lists of a desk.
+func rowOf(t *testing.T, m *schakeltest.Member, hash string) schakel.Summary {
+	t.Helper()
+	list, err := m.Node.List(testContext(t), schakel.Filter{Box: "all", Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list {
+		if s.Hash == hash {
+			return s
+		}
+	}
+	t.Fatalf("no row of %.8s", hash)
+	return schakel.Summary{}
+}
+
+// wears demands the marks of a row, before and after somebody reads the message.
+func wears(t *testing.T, m *schakeltest.Member, hash string, want ...schakel.Mark) {
+	t.Helper()
+	before := rowOf(t, m, hash)
+	l, err := m.Node.Read(testContext(t), hash)
+	if after := rowOf(t, m, hash); err != nil || !slices.Equal(before.Marks, want) || !slices.Equal(l.Marks, want) || !slices.Equal(after.Marks, want) {
+		t.Errorf("the row says %q, then the page %q, then the row %q; want %q: %v", before.Marks, l.Marks, after.Marks, want, err)
+	}
 }
 
 func alarms(t *testing.T, m *schakeltest.Member, kind schakel.AlarmKind) (out []schakel.Alarm) {

@@ -2,6 +2,7 @@ package schakel_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -102,6 +103,9 @@ func TestF20AnswersToWhatNeverWas(t *testing.T) {
 			s := e.signed(t, d, func(m *message.Message) { c.change(&m.Heading) })
 			e.put(t, e.message(s))
 			eventually(t, "it is shown", func() bool { return e.shown(t, s) })
+			if row := rowOf(t, e.knooppunt, s.Hash().String()); slices.Contains(row.Marks, schakel.MarkReference) != c.warned {
+				t.Errorf("the row says %q", row.Marks)
+			}
 			if l := inbox(t, e.knooppunt, s.Hash().String()); flagged(l, "verwijzing") != c.warned {
 				t.Errorf("warned: %v, want %v", !c.warned, c.warned)
 			}

@@ -274,6 +274,8 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		d.op.LetGo()
 		d.honest(t)
 		d.delivered(t, early)
+		wears(t, d.to, early.Hash, schakel.MarkBehind)
+		wears(t, d.to, late.Hash)
 		for _, c := range []struct {
 			sent schakel.Sent
 			late bool
@@ -328,6 +330,8 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		quick := d.send(t)
 		d.delivered(t, quick)
 		d.delivered(t, slow)
+		wears(t, d.to, slow.Hash, schakel.MarkSlow)
+		wears(t, d.to, quick.Hash)
 		for _, c := range []struct {
 			sent     schakel.Sent
 			from, to time.Duration

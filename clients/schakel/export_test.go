@@ -30,6 +30,9 @@ type Listeners struct{ subscribers }
 func (l *Listeners) Subscribe() (<-chan Event, func()) { return l.subscribe() }
 func (l *Listeners) Publish(events ...Event)           { l.publish(events...) }
 
+// AskedForTest is how often the relay was asked for what it has of this device.
+func (n *Node) AskedForTest() int64 { return n.moves.asks.Load() }
+
 // TargetsForTest is how many devices of a desk the node would seal to now: those that it
 // knows, with the key of today.
 func (n *Node) TargetsForTest(desk identity.DeskID) int {

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"schakel/clients/store"
+	"schakel/crypto/digest"
+	"schakel/crypto/identity"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
 	"schakel/relay/wire"
 )
 
 const (
-	uploadPart = 4 << 20 // of at most wire.MaxBlobPart
+	uploadPart = 4 << 20 // the first one; it doubles with each that arrives
 	fetchPart  = 16 << 20
 	// partsLost bounds how often a relay can send an upload back within one try.
 	partsLost = 8
@@ -36,7 +38,7 @@ func (n *Node) upload(ctx context.Context, relay *wire.Blobs, a store.Attachment
 	defer f.Close()
 	state, err := n.reachedAtRelay(ctx, relay, a)
 	for lost := 0; err == nil; {
-		offset, size := state.Offset, min(int64(uploadPart), int64(a.Length)-state.Offset)
+		offset, size := state.Offset, min(n.moves.part(keyOf(a)), int64(a.Length)-state.Offset)
 		n.moves.at(keyOf(a), uint64(offset), n.now())
 		if state.Complete { // the desks are named again: whoever lost it meanwhile gets it
 			offset, size = int64(a.Length), 0
@@ -50,6 +52,8 @@ func (n *Node) upload(ctx context.Context, relay *wire.Blobs, a store.Attachment
 			return n.uploaded(ctx, a)
 		case err == nil && state.Offset <= offset:
 			err = fmt.Errorf("%w: it took a part and is no further", wire.ErrBlobAnswer)
+		case err == nil:
+			n.moves.larger(keyOf(a))
 		}
 	}
 	if errors.Is(err, wire.ErrBlobHash) {
@@ -127,8 +131,11 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
+	sum := n.moves.sum(keyOf(a), at)
+	defer sum.Rest()
+	to := store.NewWriting(f, at)
 	for n.moves.at(keyOf(a), uint64(at), n.now()); at < int64(a.Length); {
-		got, err := n.read(ctx, relay, a, f, at, min(fetchPart, int64(a.Length)-at))
+		got, err := n.read(ctx, relay, a, to, sum, at, min(fetchPart, int64(a.Length)-at))
 		if at += got; err != nil {
 			return err
 		}
@@ -136,13 +143,26 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("%w: %w", ErrDisk, err)
-	}
-	if err := seal.CheckAttachment(f, a.Blob, a.Length); err != nil {
+	if err := checkFetched(f, sum, a); err != nil {
 		return errors.Join(err, n.otherFile(ctx, a))
 	}
 	return n.fetched(ctx, relay, a)
+}
+
+// checkFetched refuses what came with seal.ErrDigest unless it is the file that the message
+// names: by the hash of it as it came, or else by reading it. Whoever saves it reads all of it
+// once more before a byte is decrypted: what the disk does to it until then is seen there.
+func checkFetched(f *os.File, sum *digest.SHA256, a store.Attachment) error {
+	if sum.Len() == a.Length {
+		if sum.Sum() != a.Blob {
+			return fmt.Errorf("%w: %d bytes came", seal.ErrDigest, a.Length)
+		}
+		return nil
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	return seal.CheckAttachment(f, a.Blob, a.Length)
 }
 
 // begun opens the file that an attachment comes into, which is noted before a byte is.
@@ -178,8 +198,8 @@ func wrapDisk(err error) error {
 	return fmt.Errorf("%w: %w", ErrDisk, err)
 }
 
-// read fetches one part behind what is there.
-func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, f *os.File, at, size int64) (int64, error) {
+// read fetches one part behind what is there, and hashes it on the way.
+func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, to *store.Writing, sum *digest.SHA256, at, size int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, partTime(size))
 	defer cancel()
 	guard := time.AfterFunc(stalled, cancel)
@@ -193,18 +213,18 @@ func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, 
 		guard.Reset(stalled)
 		n.moves.at(keyOf(a), uint64(at+got), n.now())
 	}}
-	got, err := io.CopyBuffer(onlyWriter{f}, from, make([]byte, 64<<10))
+	got, err := io.Copy(io.MultiWriter(sum, to), from)
 	if err == nil && got < size {
 		err = io.ErrUnexpectedEOF
+	}
+	if e := to.Flush(); err == nil {
+		err = e
 	}
 	if err != nil && from.err == nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return got, err
 }
-
-// onlyWriter hides that a file would rather read by itself: the bytes are counted.
-type onlyWriter struct{ io.Writer }
 
 // otherFile throws away what is not what the message names. It is asked for again, and a
 // person hears of it now: a relay that does this once lies, or is broken.
@@ -235,15 +255,23 @@ func (n *Node) otherFile(ctx context.Context, a store.Attachment) error {
 // over, since each of them fetches for itself.
 func (n *Node) fetched(ctx context.Context, relay *wire.Blobs, a store.Attachment) error {
 	var inbound bool
+	var sender identity.DeskID
 	err := n.update(ctx, func(tx *store.Tx) error {
 		m, err := tx.Message(a.Message)
 		if inbound = m.Direction == store.In; err != nil && !errors.Is(err, store.ErrRestricted) {
 			return err
 		}
-		return errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, a.File), n.arrivedAfterAll(tx, a))
+		if err := errors.Join(tx.SetCopy(a.Message, a.Place, store.CopyHere, a.File), n.arrivedAfterAll(tx, a)); err != nil {
+			return err
+		}
+		sender, err = filesCame(tx, a.Message)
+		return err
 	})
 	if err != nil {
 		return ifThere(err)
+	}
+	if sender != "" {
+		n.stateSoon(sender)
 	}
 	n.publish(EventDesk, a.Message.String(), "")
 	if inbound && len(n.directory().DevicesOf(n.dev.Desk)) == 1 {

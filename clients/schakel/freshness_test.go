@@ -146,6 +146,9 @@ func (c *caller) stopped(t *testing.T) {
 	if err != nil {
 		t.Fatalf("nothing acute goes on a person's word: %v", err)
 	}
+	eventually(t, "it is there", func() bool { _, err := c.safe.Node.Restriction(t.Context(), sent.Hash); return err == nil })
+	wears(t, c.safe, sent.Hash, schakel.MarkRegister)
+	wears(t, c.doctor, sent.Hash, schakel.MarkRegister)
 	l := c.read(t, sent)
 	if !marked(l) || l.Person != c.person.ID.String() {
 		t.Errorf("the other end is not warned, or no person answers for it: %q %+v", l.Person, l.Flags)

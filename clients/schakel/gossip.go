@@ -118,6 +118,14 @@ func (in *intake) hold(a *arrival) (held bool, err error) {
 	}
 	if a.delivery.Kind == delivery.KindCheckpoint {
 		in.answer(a.from, in.n.directory().Size()) // it takes us for the one that differs
+		// What the log signed proves itself, however far ahead who shows it is: the desk whose
+		// branch is the shorter would otherwise never hear that there are two.
+		if shown, bad := delivery.ParseCheckpoint(a.delivery.Content); bad == nil {
+			a.checkpoint = shown
+			if err := in.checkpoint(a); err != nil {
+				return false, err
+			}
+		}
 	}
 	since := in.now
 	if !a.since.IsZero() {
@@ -201,6 +209,7 @@ func (in *intake) tellAhead(w waiting) error {
 	}
 	dir := in.n.directory()
 	a := in.n.judge(k.Content, dir, in.now)
+	in.answer(w.from, dir.Size()) // if there are two registers, that desk can see it by ours
 	return in.keepEvidence(viewAgainst(dir, &a), a.header.Sealer.String(), nil)
 }
 

@@ -183,7 +183,7 @@ func (in *intake) forgetCase(ref message.CaseRef, action string) error {
 		return err
 	}
 	for _, row := range rows {
-		for _, of := range []string{settingSent, settingSigners, settingMisfit} {
+		for _, of := range []string{settingSent, settingSigners, settingMisfit, settingWhole, settingMarks} {
 			if err := in.tx.DeleteSetting(of + row.Hash.String()); err != nil {
 				return err
 			}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"schakel/clients/store"
+	"schakel/crypto/digest"
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
 	"schakel/crypto/trust"
@@ -45,6 +47,11 @@ const (
 	troubleLine     = "geen-verbinding"
 )
 
+// Troubles are the words that Attachment.Trouble can be.
+func Troubles() []string {
+	return []string{troubleNotThere, troubleGone, troubleOther, troubleRelay, troubleFull, troubleTooBig, troubleDisk, troubleLine}
+}
+
 type moveKey struct {
 	message message.Hash
 	place   int
@@ -64,6 +71,9 @@ type move struct {
 	began time.Time // this try
 	from  uint64
 	last  time.Time // when the latest bytes came
+
+	came *digest.SHA256 // of what came here by now; nil: nothing did
+	part int64          // bytes of the next part that goes up; 0: uploadPart
 }
 
 // rate is in bytes a second, of this try.
@@ -78,6 +88,7 @@ func (m move) rate(now time.Time) uint64 {
 // moves are the transfers of a node. The zero value is ready but for wake.
 type moves struct {
 	wake chan struct{} // something became due, or a place free
+	asks atomic.Int64  // rounds in which the relay was asked for what it has
 
 	mu  sync.Mutex // guards what follows
 	all map[moveKey]*move
@@ -157,6 +168,51 @@ func (m *moves) at(k moveKey, done uint64, now time.Time) {
 	}
 }
 
+// sum is the SHA-256 of what came of a file, to go on with. Where what is here did not come in
+// this run of the program, it stays shorter than the file, and says nothing of it.
+func (m *moves) sum(k moveKey, here int64) *digest.SHA256 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := m.all[k]
+	if one == nil { // nobody goes on with it
+		return new(digest.SHA256)
+	}
+	if here == 0 || one.came == nil || one.came.Len() != uint64(here) {
+		one.came = new(digest.SHA256)
+	}
+	return one.came
+}
+
+// part is how many bytes go up next. A part that breaks off is not there at all: so they are
+// larger while they arrive, which costs the disk of the relay less, and a quarter after each
+// try that failed, so that a poor line gets on.
+func (m *moves) part(k moveKey) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if one := m.all[k]; one != nil && one.part > 0 {
+		return one.part
+	}
+	return uploadPart
+}
+
+// larger notes that a part arrived.
+func (m *moves) larger(k moveKey) {
+	next := min(2*m.part(k), wire.MaxBlobPart)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if one := m.all[k]; one != nil {
+		one.part = next
+	}
+}
+
+// smaller is the part for the try after one that failed.
+func (m move) smaller() int64 {
+	if m.part == 0 {
+		m.part = uploadPart
+	}
+	return max(m.part/4, wire.MinBlobPart)
+}
+
 // end notes how a try ended. One that got further begins its rests anew; the others wait
 // longer each time, with full jitter, so that all that lost one relay do not come as one.
 func (m *moves) end(k moveKey, trouble string, now time.Time) {
@@ -171,6 +227,7 @@ func (m *moves) end(k moveKey, trouble string, now time.Time) {
 		delete(m.all, k)
 		return
 	}
+	one.part = one.smaller()
 	if one.tries++; one.done > one.from {
 		one.tries = 1
 	}
@@ -219,6 +276,7 @@ func (n *Node) transfers(ctx context.Context) error {
 		g.Go(func() error { return n.carrier(ctx, mine, small) })
 	}
 	g.Go(func() error { return n.dispatch(ctx, large, small) })
+	g.Go(func() error { return n.askUploads(ctx) })
 	return g.Wait()
 }
 

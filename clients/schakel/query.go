@@ -1,7 +1,6 @@
 package schakel
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -134,17 +133,27 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 	default:
 		s.Refused = row.Verdict
 	}
+	if err := n.detailed(tx, row, &s); err != nil {
+		return s, err
+	}
+	marks, err := n.marks(tx, row, s)
+	s.Marks = marks
+	return s, err
+}
+
+// detailed adds to a summary what does not stand in its row.
+func (n *Node) detailed(tx *store.Tx, row store.Message, s *Summary) error {
 	l, err := n.listOf(tx, row.Case)
 	if err != nil {
-		return s, err
+		return err
 	}
 	s.Restricted = n.readers(tx, l)
 	if s.Confirms, err = n.confirmations(tx, row); err != nil {
-		return s, err
+		return err
 	}
 	has, err := n.assignment(tx, row.Case)
 	if s.Holder = has.Name; err != nil || s.Inbound {
-		return s, err
+		return err
 	}
 	s.From = n.dev.Desk
 	rs, err := tx.Recipients(row.Hash)
@@ -156,7 +165,7 @@ func (n *Node) summary(tx *store.Tx, row store.Message) (Summary, error) {
 		to.ByFile, marked = carriedAt(tx, r)
 		s.Recipients, err = append(s.Recipients, to), errors.Join(err, marked)
 	}
-	return s, err
+	return err
 }
 
 func utc(t time.Time) time.Time {
@@ -210,7 +219,7 @@ func (n *Node) ReadAs(ctx context.Context, ref string, by By) (Letter, error) {
 	if err != nil {
 		return Letter{}, err
 	}
-	if err := n.opened(ctx, row, a.person); err != nil {
+	if err := errors.Join(n.opened(ctx, row, a.person), n.seen(ctx, row.Hash, &l)); err != nil {
 		return Letter{}, err
 	}
 	return l, nil
@@ -229,11 +238,14 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 		l.Person = identity.PersonID(signed.Message.Person).String()
 	}
 	l.Flags = staleFlags(signed.Message)
+	if err := haveFiles(tx, row.Hash, l.Recipients); err != nil {
+		return l, err
+	}
 	if l.Attachments, err = n.attachmentsOf(tx, signed); err != nil {
 		return l, err
 	}
 	if row.Direction == store.In {
-		if l.Late, err = cameLate(tx, row); err != nil {
+		if l.Late, err = tx.Behind(row); err != nil {
 			return l, err
 		}
 		l.Flags, err = n.flags(tx, signed)
@@ -242,17 +254,6 @@ func (n *Node) letter(tx *store.Tx, row store.Message) (l Letter, err error) {
 		l.Unjudged, l.Flags, err = true, staleFlags(signed.Message), nil
 	}
 	return l, err
-}
-
-// cameLate reports whether a message of the same desk and case that was signed after this one
-// was here before it: the relay exchanged them, or it was lost and made again. Order is that
-// of signing, so only the mark says how they came (attack B06).
-func cameLate(tx *store.Tx, row store.Message) (bool, error) {
-	rows, err := tx.Messages(store.Query{Direction: store.In, Case: row.Case, Limit: maxList})
-	return slices.ContainsFunc(rows, func(other store.Message) bool {
-		later := cmp.Or(other.Created.Compare(row.Created), bytes.Compare(other.ID[:], row.ID[:])) > 0
-		return other.Peer == row.Peer && later && other.Received.Before(row.Received)
-	}), err
 }
 
 // Trace returns an outbound message's state with each addressed desk. A message
@@ -266,8 +267,10 @@ func (n *Node) Trace(ctx context.Context, ref string) (s Summary, err error) {
 		if row.Direction == store.In {
 			return fmt.Errorf("%w: %.8s was received here, not sent", ErrNotFound, row.Hash)
 		}
-		s, err = n.summary(tx, row)
-		return err
+		if s, err = n.summary(tx, row); err != nil {
+			return err
+		}
+		return haveFiles(tx, row.Hash, s.Recipients)
 	})
 	return s, err
 }

@@ -363,7 +363,7 @@ func (in *intake) judgeLate(row store.Message) error {
 	findings := in.n.judgedBy(s.Message).Check(draft, known)
 	refusal := findings.Rejection()
 	if refusal == nil {
-		return errors.Join(in.flag(findings, row.Hash, row.Peer), in.tx.SetVerdict(row.Hash, ""))
+		return errors.Join(in.flag(findings, row.Hash, row.Peer), markedToo(in.tx, row.Hash, findings.Flags()), in.tx.SetVerdict(row.Hash, ""))
 	}
 	if !row.Acknowledged.IsZero() {
 		return errors.Join(in.raise(AlarmRule, subject(row.Hash, row.Peer), ruleOf(refusal)), in.tx.SetVerdict(row.Hash, ""))

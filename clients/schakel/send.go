@@ -90,6 +90,9 @@ func (n *Node) record(tx *store.Tx, signed message.Signed) error {
 	if _, err := tx.SaveMessage(storedMessage(signed, store.Out, m.Addressed[0], now)); err != nil {
 		return err
 	}
+	if err := markedToo(tx, signed.Hash(), staleFlags(m)); err != nil {
+		return err
+	}
 	if err := n.sendAttachments(tx, signed); err != nil {
 		return err
 	}

@@ -108,6 +108,13 @@ func (n *Node) sealStatement(ctx context.Context, desk identity.DeskID, targets 
 		if err != nil {
 			return err
 		}
+		said := len(st.Statuses)
+		if d.Heads, err = wholeIn(tx, &st); err != nil {
+			return err
+		}
+		if len(st.Statuses) < said {
+			n.restLater(desk)
+		}
 		if d.Content, err = delivery.Encode(st); err != nil {
 			return err
 		}
@@ -203,11 +210,16 @@ func (n *Node) statement(tx *store.Tx, desk identity.DeskID) (delivery.Statement
 	st.Unreadable = n.takeUnreadable(desk)
 	st.Statuses, err = tx.PendingStatuses(desk, delivery.MaxStatuses)
 	if len(st.Statuses) == delivery.MaxStatuses {
-		n.mu.Lock()
-		n.stating[desk] = n.now().Add(statementPause) // the rest in the next one
-		n.mu.Unlock()
+		n.restLater(desk)
 	}
 	return st, err
+}
+
+// restLater has what found no room in a statement stated in the next one.
+func (n *Node) restLater(desk identity.DeskID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stating[desk] = n.now().Add(statementPause)
 }
 
 // noteUnreadable remembers, for the next statement, an envelope that claims to come
@@ -259,6 +271,9 @@ func (in *intake) statement(a *arrival) error {
 		if err := in.status(a, status, at); err != nil {
 			return err
 		}
+	}
+	if err := in.filesThere(a, at); err != nil {
+		return err
 	}
 	if err := in.tx.ClearAlarm(string(AlarmSilence), string(a.from)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err

@@ -33,6 +33,7 @@ func TestH09TierThatDoesNotFit(t *testing.T) {
 			s := e.signed(t, d, nil)
 			e.sealed(t, c.tier, e.message(s))
 			eventually(t, "it is shown", func() bool { return e.shown(t, s) })
+			wears(t, e.knooppunt, s.Hash().String(), schakel.MarkEnvelope)
 			if l := inbox(t, e.knooppunt, s.Hash().String()); !flagged(l, protocol.RuleUrgency) {
 				t.Errorf("its reader hears nothing: %+v", l.Flags)
 			}

@@ -73,6 +73,9 @@ type Recipient struct {
 	By    string          `json:"by,omitempty"`   // the person who acknowledged
 	Rule  string          `json:"rule,omitempty"` // the rule it was refused under
 
+	// Files is since when the desk has all files of the message, by its own word, whether the
+	// relay or a courier brought them. Lists leave it out.
+	Files time.Time `json:"files,omitzero"`
 	// ByFile is when it left in a file that a person carries, where the desk has not
 	// confirmed it since.
 	ByFile time.Time `json:"byFile,omitzero"`
@@ -101,6 +104,7 @@ type Summary struct {
 	Holder       string          `json:"holder,omitempty"`     // colleague who has the case: see Node.Take
 	Restricted   []Reader        `json:"restricted,omitempty"` // who alone may read its case: see Node.Restrict
 	Unjudged     bool            `json:"unjudged,omitempty"`   // the rules are asked when one of them opens it
+	Marks        []Mark          `json:"marks,omitempty"`      // what a list must say of it
 	Refused      string          `json:"refused,omitempty"`    // the rule that it was refused under when that was done
 }
 

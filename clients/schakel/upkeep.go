@@ -138,7 +138,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 	now := n.now()
 	in := &intake{n: n, now: now}
 	err := n.update(ctx, func(tx *store.Tx) error {
-		in.tx, in.events = tx, nil
+		in.tx, in.events, in.answers = tx, nil, nil
 		watches := []func() error{in.watchOwn, in.watchPeers, in.closeSent, in.watchBackups, in.watchAhead, in.watchNewDevices, in.watchFloods}
 		if now.Sub(n.watching) >= settling {
 			watches = append(watches, in.watchAcknowledgements, in.watchDeliveries, in.watchGaps, in.watchRegister, in.watchWitnesses, in.watchAttachments, in.watchTranscripts)
@@ -151,7 +151,7 @@ func (n *Node) keepWatch(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
-		n.events.publish(in.events...)
+		n.afterwards(ctx, in)
 	}
 	return err
 }

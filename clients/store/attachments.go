@@ -129,6 +129,17 @@ func (tx *Tx) UploadAgain(h message.Hash, at time.Time) error {
 	return tx.exec(`UPDATE attachment SET upload=1, since=? WHERE message=? AND desks<>'' AND copy=3 AND upload IN (0,3)`, at, h[:])
 }
 
+// UploadedSince returns at most limit of those that the relay has from this device, and that
+// began to be waited for since then, the latest first.
+func (tx *Tx) UploadedSince(since time.Time, limit int) ([]Attachment, error) {
+	return tx.attachments(` WHERE desks<>'' AND copy=3 AND upload=3 AND since>=? ORDER BY since DESC, message, place LIMIT ?`, args{since, limit})
+}
+
+// UploadLost makes one that the relay had due once more, and waited for from now on.
+func (tx *Tx) UploadLost(h message.Hash, place int, at time.Time) error {
+	return tx.moved(tx.exec(`UPDATE attachment SET upload=1, since=? WHERE message=? AND place=? AND upload=3`, at, h[:], place))
+}
+
 // UploadAllAgain makes what was uploaded for messages since then due once more: the relay
 // lost its store.
 func (tx *Tx) UploadAllAgain(since time.Time) error {

@@ -170,6 +170,18 @@ func (tx *Tx) HasMessage(h message.Hash) (has bool, err error) {
 	return has, err
 }
 
+// Behind reports whether a message of the same desk and case that was signed after this one
+// was here before it: the relay exchanged them, or this one was lost and made again. Order is
+// that of signing, so only this says how they came (attack B06).
+func (tx *Tx) Behind(m Message) (behind bool, err error) {
+	err = tx.each(`SELECT 1 FROM message WHERE kase=? AND direction=1 AND peer=? AND received<? AND (created>? OR created=? AND id>?) LIMIT 1`,
+		args{m.Case[:], m.Peer, m.Received, m.Created, m.Created, m.ID[:]}, func(row1) error {
+			behind = true
+			return nil
+		})
+	return behind, err
+}
+
 // FindMessage returns the one message whose hash (hex) or identifier (UUID)
 // begins with prefix, of at least four characters. It refuses with ErrNotFound
 // and ErrAmbiguous, and otherwise as Message does.

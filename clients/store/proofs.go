@@ -23,6 +23,10 @@ type Proof struct {
 // state of a recipient.
 const Anchored RecipientState = 64
 
+// Whole marks the proof that a desk has all files of a message. It is no state either: the
+// files come when they come.
+const Whole RecipientState = 65
+
 // KeepProof keeps the first proof that a message came as far as state at a desk. One
 // statement proves that of many messages, and is kept once. It goes with the last of
 // the messages that it proves something of. It refuses with ErrTooLarge.

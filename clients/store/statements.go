@@ -90,6 +90,11 @@ func (tx *Tx) SetStatus(desk identity.DeskID, s delivery.Status) error {
 		desk, s.Message[:], s.Received, s.Opened, s.Acknowledged, s.Rejected, s.Rule, tx.generation)
 }
 
+// StateAgain has a message that was stated to a desk stated once more.
+func (tx *Tx) StateAgain(desk identity.DeskID, h message.Hash) error {
+	return tx.exec(`UPDATE status SET change=? WHERE desk=? AND message=?`, tx.generation, desk, h[:])
+}
+
 // RejectedHere reports whether this desk refused a message, whoever sent it.
 func (tx *Tx) RejectedHere(h message.Hash) (was bool, err error) {
 	err = tx.each(`SELECT 1 FROM status WHERE message=? AND rejected<>0 LIMIT 1`, args{h[:]}, func(row1) error {

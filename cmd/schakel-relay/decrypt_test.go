@@ -45,10 +45,10 @@ func TestPartnerCanDecrypt(t *testing.T) {
 	}
 }
 
-func build(t *testing.T, command string) string {
+func build(t *testing.T, command string, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), filepath.Base(command))
-	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", program, ".")...)
 	cmd.Dir = command
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

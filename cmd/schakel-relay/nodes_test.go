@@ -98,6 +98,7 @@ func behind(t *testing.T, command func(folder, file string) (*exec.Cmd, error), 
 type cluster struct {
 	t      *testing.T
 	front  string
+	redis  *redistest.Server
 	nodes  [2]*process
 	world  *relaytest.World // by the address of the proxy
 	chain  *trusttest.Chain
@@ -114,7 +115,7 @@ func newCluster(t *testing.T) (c *cluster, from, to *relaytest.Device) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	c = &cluster{t: t, front: free(t)}
+	c = &cluster{t: t, front: free(t), redis: server}
 	program := build(t, "../schakel-relay")
 	for i := range c.nodes {
 		c.nodes[i] = &process{t: t, program: program, data: filepath.Join(t.TempDir(), "data"), listen: free(t), admin: free(t)}

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/trust"
 	"schakel/crypto/trust/trusttest"
@@ -208,55 +206,6 @@ func epochs(t *testing.T, d *relaytest.Device, w *relaytest.World) {
 		}
 	}
 	s.Close()
-}
-
-// The program is killed while it takes envelopes. What it promised is there when
-// it is back, and what it did not promise is offered again.
-func TestKilledRelayKeepsItsPromises(t *testing.T) {
-	p, from, to, w := newProcess(t)
-	p.start()
-	epochs(t, to, w)
-	promised := map[envelope.ID]bool{}
-	for round := range 5 {
-		s := from.Login()
-		go func() {
-			for {
-				raw, _ := from.Envelope(to)
-				if s.Conn.Write(context.Background(), wire.Put{Envelope: raw}) != nil {
-					return
-				}
-			}
-		}()
-		for want := len(promised) + 20; len(promised) < want; {
-			for _, l := range relaytest.Expect[wire.Stored](s).Leaves {
-				promised[l.ID] = true
-			}
-		}
-		if code := p.stop(syscall.SIGKILL); code != -1 {
-			t.Fatalf("ended with %d", code)
-		}
-		for { // promises that were under way
-			f, err := s.Next()
-			if err != nil {
-				break
-			}
-			if stored, ok := f.(wire.Stored); ok {
-				for _, l := range stored.Leaves {
-					promised[l.ID] = true
-				}
-			}
-		}
-		t.Logf("round %d: %d promised, ready again after %v", round, len(promised), p.start())
-	}
-	s := to.Login()
-	s.Send(wire.Credit{Messages: 1 << 20, Bytes: 1 << 30})
-	for len(promised) > 0 {
-		e, err := envelope.Parse(relaytest.Expect[wire.Deliver](s).Envelope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		delete(promised, e.Header.ID)
-	}
 }
 
 func TestSignalsAndSecondProcess(t *testing.T) {

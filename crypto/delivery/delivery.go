@@ -91,7 +91,7 @@ type Delivery struct {
 	Content    []byte         `cbor:"3,keyasint"`
 	Counter    uint64         `cbor:"4,keyasint"` // 1, 2, 3 ... per sealing device and recipient desk; see Kind.Counted
 	Keys       []KeyUse       `cbor:"5,keyasint"` // in the order of the header's targets
-	Heads      []message.Hash `cbor:"6,keyasint"` // of conversations that the recipient desk was addressed in
+	Heads      []message.Hash `cbor:"6,keyasint"` // of conversations that the recipient desk was addressed in; of a statement, its messages whose files are all here
 	Supersedes []Superseded   `cbor:"7,keyasint"`
 	Register   RegisterView   `cbor:"8,keyasint"`
 	Attended   []byte         `cbor:"9,keyasint"` // the token whose hash the header carries, or empty

@@ -2,15 +2,14 @@ package seal
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math/bits"
 
 	"filippo.io/age"
 
+	"schakel/crypto/digest"
 	"schakel/crypto/message"
 )
 
@@ -70,18 +69,18 @@ func SealAttachment(w io.Writer, content io.Reader) (s SealedAttachment, err err
 	if err != nil {
 		return s, fmt.Errorf("failed to make a one-time identity: %w", err)
 	}
-	sealed, plain := &counting{hash: sha256.New()}, &counting{hash: sha256.New()}
-	to, err := age.Encrypt(io.MultiWriter(w, sealed), id.Recipient())
+	var sealed, plain digest.SHA256
+	to, err := age.Encrypt(io.MultiWriter(&sealed, w), id.Recipient())
 	if err != nil {
 		return s, fmt.Errorf("failed to seal an attachment: %w", err)
 	}
-	if _, err := io.Copy(io.MultiWriter(to, plain), io.LimitReader(content, message.MaxAttachment+1)); err != nil {
+	if _, err := io.CopyBuffer(io.MultiWriter(&plain, to), io.LimitReader(content, message.MaxAttachment+1), make([]byte, pieceSize)); err != nil {
 		return s, fmt.Errorf("failed to seal an attachment: %w", err)
 	}
-	if plain.n > message.MaxAttachment {
+	if plain.Len() > message.MaxAttachment {
 		return s, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, uint64(message.MaxAttachment))
 	}
-	for left := paddedContent(plain.n) - plain.n; left > 0 && err == nil; {
+	for left := paddedContent(plain.Len()) - plain.Len(); left > 0 && err == nil; {
 		piece := min(left, uint64(len(zeros)))
 		_, err = to.Write(zeros[:piece])
 		left -= piece
@@ -89,21 +88,24 @@ func SealAttachment(w io.Writer, content io.Reader) (s SealedAttachment, err err
 	if err = errors.Join(err, to.Close()); err != nil {
 		return s, fmt.Errorf("failed to seal an attachment: %w", err)
 	}
-	return SealedAttachment{Identity: id.String(), Digest: sealed.sum(), Length: sealed.n, Size: plain.n, Content: plain.sum()}, nil
+	return SealedAttachment{Identity: id.String(), Digest: sealed.Sum(), Length: sealed.Len(), Size: plain.Len(), Content: plain.Sum()}, nil
 }
 
 // CheckAttachment reads a sealed file to its end, and refuses it with ErrDigest unless it
 // is the very one that a has named. It needs no secret: who only carries it can ask.
-func CheckAttachment(sealed io.Reader, digest [32]byte, length uint64) error {
-	c := &counting{hash: sha256.New()}
-	if _, err := io.Copy(c, io.LimitReader(sealed, int64(length)+1)); err != nil {
+func CheckAttachment(sealed io.Reader, named [32]byte, length uint64) error {
+	var c digest.SHA256
+	if _, err := io.CopyBuffer(&c, io.LimitReader(sealed, int64(length)+1), make([]byte, pieceSize)); err != nil {
 		return fmt.Errorf("failed to read an attachment: %w", err)
 	}
-	if c.n != length || c.sum() != digest {
-		return fmt.Errorf("%w: %d bytes for %d", ErrDigest, min(c.n, length+1), length)
+	if c.Len() != length || c.Sum() != named {
+		return fmt.Errorf("%w: %d bytes for %d", ErrDigest, min(c.Len(), length+1), length)
 	}
 	return nil
 }
+
+// pieceSize is how many bytes are read at a time.
+const pieceSize = 128 << 10
 
 // OpenAttachment writes the content of a sealed file to w. It reads the file twice: not a
 // byte of it is decrypted before all of it proved to be what the message names (ErrDigest:
@@ -126,16 +128,16 @@ func OpenAttachment(w io.Writer, sealed io.ReadSeeker, a message.Attachment, con
 	if _, err := sealed.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("failed to read an attachment: %w", err)
 	}
-	again := &counting{hash: sha256.New()}
+	var again digest.SHA256
 	once := &strictIdentity{key: newEpochKey(0, id), index: 0, count: 1}
-	plain, err := age.Decrypt(io.TeeReader(io.LimitReader(sealed, int64(length)), again), once)
+	plain, err := age.Decrypt(io.TeeReader(io.LimitReader(sealed, int64(length)), &again), once)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrContent, err)
 	}
 	if err := copyContent(w, plain, a.Size, content); err != nil {
 		return err
 	}
-	if again.n != length || again.sum() != a.Digest {
+	if again.Len() != length || again.Sum() != a.Digest {
 		return fmt.Errorf("%w: it changed while it was read", ErrDigest)
 	}
 	return nil
@@ -143,15 +145,19 @@ func OpenAttachment(w io.Writer, sealed io.ReadSeeker, a message.Attachment, con
 
 // copyContent writes the content and demands that exactly its padding follows.
 func copyContent(w io.Writer, plain io.Reader, size uint64, content [32]byte) error {
-	c := &counting{hash: sha256.New()}
+	var c digest.SHA256
 	written := &writing{to: w}
-	if _, err := io.CopyN(io.MultiWriter(written, c), plain, int64(size)); err != nil {
+	n, err := io.CopyBuffer(io.MultiWriter(&c, written), io.LimitReader(plain, int64(size)), make([]byte, pieceSize))
+	if err == nil && uint64(n) < size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		if written.err != nil {
 			return fmt.Errorf("failed to write an attachment: %w", written.err)
 		}
 		return fmt.Errorf("%w: %w", ErrContent, err)
 	}
-	if content != ([32]byte{}) && c.sum() != content {
+	if content != ([32]byte{}) && c.Sum() != content {
 		return fmt.Errorf("%w: another content than the message describes", ErrContent)
 	}
 	padding, buffer := uint64(0), make([]byte, minPadded)
@@ -169,19 +175,6 @@ func copyContent(w io.Writer, plain io.Reader, size uint64, content [32]byte) er
 		}
 	}
 }
-
-// counting hashes and counts what passes.
-type counting struct {
-	hash hash.Hash
-	n    uint64
-}
-
-func (c *counting) Write(p []byte) (int, error) {
-	c.n += uint64(len(p))
-	return c.hash.Write(p)
-}
-
-func (c *counting) sum() [32]byte { return [32]byte(c.hash.Sum(nil)) }
 
 // writing remembers why nothing more could be written: that is not the sender's doing.
 type writing struct {

@@ -16,15 +16,16 @@ type Kind string
 
 // The kinds of entry.
 const (
-	KindRoot   Kind = "root"
-	KindRelay  Kind = "relay"
-	KindOrg    Kind = "org"
-	KindDesk   Kind = "desk"
-	KindDevice Kind = "device"
-	KindPerson Kind = "person"
-	KindEpoch  Kind = "epoch"
-	KindRevoke Kind = "revoke"
-	KindAnchor Kind = "anchor"
+	KindRoot    Kind = "root"
+	KindRelay   Kind = "relay"
+	KindOrg     Kind = "org"
+	KindDesk    Kind = "desk"
+	KindDevice  Kind = "device"
+	KindPerson  Kind = "person"
+	KindEpoch   Kind = "epoch"
+	KindRevoke  Kind = "revoke"
+	KindAnchor  Kind = "anchor"
+	KindRelease Kind = "release"
 )
 
 // Names of signatures: in which capacity a key signed an entry.
@@ -50,7 +51,7 @@ type Place struct {
 func First() Place { return Place{Seq: 1} }
 
 // Body is what an entry says: one of [Root], [Relay], [Org], [Desk], [Device],
-// [Person], [Epochs], [Revoke], [Anchor], by value.
+// [Person], [Epochs], [Revoke], [Anchor], [Release], by value.
 type Body interface {
 	Kind() Kind
 	Subject() Subject
@@ -140,6 +141,8 @@ func readBody(kind Kind, subject Subject, r *reader) (b Body, err error) {
 		b = readRevoke(subject, r)
 	case KindAnchor:
 		b = readAnchor(subject, r)
+	case KindRelease:
+		b = readRelease(subject, r)
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownKind, kind)
 	}

@@ -64,6 +64,8 @@ func busyChain() (*trusttest.Chain, []trusttest.Device) {
 	sign(e.Sign(c.Register().Next(e.Subject()), d.Sign))
 	r := trust.Revoke{Of: devices[3].Subject(), Reason: trust.ReasonLost, Effective: now}
 	sign(r.Sign(c.Register().Next(r.Of), trust.ByOrg(trusttest.OrgKey("b"))))
+	l := trust.Release{Version: "v1.0.0", List: trust.Hash{1}}
+	sign(l.Sign(c.Register().Next(l.Subject()), c.Quorum()...))
 	return c, devices
 }
 

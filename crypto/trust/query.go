@@ -266,12 +266,14 @@ func (r *Register) LastEpoch(device identity.DeviceID) (EpochRef, bool) {
 }
 
 // find returns the standing of anything that can be revoked, and the organisation
-// that it belongs to ("" for a relay).
+// that it belongs to ("" for a relay or a release).
 func (r *Register) find(s Subject) (org identity.OrgID, st Standing, ok bool) {
 	kind, id := s.split()
 	switch kind {
 	case KindRelay:
 		_, st, ok = r.relays[s].at(r.Size())
+	case KindRelease:
+		_, st, ok = r.releases[id].at(r.Size())
 	case KindOrg:
 		o, found := r.Org(identity.OrgID(id))
 		return o.ID, o.Standing, found

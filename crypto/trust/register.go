@@ -21,14 +21,15 @@ type Register struct {
 	tree    tree
 	skipped []Skipped
 
-	root    record[Root]
-	relays  map[Subject]*record[Relay]
-	orgs    map[identity.OrgID]*record[Org]
-	desks   map[identity.DeskID]*record[Desk]
-	devices map[identity.DeviceID]*record[Device]
-	persons map[identity.PersonID]*record[Person]
-	epochs  map[identity.DeviceID]*record[Epochs]
-	anchors map[identity.DeviceID]*record[Anchor]
+	root     record[Root]
+	relays   map[Subject]*record[Relay]
+	orgs     map[identity.OrgID]*record[Org]
+	desks    map[identity.DeskID]*record[Desk]
+	devices  map[identity.DeviceID]*record[Device]
+	persons  map[identity.PersonID]*record[Person]
+	epochs   map[identity.DeviceID]*record[Epochs]
+	anchors  map[identity.DeviceID]*record[Anchor]
+	releases map[string]*record[Release] // by version
 
 	byDesk map[identity.DeskID][]identity.DeviceID // sorted
 	keys   map[identity.Key]keyUse                 // every key ever accepted, and what for
@@ -82,15 +83,16 @@ func New(genesis []byte, fingerprint string) (*Register, error) {
 		return nil, fmt.Errorf("%w: fewer signatures than its own threshold of %d", ErrGenesis, root.Threshold)
 	}
 	r := &Register{
-		relays:  make(map[Subject]*record[Relay]),
-		orgs:    make(map[identity.OrgID]*record[Org]),
-		desks:   make(map[identity.DeskID]*record[Desk]),
-		devices: make(map[identity.DeviceID]*record[Device]),
-		persons: make(map[identity.PersonID]*record[Person]),
-		epochs:  make(map[identity.DeviceID]*record[Epochs]),
-		anchors: make(map[identity.DeviceID]*record[Anchor]),
-		byDesk:  make(map[identity.DeskID][]identity.DeviceID),
-		keys:    make(map[identity.Key]keyUse),
+		relays:   make(map[Subject]*record[Relay]),
+		orgs:     make(map[identity.OrgID]*record[Org]),
+		desks:    make(map[identity.DeskID]*record[Desk]),
+		devices:  make(map[identity.DeviceID]*record[Device]),
+		persons:  make(map[identity.PersonID]*record[Person]),
+		epochs:   make(map[identity.DeviceID]*record[Epochs]),
+		anchors:  make(map[identity.DeviceID]*record[Anchor]),
+		releases: make(map[string]*record[Release]),
+		byDesk:   make(map[identity.DeskID][]identity.DeviceID),
+		keys:     make(map[identity.Key]keyUse),
 	}
 	r.accept(e)
 	r.tree.add(genesis)
@@ -118,7 +120,7 @@ func (r *Register) Clone() *Register {
 	c.skipped = slices.Clip(r.skipped)
 	c.relays, c.orgs, c.desks = maps.Clone(r.relays), maps.Clone(r.orgs), maps.Clone(r.desks)
 	c.devices, c.persons, c.epochs = maps.Clone(r.devices), maps.Clone(r.persons), maps.Clone(r.epochs)
-	c.anchors = maps.Clone(r.anchors)
+	c.anchors, c.releases = maps.Clone(r.anchors), maps.Clone(r.releases)
 	c.byDesk, c.keys = maps.Clone(r.byDesk), maps.Clone(r.keys)
 	return &c
 }
@@ -192,6 +194,8 @@ func (r *Register) Next(s Subject) Place {
 		p = nextIn(r.epochs, id, identity.ParseDeviceID)
 	case KindAnchor:
 		p = nextIn(r.anchors, id, identity.ParseDeviceID)
+	case KindRelease:
+		p = nextOf(r.releases, id)
 	}
 	return p
 }
@@ -242,6 +246,8 @@ func (r *Register) accept(e Entry) {
 		r.epochs[b.Device] = r.epochs[b.Device].extended(index, e, b)
 	case Anchor:
 		r.anchors[b.Device] = r.anchors[b.Device].extended(index, e, b)
+	case Release:
+		r.releases[b.Version] = r.releases[b.Version].extended(index, e, b)
 	case Revoke:
 		r.end(index, e, b)
 	}
@@ -300,5 +306,7 @@ func (r *Register) end(index uint64, e Entry, b Revoke) {
 		if p, err := identity.ParsePersonID(id); err == nil {
 			r.persons[p] = r.persons[p].ended(index, e, b)
 		}
+	case KindRelease:
+		r.releases[id] = r.releases[id].ended(index, e, b)
 	}
 }

@@ -19,7 +19,7 @@ const (
 	ReasonMistake     Reason = "mistake" // should not have been registered
 )
 
-// Revoke ends a relay, an organisation, a desk, a device or a person for good,
+// Revoke ends a relay, an organisation, a desk, a device, a person or a release for good,
 // and with it everything below. It stands in the chain of what it revokes, and
 // counts from its place in the log on, whatever Effective says.
 type Revoke struct {
@@ -69,6 +69,8 @@ func (b Revoke) check() error {
 		_, err = identity.ParseDeviceID(id)
 	case KindPerson:
 		_, err = identity.ParsePersonID(id)
+	case KindRelease:
+		err = Release{Version: id}.check()
 	default:
 		return fmt.Errorf("%w: %q cannot be revoked", ErrFormat, clip(string(b.Of)))
 	}

@@ -36,6 +36,8 @@ func (r *Register) allowed(e Entry) error {
 		return r.allowRevoke(e, b)
 	case Anchor:
 		return r.allowAnchor(e, b)
+	case Release:
+		return r.allowRelease(e, b)
 	}
 	return ErrUnknownKind
 }

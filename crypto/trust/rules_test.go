@@ -16,7 +16,7 @@ import (
 
 // TestAttacks walks the rows of evil-relay.md that are about single entries.
 func TestAttacks(t *testing.T) {
-	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks(), anchorAttacks()} {
+	for _, group := range [][]attack{rootAttacks(), ghostAttacks(), nameAttacks(), keyAttacks(), spellingAttacks(), revokeAttacks(), chainAttacks(), anchorAttacks(), releaseAttacks()} {
 		for _, a := range group {
 			t.Run(a.id, a.run)
 		}

@@ -2,12 +2,12 @@ package blob
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
+	"schakel/crypto/digest"
 	"schakel/crypto/identity"
 	"schakel/relay/wire"
 )
@@ -25,6 +25,11 @@ func (k *Keeper) Append(ctx context.Context, by Owner, id wire.BlobID, p wire.Bl
 		return wire.BlobState{}, err
 	}
 	u, complete, err := k.find(ctx, by, id)
+	if complete && errors.Is(k.servable(ctx, u), ErrNone) { // lost: what is left of it makes room
+		if err = k.remove(ctx, u); err == nil {
+			err = ErrNone
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNone):
 		u = upload{by: by, id: id, length: p.Length}
@@ -87,11 +92,11 @@ func (k *Keeper) take(ctx context.Context, u upload, p wire.BlobPart) (wire.Blob
 		if err := k.room(ctx, p.Size); err != nil {
 			return state, err
 		}
-		name := u.newPart(p.Offset, p.Size)
-		if err := k.config.Store.Put(ctx, name, p.Body, p.Size); err != nil {
+		part, err := k.put(ctx, u, p)
+		if err != nil {
 			return state, err
 		}
-		chain = append(chain, piece{name: name, offset: p.Offset, size: p.Size})
+		chain = append(chain, part)
 		state.Offset += p.Size
 	}
 	if state.Offset < u.length {
@@ -102,6 +107,20 @@ func (k *Keeper) take(ctx context.Context, u upload, p wire.BlobPart) (wire.Blob
 	}
 	state.Complete = true
 	return state, nil
+}
+
+// put keeps the bytes of a part, and hashes them on the way.
+func (k *Keeper) put(ctx context.Context, u upload, p wire.BlobPart) (piece, error) {
+	body, err := k.running.watch(u, p.Offset, p.Body)
+	if err != nil {
+		return piece{}, fmt.Errorf("failed to hash a part: %w", err)
+	}
+	part := piece{name: u.newPart(p.Offset, p.Size), offset: p.Offset, size: p.Size}
+	if err := k.config.Store.Put(ctx, part.name, body, p.Size); err != nil {
+		return piece{}, err
+	}
+	k.running.stored(u, part, body)
+	return part, nil
 }
 
 // nameDesks adds desks to those that an unfinished upload is for.
@@ -132,16 +151,15 @@ func (k *Keeper) room(ctx context.Context, size int64) error {
 	return nil
 }
 
-// complete reads an upload back, and makes it seen when its bytes are what the name
-// says. What was read back is what will be served: parts are never written again.
+// complete makes an upload seen when its bytes are what the name says. Parts are never
+// written again, so that what was hashed is what will be served.
 func (k *Keeper) complete(ctx context.Context, u upload, chain []piece) error {
-	r := &Reader{keeper: k, ctx: ctx, pieces: chain, size: u.length}
-	defer r.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
+	id, err := k.sum(ctx, u, chain)
+	if err != nil {
 		return fmt.Errorf("failed to verify a blob: %w", err)
 	}
-	if wire.BlobID(h.Sum(nil)) != u.id {
+	k.running.drop(u)
+	if id != u.id {
 		k.config.Log.Warn("an upload is not what its name says", "device", u.by.Device.String())
 		return errors.Join(ErrMismatch, k.remove(ctx, u))
 	}
@@ -158,6 +176,23 @@ func (k *Keeper) complete(ctx context.Context, u upload, chain []piece) error {
 	}
 	return k.putRecord(ctx, u.whole(), w)
 }
+
+// sum is the SHA-256 of an upload: as it came in here, or else read back.
+func (k *Keeper) sum(ctx context.Context, u upload, chain []piece) (wire.BlobID, error) {
+	if id, err := k.running.sum(u, chain); err == nil {
+		return id, nil
+	}
+	r := &Reader{keeper: k, ctx: ctx, pieces: chain, size: u.length}
+	defer r.Close()
+	var h digest.SHA256
+	if _, err := io.CopyBuffer(&h, r, make([]byte, readBack)); err != nil {
+		return wire.BlobID{}, err
+	}
+	return h.Sum(), nil
+}
+
+// readBack is how many bytes are read at a time where a blob is read back.
+const readBack = 256 << 10
 
 // hold lets desks fetch an upload, and the desk of its device.
 func (k *Keeper) hold(ctx context.Context, u upload, desks []identity.DeskID) error {
@@ -187,7 +222,7 @@ func (k *Keeper) renew(ctx context.Context, u upload, desks []identity.DeskID) e
 	if len(held)+len(desks) > maxDesks {
 		return fmt.Errorf("%w: more than %d desks", ErrRequest, maxDesks)
 	}
-	if err := k.hold(ctx, u, desks); err != nil {
+	if err := errors.Join(k.clear(ctx, u.by.done(u.id)), k.hold(ctx, u, desks)); err != nil {
 		return err
 	}
 	w.Until = max(w.Until, k.seconds(wire.BlobLife))

@@ -2,9 +2,9 @@
 // a week is over.
 //
 // A blob is named by the SHA-256 of its bytes. A device uploads it in parts
-// ([Keeper.Append]); each part is durable when it is answered. When the last byte is
-// there all parts are read back and hashed, and only if the hash is the name do the
-// desks see it ([Keeper.Open]). Nobody is told of a blob that another device
+// ([Keeper.Append]); each part is durable when it is answered. It is hashed as it comes in,
+// or read back where that was elsewhere or before a restart, and only if the hash is the
+// name do the desks see it ([Keeper.Open]). Nobody is told of a blob that another device
 // uploaded and did not name their desk for: not there, not yours and not complete
 // are one answer, and who has the same bytes uploads them again.
 //
@@ -59,8 +59,10 @@ type Config struct {
 
 // Keeper keeps blobs in a store. It may be used by any number of goroutines.
 type Keeper struct {
-	config Config
-	begin  sync.Mutex // held from a look at an organisation's share to the record that takes of it
+	config  Config
+	running running
+	gone    marks
+	begin   sync.Mutex // held from a look at an organisation's share to the record that takes of it
 }
 
 // New returns a Keeper.
@@ -88,9 +90,14 @@ func New(c Config) *Keeper {
 }
 
 // State says how far a device's own upload is; the desks of a complete blob hear
-// that it is complete. ErrNone for everybody else.
+// that it is complete. ErrDone for its own device where it is gone, and all others had it or its
+// time was over; ErrNone for everybody else, and for that device where it was lost: it uploads
+// it again.
 func (k *Keeper) State(ctx context.Context, by Owner, id wire.BlobID) (wire.BlobState, error) {
 	u, complete, err := k.find(ctx, by, id)
+	if err == nil && complete {
+		err = k.servable(ctx, u)
+	}
 	switch {
 	case err == nil && complete:
 		return wire.BlobState{Offset: u.length, Length: u.length, Complete: true}, nil
@@ -101,6 +108,9 @@ func (k *Keeper) State(ctx context.Context, by Owner, id wire.BlobID) (wire.Blob
 		return wire.BlobState{}, err
 	}
 	u, _, err = k.held(ctx, by.Desk, id)
+	if errors.Is(err, ErrNone) {
+		err = k.wasDone(ctx, by, id)
+	}
 	return wire.BlobState{Offset: u.length, Length: u.length, Complete: true}, err
 }
 
@@ -160,17 +170,14 @@ func (k *Keeper) held(ctx context.Context, desk identity.DeskID, id wire.BlobID)
 		if err != nil || holder != desk || u.id != id {
 			continue
 		}
-		w, err := k.getWhole(ctx, u)
+		list, until, err := k.pieces(ctx, u)
 		switch {
-		case errors.Is(err, ErrNone), errors.Is(err, ErrDamaged), err == nil && w.Until <= k.seconds(0):
+		case errors.Is(err, ErrNone), err == nil && until <= k.seconds(0):
 			continue
 		case err != nil:
 			return upload{}, nil, err
 		}
-		if list, err := w.pieces(u); err == nil {
-			return u, list, nil
-		}
-		k.config.Log.Error("a blob's record is damaged: its sender uploads it again", "device", u.by.Device.String())
+		return u, list, nil
 	}
 	return upload{}, nil, ErrNone
 }
@@ -202,6 +209,9 @@ func (k *Keeper) Drop(ctx context.Context, by Owner, id wire.BlobID) error {
 			return err
 		}
 		desks, err := k.holders(ctx, u)
+		if err == nil && !slices.ContainsFunc(desks, func(d identity.DeskID) bool { return d != u.by.Desk }) {
+			err = k.markDone(ctx, u)
+		}
 		if err == nil && len(desks) == 0 {
 			err = k.remove(ctx, u)
 		}
@@ -210,6 +220,49 @@ func (k *Keeper) Drop(ctx context.Context, by Owner, id wire.BlobID) error {
 		}
 	}
 	return nil
+}
+
+// pieces are the parts of a complete upload, and until when it is kept. ErrNone where it was
+// lost: a record that is damaged, or parts that the disk or its operator let go.
+func (k *Keeper) pieces(ctx context.Context, u upload) ([]piece, int64, error) {
+	w, err := k.getWhole(ctx, u)
+	var list []piece
+	if err == nil {
+		list, err = w.pieces(u)
+	}
+	if err == nil {
+		err = k.there(ctx, u, list)
+	}
+	if errors.Is(err, ErrDamaged) {
+		k.config.Log.Error("a blob was lost: its sender uploads it again", "device", u.by.Device.String(), "blob", u.id.String())
+		err = ErrNone
+	}
+	return list, w.Until, err
+}
+
+// there demands of every part that it lies in the store.
+func (k *Keeper) there(ctx context.Context, u upload, list []piece) error {
+	found := make(map[piece]bool, len(list))
+	for o, err := range k.config.Store.List(ctx, u.parts()) {
+		if err != nil {
+			return err
+		}
+		if p, err := u.parsePiece(o.Name); err == nil && p.size == o.Size {
+			found[p] = true
+		}
+	}
+	for _, p := range list {
+		if !found[p] {
+			return fmt.Errorf("%w: a part is missing", ErrDamaged)
+		}
+	}
+	return nil
+}
+
+// servable returns ErrNone where a complete upload was lost.
+func (k *Keeper) servable(ctx context.Context, u upload) error {
+	_, _, err := k.pieces(ctx, u)
+	return err
 }
 
 // holders are the desks that may fetch an upload.

@@ -21,6 +21,7 @@ func FuzzNames(f *testing.F) {
 		"uploads/vt20/crisis/" + device + "/" + id + ".4096", "uploads/vt20/crisis/" + device + "/" + id + ".4096.whole",
 		"holds/" + id + "/pol-mn/zeden/vt20/crisis/" + device + ".4096",
 		"parts/" + id + "/" + device + "/0000000000000000.4096.0123456789abcdef",
+		"done/vt20/crisis/" + device + "/" + id + ".1764590400", "done/vt20/crisis/" + device + "/" + id + ".01",
 		"uploads/../../etc/passwd", "holds/" + id + "/../x/vt20/crisis/" + device + ".1", "parts/" + id + "/" + device + "/ffffffffffffffff.4294967297.0123456789abcdef",
 	} {
 		f.Add(name)
@@ -40,6 +41,7 @@ func TestNamesRefused(t *testing.T) {
 		"uploads/VT20/crisis/" + device + "/" + id + ".1", "uploads/vt20/crisis/x/" + id + ".1", "uploads/vt20/crisis/" + device + "/../x.1",
 		"uploads/vt20/crisis/" + device + "/" + id + ".4294967297", "parts/" + id + "/" + device + "/0.1.0123456789abcdef",
 		"parts/" + id + "/" + device + "/0000000000000000.0.0123456789abcdef", "parts/" + id + "/" + device + "/000000000000000F.1.0123456789abcdef",
+		"done/vt20/crisis/" + device + "/" + id, "done/vt20/crisis/" + device + "/" + id + ".-1", "done/vt20/crisis/x/" + id + ".1",
 		"holds/" + id + "/pol-mn/zeden/" + device + ".1", "holds/" + id + "/pol-mn/zeden/vt20/crisis/" + device,
 	} {
 		if got := blob.Reread(name); len(got) > 0 {

@@ -17,6 +17,9 @@ func Reread(name string) map[string]string {
 	if desk, u, err := parseHold(name); err == nil {
 		again["hold"] = u.hold(desk)
 	}
+	if m, err := parseDone(name); err == nil {
+		again["mark"] = m.name()
+	}
 	if cells := strings.Split(name, "/"); len(cells) == 4 && cells[0]+"/" == partsFolder {
 		u, _, err := parseUpload(uploadsFolder + "a/b/" + cells[2] + "/" + cells[1] + ".1")
 		if err != nil {

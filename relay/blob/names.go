@@ -20,7 +20,9 @@ import (
 //	uploads/<org>/<desk>/<device>/<blob>.<length>.whole  its verified parts, and until when
 //	parts/<blob>/<device>/<offset>.<size>.<random>       bytes
 //	holds/<blob>/<org>/<desk>/<org>/<desk>/<device>.<length>   empty: the first desk may fetch what the second's device uploaded
+//	done/<org>/<desk>/<device>/<blob>.<until>    empty: the blob is needed no more, and not lost
 const (
+	doneFolder    = "done/"
 	uploadsFolder = "uploads/"
 	partsFolder   = "parts/"
 	holdsFolder   = "holds/"
@@ -49,6 +51,41 @@ func holdsOf(id wire.BlobID) string { return holdsFolder + id.String() + "/" }
 
 func (u upload) hold(desk identity.DeskID) string {
 	return holdsOf(u.id) + string(desk) + "/" + string(u.by.Desk) + "/" + u.by.Device.String() + "." + strconv.FormatInt(u.length, 10)
+}
+
+// doneMark says that a device's blob is needed no more, as long as anybody may ask.
+type doneMark struct {
+	by    Owner
+	id    wire.BlobID
+	until int64 // seconds since 1970
+}
+
+// done is how the names of a blob's marks begin.
+func (o Owner) done(id wire.BlobID) string {
+	return doneFolder + string(o.Desk) + "/" + o.Device.String() + "/" + id.String() + "."
+}
+
+func (m doneMark) name() string { return m.by.done(m.id) + strconv.FormatInt(m.until, 10) }
+
+// parseDone reads a name under doneFolder.
+func parseDone(name string) (m doneMark, err error) {
+	rest, ok := strings.CutPrefix(name, doneFolder)
+	cells := strings.Split(rest, "/")
+	if !ok || len(cells) != 4 {
+		return m, fmt.Errorf("%w: not a mark", errName)
+	}
+	if m.by, err = parseOwner(cells[0]+"/"+cells[1], cells[2]); err != nil {
+		return m, err
+	}
+	id, until, ok := strings.Cut(cells[3], ".")
+	if m.id, err = wire.ParseBlobID(id); err != nil || !ok {
+		return m, fmt.Errorf("%w: of no blob: %w", errName, err)
+	}
+	m.until, err = strconv.ParseInt(until, 10, 64)
+	if err != nil || m.until < 0 || m.until > maxTime || m.name() != name {
+		return m, fmt.Errorf("%w: until no time", errName)
+	}
+	return m, nil
 }
 
 // newPart names a part as nothing was named before.

@@ -29,6 +29,9 @@ func (k *Keeper) beginUpload(ctx context.Context, u upload, desks []identity.Des
 	case bytes+u.length > k.config.OrgBytes:
 		return ErrQuota
 	}
+	if err := k.clear(ctx, u.by.done(u.id)); err != nil {
+		return err
+	}
 	return k.putRecord(ctx, u.name(), begun{At: k.seconds(0), Desks: desks})
 }
 
@@ -133,11 +136,11 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 		return n, err
 	}
 	for u, isWhole := range uploads {
-		over, err := k.over(ctx, u, isWhole)
+		over, end, err := k.over(ctx, u, isWhole)
 		if err == nil && over {
 			n.Removed++
 			delete(uploads, u)
-			err = k.remove(ctx, u)
+			err = end(ctx, u)
 			k.config.Log.Debug("blob removed", "blob", u.id.String(), "complete", isWhole)
 		} else {
 			n.add(u, isWhole)
@@ -146,40 +149,43 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 			return n, err
 		}
 	}
+	k.running.keep(uploads)
 	if n.Free, err = k.config.Store.Free(ctx); err != nil {
 		return n, err
 	}
-	if err := k.strays(ctx, uploads); err != nil {
+	if err := errors.Join(k.strays(ctx, uploads), k.forgetDone(ctx)); err != nil {
 		return n, err
 	}
 	return n, k.config.Store.Tidy(ctx)
 }
 
-// over reports whether an upload's time is over. A record that is damaged is over at
-// once: it cannot be served, and its sender uploads it again.
-func (k *Keeper) over(ctx context.Context, u upload, isWhole bool) (bool, error) {
+// over reports whether an upload's time is over, and how it then ends. A record that is damaged
+// is over at once: it cannot be served, and its sender uploads it again.
+func (k *Keeper) over(ctx context.Context, u upload, isWhole bool) (over bool, end func(context.Context, upload) error, err error) {
 	if isWhole {
 		w, err := k.getWhole(ctx, u)
 		if err == nil {
 			_, err = w.pieces(u)
 		}
-		if errors.Is(err, ErrDamaged) || err == nil && w.Until <= k.seconds(0) {
-			return true, nil
-		}
-		if err != nil && !errors.Is(err, ErrNone) { // removed meanwhile
-			return false, err
+		switch {
+		case errors.Is(err, ErrDamaged):
+			return true, k.remove, nil
+		case err == nil && w.Until <= k.seconds(0):
+			return true, k.done, nil
+		case err != nil && !errors.Is(err, ErrNone): // removed meanwhile
+			return false, nil, err
 		}
 		desks, err := k.holders(ctx, u)
-		return err == nil && len(desks) == 0, err
+		return err == nil && len(desks) == 0, k.remove, err
 	}
 	b, err := k.getBegun(ctx, u)
 	switch {
 	case errors.Is(err, ErrDamaged):
-		return true, nil
+		return true, k.remove, nil
 	case errors.Is(err, ErrNone): // removed meanwhile
-		return false, nil
+		return false, nil, nil
 	}
-	return err == nil && b.ends() <= k.seconds(0), err
+	return err == nil && b.ends() <= k.seconds(0), k.remove, err
 }
 
 // strays removes parts and holds of no upload, by the store's own clock.

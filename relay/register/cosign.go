@@ -23,13 +23,15 @@ var keyCosigned = []byte("cosigned")
 type candidate struct {
 	reg    *trust.Register
 	pinned trust.Pinned // with the cosignatures so far
+	agreed bool         // with the other relays of the order
 }
 
 // ToCosign is the checkpoint that witnesses are to cosign now; false where the root
-// demands none, or this log signs nothing.
+// demands none, this log signs nothing, or the relays of the order have not agreed on
+// it yet: a witness that signed a larger one signs no smaller one any more.
 func (l *Log) ToCosign() (trust.Pinned, bool) {
 	s := l.now.Load()
-	return s.candidate.pinned, s.candidate.reg != nil
+	return s.candidate.pinned, s.candidate.reg != nil && (s.candidate.agreed || l.config.Order == nil)
 }
 
 // Witnesses are those that the newest root names, and how many must cosign.
@@ -66,16 +68,23 @@ func (l *Log) Cosign(size uint64, line []byte, now time.Time) error {
 		return err
 	}
 	of.pinned.Note = c.With(append(c.Cosignatures(root, now), one)...)
+	return l.ask(of, now)
+}
+
+// ask makes a candidate what witnesses are asked for, or what clients are given when it
+// has its quorum. The caller holds write.
+func (l *Log) ask(of candidate, now time.Time) error {
+	before := l.now.Load()
 	next := *before
 	next.candidate, next.grown = of, make(chan struct{})
-	if _, ok := of.reg.CosignedAt(of.pinned, now); ok {
+	if _, ok := of.reg.CosignedAt(of.pinned, now); ok && of.pinned.Size >= next.served.Size {
 		if err := l.saveCosigned(of.pinned.Note); err != nil {
 			l.failed = fmt.Errorf("%w: %w", ErrFailed, err)
 			return l.failed
 		}
 		next.served = of.pinned
-		if next.size() > size {
-			next.candidate = candidate{next.reg, next.checkpoint}
+		if next.size() > of.pinned.Size {
+			next.candidate = candidate{reg: next.reg, pinned: next.checkpoint}
 		}
 	}
 	l.now.Store(&next)
@@ -91,22 +100,20 @@ func (l *Log) saveCosigned(note []byte) error {
 
 // follow decides what clients are given after a growth, and what witnesses are
 // asked for: without a quorum the newest checkpoint, and otherwise still the last
-// that had one.
-func (s *snapshot) follow(before *snapshot) {
+// that had one, and what was asked for before.
+func (s *snapshot) follow() {
 	if s.checkpoint.Note == nil {
+		s.served, s.candidate = trust.Pinned{}, candidate{}
 		return
 	}
 	root := s.reg.Authority()
 	if root.Quorum == 0 {
-		s.served = s.checkpoint
+		s.served, s.candidate = s.checkpoint, candidate{}
 		return
-	}
-	if before != nil {
-		s.served, s.candidate = before.served, before.candidate
 	}
 	if s.candidate.reg == nil || s.candidate.reg.Authority().Version != root.Version ||
 		s.candidate.pinned.Size == s.served.Size { // that one has its quorum
-		s.candidate = candidate{s.reg, s.checkpoint}
+		s.candidate = candidate{reg: s.reg, pinned: s.checkpoint}
 	}
 }
 

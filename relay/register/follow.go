@@ -31,7 +31,10 @@ func (l *Log) Follow(ctx context.Context, now time.Time) error {
 	if err := l.meet(ctx); err != nil {
 		return err
 	}
-	return l.fetchMissing(ctx, now)
+	if err := l.fetchMissing(ctx, now); err != nil {
+		return err
+	}
+	return l.shareCosignatures(ctx, now)
 }
 
 // mostRounds is how often meet tries without coming further.

@@ -154,13 +154,26 @@ func (l *Log) publish(reg *trust.Register) error {
 		next.checkpoint = trust.Pinned{Size: reg.Size(), Root: reg.Root(), Note: note}
 	}
 	before := l.now.Load()
-	next.follow(before)
-	l.now.Store(next) // publishers hold write, or are alone at open
-	if before != nil {
-		close(before.grown)
+	next.served, next.candidate = before.served, before.candidate
+	if reg.Authority().Quorum > 0 && !before.witnessed() {
+		// At open, or by rows that came together: the last that needed no witness may lie
+		// between what was served and what is here. Another relay may be serving that.
+		served, err := l.lastServed(reg)
+		if err != nil {
+			return err
+		}
+		if served.Size > next.served.Size {
+			next.served = served
+		}
 	}
+	next.follow()
+	l.now.Store(next) // publishers hold write, or are alone at open
+	close(before.grown)
 	return nil
 }
+
+// witnessed reports whether the root of a snapshot demands witnesses.
+func (s *snapshot) witnessed() bool { return s.reg != nil && s.reg.Authority().Quorum > 0 }
 
 // charge counts an entry against its organisation's day. What only the root can
 // sign, and revocations, are free: they are bounded by what they speak of.

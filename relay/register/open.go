@@ -93,15 +93,10 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
+	l.now.Store(&snapshot{grown: make(chan struct{})})
 	if reg == nil {
-		l.now.Store(&snapshot{grown: make(chan struct{})})
 		return nil
 	}
-	served, err := l.lastServed(reg)
-	if err != nil {
-		return err
-	}
-	l.now.Store(&snapshot{served: served, grown: make(chan struct{})})
 	return l.publish(reg)
 }
 

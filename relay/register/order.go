@@ -35,6 +35,33 @@ type Order interface {
 	// SetAside takes the row at an index and all after it away, for the operator to
 	// look at, if it is still this row.
 	SetAside(ctx context.Context, index uint64, row Row) error
+	// Cosign brings together what witnesses signed at any relay: it gives what this one
+	// has, and answers what all have. All ask their witnesses for the same place, the
+	// first that was given, until that is served, obsolete, or two minutes old and
+	// another relay has more.
+	Cosign(ctx context.Context, c Cosigning) (Cosigning, error)
+}
+
+// Cosigning is what witnesses are asked for, what they answered, and what clients are
+// given meanwhile. Nothing of it is verified by an Order.
+type Cosigning struct {
+	Asked  Place
+	After  uint64        // given: what is asked for up to this size is served or obsolete
+	Lines  []WitnessLine // under the checkpoint of Asked; one of each witness
+	Served Served        // the largest of any relay
+}
+
+// Served is a checkpoint with the cosignatures of its quorum; of size 0: none.
+type Served struct {
+	Size uint64
+	Note []byte
+}
+
+// WitnessLine is a cosignature. Of two by one witness the later stays.
+type WitnessLine struct {
+	Witness string
+	At      uint64 // seconds since 1970
+	Line    []byte
 }
 
 // Place is an end of the register: how many entries, and their Merkle root.
@@ -69,28 +96,42 @@ type Stretch struct {
 	Rows      []Row      // not always up to the end
 }
 
-// rowVersion begins the text of a row. A program that accepts entries which this one
+// The version begins the text of a row. A program that accepts entries which this one
 // would not must write another: an older relay then stops, rather than setting aside
-// what is right.
-const rowVersion = 1
+// what is right. Releases came later than all other kinds.
+const (
+	rowVersion        = 1
+	rowVersionRelease = 2
+)
 
 // text: u8 version | u64 seconds when appended, importedBit | entry.
 func (w row) text() []byte {
-	b := binary.BigEndian.AppendUint64([]byte{rowVersion}, stamp(w.at, w.imported))
+	b := binary.BigEndian.AppendUint64([]byte{w.version()}, stamp(w.at, w.imported))
 	return append(b, w.entry...)
+}
+
+// version is the first that knew the kind of the entry.
+func (w row) version() byte {
+	if e, err := trust.ParseEntry(w.entry); err == nil && e.Body.Kind() == trust.KindRelease {
+		return rowVersionRelease
+	}
+	return rowVersion
 }
 
 var errRow = errors.New("damaged")
 
 func parseText(text []byte) (w row, err error) {
 	switch {
-	case len(text) > 0 && text[0] > rowVersion:
+	case len(text) > 0 && text[0] > rowVersionRelease:
 		return w, ErrNewer
-	case len(text) < 1+8 || text[0] != rowVersion:
+	case len(text) < 1+8 || text[0] < rowVersion:
 		return w, errRow
 	}
 	w.at, w.imported = unstamp(binary.BigEndian.Uint64(text[1:]))
 	w.entry = bytes.Clone(text[9:])
+	if w.version() != text[0] {
+		return row{}, errRow
+	}
 	return w, nil
 }
 

@@ -367,7 +367,7 @@ func TestBadRowIsSetAside(t *testing.T) {
 	}
 	// Control: what a newer relay wrote is not set aside; an older one waits for it.
 	at := register.Place{Size: a.Size(), Root: a.Register().Root()}
-	if _, err := bad.Append(t.Context(), at, register.Change{Rows: []register.Row{{Text: append([]byte{2}, entry...)}}}); err != nil {
+	if _, err := bad.Append(t.Context(), at, register.Change{Rows: []register.Row{{Text: append([]byte{3}, entry...)}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Follow(t.Context(), now); !errors.Is(err, register.ErrNewer) {
@@ -477,6 +477,7 @@ func FuzzRow(f *testing.F) {
 	f.Add(register.RowText(now, true, trusttest.New(now).Genesis()))
 	f.Add([]byte{1})
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0, 'x'})
+	f.Add(register.RowText(now, true, releaseOf(f, trusttest.New(now))))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		again, err := register.ParseRowText(text)
 		if err == nil && string(again) != string(text) {

@@ -40,8 +40,11 @@ func (d *Device) Token(c wire.Challenge, binding []byte) wire.Login {
 }
 
 // Blobs is a client for attachments of this device, closed when the test ends.
-func (d *Device) Blobs() *wire.Blobs {
-	b := wire.NewBlobs(d.world.URL, d.world.TLS(), wire.BlobDevice{Relay: trusttest.RelayID, Device: d.ID, Key: d.Device.Login.Private}, d.world.config.Now)
+func (d *Device) Blobs() *wire.Blobs { return d.BlobsBy(d.world.URL) }
+
+// BlobsBy is Blobs by another address, such as that of a line which breaks.
+func (d *Device) BlobsBy(url string) *wire.Blobs {
+	b := wire.NewBlobs(url, d.world.TLS(), wire.BlobDevice{Relay: trusttest.RelayID, Device: d.ID, Key: d.Device.Login.Private}, d.world.config.Now)
 	d.world.t.Cleanup(b.Close)
 	return b
 }

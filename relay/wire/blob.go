@@ -22,6 +22,7 @@ const (
 	HeaderLength   = "Upload-Length"   // bytes that the blob has
 	HeaderComplete = "Upload-Complete" // a boolean as RFC 9651 writes it: ?1 or ?0
 	HeaderDesks    = "Schakel-Desks"   // who may fetch it, with commas between
+	HeaderDone     = "Schakel-Done"    // ?1 beside 404, to the device that uploaded it: needed no more, and not lost
 )
 
 // Limits of blobs.

@@ -20,7 +20,9 @@ import (
 
 // Refusals of a request for a blob, one for each decision a device can take.
 var (
-	ErrBlobNone    = errors.New("no such blob, not for this desk, or not complete")
+	ErrBlobNone = errors.New("no such blob, not for this desk, or not complete")
+	// ErrBlobDone is an ErrBlobNone to the device that uploaded it: it was not lost.
+	ErrBlobDone    = fmt.Errorf("%w: every desk has it, or its time is over", ErrBlobNone)
 	ErrBlobToken   = errors.New("the relay refuses this device's token")
 	ErrBlobOffset  = errors.New("the relay is at another offset")
 	ErrBlobLane    = errors.New("a desk that does not exist, or no lane to it")
@@ -73,9 +75,13 @@ type BlobPart struct {
 }
 
 // State asks how far this device's upload is. The desks of a complete blob hear that
-// it is complete, and everybody else ErrBlobNone.
+// it is complete, and everybody else ErrBlobNone: this device too where the relay lost what
+// it had uploaded, and ErrBlobDone where that is needed no more.
 func (b *Blobs) State(ctx context.Context, id BlobID) (BlobState, error) {
 	resp, err := b.do(ctx, http.MethodHead, id, nil, nil, 0)
+	if errors.Is(err, ErrBlobNone) && resp.Header.Get(HeaderDone) == "?1" {
+		err = ErrBlobDone
+	}
 	if err != nil {
 		return BlobState{}, err
 	}

@@ -67,6 +67,11 @@ func TestAttachments(t *testing.T) {
 	if !strings.Contains(string(list.body), `"outgoing":true`) {
 		t.Errorf("%s", list.body)
 	}
+	o.until("the police said that it has the file", func() bool {
+		var traced schakel.Summary
+		p.want(200, "GET", "/v1/messages/"+sent.Hash+"/deliveries", nil).into(t, &traced)
+		return len(traced.Recipients) == 1 && !traced.Recipients[0].Files.IsZero()
+	})
 	p.want(204, "POST", "/v1/messages/"+sent.Hash+"/attachments/1/transfers", map[string]string{"act": "pause"})
 	log, err := o.tokens.TokenLog(t.Context(), p.token.Name)
 	ok(t, err)

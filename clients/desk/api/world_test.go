@@ -39,8 +39,17 @@ type office struct {
 
 func open(t testing.TB) *office {
 	t.Helper()
+	return openCooling(t, 0)
+}
+
+// openCooling opens an office from which new devices get nothing for a while.
+func openCooling(t testing.TB, cools time.Duration) *office {
+	t.Helper()
 	chain := schakeltest.New(t)
 	o := &office{t: t, chain: chain, doctor: chain.Join("arts/praktijk", identity.RoleSignaleerder), member: chain.Join("vt20/crisis", identity.RoleVeiligThuis)}
+	if cools != 0 {
+		o.member.CoolOff(cools)
+	}
 	o.doctor.Start()
 	o.member.Start()
 	o.person = o.member.AddPerson("P. Iket")

@@ -110,6 +110,7 @@ type passing struct {
 	Chosen   *party // the second page: to whom
 	To       string
 	Name     string
+	Stale    *staleness // the register is too old, and the message acute
 	WrongPIN bool
 	Trouble  *trouble
 }
@@ -141,6 +142,7 @@ func (s *Site) passing(v *visit) (p passing, err error) {
 	if err != nil {
 		return p, err
 	}
+	p.Stale = v.staleness(status.RegisterAge, m.Urgency)
 	class, _ := s.Catalogue.Class(m.Class)
 	for _, d := range desks {
 		if d.ID == status.Desk || !class.CarriesAt(status.Role, d.Role, m.Urgency) {
@@ -170,16 +172,20 @@ func (s *Site) forward(v *visit) (answer, error) {
 	if done, err := s.forwarded(v, to); err != nil || done != "" {
 		return answer{goTo: "/messages/" + done + "/sent"}, err
 	}
-	sent, err := v.node.Forward(v.Context(), v.PathValue("ref"), schakel.Forwarding{To: identity.DeskID(to), Person: v.user.Person, PIN: v.PostFormValue("pin")})
+	p, err := s.passing(v)
+	if err != nil {
+		return answer{}, err
+	}
+	word, ok := p.Stale.override(v.lang)
+	if !ok {
+		return answer{page: "forward", title: "title.forward-again", status: http.StatusUnprocessableEntity, shows: p}, nil
+	}
+	sent, err := v.node.Forward(v.Context(), v.PathValue("ref"), schakel.Forwarding{To: identity.DeskID(to), Person: v.user.Person, PIN: v.PostFormValue("pin"), Override: word})
 	if err == nil {
 		return answer{goTo: "/messages/" + sent.Hash + "/sent"}, nil
 	}
 	if desk.ProblemOf(err).Status >= http.StatusInternalServerError {
 		return answer{}, err
-	}
-	p, bad := s.passing(v)
-	if bad != nil {
-		return answer{}, bad
 	}
 	refused, status := troubleOf(err, v.lang)
 	p.Trouble, p.WrongPIN = &refused, errors.Is(err, schakel.ErrPIN)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"schakel/clients/casefile"
 	"schakel/clients/desk"
@@ -31,7 +32,7 @@ type attachmentRow struct {
 	Type     string
 	Size     string
 	State    string // in words
-	Progress string // bytes of bytes, and how long still
+	Progress string // bytes of bytes, how fast and how long still, or why it stands still
 	Percent  int    // of what came; -1: nothing moves
 	Remedy   string
 	Bad      bool
@@ -57,11 +58,8 @@ func (l language) attachmentRow(a schakel.Attachment) attachmentRow {
 	}
 	if a.Length > 0 && (a.State == schakel.AttachmentMoving || a.State == schakel.AttachmentPaused && a.Done > 0) {
 		row.Percent = int(float64(a.Done) / float64(a.Length) * 100)
-		row.Progress = l.word("attachment.progress", row.Percent, l.size(a.Done), l.size(a.Length))
-		if a.Left > 0 && a.State == schakel.AttachmentMoving {
-			row.Progress += ", " + l.word("attachment.left", l.lasts(a.Left))
-		}
 	}
+	row.Progress = l.pace(a, row.Percent)
 	switch a.State {
 	case schakel.AttachmentHere, schakel.AttachmentAtRelay:
 		row.Here = true
@@ -80,6 +78,26 @@ func (l language) attachmentRow(a schakel.Attachment) attachmentRow {
 	}
 	row.Here = row.Here || a.Outgoing // its own device kept it
 	return row
+}
+
+// pace says how much of a file moved, how fast it goes and how long it still takes; of one
+// that stands still, why.
+func (l language) pace(a schakel.Attachment, percent int) string {
+	var said []string
+	if percent >= 0 {
+		said = append(said, l.word("attachment.progress", percent, l.size(a.Done), l.size(a.Length)))
+	}
+	moves, waits := a.State == schakel.AttachmentMoving, a.State == schakel.AttachmentWaiting || a.State == schakel.AttachmentUnavailable
+	switch {
+	case moves && a.Rate > 0:
+		said = append(said, l.word("attachment.rate", l.size(a.Rate)))
+		if a.Left > 0 {
+			said = append(said, l.word("attachment.left", l.lasts(a.Left)))
+		}
+	case (moves || waits) && a.Trouble != "":
+		said = append(said, l.word("attachment.trouble-"+a.Trouble))
+	}
+	return strings.Join(said, ", ")
 }
 
 // withoutFiles is what a body says without what it says of its files: those stand in a list

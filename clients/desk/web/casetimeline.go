@@ -63,7 +63,7 @@ func (w viewer) moment(m schakel.Moment) momentRow {
 // went is how far a message of ours is with one desk: up to what it was sent for.
 func (w viewer) went(ref message.Ref, r schakel.Recipient) went {
 	out := went{w.party(r.Desk), w.l.word("state." + string(r.State)), r.At, harmless.Line(r.By),
-		r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile}
+		r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile, r.Files}
 	if done, by := w.done(ref, r.Desk); done && !out.Bad {
 		out.State, out.At = w.l.word("state.afgehandeld"), by.At
 	}

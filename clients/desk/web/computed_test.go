@@ -45,6 +45,12 @@ func computedElsewhere() (keys []string) {
 	for _, a := range []schakel.AttachmentState{schakel.AttachmentUnavailable, schakel.AttachmentRefused} {
 		keys = append(keys, "attachment.remedy-"+string(a))
 	}
+	for _, m := range schakel.Marks() {
+		keys = append(keys, "mark."+string(m))
+	}
+	for _, trouble := range schakel.Troubles() {
+		keys = append(keys, "attachment.trouble-"+trouble)
+	}
 	for kind := range endings {
 		keys = append(keys, "kind."+kind)
 	}

@@ -113,6 +113,9 @@ func TestAttachAndSave(t *testing.T) {
 		t.Errorf("the police has other bytes: %v", err)
 	}
 	contains(t, s.Get(strings.TrimSuffix(sent, "/sent")), "2 bijlagen", "Bij de relay", "Bewaar")
+	s.Until("the police said that it has them", func() bool {
+		return strings.Contains(s.Get(strings.TrimSuffix(sent, "/sent")).Body, "heeft alle bestanden sinds")
+	})
 	contains(t, s.Get("/drafts"), "U bent met niets bezig")
 }
 

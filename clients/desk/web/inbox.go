@@ -49,6 +49,7 @@ type item struct {
 	Urgency                                message.Urgency
 	Acute, Late, Unread, Exercise          bool
 	At, Due                                time.Time
+	Marks                                  []string // what its page warns of, in a word each
 }
 
 func (s *Site) inbox(v *visit) (answer, error) {
@@ -145,6 +146,9 @@ func (s *Site) item(l language, m schakel.Summary) item {
 			}
 			i.Desk += harmless.Line(string(r.Desk))
 		}
+	}
+	for _, mark := range m.Marks {
+		i.Marks = append(i.Marks, l.word("mark."+string(mark)))
 	}
 	i.State, i.Late = s.state(l, m)
 	return i

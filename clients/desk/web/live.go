@@ -51,7 +51,8 @@ func (s *streams) leave(token string) {
 
 // follow tells a page that there is news, as server-sent events (WHATWG HTML, 9.2), until
 // the session locks: then it says so, and the page goes away. What the news is a page
-// asks for like any other; nothing of it is in here.
+// asks for like any other; nothing of it is in here. A page that shows a message names it,
+// and hears besides how far its files are.
 func (s *Site) follow(v *visit) (answer, error) {
 	if !s.live.enter(v.token) {
 		return answer{}, errStreams
@@ -66,7 +67,10 @@ func (s *Site) follow(v *visit) (answer, error) {
 		_, err := v.w.Write([]byte(text))
 		return err == nil && out.Flush() == nil
 	}
-	ok := say(": schakel\n\n")
+	files := transfers{site: s, v: v, message: v.URL.Query().Get("message")}
+	ticks, still := files.ticks()
+	defer still()
+	ok := say(": schakel\n\n") && files.tick(say)
 	for ok {
 		wait := time.NewTimer(min(beat, max(s.Door.Remaining(v.token), time.Second)))
 		select {
@@ -79,7 +83,10 @@ func (s *Site) follow(v *visit) (answer, error) {
 			if e.Kind == schakel.EventRegister {
 				s.look(v) // somebody may have been revoked
 			}
+			files.hears(e)
 			ok = open && (!concerns(v, e.Kind) || say("event: news\ndata: "+string(e.Kind)+"\n\n"))
+		case <-ticks:
+			ok = files.tick(say)
 		case <-wait.C:
 			s.look(v)
 			ok = say(":\n\n")

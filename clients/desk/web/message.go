@@ -68,6 +68,7 @@ type went struct {
 	Bad   bool
 
 	ByFile time.Time // it left in a file, and nobody confirmed it since
+	Files  time.Time // since when it has all files, by its own word
 }
 
 func (s *Site) message(v *visit) (answer, error) {
@@ -207,7 +208,7 @@ func (s *Site) letter(l language, m schakel.Letter, names map[identity.DeskID]pa
 	}
 	for _, r := range m.Recipients {
 		out.Went = append(out.Went, went{party(r.Desk), l.word("state." + string(r.State)), r.At, harmless.Line(r.By),
-			r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile})
+			r.State == schakel.StateRejected || r.State == schakel.StateFailed, r.ByFile, r.Files})
 	}
 	return out
 }

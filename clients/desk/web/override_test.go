@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,4 +85,33 @@ func TestAnOldRegister(t *testing.T) {
 	}
 	contains(t, b.Get("/cases/"+letter.Case), "31600000007")
 	contains(t, b.Get("/messages/"+letter.Hash), "31600000007")
+	contains(t, b.Get("/inbox?part=them"), `<strong class="mark">oud register</strong>`)
+	s.sentOn(b, letter.Hash)
+}
+
+// sentOn sends an acute message on by a register that is too old: as a new one goes.
+func (s *scriptorium) sentOn(b *webtest.Browser, hash string) {
+	s.t.Helper()
+	path := "/messages/" + hash + "/forwarding"
+	contains(s.t, b.Get(path+"?to=politie-mn/oc"), "Het register is te oud", "P. Iket beslist dat dit acute bericht toch gaat", `name="called"`, "Teken en verstuur toch")
+	form := url.Values{"to": {string(s.police.Desk)}, "pin": {schakeltest.PIN}}
+	for _, number := range []string{"", "112"} {
+		form.Set("called", number)
+		if a := b.Post(path, form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "Vul in welk nummer u hebt gebeld") {
+			s.t.Errorf("called %q: %d", number, a.Status)
+		}
+	}
+	form.Set("called", "+31600000008")
+	if n := len(s.inbox()); n != 1 {
+		s.t.Fatalf("%d messages went on", n-1)
+	}
+	if a := b.Post(path, form); !strings.HasSuffix(location(a), "/sent") {
+		s.t.Fatalf("sending on, on a person's word: %d\n%s", a.Status, a.Body)
+	}
+	s.Until("the police has it", func() bool { return len(s.inbox()) == 2 })
+	for _, m := range s.inbox() {
+		if !slices.Contains(m.Marks, schakel.MarkRegister) {
+			s.t.Errorf("its row there has the marks %q", m.Marks)
+		}
+	}
 }

@@ -14,10 +14,16 @@ const witnessName = "schakel.example/witness-test"
 // The relay must run.
 func (c *Chain) Witnessed() {
 	c.t.Helper()
+	c.witnessedWith()
+}
+
+// witnessedWith names further witnesses, who need not sign.
+func (c *Chain) witnessedWith(others ...trust.VKey) {
+	c.t.Helper()
 	witness := newSigner(c.t)
 	key, err := trust.WitnessKey(witnessName, witness.Public())
 	ok(c.t, err)
-	c.NextRoot(func(r *trust.Root) { r.Witnesses, r.Quorum = []trust.VKey{key}, 1 })
+	c.NextRoot(func(r *trust.Root) { r.Witnesses, r.Quorum = append([]trust.VKey{key}, others...), 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

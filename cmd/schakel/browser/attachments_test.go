@@ -72,7 +72,7 @@ func everyState(rows []schakel.Attachment) []schakel.Attachment {
 	states := []schakel.AttachmentState{schakel.AttachmentWaiting, schakel.AttachmentMoving, schakel.AttachmentPaused, schakel.AttachmentHere,
 		schakel.AttachmentUnavailable, schakel.AttachmentRefused}
 	for i := range rows {
-		rows[i].State, rows[i].Length, rows[i].Done, rows[i].Left = states[i%len(states)], 25_000_000, 10_000_000, 90*time.Second
+		rows[i].State, rows[i].Length, rows[i].Done, rows[i].Rate, rows[i].Left = states[i%len(states)], 25_000_000, 10_000_000, 170_000, 90*time.Second
 	}
 	return rows
 }
@@ -129,7 +129,7 @@ func (p *pages) arrived(me []cookie) {
 	ok(t, err)
 	p.look(
 		visit{Name: "message with files in all states", Path: path, route: "/messages/{ref}", Cookies: me,
-			Shows: []string{"Wacht tot het komt", "40 %: 10 MB van 25 MB", "Gepauzeerd", "Niet beschikbaar", "Bel de afzender", "Geweigerd"}},
+			Shows: []string{"Wacht tot het komt", "40 %: 10 MB van 25 MB, 170 kB per seconde, nog 2 minuten", "Gepauzeerd", "Niet beschikbaar", "Bel de afzender", "Geweigerd"}},
 		visit{Name: "case with files", Path: "/cases/" + letter.Case, route: "/cases/{ref}", Cookies: me, Shows: []string{"6 bijlagen", "komt.pdf"}},
 		visit{Name: "file of another type", Path: path, route: "/messages/{ref}", fails: "/messages/{ref}/attachments/{place}", Cookies: me, Shows: []string{"De afzender noemt dit", "Bewaar het toch"},
 			Steps: []step{{Status: http.StatusConflict}, {Use: `main form[action$="/attachments/4"] button`}}},

@@ -3,6 +3,7 @@ package browser_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,4 +46,27 @@ func TestOldRegister(t *testing.T) {
 		visit{Name: "what is not acute, an old register", Path: late, route: form + "/check", Cookies: in, Status: http.StatusConflict,
 			Shows: []string{"Alleen iets acuuts"}},
 	)
+	send := b.Post(form+"/check", typedCheck(b.Get(check), "06 0000 0007"))
+	if send.Status != http.StatusSeeOther {
+		t.Fatalf("on a person's word: %d\n%s", send.Status, send.Body)
+	}
+	forward := "/messages/" + strings.Split(send.Header.Get("Location"), "/")[2] + "/forwarding"
+	const route = "/messages/{ref}/forwarding"
+	p.look(
+		visit{Name: "inbox, sent by an old register", Path: "/inbox?part=them", route: "/inbox", Cookies: in, Shows: []string{"oud register"}},
+		visit{Name: "sending on, an old register", Path: forward + "?to=" + string(to), route: route, Cookies: in,
+			Shows: []string{"Het register is te oud", "Het nummer dat u hebt gebeld", "Teken en verstuur toch"}},
+		visit{Name: "sending on, an old register, nobody called", Path: forward + "?to=" + string(to), route: route, Cookies: in,
+			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}},
+			Shows: []string{"Vul in welk nummer u hebt gebeld"}},
+	)
+}
+
+// typedCheck is what the check page sends when somebody telephoned and signs.
+func typedCheck(page webtest.Reply, called string) url.Values {
+	v := url.Values{"do": {"send"}, "pin": {schakeltest.PIN}, "called": {called}}
+	for _, m := range hiddenField.FindAllStringSubmatch(page.Body, -1) {
+		v.Set("sheet", m[1])
+	}
+	return v
 }

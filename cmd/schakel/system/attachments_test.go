@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/age"
-
 	"schakel/clients/protocol"
 	"schakel/clients/schakel"
 	"schakel/crypto/identity"
@@ -54,7 +52,6 @@ func TestAttachments(t *testing.T) {
 	if small > 0 {
 		f.many(small)
 		f.bounded()
-		f.besideAge()
 	}
 	nowhereIn(t, c.file("relay"), "groot.pdf", "AGE-SECRET-KEY", "KANARIE")
 }
@@ -195,33 +192,6 @@ func (f *files) many(n int) {
 		f.here(s)
 	}
 	f.t.Logf("%d small files in %d messages: %s", n, len(sent), time.Since(began).Round(time.Millisecond))
-}
-
-// besideAge sends the large file once more, undisturbed, and measures it beside sealing the
-// same file with the stock age program, copying it, and opening it.
-func (f *files) besideAge() {
-	f.t.Helper()
-	began := time.Now()
-	f.arrives(f.send(f.path))
-	ours := time.Since(began)
-	program := f.file("age")
-	build := exec.Command("go", "build", "-o", program, "filippo.io/age/cmd/age")
-	build.Dir = "../../../crypto/oracles" // whose module has what the program needs beside the library
-	must[[]byte](f.t)(build.CombinedOutput())
-	id := must[*age.HybridIdentity](f.t)(age.GenerateHybridIdentity())
-	key := f.file("key.txt")
-	if err := os.WriteFile(key, []byte(id.String()+"\n"), 0o600); err != nil {
-		f.t.Fatal(err)
-	}
-	began = time.Now()
-	for _, args := range [][]string{
-		{program, "-r", id.Recipient().String(), "-o", f.file("a.age"), f.path}, {"cp", f.file("a.age"), f.file("b.age")},
-		{program, "-d", "-i", key, "-o", f.file("plain"), f.file("b.age")},
-	} {
-		must[[]byte](f.t)(exec.Command(args[0], args[1:]...).CombinedOutput())
-	}
-	theirs := time.Since(began)
-	f.t.Logf("undisturbed: %s; age, cp and age: %s; that is %.2f of their speed", ours.Round(time.Millisecond), theirs.Round(time.Millisecond), theirs.Seconds()/ours.Seconds())
 }
 
 // nowhereIn fails where a file below a folder, its log too, holds a word.

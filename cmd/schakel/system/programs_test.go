@@ -18,6 +18,8 @@ import (
 var (
 	full = flag.Bool("full", false, "as many kills and messages as the promises speak of")
 	seed = flag.Uint64("seed", 1, "of what is random in the kill tests")
+
+	besideAge = flag.Int64("beside-age", 1024, "MiB of the file that goes beside age, in full")
 )
 
 // workshop is the folder of everything that the tests of this package share.

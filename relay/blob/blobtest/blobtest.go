@@ -43,6 +43,8 @@ func Checks() []Check {
 		{"parts out of place", checkPlaces},
 		{"an upload that breaks off", checkResume},
 		{"bytes that are not those of the name", checkMismatch},
+		{"hashed as it comes in", checkHashed},
+		{"two parts of one place", checkTwins},
 		{"seen only when complete", checkSeen},
 		{"foreign desks", checkForeign},
 		{"desks drop it", checkDrop},
@@ -54,6 +56,8 @@ func Checks() []Check {
 		{"uploads of a device", checkUploads},
 		{"two keepers of one store", checkTwo},
 		{"damaged records", checkDamaged},
+		{"lost", checkLost},
+		{"needed no more", checkDone},
 		{"strays", checkStrays},
 	}
 }
@@ -131,9 +135,13 @@ func keep(s blob.Store) *desk {
 
 // part appends one part of content, for b.
 func (d *desk) part(ctx context.Context, content []byte, id wire.BlobID, from, to int) (wire.BlobState, error) {
-	return d.Append(ctx, d.a, id, wire.BlobPart{
+	return d.Append(ctx, d.a, id, partOf(d, content, from, to))
+}
+
+func partOf(d *desk, content []byte, from, to int) wire.BlobPart {
+	return wire.BlobPart{
 		Offset: int64(from), Length: int64(len(content)), Desks: []identity.DeskID{d.b.Desk}, Body: bytes.NewReader(content[from:to]), Size: int64(to - from),
-	})
+	}
 }
 
 // upload uploads all of content in parts.

@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"schakel/relay/blob"
 )
 
@@ -99,7 +101,7 @@ func (s *Store) write(ctx context.Context, name string, r io.Reader, size int64)
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(file, io.LimitReader(r, size))
+	n, err := gather(file, io.LimitReader(r, size))
 	if err == nil && n < size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -110,6 +112,35 @@ func (s *Store) write(ctx context.Context, name string, r io.Reader, size int64)
 		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())
+}
+
+// A file is written in pieces of one size, however its bytes come in, and the disk begins
+// with each stretch while the next comes: so Sync has little left to wait for.
+const (
+	pieceSize = 64 << 10
+	stretch   = 1 << 20
+)
+
+// gather writes r to file.
+func gather(file *os.File, r io.Reader) (n int64, err error) {
+	buffer := make([]byte, pieceSize)
+	for begun := int64(0); err == nil; {
+		var got int
+		got, err = io.ReadFull(r, buffer)
+		if got > 0 {
+			if _, e := file.Write(buffer[:got]); e != nil {
+				return n, e
+			}
+		}
+		if n += int64(got); n-begun >= stretch {
+			beginWriting(file, begun, n-begun)
+			begun = n
+		}
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // of ReadFull: what broke off has another
+		err = nil // the caller counts
+	}
+	return n, err
 }
 
 // attempts is how often a folder is made again that Delete removed for being empty.
@@ -128,14 +159,21 @@ func (s *Store) place(temporary, name string) error {
 			break
 		}
 	}
-	for err == nil {
-		err = syncFolder(s.root, dir)
-		if dir == "." {
-			break
-		}
-		dir = path.Dir(dir)
+	if err != nil {
+		return err
 	}
-	return err
+	return s.syncUp(dir)
+}
+
+// syncUp syncs a folder and all above it at once: what they wait for is one commit of the disk.
+func (s *Store) syncUp(dir string) error {
+	var g errgroup.Group
+	for at := dir; ; at = path.Dir(at) {
+		g.Go(func() error { return syncFolder(s.root, at) })
+		if at == "." {
+			return g.Wait()
+		}
+	}
 }
 
 func (s *Store) makeFolder(dir string) error { return s.root.MkdirAll(dir, 0o700) }

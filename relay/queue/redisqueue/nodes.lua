@@ -3,6 +3,10 @@
 --
 --   register       hash  index -> sealed root of 32 bytes, text: see relay/register
 --   register-keys  hash  device, epoch -> sealed recipient string
+--   register-cosign hash "asked" -> root of 32 bytes, seconds of 10 digits, size: what
+--                        witnesses are asked for, since when; "served" -> size, newline,
+--                        checkpoint; "w:" and witness -> seconds, newline, line.
+--                        Relays verify all of it by signatures
 --   register-aside list  rows that did not count, for the operator
 --   sessions       hash  device -> number of its latest login, per bucket of its desk
 --   meta           hash  of bucket 0: pause, until when no new row is taken; keeper and
@@ -126,6 +130,67 @@ local function registerAside(keys, args)
   return 1
 end
 
+local AGREED = 120
+
+-- asked returns the size that witnesses are asked for and since when, or nothing where
+-- that is no place in the log (any more).
+local function askedFor(log, cosign)
+  local is = redis.call('HGET', cosign, 'asked')
+  local since, size = is and tonumber(sub(is, 33, 42)), is and tonumber(sub(is, 43))
+  if not since or not size or size < 1 or rootAt(log, size) ~= sub(is, 1, 32) then return nil end
+  return size, since
+end
+
+-- later writes a value of a time or size and a text where there is none or an earlier.
+local function later(cosign, field, number, text)
+  local is = redis.call('HGET', cosign, field)
+  local had = is and tonumber(string.match(is, '^%d+'))
+  if had and had >= number then return false end
+  redis.call('HSET', cosign, field, dec(number) .. '\n' .. text)
+  return true
+end
+
+-- registerCosign brings together what witnesses signed at several relays. args[4]: the
+-- size up to which nothing is asked for any more; args[5], args[6]: size and root that this
+-- relay asks for; args[7], args[8]: size and checkpoint that it serves; then lines, each a
+-- witness, a time and a text. What is asked for stays until it is served, or until it
+-- is old and somebody has more. Answers as the arguments are: size, root, served, lines.
+local function registerCosign(keys, args)
+  if not opened(keys, args[1]) then return redis.error_reply(EPOCH) end
+  local log, cosign = keys[2], keys[3]
+  local after, size, root = tonumber(args[4]), tonumber(args[5]), args[6]
+  local now, changed = tonumber(redis.call('TIME')[1]), false
+  local is = redis.call('HGET', cosign, 'served')
+  local had = is and tonumber(string.match(is, '^%d+'))
+  if had and had > redis.call('HLEN', log) then redis.call('HDEL', cosign, 'served') end
+  local at, since = askedFor(log, cosign)
+  if not at or size > at and (at <= after or not ahead(since + AGREED, now, AGREED)) then
+    if rootAt(log, size) ~= root then return { 0, '', 0, '', {} } end
+    local all, gone = redis.call('HGETALL', cosign), {}
+    for i = 1, #all, 2 do
+      if all[i] ~= 'served' then gone[#gone + 1] = all[i] end
+    end
+    each('HDEL', cosign, gone)
+    redis.call('HSET', cosign, 'asked', root .. string.format('%010d', now) .. dec(size))
+    at, changed = size, true
+  end
+  if tonumber(args[7]) > 0 then changed = later(cosign, 'served', tonumber(args[7]), args[8]) or changed end
+  for i = 9, at == size and #args or 0, 3 do
+    changed = later(cosign, 'w:' .. args[i], tonumber(args[i + 1]), args[i + 2]) or changed
+  end
+  if changed then redis.call('PUBLISH', args[2], 'register\n' .. args[3]) end
+  local served, note, lines, all = 0, '', {}, redis.call('HGETALL', cosign)
+  for i = 1, #all, 2 do
+    local number, text = string.match(all[i + 1], '^(%d+)\n(.*)$')
+    if all[i] == 'served' and number then
+      served, note = tonumber(number), text
+    elseif sub(all[i], 1, 2) == 'w:' and number then
+      lines[#lines + 1], lines[#lines + 2], lines[#lines + 3] = sub(all[i], 3), tonumber(number), text
+    end
+  end
+  return { at, rootAt(log, at), served, note, lines }
+end
+
 -- sessionBegin gives a login of device args[4] its number and tells the others.
 local function sessionBegin(keys, args)
   if not opened(keys, args[1]) then return redis.error_reply(EPOCH) end
@@ -160,6 +225,7 @@ end
 -- A revocation, and a login, must not wait for a full mailbox to be read.
 redis.register_function { function_name = 'register_append_VERSION', callback = registerAppend, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'register_aside_VERSION', callback = registerAside, flags = { 'allow-oom' } }
+redis.register_function { function_name = 'register_cosign_VERSION', callback = registerCosign, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'session_begin_VERSION', callback = sessionBegin, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'housekeep_VERSION', callback = housekeep, flags = { 'allow-oom' } }
 redis.register_function { function_name = 'register_rows_VERSION', callback = registerRows, flags = { 'no-writes', 'allow-oom' } }

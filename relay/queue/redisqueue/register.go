@@ -103,6 +103,36 @@ func (s *Store) SetAside(ctx context.Context, index uint64, row register.Row) er
 	return err
 }
 
+// Cosign implements register.Order.
+func (s *Store) Cosign(ctx context.Context, c register.Cosigning) (register.Cosigning, error) {
+	args := []any{s.nodesBell(), s.node, c.After, c.Asked.Size, string(c.Asked.Root[:]), c.Served.Size, string(c.Served.Note)}
+	for _, l := range c.Lines {
+		args = append(args, l.Witness, l.At, string(l.Line))
+	}
+	reply, err := s.call(ctx, registerBucket, "register_cosign", []string{"register", "register-cosign"}, args...)
+	if err != nil {
+		return register.Cosigning{}, err
+	}
+	five, ok := reply.([]any)
+	if !ok || len(five) != 5 {
+		return register.Cosigning{}, fmt.Errorf("%w: %T", errAnswer, reply)
+	}
+	at, _ := five[0].(int64)
+	root, _ := five[1].(string)
+	served, _ := five[2].(int64)
+	note, _ := five[3].(string)
+	lines, _ := five[4].([]any)
+	all := register.Cosigning{Asked: register.Place{Size: uint64(at)}, Served: register.Served{Size: uint64(served), Note: []byte(note)}}
+	copy(all.Asked.Root[:], root)
+	for ; len(lines) >= 3; lines = lines[3:] {
+		witness, _ := lines[0].(string)
+		seconds, _ := lines[1].(int64)
+		text, _ := lines[2].(string)
+		all.Lines = append(all.Lines, register.WitnessLine{Witness: witness, At: uint64(seconds), Line: []byte(text)})
+	}
+	return all, nil
+}
+
 // A row is its root of 32 bytes and its text; one that is damaged is empty.
 func rowText(r register.Row) string {
 	if r.Text == nil {

@@ -65,8 +65,34 @@ for (const kind of ["keydown", "pointerdown", "input", "scroll"]) {
 }
 soon();
 
+// How far the files of a message are. A button that has the focus stays until that is
+// elsewhere, and a voice tells only when a file comes into another state.
+const files = document.querySelector("[data-files]");
+function show(element, shown) {
+  element.toggleAttribute("data-over", !shown);
+  element.hidden = !shown && !element.contains(document.activeElement);
+}
+files?.addEventListener("focusout", (e) => {
+  for (const over of files.querySelectorAll("[data-over]")) over.hidden = !over.contains(e.relatedTarget);
+});
+function moved(f) {
+  const row = files.querySelector(`[data-place="${f.place}"]`);
+  const at = (part) => row.querySelector(`[data-${part}]`);
+  if (at("state").textContent !== f.state) byId("moved").textContent = at("name").textContent + ": " + f.state;
+  at("state").textContent = f.state;
+  at("state").classList.toggle("late", f.bad === true);
+  row.classList.toggle("row--late", f.bad === true);
+  at("progress").textContent = f.progress ?? "";
+  at("remedy").textContent = f.remedy ?? "";
+  at("moves").hidden = f.percent < 0;
+  if (f.percent >= 0) Object.assign(at("moves").firstElementChild, { value: f.percent, textContent: f.percent + " %" });
+  for (const e of row.querySelectorAll("[data-when]")) show(e, f[e.dataset.when] === true);
+  show(at("acts"), f.fetch || f.pause || f.resume || false);
+}
+
 // News shows as a line with a link. A page that nobody looks at renews itself.
-const stream = new EventSource("/live");
+const stream = new EventSource("/live" + (files ? "?message=" + files.dataset.files : ""));
+stream.addEventListener("files", (e) => JSON.parse(e.data).forEach(moved));
 stream.addEventListener("news", () => {
   if (document.hidden && !document.querySelector("form textarea, main form")) location.reload();
   else byId("news").hidden = false;
