@@ -134,10 +134,13 @@ month:
 	$(GO) test -count=1 -timeout 2h -v -run 'TestMonth$$' ./clients/schakel -args -month=$(MONTH) -seed $(SEED)
 
 # Ten thousand seeds of a whole relay with a network and a disk in memory, with everything that
-# goes wrong, and the mistakes that must be noticed. SEEDS=100000 for more; SEED=7 begins there.
+# goes wrong, and the mistakes that must be noticed; then some hours of two real desks, a hundred
+# times. SEEDS=100000 for more; SEED=7 begins there.
 SEEDS ?= 10000
+BUBBLES ?= 100
 simulate:
 	$(GO) test -count=1 -timeout 0 -v -run 'Simulation|SameSeed' ./relay/simulation -args -seeds=$(SEEDS) -seed $(SEED)
+	$(GO) test -count=1 -timeout 0 -v -run 'HoursInABubble' ./clients/schakel -args -bubbles=$(BUBBLES) -seed $(SEED)
 
 # Fifty primaries killed under load, with replicas confirmed, and the controls that
 # must lose; a cluster resharded under load. FAILOVERS=500 for more.

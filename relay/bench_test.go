@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"runtime"
 	"strconv"
 	"sync"
@@ -211,34 +210,51 @@ func (f *flow) receive(r *benchRun) {
 	}
 }
 
-// BenchmarkIdle reports what an idle session costs the relay: heap and stacks,
-// without TLS, with a raw peer that holds next to nothing itself.
+// BenchmarkIdle reports what an idle session costs: heap and stacks, with a raw peer that
+// holds next to nothing itself without TLS, and the other half of the TLS connection with it.
+// A session that has taken a message ("spoken") keeps the larger stack that it needed.
 func BenchmarkIdle(b *testing.B) {
+	for name, c := range map[string]struct{ plain, speaks bool }{"plain": {true, false}, "plain-spoken": {true, true}, "TLS-both-ends": {false, false}} {
+		b.Run(name, func(b *testing.B) { benchIdle(b, c.plain, c.speaks) })
+	}
+}
+
+func benchIdle(b *testing.B, plain, speaks bool) {
 	const sessions = 400
-	w := relaytest.New(b, relaytest.Config{NoTLS: true})
+	w := relaytest.New(b, relaytest.Config{NoTLS: plain})
 	var devices []*relaytest.Device
 	for range sessions {
 		devices = append(devices, w.Enrol("vt20/crisis", identity.RoleVeiligThuis))
 	}
 	memory := func() float64 {
-		runtime.GC()
-		runtime.GC()
+		for range 6 { // a stack shrinks by half each time
+			runtime.GC()
+		}
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return float64(m.HeapAlloc + m.StackInuse)
 	}
 	for b.Loop() {
 		before := memory()
-		var conns []net.Conn
+		var peers []*rawPeer
 		for _, d := range devices {
 			p := dialRaw(b, w)
 			p.login(d)
-			conns = append(conns, p.conn)
-			p.br, p.tls = nil, nil
+			if speaks {
+				p.send(frame(opBinary, true, encode(b, wire.WantKeys{Tag: 1})))
+				if _, _, err := p.next(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			p.br = nil
+			if plain {
+				p.tls = nil
+			}
+			peers = append(peers, p)
 		}
 		b.ReportMetric((memory()-before)/sessions, "B/session")
-		for _, c := range conns {
-			c.Close()
+		for _, p := range peers {
+			p.conn.Close()
 		}
 		until(b, "all gone", func() bool { return metric(b, w, "schakel_relay_sessions") == 0 })
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,10 @@ type Config struct {
 	// Default seven days. Other devices keep a case until its own date.
 	KeepFor time.Duration
 
+	// Network makes the connections over which this device talks to the relay. Default this
+	// machine's; tests have others. Sealed files go over this machine's.
+	Network wire.Network
+
 	// BackupWithin is how old the latest backup may be before an alarm says so. Default
 	// eight days. Where no backup was ever made there is no alarm.
 	BackupWithin time.Duration
@@ -77,6 +82,7 @@ type Node struct {
 	coolingOff   time.Duration
 	drillMonthly bool
 	backupWithin time.Duration
+	network      wire.Network
 	restored     time.Time           // from a backup; zero: never
 	ending       identity.DeviceID   // whose place this device is about to take: nothing is sealed to it any more
 	light        bool                // an officer carries this device: see notLight
@@ -148,7 +154,7 @@ func New(cfg Config) (*Node, error) {
 func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, coolingOff: cfg.CoolingOff, channels: cfg.Channels,
-		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin,
+		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin, network: cfg.Network,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), quotas: newQuotas(), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
@@ -174,6 +180,9 @@ func newNode(cfg Config) *Node {
 	}
 	if n.coolingOff == 0 {
 		n.coolingOff = coolingOff
+	}
+	if n.network == nil {
+		n.network = (&net.Dialer{}).DialContext
 	}
 	if n.keepFor <= 0 {
 		n.keepFor = keepDefault
@@ -263,7 +272,7 @@ func (n *Node) Device() identity.DeviceID { return n.dev.ID }
 
 func (n *Node) dial(ctx context.Context) (*wire.Conn, error) {
 	relay := n.directory().relay
-	return wire.Dial(ctx, endpoint(relay), tlsFor(relay))
+	return wire.DialBy(ctx, endpoint(relay), tlsFor(relay), n.network)
 }
 
 // update runs f in a writing transaction. A store that broke ends the node: what

@@ -12,6 +12,7 @@
 package schakeltest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -47,8 +48,14 @@ type Chain struct {
 	// Blobs, set before StartRelay, stands between the relay and where it keeps attachments:
 	// what a dishonest operator does to those.
 	Blobs func(blob.Store) blob.Store
+	// Listen and Network, where set, are what connects devices with the relay, in place of
+	// this machine's network: one in memory.
+	Listen  func() (net.Listener, error)
+	Network wire.Network
 	// Log receives what relay and nodes log; nil discards.
 	Log *slog.Logger
+	// Expire is how often the relay looks for what expired; 0 is 100 ms.
+	Expire time.Duration
 	// Every is how often devices look at their timers; 0 is 50 ms.
 	Every time.Duration
 
@@ -182,13 +189,13 @@ func (c *Chain) StartRelay() {
 	if c.Blobs != nil {
 		kept = c.Blobs(files)
 	}
-	l, err := net.Listen("tcp", c.address)
+	l, err := c.listener()
 	ok(c.t, err)
 	r, err := relay.New(relay.Config{
 		ID: "relay-test", Listener: l, TLS: &tls.Config{Certificates: []tls.Certificate{c.cert}},
 		Store: store, Register: log, Receipts: custody.PrivateKey(c.receipt.PrivateKey),
 		Now: c.Now, Log: c.Log, Tap: c.Tap, Blobs: blob.New(blob.Config{Store: kept, Now: c.Now, Log: c.Log, MinFree: 1}),
-		Limits: relay.Limits{Drain: 2 * time.Second, Return: 100 * time.Millisecond, Expire: 100 * time.Millisecond},
+		Limits: relay.Limits{Drain: 2 * time.Second, Return: 100 * time.Millisecond, Expire: cmp.Or(c.Expire, 100*time.Millisecond)},
 	})
 	ok(c.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -203,6 +210,13 @@ func (c *Chain) StartRelay() {
 		ok(c.t, store.Close())
 		ok(c.t, log.Close())
 	}
+}
+
+func (c *Chain) listener() (net.Listener, error) {
+	if c.Listen != nil {
+		return c.Listen()
+	}
+	return net.Listen("tcp", c.address)
 }
 
 // StopRelay drains and stops the relay, if it runs.
