@@ -531,38 +531,49 @@ func answersAlike(t *testing.T, d *dishonest) {
 		"an earlier creation":                       func(raw []byte, h *envelope.Header) []byte { h.Created--; return raw },
 		"another id, which opens and is not signed": func(raw []byte, h *envelope.Header) []byte { h.ID[15] ^= 1; return raw },
 	}
-	var first []string
+	// A statement may happen to be due meanwhile: what tells variants apart would do so each time.
+	first := d.answerTo(t, variants["the last bit"])
+	for last := []string(nil); !slices.Equal(first, last); {
+		last, first = first, d.answerTo(t, variants["the last bit"])
+	}
 	for name, change := range variants {
-		spoilt := false
-		d.mail(d.to, func(p schakeltest.Passing) []wire.Frame {
-			if !p.Message() || spoilt {
-				return p.On()
-			}
-			spoilt = true
-			mail, h := p.Frame.(wire.Deliver), p.Header
-			raw := change(bytes.Clone(mail.Envelope), &h)
-			return reheadedAs(mail, h, raw)
-		})
-		from := len(d.op.Seen())
-		sent := d.send(t)
-		var shown []string
-		eventually(t, "it is answered", func() bool {
-			shown = d.answered(from)
-			return len(shown) == 3
-		})
-		if first == nil {
-			first = shown
+		shown := d.answerTo(t, change)
+		for tries := 1; !slices.Equal(shown, first) && tries < 3; tries++ {
+			shown = d.answerTo(t, change)
 		}
 		if !slices.Equal(shown, first) {
 			t.Errorf("%s is answered by %q, another by %q", name, shown, first)
 		}
-		d.Pass(3 * time.Minute)
-		d.delivered(t, d.send(t))
-		d.delivered(t, sent) // the control: it is made again, and opens
 	}
 	if want := "wire.Ack wire.Credit put of "; !strings.HasPrefix(strings.Join(first, " "), want) {
 		t.Errorf("the answer is %q", first)
 	}
+}
+
+// answerTo is what the network shows when the recipient is handed a variant of a message. The
+// control: the message is made again, and opens.
+func (d *dishonest) answerTo(t *testing.T, change func(raw []byte, h *envelope.Header) []byte) (shown []string) {
+	t.Helper()
+	spoilt := false
+	d.mail(d.to, func(p schakeltest.Passing) []wire.Frame {
+		if !p.Message() || spoilt {
+			return p.On()
+		}
+		spoilt = true
+		mail, h := p.Frame.(wire.Deliver), p.Header
+		raw := change(bytes.Clone(mail.Envelope), &h)
+		return reheadedAs(mail, h, raw)
+	})
+	from := len(d.op.Seen())
+	sent := d.send(t)
+	eventually(t, "it is answered", func() bool {
+		shown = d.answered(from)
+		return len(shown) == 3
+	})
+	d.Pass(3 * time.Minute)
+	d.delivered(t, d.send(t))
+	d.delivered(t, sent)
+	return shown
 }
 
 // answered are the acknowledgement of the first message that the recipient was handed since,
