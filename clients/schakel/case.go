@@ -296,12 +296,6 @@ func (in *intake) protocol(a *arrival) error {
 		a.fault.quarantine = true
 		return in.raise(AlarmRefused, subject(hash, a.from), string(a.from))
 	}
-	a.flags = findings.Flags()
-	if lost, err := in.n.leadsNowhere(in.tx, known, a.signed); err != nil {
-		return err
-	} else if lost {
-		a.flags = append(a.flags, unknownFlag)
-	}
 	return in.flag(findings, hash, a.from)
 }
 

@@ -30,17 +30,16 @@ func inbox(t *testing.T, m *schakeltest.Member, hash string) *schakel.Letter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameMarks(t, list, l)
+	sameMarks(t, m, l)
 	return &l
 }
 
-// sameMarks demands that a row says in a word what the page behind it says at length.
-func sameMarks(t *testing.T, list []schakel.Summary, l schakel.Letter) {
+// sameMarks demands that a row says in a word what the page behind it said at length: what is
+// known of a case grows, and reading sets the row right.
+func sameMarks(t *testing.T, m *schakeltest.Member, l schakel.Letter) {
 	t.Helper()
-	for _, s := range list {
-		if s.Hash == l.Hash && !slices.Equal(s.Marks, l.Marks) {
-			t.Errorf("the row says %q, and the page %q: %+v", s.Marks, l.Marks, l.Flags)
-		}
+	if row := rowOf(t, m, l.Hash); !slices.Equal(row.Marks, l.Marks) {
+		t.Errorf("the row says %q, and the page %q: %+v", row.Marks, l.Marks, l.Flags)
 	}
 }
 

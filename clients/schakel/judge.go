@@ -36,14 +36,13 @@ type arrival struct {
 	record     delivery.SignedRecord
 	checkpoint delivery.Checkpoint
 	history    delivery.History
-	waited     []byte          // on the shelf of those that name a larger register, under this identifier
-	since      time.Time       // and from when on
-	unjudged   bool            // of a restricted case: kept, and judged when somebody who may reads it
-	byFile     bool            // a person carried it here: see courier.go
-	misfit     bool            // its envelope asked for other attention than the message deserves
-	flags      []protocol.Flag // what the rules have against it, though it is taken
-	known      bool            // it was here already
-	proven     bool            // the sealing device sealed it, and may write here: its counter counts
+	waited     []byte    // on the shelf of those that name a larger register, under this identifier
+	since      time.Time // and from when on
+	unjudged   bool      // of a restricted case: kept, and judged when somebody who may reads it
+	byFile     bool      // a person carried it here: see courier.go
+	misfit     bool      // its envelope asked for other attention than the message deserves
+	known      bool      // it was here already
+	proven     bool      // the sealing device sealed it, and may write here: its counter counts
 	fault      *fault
 }
 

@@ -79,12 +79,18 @@ func sorted(marks []Mark) (out []Mark) {
 	return out
 }
 
-// marked notes what is to be seen in lists of a message that just came.
+// marked notes what is to be seen in lists of a message that was just stored: what its page
+// says of it now, with the originals that it brought.
 func (in *intake) marked(a *arrival, row store.Message) error {
-	marks := marksFor(append(staleFlags(a.signed.Message), a.flags...))
-	if a.misfit {
-		marks = append(marks, MarkEnvelope)
+	flags := staleFlags(a.signed.Message)
+	if !a.unjudged {
+		all, err := in.n.flags(in.tx, a.signed)
+		if err != nil && !errors.Is(err, ErrRestricted) {
+			return err
+		}
+		flags = append(flags, all...)
 	}
+	marks := marksFor(flags)
 	behind, err := in.tx.Behind(row)
 	if behind {
 		marks = append(marks, MarkBehind)
