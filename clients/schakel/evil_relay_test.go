@@ -397,12 +397,13 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		}
 	},
 	"C01 gives another key for a device": func(t *testing.T, d *dishonest) {
+		sender := d.from.Node.Device()
 		other, err := seal.NewEpochKey(1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.op.Do(func(p schakeltest.Passing) []wire.Frame {
-			if keys, is := p.Frame.(wire.KeysAre); is {
+			if keys, is := p.Frame.(wire.KeysAre); is && p.Device == sender {
 				for i := range keys.Recipients {
 					keys.Recipients[i] = other.Recipient()
 				}
@@ -410,8 +411,8 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 			}
 			return p.On()
 		})
-		d.from.Reopen()
-		d.from.Start()
+		d.to = d.Join("knooppunt-2/piket", identity.RoleKnooppunt) // nobody keeps keys of it yet
+		d.to.Start()
 		alarmed(t, d.from, schakel.AlarmKeySwap)
 		sent := d.send(t)
 		d.Pass(16 * time.Minute)
