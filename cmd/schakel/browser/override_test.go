@@ -30,6 +30,10 @@ func TestOldRegister(t *testing.T) {
 	p.Chain.Freeze(true)
 	p.Chain.Pass(80 * time.Hour)
 	age(schakel.Stale)
+	p.Until("both alarms are there", func() bool {
+		st, err := p.Member.Node.Status(t.Context())
+		return err == nil && st.Alarms == 2
+	})
 	b := p.User("P. Iket", desk.RoleCaseWorker)
 	const form = "/compose/contactverzoek"
 	kept := func(urgency string) webtest.Reply {
