@@ -202,7 +202,8 @@ var errStop = errors.New("enough rows")
 
 // Received returns what to state to a desk about its devices, sorted by device:
 // at most delivery.MaxPeers devices and delivery.MaxMissing counters beyond the
-// gap. Counters before the first one seen count as received only when they can
+// gap, the newest: earlier ones stood in earlier statements, and what its sender did
+// not hear of it makes again. Counters before the first one seen count as received only when they can
 // no longer be under way: a statement must never confirm what is not here.
 func (tx *Tx) Received(desk identity.DeskID, now time.Time) ([]delivery.Received, error) {
 	var states []arrivingState
@@ -229,16 +230,23 @@ func (tx *Tx) vector(st arrivingState, now time.Time) (delivery.Received, error)
 	if st.pastHistory(now) {
 		v.Contiguous = max(v.Contiguous, st.first-1)
 	}
-	beyond := []uint64{}
-	err := tx.each(`SELECT counter FROM arrival WHERE device=? AND counter>? ORDER BY counter LIMIT ?`,
+	err := tx.each(`SELECT counter FROM arrival WHERE device=? AND counter>? ORDER BY counter`, args{st.device[:], v.Contiguous}, func(r row1) error {
+		if r.num(0) != v.Contiguous+1 {
+			return errStop
+		}
+		v.Contiguous++
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return v, err
+	}
+	v.Beyond = []uint64{}
+	err = tx.each(`SELECT counter FROM arrival WHERE device=? AND counter>? ORDER BY counter DESC LIMIT ?`,
 		args{st.device[:], v.Contiguous, delivery.MaxMissing}, func(r row1) error {
-			beyond = append(beyond, r.num(0))
+			v.Beyond = append(v.Beyond, r.num(0))
 			return nil
 		})
-	for len(beyond) > 0 && beyond[0] == v.Contiguous+1 {
-		v.Contiguous, beyond = beyond[0], beyond[1:]
-	}
-	v.Beyond = beyond
+	slices.Reverse(v.Beyond)
 	return v, err
 }
 

@@ -185,6 +185,25 @@ func TestSupersededStillArrives(t *testing.T) {
 	})
 }
 
+// A device that is new to its peer states what arrives, however much that is within the days
+// in which it cannot tell its history from a gap: of what does not fit, the newest.
+func TestMoreThanFitsBeyondAGap(t *testing.T) {
+	const first, last = 500, 500 + 2*delivery.MaxMissing
+	update(t, newStore(t), func(tx *store.Tx) error {
+		for n := uint64(first); n <= last; n++ {
+			arrive(t, tx, arrival(n), store.Fresh)
+			if said, err := tx.Received(peer, now); err != nil || len(said) != 1 || !store.Covers(said[0], n) || store.Covers(said[0], first-1) {
+				t.Fatalf("%d arrived, and what is stated is %+v, %v", n, said, err)
+			}
+		}
+		late, err := tx.Received(peer, now.Add(9*24*time.Hour))
+		if err != nil || late[0].Contiguous != last || len(late[0].Beyond) > 0 {
+			t.Errorf("after the history: %+v, %v", late, err)
+		}
+		return nil
+	})
+}
+
 // TestGapBounds: a hostile counter costs no memory, here or in the statement.
 func TestGapBounds(t *testing.T) {
 	update(t, newStore(t), func(tx *store.Tx) error {

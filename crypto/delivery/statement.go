@@ -13,7 +13,8 @@ import (
 	"schakel/crypto/message"
 )
 
-// Limits of a statement: what does not fit is stated in the next one, oldest first.
+// Limits of a statement: what does not fit is stated in the next one, oldest first; of the
+// counters beyond a gap the newest are stated.
 const (
 	MaxPeers    = 64
 	MaxMissing  = 1024
