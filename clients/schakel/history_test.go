@@ -192,11 +192,14 @@ func TestHistoryThatIsFalse(t *testing.T) {
 		put(part(bad))
 		eventually(t, name+" is refused", func() bool { return rejected() > before })
 	}
-	if got := shownAt(t, o.fresh); len(got) != 0 {
-		t.Errorf("it took %.8q", got)
+	// Its colleague may have copied to it what the desk itself said, before that was ended.
+	for _, hash := range shownAt(t, o.fresh) {
+		if hash != o.said[1] {
+			t.Errorf("it took %.8q", hash)
+		}
 	}
-	put(part(raw[1]))
-	eventually(t, "control: what is true is taken", func() bool { return slices.Equal(shownAt(t, o.fresh), o.said[1:2]) })
+	put(part(raw[2]))
+	eventually(t, "control: what is true is taken", func() bool { return slices.Contains(shownAt(t, o.fresh), o.said[2]) })
 }
 
 // What is closed to all but named persons stays behind, whoever gives, and is counted: also a

@@ -58,7 +58,11 @@ func (d *Divided) show(p Passing) []wire.Frame {
 	case wire.Fetch:
 		d.from[p.Device] = f.From
 	case wire.Register:
-		return []wire.Frame{d.answer(d.from[p.Device])}
+		from, asked := d.from[p.Device]
+		if !asked { // before the log was divided
+			from = f.From
+		}
+		return []wire.Frame{d.answer(from)}
 	case wire.Advanced:
 		return []wire.Frame{wire.Advanced{RegisterSize: d.reg.Size()}}
 	}
@@ -74,6 +78,8 @@ func (d *Divided) answer(from uint64) wire.Register {
 	r.Checkpoint = c.With(line)
 	if from < d.reg.Size() {
 		r.Entries = d.entries[from:]
+	}
+	if from > 0 && from < d.reg.Size() {
 		r.Proof, err = d.reg.Proof(from, d.reg.Size())
 		ok(d.chain.t, err)
 	}
