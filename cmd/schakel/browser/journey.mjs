@@ -96,7 +96,11 @@ async function save(seat, { at, path }) {
 
 // choose chooses a file. The dialog itself is the system's: no hand of ours reaches it.
 async function choose(seat, { at, path }) {
+  const taken = () => {};
+  seat.page.on("filechooser", taken);
+  await seat.page.evaluate(() => 0); // by its answer the browser knows that the dialog is taken from it
   const dialog = await press(seat, at, "filechooser");
+  seat.page.off("filechooser", taken);
   await dialog.setFiles(path);
 }
 
