@@ -91,6 +91,9 @@ func (in *intake) marked(a *arrival, row store.Message) error {
 		flags = append(flags, all...)
 	}
 	marks := marksFor(flags)
+	if a.misfit { // the envelope shows it, also where the rules cannot be asked yet
+		marks = append(marks, MarkEnvelope)
+	}
 	behind, err := in.tx.Behind(row)
 	if behind {
 		marks = append(marks, MarkBehind)
