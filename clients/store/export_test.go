@@ -29,6 +29,11 @@ func (s *Store) Meddle(sql string, a ...any) (column [][]byte, err error) {
 	return column, err
 }
 
+// CountForEver runs a statement that ends only when it is interrupted.
+func (tx *Tx) CountForEver() error {
+	return tx.each(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n`, nil, nil)
+}
+
 // Verified is what Verify reads, as SQL.
 func Verified() (sqls []string) {
 	for _, t := range sealedTables {

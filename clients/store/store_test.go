@@ -138,8 +138,13 @@ func TestTransactions(t *testing.T) {
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	err = s.Update(ctx, func(tx *store.Tx) error { cancel(); return setting("cancelled")(tx) })
-	if !errors.Is(err, context.Canceled) && err == nil {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.View(late, (*store.Tx).CountForEver); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a statement that was interrupted at the deadline of its caller: %v", err)
 	}
 	if err := s.View(t.Context(), setting("viewed")); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("writing in View: %v", err)

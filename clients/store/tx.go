@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"schakel/crypto/message"
 	"schakel/crypto/seal"
 )
@@ -96,7 +98,7 @@ func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
 		return err
 	}
 	if err := f(tx); err != nil {
-		return err
+		return namedInterrupt(ctx, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -107,6 +109,16 @@ func (tx *Tx) finish(ctx context.Context, f func(*Tx) error) (err error) {
 		return tx.rollback()
 	}
 	return tx.commit()
+}
+
+// namedInterrupt tells who interrupted a statement. SQLite says only that it was;
+// a caller that waits with a deadline must find its own deadline in the error, and
+// take it neither for a failure of the store nor for an answer.
+func namedInterrupt(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil && errors.Is(err, sqlite3.INTERRUPT) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
 }
 
 // commit writes the new generation inside the transaction, commits, and then
