@@ -213,7 +213,7 @@ func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, 
 		guard.Reset(stalled)
 		n.moves.at(keyOf(a), uint64(at+got), n.now())
 	}}
-	got, err := io.Copy(io.MultiWriter(sum, to), from)
+	got, err := to.ReadFrom(io.TeeReader(from, sum)) // into the buffer that the file is written from
 	if err == nil && got < size {
 		err = io.ErrUnexpectedEOF
 	}

@@ -273,7 +273,7 @@ func dialBlobs(ctx context.Context, addr string, c *tls.Config) (*blobConn, erro
 	if c == nil {
 		b.raw, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	} else {
-		b.raw, b.binding, err = dialTLS(ctx, "tcp", addr, c, (&net.Dialer{}).DialContext)
+		b.raw, b.binding, err = dialTLS(ctx, "tcp", addr, c, dialGathered)
 	}
 	if err != nil {
 		return nil, err
