@@ -59,6 +59,7 @@ func Checks() []Check {
 		{"damaged records", checkDamaged},
 		{"lost", checkLost},
 		{"needed no more", checkDone},
+		{"doubted", checkDoubted},
 		{"strays", checkStrays},
 	}
 }
