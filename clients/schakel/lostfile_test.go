@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"schakel/clients/schakel/schakeltest"
 	"schakel/crypto/message"
 	"schakel/relay/blob"
+	"schakel/relay/wire"
 )
 
 // countingStore counts the parts that devices bring, can say that it has none, and can keep
@@ -228,5 +230,21 @@ func TestRelayThatLosesForEver(t *testing.T) {
 	}
 	if n := counted.parts.Load(); n != 4 {
 		t.Errorf("%d uploads of one file, want the first and three more", n)
+	}
+}
+
+// TestPartsOfAnUpload: parts double while they arrive and are a quarter after each that broke
+// off, within what a relay takes; what broke off once is made good again.
+func TestPartsOfAnUpload(t *testing.T) {
+	const mib = 1 << 20
+	want := []int64{4 * mib, 8 * mib, 8 * mib, 2 * mib, mib / 2, mib / 4, mib / 4, mib / 2, mib, 2 * mib, 4 * mib, mib}
+	got := schakel.PartsForTest([]bool{true, true, false, false, false, false, true, true, true, true, false, true})
+	if !slices.Equal(got, want) {
+		t.Errorf("parts of %d bytes, want %d", got, want)
+	}
+	for _, size := range got {
+		if size < wire.MinBlobPart || size > wire.MaxBlobPart {
+			t.Errorf("a part of %d bytes, which no relay takes", size)
+		}
 	}
 }
