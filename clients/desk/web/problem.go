@@ -37,7 +37,6 @@ func own() []struct {
 		{errCrossOrigin, "cross-origin", http.StatusForbidden},
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
 		{errOwnUser, "own-user", http.StatusForbidden},
-		{errStreams, "streams", http.StatusTooManyRequests},
 		{sheets.ErrNone, "no-sheet", http.StatusNotFound},
 		{sheets.ErrFull, "sheets-full", http.StatusConflict},
 		{sheets.ErrLarge, "sheet-large", http.StatusRequestEntityTooLarge},
