@@ -46,6 +46,7 @@ func own() []struct {
 		{signin.ErrProvider, "provider", http.StatusBadGateway},
 		{signin.ErrAnswer, "provider-answer", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},
+		{signin.ErrTries, "tries", http.StatusTooManyRequests},
 		{signin.ErrLocked, "locked", http.StatusForbidden},
 		{signin.ErrNoSession, "no-session", http.StatusForbidden},
 	}

@@ -55,6 +55,7 @@ type visit struct {
 	user  desk.User   // zero where nobody is signed in
 	node  desk.Node   // as that user may use it
 	wrong atomic.Bool // the PIN of a form was
+	shown bool        // a passkey signs, in place of the PIN
 	slip  *paper      // what this user is typing in this form, where something was
 }
 
@@ -87,6 +88,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		case errors.Is(err, signin.ErrNoSession) && r.Method == http.MethodGet:
 			s.redirect(w, r, "/sign-in")
 		case err != nil:
+			if errors.Is(err, signin.ErrTries) {
+				s.rescue(v, route)
+			}
 			s.fail(w, v, err)
 		case a.goTo != "":
 			s.redirect(w, r, a.goTo)
@@ -121,7 +125,7 @@ func (s *Site) tries(v *visit, route Route) (tried func(), err error) {
 	if (pin == "" || pin == noPIN) && v.PostFormValue("glass") == "" {
 		return func() {}, nil
 	}
-	end, err := s.Door.Try(v.Context(), v.token)
+	end, err := s.Door.Try(v.Context(), v.token, !v.shown)
 	if err != nil {
 		return nil, err
 	}
