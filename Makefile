@@ -128,7 +128,8 @@ evil:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomRelays|OracleOfRelays|Evil' ./clients/schakel -args -evil=$(EVIL) -seed $(SEED)
 
 # Six weeks of normal operation on a moved clock, Easter and Ascension in it: nobody may be
-# alarmed without cause, and two controls must be. Half an hour; SEED=7 repeats one.
+# alarmed without cause, and three controls must be. Half an hour on a busy machine; SEED=7
+# repeats one.
 MONTH ?= 46
 month:
 	$(GO) test -count=1 -timeout 2h -v -run 'TestMonth$$' ./clients/schakel -args -month=$(MONTH) -seed $(SEED)

@@ -60,6 +60,7 @@ type Chain struct {
 	Every time.Duration
 
 	t       testing.TB
+	agreed  *protocol.Catalogue // the partners' own agreement; nil: the protocol as it is
 	dir     string
 	root    signer
 	log     signer
@@ -116,7 +117,13 @@ func Prepare(t testing.TB) *Chain {
 // PrepareAt is Prepare with another time on everybody's clock.
 func PrepareAt(t testing.TB, now time.Time) *Chain {
 	t.Helper()
-	c := &Chain{t: t, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t), moved: time.Until(now)}
+	return PrepareUnder(t, now, nil)
+}
+
+// PrepareUnder is PrepareAt for partners who agreed on something beside the protocol.
+func PrepareUnder(t testing.TB, now time.Time, agreed *protocol.Catalogue) *Chain {
+	t.Helper()
+	c := &Chain{t: t, agreed: agreed, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t), moved: time.Until(now)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
 	c.address = l.Addr().String()
@@ -146,7 +153,7 @@ func (c *Chain) found() {
 	now := c.Now().UTC().Truncate(time.Second)
 	root := trust.Root{
 		Version: 1, Threshold: 1, Keys: []identity.Key{c.root.Public()},
-		Agreement: protocol.V1().Digest(), Issued: now, Expires: now.AddDate(1, 0, 0),
+		Agreement: cmp.Or(c.agreed, protocol.V1()).Digest(), Issued: now, Expires: now.AddDate(1, 0, 0),
 	}
 	genesis, err := root.Sign(trust.First(), c.root)
 	ok(c.t, err)
