@@ -362,7 +362,6 @@ func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Write
 	return &sniffing{to: w, want: called, size: size, anyway: anyway}
 }
 
-
 // TakeAtMostForTest sets how many messages of one desk this node takes at once.
 func (n *Node) TakeAtMostForTest(most int) {
 	n.quotas.mu.Lock()
