@@ -15,8 +15,12 @@ func (s *session) read(ctx context.Context) {
 	defer s.recovered()
 	for {
 		frames, err := s.conn.ReadFrames(ctx)
+		frames = s.heard(frames)
 		if err == nil {
-			err = s.handle(ctx, s.heard(frames))
+			err = s.entitled()
+		}
+		if err == nil {
+			err = s.handle(ctx, frames)
 		}
 		if err == nil {
 			err = s.waitForRoom()
@@ -26,6 +30,22 @@ func (s *session) read(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// entitled refuses what arrives while the session is ending, and what a device says after the
+// register revoked it, though nobody has ended its session yet (D40).
+func (s *session) entitled() error {
+	s.mu.Lock()
+	ending := s.shared.ending
+	s.mu.Unlock()
+	if ending {
+		return errEnded
+	}
+	if !s.relay.active(s.rights.Device) {
+		s.end(wire.CloseRevoked)
+		return errEnded
+	}
+	return nil
 }
 
 func readCode(err error) wire.CloseCode {

@@ -174,6 +174,38 @@ func TestNewerSessionEvictsTheOlder(t *testing.T) {
 	}
 }
 
+// D40: what a device says after it was revoked is not handled, though its session has not been
+// ended yet. Control: what another one says after that is.
+func TestD40NothingAfterTheRevocation(t *testing.T) {
+	var w *relaytest.World
+	var lost, pol *relaytest.Device
+	var armed atomic.Bool
+	w, lost, pol = pair(t, relaytest.Config{Tap: func(_ identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
+		if _, put := f.(wire.Put); put && from == wire.SideDevice && armed.Swap(false) {
+			w.Revoke(lost) // between its arrival and its handling
+		}
+		return []wire.Frame{f}
+	}})
+	other := w.Enrol("vt20/nacht", identity.RoleVeiligThuis)
+	s := lost.Login()
+	putAll(t, s, lost, pol, 1)
+	armed.Store(true)
+	raw, _ := lost.Envelope(pol)
+	s.Send(wire.Put{Envelope: raw})
+	if code := s.ExpectClose(); code != wire.CloseRevoked {
+		t.Errorf("closed with %v", code)
+	}
+	putAll(t, other.Login(), other, pol, 1)
+	sp := pol.Login()
+	sp.Send(plenty)
+	for _, want := range []identity.DeviceID{lost.ID, other.ID} {
+		e, err := envelope.Parse(relaytest.Expect[wire.Deliver](sp).Envelope)
+		if err != nil || e.Header.Sealer != want {
+			t.Errorf("delivered of %v, want of %v: %v", e.Header.Sealer, want, err)
+		}
+	}
+}
+
 // D40: revocation reaches a live session without waiting for anything.
 func TestD40RevokedDeviceIsCutOff(t *testing.T) {
 	w, vt, pol := pair(t, relaytest.Config{})

@@ -129,11 +129,31 @@ func (a *app) showReport(r casefile.Report, strict bool) error {
 	case !r.Sound:
 		return advise(fmt.Errorf("%w: %d faults in this case file", errUnverified, len(r.Faults)), "do not rest on it; ask for the file again, from the desk that made it")
 	case !r.Complete && strict:
-		return fmt.Errorf("%w: the case file is genuine, and %d messages and %d attachments are missing", errPartly, len(r.Missing)+len(r.Unreadable), len(r.Absent))
+		return fmt.Errorf("%w: the case file is genuine, and %s", errPartly, missing(len(r.Missing)+len(r.Unreadable), len(r.Absent)))
 	case !r.PagesCompared && strict:
 		return fmt.Errorf("%w: the case file is genuine, and its readable pages were not compared with it", errPartly)
 	}
 	return nil
+}
+
+// missing says how many messages and attachments a case file lacks.
+func missing(messages, attachments int) string {
+	var all []string
+	for _, x := range []struct {
+		n    int
+		what string
+	}{{messages, "message"}, {attachments, "attachment"}} {
+		switch {
+		case x.n == 1:
+			all = append(all, "1 "+x.what)
+		case x.n > 1:
+			all = append(all, fmt.Sprintf("%d %ss", x.n, x.what))
+		}
+	}
+	if messages+attachments == 1 {
+		return all[0] + " is missing"
+	}
+	return strings.Join(all, " and ") + " are missing"
 }
 
 func (a *app) printReport(r casefile.Report) {

@@ -136,7 +136,7 @@ func (a *app) webTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, advise(fmt.Errorf("%w: web-cert and web-key: %w", errConfig, err), "give a certificate and its key, both in PEM")
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}, nil
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
 }
 
 const maxTheme = 256 << 10

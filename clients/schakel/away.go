@@ -71,7 +71,8 @@ func (n *Node) Away(ctx context.Context, until time.Time) (Absence, error) {
 	return Absence{Until: until.UTC(), Untold: n.untold(ctx, desks)}, nil
 }
 
-// untold waits until the statements to these desks have left, and returns those that did not.
+// untold waits until the relay has the statements to these desks, and returns those of which it
+// does not. That they left this device is not enough: who is off says nothing again.
 func (n *Node) untold(ctx context.Context, desks []identity.DeskID) []identity.DeskID {
 	ctx, cancel := context.WithTimeout(ctx, toldWithin)
 	defer cancel()
@@ -80,9 +81,6 @@ func (n *Node) untold(ctx context.Context, desks []identity.DeskID) []identity.D
 	for {
 		left := n.due(desks)
 		if len(left) == 0 {
-			if len(desks) > 0 {
-				n.heardOut(ctx)
-			}
 			return nil
 		}
 		select {
@@ -93,12 +91,13 @@ func (n *Node) untold(ctx context.Context, desks []identity.DeskID) []identity.D
 	}
 }
 
-// due are those of some desks that a statement is due to.
+// due are those of some desks that a statement is due to, or on its way.
 func (n *Node) due(desks []identity.DeskID) (left []identity.DeskID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, desk := range desks {
-		if _, waits := n.stating[desk]; waits {
+		_, waits := n.stating[desk]
+		if _, leaves := n.unheard[desk]; waits || leaves {
 			left = append(left, desk)
 		}
 	}

@@ -2,10 +2,13 @@ package schakel_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"schakel/clients/schakel"
+	"schakel/clients/schakel/schakeltest"
+	"schakel/relay/wire"
 )
 
 // A desk that said that it is away is not missed before it said it would be back, and is
@@ -49,4 +52,28 @@ func TestAway(t *testing.T) {
 		t.Errorf("back: %+v, %v", a, err)
 	}
 	eventually(t, "nobody misses it any more", func() bool { return !hasAlarm(t, p.from, schakel.AlarmSilence) })
+}
+
+// Who switches the machine off says nothing again: a desk of which the relay does not have the
+// statement was not told, though it left this device. Control: once the relay takes it, nobody
+// is named.
+func TestAwayNamesWhoWasNotTold(t *testing.T) {
+	t.Parallel()
+	d := newDishonest(t)
+	d.delivered(t, d.send(t))
+	leaving := d.to.Node.Device()
+	d.op.Do(func(p schakeltest.Passing) []wire.Frame {
+		if _, put := p.Frame.(wire.Put); put && p.Device == leaving {
+			return nil
+		}
+		return p.On()
+	})
+	back := d.Now().Add(10 * time.Hour)
+	if a, err := d.to.Node.Away(testContext(t), back); err != nil || !slices.Contains(a.Untold, d.from.Desk) {
+		t.Errorf("the relay has nothing, and all are said to be told: %+v, %v", a, err)
+	}
+	d.op.Do(nil)
+	if a, err := d.to.Node.Away(testContext(t), back); err != nil || len(a.Untold) > 0 {
+		t.Errorf("not told: %v, %v", a.Untold, err)
+	}
 }

@@ -120,7 +120,8 @@ func (n *Node) statementFor(ctx context.Context, to identity.DeskID) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return n.sealStatement(ctx, to, targets)
+	_, raw, err := n.sealStatement(ctx, to, targets)
+	return raw, err
 }
 
 func (n *Node) carry(tx *store.Tx, c *Carried, stated []byte) error {

@@ -117,6 +117,7 @@ type Node struct {
 	relayTime relayClock
 	lastSaid  time.Time                     // the moment of the newest message of this device
 	stating   map[identity.DeskID]time.Time // when a statement to that desk is due
+	unheard   map[identity.DeskID]stated    // the latest to each desk that the relay has not promised to keep
 
 	plan         published                         // of the rota, to the relay
 	signersAsked [envelope.TierAcute + 1]int       // how many persons must sign for a message of a tier
@@ -156,7 +157,7 @@ func newNode(cfg Config) *Node {
 		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, coolingOff: cfg.CoolingOff, channels: cfg.Channels,
 		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin, network: cfg.Network,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), quotas: newQuotas(), refused: make(chan struct{}, 1),
-		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{},
+		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{}, unheard: map[identity.DeskID]stated{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},
 		asked: map[uint64]chan wire.Frame{}, compared: map[identity.OrgID]compared{}, known: map[identity.DeviceID]knownDevice{},
 		answering: map[identity.DeskID]uint64{}, answered: map[identity.DeskID]time.Time{},

@@ -123,6 +123,9 @@ func (s *session) stored(ctx context.Context, f wire.Stored) error {
 		for _, leaf := range f.Leaves {
 			digest, ours := s.flight.landed(leaf.ID)
 			if !ours {
+				if err := s.n.statementKept(f.Batch, leaf); err != nil {
+					return fmt.Errorf("custody receipt refused: %w", err)
+				}
 				continue
 			}
 			if err := leaf.In(f.Batch, digest); err != nil {

@@ -306,3 +306,35 @@ func TestOwedInRestrictedCase(t *testing.T) {
 		t.Errorf("answered, and kept is %s", b)
 	}
 }
+
+// What an envelope asked for is seen on its row also where nobody who may read the case is there
+// to ask the rules. Control: one that fits has no mark.
+func TestH09MarkInRestrictedCase(t *testing.T) {
+	k, ctx := newKin(t), testContext(t)
+	k.restrict(t)
+	for tier, marks := range map[envelope.Tier][]schakel.Mark{
+		envelope.TierUrgent: nil,
+		envelope.TierAcute:  {schakel.MarkEnvelope},
+		envelope.TierNone:   {schakel.MarkEnvelope},
+	} {
+		signed, err := k.from.Node.SignForTest(ctx, schakel.Draft{Class: "adviesvraag", Urgency: message.Urgent, Case: k.sent.Case,
+			To: []identity.DeskID{k.to.Desk}, Body: traced(t, "adviesvraag", "spoor-in-vervolg")}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.counter++
+		if err := k.from.Node.PutForTest(ctx, k.to.Desk, tier, delivery.Delivery{Kind: delivery.KindMessage, Content: signed.Raw, Counter: k.counter}); err != nil {
+			t.Fatal(err)
+		}
+		hash := signed.Hash().String()
+		k.arrives(t, schakel.Sent{Hash: hash})
+		for _, m := range k.both() {
+			if s, _ := k.listed(t, m, hash); !s.Unjudged || !slices.Equal(s.Marks, marks) {
+				t.Errorf("an urgent message in an envelope of tier %d: unjudged %t, marks %q, want %q", tier, s.Unjudged, s.Marks, marks)
+			}
+			if l, err := m.Node.ReadAs(ctx, hash, as(k.ann)); err != nil || !slices.Equal(l.Marks, marks) {
+				t.Errorf("the page of one of tier %d: marks %q, want %q: %v", tier, l.Marks, marks, err)
+			}
+		}
+	}
+}

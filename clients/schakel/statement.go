@@ -2,14 +2,17 @@ package schakel
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"schakel/clients/store"
+	"schakel/crypto/custody"
 	"schakel/crypto/delivery"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
@@ -64,6 +67,7 @@ func (n *Node) stateAll(ctx context.Context) (wait time.Duration, err error) {
 		if !at.After(now) {
 			due = append(due, desk)
 			delete(n.stating, desk)
+			n.unheard[desk] = stated{}
 		} else if left := at.Sub(now); wait == 0 || left < wait {
 			wait = left
 		}
@@ -90,18 +94,44 @@ func (n *Node) state(ctx context.Context, s *session, desk identity.DeskID) erro
 		n.stateLater(desk)
 		return nil // no keys, no epoch, no device: nobody there to hear it now
 	}
-	raw, err := n.sealStatement(ctx, desk, targets)
+	id, raw, err := n.sealStatement(ctx, desk, targets)
 	if err != nil {
 		return err
 	}
+	n.mu.Lock()
+	n.unheard[desk] = stated{id, sha256.Sum256(raw)}
+	n.mu.Unlock()
 	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
 		n.stateLater(desk) // the session is over: say it in the next one
 	}
 	return nil
 }
 
+// stated is a statement that left; zero while it is made.
+type stated struct {
+	envelope envelope.ID
+	digest   [sha256.Size]byte
+}
+
+// statementKept takes the relay's promise for an envelope that the outbox does not know: the
+// latest statement to some desk, perhaps.
+func (n *Node) statementKept(b custody.Batch, leaf custody.Leaf) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for desk, st := range n.unheard {
+		if st.envelope != leaf.ID || st == (stated{}) {
+			continue
+		}
+		if err := leaf.In(b, st.digest); err != nil {
+			return err
+		}
+		delete(n.unheard, desk)
+	}
+	return nil
+}
+
 // sealStatement makes the next statement to a desk.
-func (n *Node) sealStatement(ctx context.Context, desk identity.DeskID, targets []seal.Target) (raw []byte, err error) {
+func (n *Node) sealStatement(ctx context.Context, desk identity.DeskID, targets []seal.Target) (id envelope.ID, raw []byte, err error) {
 	d := delivery.Delivery{Kind: delivery.KindStatement}
 	err = n.update(ctx, func(tx *store.Tx) error {
 		st, err := n.statement(tx, desk)
@@ -124,10 +154,10 @@ func (n *Node) sealStatement(ctx context.Context, desk identity.DeskID, targets 
 		return tx.StatementSent(desk, st.Number, st.Statuses, n.now())
 	})
 	if err != nil {
-		return nil, err
+		return id, nil, err
 	}
-	_, raw, err = n.seal(desk, targets, envelope.TierNone, d)
-	return raw, err
+	p, raw, err := n.seal(desk, targets, envelope.TierNone, d)
+	return p.ID, raw, err
 }
 
 // stateLater tries a desk again that nothing could be sealed to.
@@ -143,7 +173,7 @@ func (n *Node) stateLater(desk identity.DeskID) {
 // its recipient would miss this desk an hour before the next.
 func (n *Node) stateAgain(ctx context.Context) error {
 	n.mu.Lock()
-	sure := n.conn.before
+	sure, unheard := n.conn.before, maps.Clone(n.unheard)
 	n.mu.Unlock()
 	if !sure.IsZero() {
 		sure = sure.Add(-maybeLost)
@@ -158,7 +188,8 @@ func (n *Node) stateAgain(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if (len(pending) > 0 || p.StatementOut.After(sure)) && p.Desk != n.dev.Desk {
+			_, lost := unheard[p.Desk]
+			if (len(pending) > 0 || lost || p.StatementOut.After(sure)) && p.Desk != n.dev.Desk {
 				n.stateSoon(p.Desk)
 			}
 		}

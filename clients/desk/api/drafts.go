@@ -91,7 +91,7 @@ func etag(version string) string { return `"` + version + `"` }
 // ifMatch reads the one version that a request was made of. A list, a weak one or "*" is
 // no version that anybody has edited.
 func ifMatch(c *call) (string, error) {
-	text := c.Header.Get("If-Match")
+	text := strings.Join(c.Header.Values("If-Match"), ", ") // twice is a list, which is refused
 	version, ok := strings.CutPrefix(text, `"`)
 	version, closed := strings.CutSuffix(version, `"`)
 	if !ok || !closed || version == "" || strings.ContainsAny(version, `", `) {

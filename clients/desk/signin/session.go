@@ -188,8 +188,8 @@ func (d *Door) endAll(user [16]byte) {
 }
 
 // Unlock opens a locked session by the PIN of its user's person, under a new token. It
-// refuses with ErrPIN, and ends the session at the fifth wrong one: then ErrNoSession. A
-// user without a person signs in again.
+// refuses with ErrPIN, and ends the session at the fifth wrong one: then ErrNoSession; and
+// with ErrTries. A user without a person signs in again.
 func (d *Door) Unlock(ctx context.Context, token, pin string) (string, error) {
 	user, err := d.Visitor(ctx, token, false)
 	if err == nil {
@@ -199,13 +199,21 @@ func (d *Door) Unlock(ctx context.Context, token, pin string) (string, error) {
 		d.End(ctx, token)
 		return "", ErrNoSession
 	}
-	if _, err := d.signingKey(ctx, personOf(user), pin); errors.Is(err, ErrPIN) {
+	took, err := d.take(token)
+	if err != nil {
+		d.End(ctx, token)
+		return "", err
+	}
+	_, err = d.signingKey(ctx, personOf(user), pin)
+	took(errors.Is(err, ErrPIN))
+	if errors.Is(err, ErrPIN) {
 		if !d.triesLeft(token) {
 			d.End(ctx, token)
 			return "", ErrNoSession
 		}
 		return "", ErrPIN
-	} else if err != nil {
+	}
+	if err != nil {
 		return "", err
 	}
 	return d.renew(token)
@@ -243,15 +251,17 @@ func (d *Door) renew(token string) (string, error) {
 	}
 	delete(d.sessions, hashOf(token))
 	s.end()
-	d.sessions[h] = newSession(s.user, s.began, d.now())
+	next := newSession(s.user, s.began, d.now())
+	next.proved = true
+	d.sessions[h] = next
 	return fresh, nil
 }
 
 // Try lets a form of an open session have a PIN looked at, one at a time: tries that are sent
 // together are tries all the same. tried must be called, and says whether it was wrong; the
-// fifth that was locks the session, where five tries are left. It refuses with ErrNoSession
-// and ErrLocked.
-func (d *Door) Try(ctx context.Context, token string) (tried func(wrong bool), err error) {
+// fifth that was locks the session, where five tries are left. typed says that somebody typed
+// it. It refuses with ErrNoSession, ErrLocked and ErrTries.
+func (d *Door) Try(ctx context.Context, token string, typed bool) (tried func(wrong bool), err error) {
 	s, err := d.open(token)
 	if err != nil {
 		return nil, err
@@ -261,19 +271,28 @@ func (d *Door) Try(ctx context.Context, token string) (tried func(wrong bool), e
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if _, err := d.open(token); err != nil { // by those that went before
+	took := func(bool) {}
+	if _, err = d.open(token); err == nil && typed { // not locked by those that went before
+		took, err = d.take(token)
+	}
+	if err != nil {
 		<-s.turn
 		return nil, err
 	}
 	return func(wrong bool) {
 		defer func() { <-s.turn }()
+		took(wrong)
 		if wrong && d.slipped(s) {
-			ctx := context.WithoutCancel(ctx) // who guesses does not wait for it
-			if err := d.note(ctx, "web-wrong-pins", s.user, identity.PersonID{}); err != nil {
-				d.log.Warn("wrong PINs not in the access log", "err", err)
-			}
+			d.guessed(ctx, s.user)
 		}
 	}, nil
+}
+
+// guessed writes down that there were too many wrong PINs: who guesses does not wait for it.
+func (d *Door) guessed(ctx context.Context, user [16]byte) {
+	if err := d.note(context.WithoutCancel(ctx), "web-wrong-pins", user, identity.PersonID{}); err != nil {
+		d.log.Warn("wrong PINs not in the access log", "err", err)
+	}
 }
 
 // slipped counts a wrong PIN, and reports whether it locks the session.

@@ -42,6 +42,7 @@ var (
 	ErrLocked    = errors.New("locked")
 	ErrLink      = errors.New("this link was used, or is too old")
 	ErrPIN       = errors.New("wrong PIN")
+	ErrTries     = errors.New("too many wrong PINs of this user today")
 )
 
 // Bounds. A link is short-lived because it lies in a terminal's memory; who guesses PINs
@@ -91,6 +92,7 @@ type Door struct {
 	mu       sync.Mutex // guards what follows
 	links    map[hash]link
 	sessions map[hash]*session
+	wrong    map[[16]byte][]time.Time // PINs of a day, by user
 
 	ceremonies map[string]ceremony // by challenge
 	attempts   map[hash]attempt    // by state
@@ -112,6 +114,7 @@ type session struct {
 	began  time.Time
 	seen   time.Time
 	locked bool
+	proved bool          // the right PIN has opened it
 	wrong  int           // PINs at the lock
 	slips  int           // PINs at forms
 	turn   chan struct{} // held by the form whose PIN is being looked at
@@ -125,7 +128,7 @@ func newSession(user [16]byte, began, seen time.Time) *session {
 // New returns a Door. It starts nothing.
 func New(cfg Config) *Door {
 	d := &Door{store: cfg.Store, people: cfg.People, base: cfg.Base, idle: cfg.Idle, now: cfg.Now, log: cfg.Log,
-		links: map[hash]link{}, sessions: map[hash]*session{}, ceremonies: map[string]ceremony{}, attempts: map[hash]attempt{}, keys: passkeysAt(cfg.Base)}
+		links: map[hash]link{}, sessions: map[hash]*session{}, wrong: map[[16]byte][]time.Time{}, ceremonies: map[string]ceremony{}, attempts: map[hash]attempt{}, keys: passkeysAt(cfg.Base)}
 	if d.idle <= 0 {
 		d.idle = DefaultIdle
 	}

@@ -195,6 +195,68 @@ func TestGuessingPINs(t *testing.T) {
 	}
 }
 
+// TestGuessingOverManySessions: whoever can begin sessions of somebody else, as a keeper can,
+// does not get five more tries with each. A session that the right PIN has opened goes on.
+func TestGuessingOverManySessions(t *testing.T) {
+	h := newHouse(t)
+	mine := h.in(desk.LinkRequest{})
+	h.Lock(mine)
+	mine, err := h.Unlock(t.Context(), mine, schakeltest.PIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guesses := func(sessions int) (looked int) {
+		for range sessions {
+			token := h.in(desk.LinkRequest{Person: "P. Iket", Locked: true})
+			for i := range 5 {
+				_, err := h.Unlock(t.Context(), token, fmt.Sprintf("00000%d", i))
+				if errors.Is(err, signin.ErrTries) {
+					return looked
+				}
+				looked++
+			}
+		}
+		return looked
+	}
+	if n := guesses(8); n != 20 {
+		t.Errorf("%d PINs were looked at in one day", n)
+	}
+	late := h.in(desk.LinkRequest{Person: "P. Iket", Locked: true})
+	if _, err := h.Unlock(t.Context(), late, schakeltest.PIN); !errors.Is(err, signin.ErrTries) {
+		t.Errorf("the right PIN, in another session: %v", err)
+	}
+	open := h.in(desk.LinkRequest{Person: "P. Iket"})
+	if _, err := h.Try(t.Context(), open, true); !errors.Is(err, signin.ErrTries) {
+		t.Errorf("a form of another session: %v", err)
+	}
+	tried, err := h.Try(t.Context(), open, false)
+	if err != nil {
+		t.Fatalf("a passkey: %v", err)
+	}
+	tried(false)
+	h.Lock(mine)
+	if _, err := h.Unlock(t.Context(), mine, schakeltest.PIN); err != nil {
+		t.Errorf("the session of who was there before: %v", err)
+	}
+	h.chain.Pass(25 * time.Hour)
+	if n := guesses(1); n != 5 {
+		t.Errorf("the next day: %d", n)
+	}
+}
+
+// TestRightPINsCostNothing: who mistypes now and then, in session after session, is not
+// counted out by the right ones.
+func TestRightPINsCostNothing(t *testing.T) {
+	h := newHouse(t)
+	for range 30 {
+		tried, err := h.Try(t.Context(), h.in(desk.LinkRequest{}), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried(false)
+	}
+}
+
 func TestWhoHasNoPINSignsInAgain(t *testing.T) {
 	h := newHouse(t)
 	token := h.in(desk.LinkRequest{Name: "Beheer", Roles: []desk.Role{desk.RoleKeeper}})

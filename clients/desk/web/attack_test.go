@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -208,6 +210,83 @@ func TestFetchingInAdvanceReadsNothing(t *testing.T) {
 	}
 	if unread, err := o.Member.Node.Status(t.Context()); err != nil || unread.Unread != 1 {
 		t.Errorf("%+v, %v", unread, err)
+	}
+}
+
+// TestHalfAFormSignsNothing: of a form of which a part cannot be read the rest is not signed.
+func TestHalfAFormSignsNothing(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{})
+	hash := o.Report(nil)
+	b := o.User("P. Iket", desk.RoleCaseWorker)
+	path := o.Base + "/messages/" + hash + "/acknowledgement"
+	good := "status=in-behandeling&pin=" + schakeltest.PIN
+	cut := "--x\r\nContent-Disposition: form-data; name=\"pin\"\r\n\r\n" + schakeltest.PIN + "\r\n--x\r\nContent-Disposition: form-data; name=\"status\"\r\n\r\nin-behandeling"
+	for what, c := range map[string]struct {
+		body, kind string
+		length     int64
+		want       int
+	}{
+		"a letter that is none":       {good + "&first-action=%zz", "application/x-www-form-urlencoded", 0, http.StatusBadRequest},
+		"a semicolon":                 {good + "&first-action=a;b", "application/x-www-form-urlencoded", 0, http.StatusBadRequest},
+		"no end of a form of parts":   {cut, "multipart/form-data; boundary=x", 0, http.StatusBadRequest},
+		"more than fits, unannounced": {good + "&first-action=" + strings.Repeat("a", 600<<10), "application/x-www-form-urlencoded", -1, http.StatusRequestEntityTooLarge},
+	} {
+		r := request(t, http.MethodPost, path, c.body)
+		r.Header.Set("Content-Type", c.kind)
+		if c.length < 0 {
+			r.ContentLength = -1
+		}
+		if a := b.Send(r); a.Status != c.want {
+			t.Errorf("%s: %d %s", what, a.Status, a.Header.Get("Location"))
+		}
+	}
+	if m, err := o.Member.Node.Read(t.Context(), hash); err != nil || !m.Acknowledged.IsZero() {
+		t.Errorf("half a form acknowledged: %v", err)
+	}
+	if a := b.Send(request(t, http.MethodPost, path, good)); a.Status != http.StatusSeeOther {
+		t.Errorf("control: %d", a.Status)
+	}
+}
+
+// TestOtherRequests: what no browser sends for a page, by hand: it reads nothing, keeps no
+// stream open, and leads nowhere else.
+func TestOtherRequests(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{})
+	hash := o.Report(nil)
+	b := o.User("P. Iket", desk.RoleCaseWorker)
+	base, err := url.Parse(o.Base)
+	must(t, err)
+	c := b.Jar.Cookies(base)[0]
+	head := "Connection: close\r\nCookie: " + c.Name + "=" + c.Value + "\r\n\r\n"
+	for first, want := range map[string]string{
+		"HEAD /messages/" + hash + " HTTP/1.1\r\nHost: localhost":                                    " 404 ",
+		"HEAD /live HTTP/1.1\r\nHost: localhost":                                                     " 404 ",
+		"OPTIONS /messages/" + hash + " HTTP/1.1\r\nHost: localhost":                                 " 404 ",
+		"TRACE /inbox HTTP/1.1\r\nHost: localhost":                                                   " 404 ",
+		"PUT /messages/" + hash + "/acknowledgement HTTP/1.1\r\nHost: localhost":                     " 404 ",
+		"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost":                                            " 405 ",
+		"GET http://evil.example/inbox HTTP/1.1\r\nHost: localhost":                                  " 421 ",
+		"GET /inbox HTTP/1.1\r\nHost: localhost\r\nHost: evil.example":                               " 400 ",
+		"GET /inbox HTTP/1.0\r\nX: y":                                                                " 421 ",
+		"PRI * HTTP/2.0\r\n\r\nSM":                                                                   " 421 ",
+		"POST /lock HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6":           " 400 ",
+		"GET /inbox HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__": " 200 ",
+		"GET /inbox HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-1,0-":                              " 200 ",
+		"GET //evil.example/a/.. HTTP/1.1\r\nHost: localhost":                                        " 307 ",
+	} {
+		conn, err := net.Dial("tcp", base.Host)
+		must(t, err)
+		_, err = io.WriteString(conn, first+"\r\n"+head)
+		must(t, err)
+		said, _ := io.ReadAll(conn)
+		must(t, conn.Close())
+		line, _, _ := strings.Cut(string(said), "\r\n")
+		if !strings.Contains(line, want) || strings.Contains(string(said), "Location: //") {
+			t.Errorf("%.60q: %s", first, line)
+		}
+	}
+	if st, err := o.Member.Node.Status(t.Context()); err != nil || st.Unread != 1 {
+		t.Errorf("something was read: %+v, %v", st, err)
 	}
 }
 

@@ -234,6 +234,37 @@ func TestHostileUploads(t *testing.T) {
 	}
 }
 
+// TestBrokenUploads: a form with files that is no such form is refused in words, and no file
+// stays of which the end did not come.
+func TestBrokenUploads(t *testing.T) {
+	s := newScriptorium(t, webtest.Options{})
+	to := location(s.Post("/compose/melding", with(fields(s.Get("/compose/melding")), url.Values{"do": {"files"}})))
+	const part = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"brief.pdf\"\r\n\r\n%PDF-1.7\nabc"
+	files := 0
+	for _, c := range []struct {
+		what, kind, body string
+		status, files    int
+	}{
+		{"control", "; boundary=x", part + "\r\n--x--\r\n", http.StatusSeeOther, 1},
+		{"no end", "; boundary=x", part, http.StatusUnprocessableEntity, 0},
+		{"half an end", "; boundary=x", part + "\r\n--", http.StatusUnprocessableEntity, 0},
+		{"a second one without end", "; boundary=x", part + "\r\n" + part, http.StatusUnprocessableEntity, 1},
+		{"no boundary", "", part + "\r\n--x--\r\n", http.StatusUnprocessableEntity, 0},
+		{"a boundary without end", "; boundary=" + strings.Repeat("y", 5000), part + "\r\n--x--\r\n", http.StatusUnprocessableEntity, 0},
+		{"two names", "; boundary=x", strings.Replace(part, `filename="brief.pdf"`, `filename="brief.pdf"; filename="brief.exe"`, 1) + "\r\n--x--\r\n", http.StatusUnprocessableEntity, 0},
+		{"a name that paints", "; boundary=x", strings.Replace(part, "brief.pdf", "b\x1b[2J\u202efdp.exe", 1) + "\r\n--x--\r\n", http.StatusUnprocessableEntity, 0},
+		{"many fields", "; boundary=x", strings.Repeat("--x\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\n\r\n", 200) + part + "\r\n--x--\r\n", http.StatusUnprocessableEntity, 0},
+	} {
+		r := request(t, http.MethodPost, s.Base+to, c.body)
+		r.Header.Set("Content-Type", "multipart/form-data"+c.kind)
+		a := s.Send(r)
+		files += c.files
+		if n := strings.Count(s.Get(to).Body, `name="file" value=`); a.Status != c.status || n != files {
+			t.Errorf("%s: %d, %d files, want %d and %d", c.what, a.Status, n, c.status, files)
+		}
+	}
+}
+
 func make65() (all []chosen) {
 	for range 65 {
 		all = append(all, chosen{"x.pdf", pdf(1)})

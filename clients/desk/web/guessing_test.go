@@ -6,6 +6,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,4 +92,38 @@ func TestGuessingAtForms(t *testing.T) {
 	if locks != 1 {
 		t.Errorf("the access log has %d locks by wrong PINs", locks)
 	}
+}
+
+// TestGuessingByLinks: a keeper makes link after link for a colleague, and has twenty tries in
+// a day all the same. What the colleague types meanwhile in a session of that day is kept.
+func TestGuessingByLinks(t *testing.T) {
+	o := signed{webtest.Open(t, webtest.Options{}), t}
+	path := "/cases/" + o.Report(nil) + "/notes/new"
+	keeper, colleague := o.User("K. Eeper", desk.RoleKeeper), o.User("P. Iket", desk.RoleCaseWorker)
+	looked, refused := 0, webtest.Reply{}
+	for refused.Status == 0 {
+		users, err := o.Door.Users(t.Context())
+		must(t, err)
+		id := users[slices.IndexFunc(users, func(u desk.User) bool { return u.Name == "P. Iket" })].ID
+		made := keeper.Get(location(keeper.Post("/people/link", url.Values{"user": {id}})))
+		link := regexp.MustCompile(`/enter/[\w-]+`).FindString(made.Body)
+		thief := webtest.NewBrowser(t, o.Base)
+		thief.Post(link, nil)
+		for range 5 {
+			a := thief.Post("/unlock", url.Values{"pin": {fmt.Sprintf("%06d", looked)}})
+			if a.Status == http.StatusTooManyRequests {
+				refused = a
+				break
+			}
+			looked++
+		}
+	}
+	if looked != 20 || !strings.Contains(refused.Body, "te vaak een verkeerde pincode") {
+		t.Errorf("%d PINs were looked at: %s", looked, refused.Body)
+	}
+	typed := with(fields(colleague.Get(path)), url.Values{"text": {"twintig minuten werk"}, "pin": {schakeltest.PIN}})
+	if a := colleague.Post(path, typed); a.Status != http.StatusTooManyRequests {
+		t.Errorf("a form of a session in which no PIN was right: %d", a.Status)
+	}
+	contains(t, colleague.Get(path), "twintig minuten werk")
 }

@@ -1,8 +1,8 @@
 package web
 
 import (
-	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,37 +14,42 @@ func liveRoutes() []Route {
 	return []Route{{Method: "GET", Path: "/live", Who: Users, Operation: "Subscribe", Still: true, serve: (*Site).follow}}
 }
 
-var errStreams = errors.New("too many pages of this session listen already")
-
-// maxStreams bounds the open pages of one session that listen for news.
+// maxStreams bounds the pages of one session that listen for news. A browser has six
+// connections to a desk over HTTP/1.1, over all its windows: two are left for who works.
 const (
-	maxStreams = 8
+	maxStreams = 4
 	beat       = 15 * time.Second
 )
 
-// streams counts what listens, per session.
+// streams are what listens, per session, the oldest first.
 type streams struct {
 	mu  sync.Mutex // guards what follows
-	per map[string]int
+	per map[string][]chan struct{}
 }
 
-func (s *streams) enter(token string) bool {
+// enter adds one, whose channel is closed when a newer one needs its place: the page that
+// was opened last is the one that somebody looks at.
+func (s *streams) enter(token string) (replaced chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.per == nil {
-		s.per = map[string]int{}
+		s.per = map[string][]chan struct{}{}
 	}
-	if s.per[token] >= maxStreams {
-		return false
+	all := s.per[token]
+	if len(all) >= maxStreams {
+		close(all[0])
+		all = all[1:]
 	}
-	s.per[token]++
-	return true
+	replaced = make(chan struct{})
+	s.per[token] = append(all, replaced)
+	return replaced
 }
 
-func (s *streams) leave(token string) {
+func (s *streams) leave(token string, replaced chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.per[token]--; s.per[token] <= 0 {
+	s.per[token] = slices.DeleteFunc(s.per[token], func(c chan struct{}) bool { return c == replaced })
+	if len(s.per[token]) == 0 {
 		delete(s.per, token)
 	}
 }
@@ -52,12 +57,11 @@ func (s *streams) leave(token string) {
 // follow tells a page that there is news, as server-sent events (WHATWG HTML, 9.2), until
 // the session locks: then it says so, and the page goes away. What the news is a page
 // asks for like any other; nothing of it is in here. A page that shows a message names it,
-// and hears besides how far its files are.
+// and hears besides how far its files are. A page whose place a newer one takes is told that
+// too, and asks again once somebody looks at it.
 func (s *Site) follow(v *visit) (answer, error) {
-	if !s.live.enter(v.token) {
-		return answer{}, errStreams
-	}
-	defer s.live.leave(v.token)
+	replaced := s.live.enter(v.token)
+	defer s.live.leave(v.token, replaced)
 	events, cancel := v.node.Subscribe()
 	defer cancel()
 	v.w.Header().Set("Content-Type", "text/event-stream")
@@ -78,6 +82,9 @@ func (s *Site) follow(v *visit) (answer, error) {
 			ok = false
 		case <-s.Door.Over(v.token):
 			say("event: locked\ndata: -\n\n")
+			ok = false
+		case <-replaced:
+			say("event: elsewhere\ndata: -\n\n")
 			ok = false
 		case e, open := <-events:
 			if e.Kind == schakel.EventRegister {

@@ -86,7 +86,7 @@ func (s *Site) confirmed(v *visit, route Route) (end func()) {
 	if stop != nil {
 		end = stop
 	}
-	if err != nil {
+	if v.shown = err == nil; err != nil {
 		pin = noPIN
 	}
 	v.PostForm.Set("pin", pin)

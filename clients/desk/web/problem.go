@@ -37,7 +37,6 @@ func own() []struct {
 		{errCrossOrigin, "cross-origin", http.StatusForbidden},
 		{errTooMuch, "form-too-large", http.StatusRequestEntityTooLarge},
 		{errOwnUser, "own-user", http.StatusForbidden},
-		{errStreams, "streams", http.StatusTooManyRequests},
 		{sheets.ErrNone, "no-sheet", http.StatusNotFound},
 		{sheets.ErrFull, "sheets-full", http.StatusConflict},
 		{sheets.ErrLarge, "sheet-large", http.StatusRequestEntityTooLarge},
@@ -47,6 +46,7 @@ func own() []struct {
 		{signin.ErrProvider, "provider", http.StatusBadGateway},
 		{signin.ErrAnswer, "provider-answer", http.StatusForbidden},
 		{signin.ErrPIN, "wrong-pin", http.StatusForbidden},
+		{signin.ErrTries, "tries", http.StatusTooManyRequests},
 		{signin.ErrLocked, "locked", http.StatusForbidden},
 		{signin.ErrNoSession, "no-session", http.StatusForbidden},
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -55,6 +56,7 @@ type visit struct {
 	user  desk.User   // zero where nobody is signed in
 	node  desk.Node   // as that user may use it
 	wrong atomic.Bool // the PIN of a form was
+	shown bool        // a passkey signs, in place of the PIN
 	slip  *paper      // what this user is typing in this form, where something was
 }
 
@@ -87,6 +89,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 		case errors.Is(err, signin.ErrNoSession) && r.Method == http.MethodGet:
 			s.redirect(w, r, "/sign-in")
 		case err != nil:
+			if errors.Is(err, signin.ErrTries) {
+				s.rescue(v, route)
+			}
 			s.fail(w, v, err)
 		case a.goTo != "":
 			s.redirect(w, r, a.goTo)
@@ -98,6 +103,9 @@ func (s *Site) page(route Route) http.HandlerFunc {
 
 // served has a page answer, once what it was given to sign with may be looked at.
 func (s *Site) served(v *visit, route Route) (answer, error) {
+	if err := v.wellFormed(route); err != nil {
+		return answer{}, err
+	}
 	end := s.confirmed(v, route)
 	defer end()
 	tried, err := s.tries(v, route)
@@ -111,6 +119,26 @@ func (s *Site) served(v *visit, route Route) (answer, error) {
 	return route.serve(s, v)
 }
 
+// wellFormed refuses a form of which a part cannot be read: the rest of it says something else
+// than who filled it in, and may be signed.
+func (v *visit) wellFormed(route Route) error {
+	if v.Method != http.MethodPost || route.uploads {
+		return nil
+	}
+	err := v.ParseForm()
+	if err == nil {
+		err = v.ParseMultipartForm(maxForm)
+	}
+	tooLarge := new(http.MaxBytesError)
+	switch {
+	case err == nil, errors.Is(err, http.ErrNotMultipart):
+		return nil
+	case errors.As(err, &tooLarge):
+		return err
+	}
+	return fmt.Errorf("%w: %w", desk.ErrRequest, err)
+}
+
 // tries counts a form with a PIN or a passphrase: whoever has the session of somebody else
 // can guess a few times, here as at the lock.
 func (s *Site) tries(v *visit, route Route) (tried func(), err error) {
@@ -121,7 +149,7 @@ func (s *Site) tries(v *visit, route Route) (tried func(), err error) {
 	if (pin == "" || pin == noPIN) && v.PostFormValue("glass") == "" {
 		return func() {}, nil
 	}
-	end, err := s.Door.Try(v.Context(), v.token)
+	end, err := s.Door.Try(v.Context(), v.token, !v.shown)
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +176,8 @@ func (s *Site) redirect(w http.ResponseWriter, r *http.Request, to string) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// visit finds out who asks. It refuses a page that a browser fetches in advance: looking
-// at a message is noted, and nobody looks.
+// visit finds out who asks. It refuses a page that a browser fetches in advance, and one of
+// which only the head is asked: looking at a message is noted, and nobody looks.
 func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visit, error) {
 	v := &visit{Request: r, w: w, lang: languageOf(r)}
 	if c, err := r.Cookie(s.cookieName()); err == nil {
@@ -165,7 +193,7 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visi
 	switch {
 	case route.Who == Anybody, route.Who == Known && errors.Is(err, signin.ErrLocked):
 		err = nil
-	case err == nil && r.Header.Get("Sec-Purpose") != "":
+	case err == nil && (r.Header.Get("Sec-Purpose") != "" || r.Method == http.MethodHead):
 		err = errNoPage
 	case err == nil && route.Operation != "" && !rights.May(user, route.Operation):
 		err = desk.ErrRight

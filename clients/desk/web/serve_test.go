@@ -56,7 +56,7 @@ func TestOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := o.Site.Config
-	cfg.TLS, cfg.Names = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}, []string{"bureau.example"}
+	cfg.TLS, cfg.Names = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}, []string{"bureau.example"}
 	site, err := web.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,15 @@ func TestOverTLS(t *testing.T) {
 	}
 	if a := b.Get("/inbox"); a.Status != http.StatusOK {
 		t.Errorf("the inbox over TLS: %d", a.Status)
+	}
+	// One connection is one request at a time: see TestSlowClients.
+	conn, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "bureau.example", NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if p := conn.ConnectionState().NegotiatedProtocol; p != "http/1.1" {
+		t.Errorf("speaks %q", p)
 	}
 }
 

@@ -109,25 +109,53 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestStalledListeners: pages that listen for news and never read it, of somebody who is
-// signed in: a few per session, and they stop nobody.
+// TestStalledListeners: pages that listen for news, of somebody who is signed in: a few per
+// session, of which the newest hears the news, and they stop nobody.
 func TestStalledListeners(t *testing.T) {
 	c := newCrowding(t)
 	base, err := url.Parse(c.Base)
 	must(t, err)
 	cookie := c.worker.Jar.Cookies(base)[0]
 	c.come(func(int) string {
-		return fmt.Sprintf("GET /live HTTP/1.1\r\nHost: localhost\r\nCookie: %s=%s\r\n\r\n", cookie.Name, cookie.Value)
+		return fmt.Sprintf("GET /live HTTP/1.1\r\nHost: localhost\r\nCookie: %s=%s\r\nConnection: close\r\n\r\n", cookie.Name, cookie.Value)
 	})
 	c.works("stalled listeners")
-	listening := 0
+	heard := make(chan string, len(c.conns))
 	for _, conn := range c.conns {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil && strings.Contains(line, " 200 ") {
-			listening++
+		go func() {
+			said, _ := io.ReadAll(conn)
+			heard <- string(said)
+		}()
+	}
+	replaced := 0
+	for range len(c.conns) - 4 {
+		if said := <-heard; strings.Contains(said, "event: elsewhere") {
+			replaced++
 		}
 	}
-	if listening == 0 || listening > 8 {
-		t.Errorf("%d pages of one session listen", listening)
+	if replaced == 0 {
+		t.Error("control: no page was told that a newer one has its place")
 	}
+	lines := bufio.NewScanner(c.listens())
+	for lines.Scan() && lines.Text() != ": schakel" {
+	}
+	c.Report(nil)
+	for lines.Scan() && lines.Text() != "data: received" {
+	}
+	if lines.Text() != "data: received" {
+		t.Errorf("the newest page hears no news: %v", lines.Err())
+	}
+	c.worker.Post("/lock", nil)
+	for range 4 {
+		<-heard // those that were left
+	}
+}
+
+// listens opens the stream of one more page.
+func (c *crowding) listens() io.Reader {
+	c.t.Helper()
+	resp, err := c.worker.Do(request(c.t, http.MethodGet, c.Base+"/live", ""))
+	must(c.t, err)
+	c.t.Cleanup(func() { resp.Body.Close() })
+	return resp.Body
 }

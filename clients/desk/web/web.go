@@ -105,13 +105,16 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.guard.Serve
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a few
 // seconds and returns nil. It closes ln. Without TLS it refuses an address that other
-// machines can reach.
+// machines can reach. It speaks HTTP/1.1 only: what bounds the connections then bounds the
+// requests, and over HTTP/2 whoever reaches the port begins 250 of them on each.
 func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 	if s.TLS == nil && !Loopback(ln.Addr().String()) {
 		return errors.Join(ErrOpen, ln.Close())
 	}
 	if s.TLS != nil {
-		ln = tls.NewListener(ln, s.TLS)
+		c := s.TLS.Clone()
+		c.NextProtos = []string{"http/1.1"}
+		ln = tls.NewListener(ln, c)
 	}
 	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{

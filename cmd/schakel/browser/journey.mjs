@@ -10,13 +10,14 @@ import { chromium } from "playwright-core";
 const seats = new Map();
 let browser;
 
-async function sit({ who, hand, base, options }) {
+async function sit({ who, hand, base, options, cut }) {
   const context = await browser.newContext({ acceptDownloads: true, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(180000);
   const wrong = [];
   context.on("request", (r) => { if (!r.url().startsWith(base + "/")) wrong.push("asks elsewhere: " + r.url()); });
-  page.on("console", (m) => { if (m.type() === "error") wrong.push("console: " + m.text()); });
+  const lost = cut ? /ERR_INCOMPLETE_CHUNKED_ENCODING|EventSource's response/ : /^$/; // what a browser says of a stream that was cut off
+  page.on("console", (m) => { if (m.type() === "error" && !lost.test(m.text())) wrong.push("console: " + m.text()); });
   page.on("pageerror", (e) => wrong.push("script: " + e));
   seats.set(who, { context, page, hand, base, wrong });
 }
@@ -215,12 +216,20 @@ async function paper({ page }, { path, height }) {
   await page.pdf({ path, width: size.width + "px", height: Math.min(size.height, height) + "px", printBackground: true, pageRanges: "1" });
 }
 
+// windows opens more windows of the same browser at a page, as many as somebody leaves open.
+async function windows({ context, base }, { path, many }) {
+  for (let i = 0; i < many; i++) {
+    const page = await context.newPage();
+    await page.goto(base + path, { waitUntil: "load", timeout: 60000 }).catch((e) => { throw new Error(`window ${i + 2} does not open: ${e.message}`); });
+  }
+}
+
 // until waits for what a page shows by itself.
 async function until({ page }, { at }) {
   await page.locator(at).first().waitFor({ state: "visible", timeout: 60000 });
 }
 
-const acts = { use, save, choose, until, fill, look: async () => {}, go: ({ page, base }, { path }) => page.goto(base + path, { waitUntil: "load" }),
+const acts = { use, save, choose, windows, until, fill, look: async () => {}, go: ({ page, base }, { path }) => page.goto(base + path, { waitUntil: "load" }),
   paper };
 
 async function follow(order) {

@@ -33,6 +33,8 @@ type order struct {
 	Options  map[string]any `json:"options,omitempty"`
 	Path     string         `json:"path,omitempty"`
 	Height   int            `json:"height,omitempty"`
+	Many     int            `json:"many,omitempty"`
+	Cut      bool           `json:"cut,omitempty"` // streams will be cut off
 	At       string         `json:"at,omitempty"`
 	Fields   []entry        `json:"fields,omitempty"`
 }

@@ -98,8 +98,8 @@ func TestPictures(t *testing.T) {
 	folder, err := filepath.Abs(*pictures)
 	ok(t, err)
 	ok(t, os.MkdirAll(folder, 0o755))
-	j := &journey{T: t, chain: startChain(t), hands: startHands(t), lang: "nl", begun: time.Now()}
-	j.sit(manner{hand: "keyboard", options: map[string]any{"viewport": map[string]int{"width": 900, "height": 700}}})
+	j := &journey{T: t, chain: startChain(t), hands: startHands(t), begun: time.Now()}
+	j.sit(manner{hand: "keyboard", options: map[string]any{"viewport": map[string]int{"width": 900, "height": 700}}}, "nl")
 	p := &photographer{j, folder}
 	p.worry()
 	p.acute()

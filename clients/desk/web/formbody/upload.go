@@ -48,11 +48,28 @@ func Files(r *http.Request, field string, most int, take func(name string, conte
 		if taken == most {
 			return taken, fmt.Errorf("%w: at most %d", ErrMany, most)
 		}
-		if err := take(name, part); err != nil {
-			return taken, err
+		content := &come{part: part}
+		if err := take(name, content); err != nil {
+			return taken, errors.Join(err, content.err)
 		}
 		taken++
 	}
+}
+
+// come is a file on its way, which remembers that it ended early: whoever reads it may take
+// that for a failure of its own.
+type come struct {
+	part io.Reader
+	err  error
+}
+
+// Read implements io.Reader.
+func (c *come) Read(b []byte) (int, error) {
+	n, err := c.part.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = upload(err)
+	}
+	return n, err
 }
 
 // upload keeps that a form was too large, which has words of its own.

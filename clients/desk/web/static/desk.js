@@ -91,10 +91,32 @@ function moved(f) {
 }
 
 // News shows as a line with a link. A page that nobody looks at renews itself.
-const stream = new EventSource("/live" + (files ? "?message=" + files.dataset.files : ""));
-stream.addEventListener("files", (e) => JSON.parse(e.data).forEach(moved));
-stream.addEventListener("news", () => {
-  if (document.hidden && !document.querySelector("form textarea, main form")) location.reload();
-  else byId("news").hidden = false;
+const mayRenew = () => !document.querySelector("form textarea, main form");
+let stream;
+function listen() {
+  stream = new EventSource("/live" + (files ? "?message=" + files.dataset.files : ""));
+  stream.addEventListener("files", (e) => JSON.parse(e.data).forEach(moved));
+  stream.addEventListener("news", () => {
+    if (document.hidden && mayRenew()) location.reload();
+    else byId("news").hidden = false;
+  });
+  stream.addEventListener("locked", locked);
+  // A few windows of one browser listen: a newer one has taken the place of this one.
+  stream.addEventListener("elsewhere", () => stream.close());
+  stream.addEventListener("error", (e) => { if (e.target.readyState === EventSource.CLOSED) refused(); });
+}
+// Where the daemon started again, or a line was cut too long, nobody told this page that its
+// session is over: it asks. Where nobody answers at all it tries again.
+function refused() {
+  fetch("/locked").then((r) => { if (/^\/(locked|sign-in)$/.test(new URL(r.url).pathname)) locked(); }, () => setTimeout(listen, 5000));
+}
+function locked() {
+  stream.close();
+  keep().finally(() => location.replace("/locked"));
+}
+listen();
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || stream.readyState !== EventSource.CLOSED) return;
+  if (mayRenew()) location.reload();
+  else listen();
 });
-stream.addEventListener("locked", () => { stream.close(); keep().finally(() => location.replace("/locked")); });
