@@ -386,3 +386,18 @@ func (n *Node) ConverseForTest(ctx context.Context, conn *wire.Conn) (ends bool,
 	err = n.converse(ctx, dialCtx, conn)
 	return errors.As(err, new(*fatalError)), err
 }
+
+// PartsForTest are the sizes of the parts of an upload of which each arrived, or broke off.
+func PartsForTest(arrived []bool) (sizes []int64) {
+	m, k := newMoves(), moveKey{}
+	for _, ok := range arrived {
+		m.claim(k, time.Unix(int64(len(sizes))*3600, 0))
+		if sizes = append(sizes, m.part(k)); ok {
+			m.larger(k)
+			m.unclaim(k)
+		} else {
+			m.end(k, troubleLine, time.Unix(int64(len(sizes))*3600, 0))
+		}
+	}
+	return sizes
+}

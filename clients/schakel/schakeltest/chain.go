@@ -35,6 +35,7 @@ import (
 	"schakel/relay"
 	"schakel/relay/blob"
 	"schakel/relay/blob/folder"
+	"schakel/relay/queue"
 	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
 	"schakel/relay/wire"
@@ -48,6 +49,8 @@ type Chain struct {
 	// Blobs, set before StartRelay, stands between the relay and where it keeps attachments:
 	// what a dishonest operator does to those.
 	Blobs func(blob.Store) blob.Store
+	// Store, where set, opens the mailboxes in place of a file of the chain's own.
+	Store func() (queue.Store, error)
 	// Listen and Network, where set, are what connects devices with the relay, in place of
 	// this machine's network: one in memory.
 	Listen  func() (net.Listener, error)
@@ -188,7 +191,7 @@ func (c *Chain) StartRelay() {
 	_, err = log.Import(context.Background(), c.genesis, c.Now())
 	ok(c.t, err)
 	c.register = log
-	store, err := boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
+	store, err := c.store()
 	ok(c.t, err)
 	files, err := folder.Open(c.file("blobs"))
 	ok(c.t, err)
@@ -217,6 +220,13 @@ func (c *Chain) StartRelay() {
 		ok(c.t, store.Close())
 		ok(c.t, log.Close())
 	}
+}
+
+func (c *Chain) store() (queue.Store, error) {
+	if c.Store != nil {
+		return c.Store()
+	}
+	return boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
 }
 
 func (c *Chain) listener() (net.Listener, error) {
