@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"crypto/sha256"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func faultsOf(svg []byte) (wrong []string) {
 // with words that say what is to be seen. What they show is the demonstration, which is
 // fictional: nothing else makes them.
 func TestPictures(t *testing.T) {
-	all, err := filepath.Glob("pictures/*")
+	all, err := filepath.Glob("pictures/*.svg")
 	if err != nil || len(all) < 6 {
 		t.Fatalf("%d pictures: %v", len(all), err)
 	}
@@ -89,6 +90,46 @@ func TestPictures(t *testing.T) {
 	if err != nil || !strings.Contains(string(readme), "](docs/pictures/") {
 		t.Errorf("README.md shows no picture: %v", err)
 	}
+}
+
+// TestPicturesAreOfThesePages: a page that says something else than when its picture was made
+// has an old picture. What pages say is what a voice reads out of them, which is in files.
+func TestPicturesAreOfThesePages(t *testing.T) {
+	made, err := os.ReadFile("pictures/made.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(name string) ([]byte, error) {
+		return os.ReadFile(filepath.Join("..", "cmd", "schakel", "browser", "testdata", "aria", name))
+	}
+	old, pictures := outdated(string(made), said)
+	for _, name := range old {
+		t.Errorf("pictures/%s is older than its page: make pictures", name)
+	}
+	all, err := filepath.Glob("pictures/*.svg")
+	if err != nil || len(all) != pictures {
+		t.Errorf("made.txt knows %d of %d pictures: %v", pictures, len(all), err)
+	}
+	changed := func(name string) ([]byte, error) {
+		b, err := said(name)
+		return append(b, "- button \"Nieuw\"\n"...), err
+	}
+	if old, _ := outdated(string(made), changed); len(old) != len(all) {
+		t.Errorf("control: of pages that have another button %d are noticed", len(old))
+	}
+}
+
+// outdated are the pictures whose page says something else than when they were made, among
+// so many.
+func outdated(made string, said func(name string) ([]byte, error)) (old []string, all int) {
+	for line := range strings.Lines(made) {
+		f := strings.Fields(line)
+		all++
+		if b, err := said(f[1]); err != nil || fmt.Sprintf("%x", sha256.Sum256(b)) != f[2] {
+			old = append(old, f[0])
+		}
+	}
+	return old, all
 }
 
 // The control: what a picture must not have is found.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/desk"
 	"schakel/clients/schakel"
 	"schakel/crypto/trust"
 )
@@ -77,7 +79,7 @@ func (a *app) showChecks(checks []check) {
 func (a *app) checkDevice(ctx context.Context) []check {
 	s, err := a.open(ctx, true)
 	if err != nil {
-		remedy := "see `schakel help`"
+		remedy := cmp.Or(desk.ProblemOf(err).Remedy, "see `schakel help`")
 		var own advice
 		if errors.As(err, &own) {
 			remedy = own.remedy

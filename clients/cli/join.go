@@ -61,7 +61,11 @@ func (a *app) join(ctx context.Context, path, fingerprint string) error {
 	if err := schakel.Join(ctx, st, invitation, fingerprint, a.Now); err != nil {
 		return err
 	}
-	a.sayf("joined. Start the daemon with `schakel run`, and look with `schakel status` and `schakel doctor`.")
+	open := ""
+	if st.Attended() {
+		open = ", open it with `schakel unlock`"
+	}
+	a.sayf("joined. Start the daemon with `schakel run`%s, and look with `schakel status` and `schakel doctor`.", open)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"schakel/clients/schakel"
 	"schakel/crypto/trust"
 )
 
@@ -130,6 +131,9 @@ func entriesOf(path string) (entries [][]byte, fingerprint string, err error) {
 		return nil, r.Fingerprint(), nil
 	}
 	entries, err = readEntries(path)
+	if _, device := schakel.DeviceFingerprint(raw); err != nil && device == nil {
+		return nil, "", advise(fmt.Errorf("%w: %s is the file of a device", errUnverified, path), "its holder reads the fingerprint out: give that to `schakel device vouch`")
+	}
 	if err != nil {
 		return nil, "", advise(fmt.Errorf("%w: %s is no invitation, request or entries file", errUnverified, path), "ask for the file again")
 	}

@@ -146,14 +146,6 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
-// BehindForTest is by how many entries this node's register is shorter than the relay said
-// at login that its own is.
-func (n *Node) BehindForTest() uint64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.claimed.size - min(n.claimed.size, n.dir.Size())
-}
-
 // KeepWatchForTest raises now what silence means.
 func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
 
@@ -369,9 +361,6 @@ func (n *Node) SignsForTest(key identity.Key) bool { return edKey(n.orgKey()).Pu
 func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Writer {
 	return &sniffing{to: w, want: called, size: size, anyway: anyway}
 }
-
-// VouchedForTest is when witnesses vouched for the register that the node goes by.
-func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }
 
 // TakeAtMostForTest sets how many messages of one desk this node takes at once.
 func (n *Node) TakeAtMostForTest(most int) {

@@ -290,7 +290,8 @@ func (d *Door) Try(ctx context.Context, token string, typed bool) (tried func(wr
 
 // guessed writes down that there were too many wrong PINs: who guesses does not wait for it.
 func (d *Door) guessed(ctx context.Context, user [16]byte) {
-	if err := d.note(context.WithoutCancel(ctx), "web-wrong-pins", user, identity.PersonID{}); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := d.note(ctx, "web-wrong-pins", user, identity.PersonID{}); err != nil {
 		d.log.Warn("wrong PINs not in the access log", "err", err)
 	}
 }

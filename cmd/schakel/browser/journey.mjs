@@ -209,11 +209,14 @@ async function clicked(page, left) {
   }
 }
 
-// paper prints a page as it looks on a screen, on one sheet that is as high as it is.
+// paper prints a page as it looks on a screen, on one sheet that is as high as it is, without
+// the margins of paper, and in letters that every Debian has: in others it is another picture.
 async function paper({ page }, { path, height }) {
   await page.emulateMedia({ media: "screen" });
-  const size = await page.evaluate(() => ({ width: innerWidth, height: document.documentElement.scrollHeight + 1 }));
-  await page.pdf({ path, width: size.width + "px", height: Math.min(size.height, height) + "px", printBackground: true, pageRanges: "1" });
+  const full = await page.evaluate(() => ({ width: innerWidth, height: document.documentElement.scrollHeight + 1 }));
+  const size = { width: full.width + "px", height: Math.min(full.height, height) + "px" };
+  await page.addStyleTag({ content: `@page { margin: 0; size: ${size.width} ${size.height} } * { font-family: "DejaVu Sans" !important }` });
+  await page.pdf({ path, ...size, printBackground: true, pageRanges: "1" });
 }
 
 // windows opens more windows of the same browser at a page, as many as somebody leaves open.
