@@ -228,7 +228,7 @@ func TestTakenOverBetweenTransactions(t *testing.T) {
 			t.Fatal(r.Err)
 		}
 	}
-	if err := errors.Join(root.SlaveOf(t.Context(), "127.0.0.1", "1").Err(), root.SlaveOf(t.Context(), "NO", "ONE").Err()); err != nil {
+	if err := errors.Join(root.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(), root.ReplicaOf(t.Context(), "NO", "ONE").Err()); err != nil {
 		t.Fatal(err)
 	}
 	if results, err := store.Commit(t.Context(), both(2)); !errors.Is(err, queue.ErrIndeterminate) {
