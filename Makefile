@@ -127,8 +127,9 @@ EVIL ?= 50
 evil:
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -run 'RandomRelays|OracleOfRelays|Evil' ./clients/schakel -args -evil=$(EVIL) -seed $(SEED)
 
-# Six weeks of normal operation on a moved clock, Easter and Ascension in it: nobody may be
-# alarmed without cause, and two controls must be. Half an hour; SEED=7 repeats one.
+# Six weeks of normal operation in a bubble, Easter and Ascension in it: nobody may be
+# alarmed without cause, and three controls must be told. A quarter of an hour of one processor;
+# SEED=7 repeats one.
 MONTH ?= 46
 month:
 	$(GO) test -count=1 -timeout 2h -v -run 'TestMonth$$' ./clients/schakel -args -month=$(MONTH) -seed $(SEED)

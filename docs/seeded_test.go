@@ -52,6 +52,8 @@ var mistakes = []mistake{
 	{"mailboxes are trimmed", "relay/queue/redisqueue/mailbox.lua", "local done = redis.pcall('XADD', d.key, dec(pos), 'e', entry)",
 		"local done = redis.pcall('XADD', d.key, 'MAXLEN', 3, dec(pos), 'e', entry)",
 		"relay/queue/redisqueue", "TestReplyLost", ""},
+	{"a server is asked once who it is", "relay/queue/redisqueue/mailbox.lua", "if name ~= transaction then", "if not transaction then",
+		"relay/queue/redisqueue", "TestTakenOverBetweenTransactions", ""},
 	{"unsafe settings are taken", "relay/queue/redisqueue/safety.go", `{"appendfsync", "always",`, `{"appendfsync", "everysec",`,
 		"relay/queue/redisqueue", "TestD38UnsafeSettings", ""},
 	{"deleted when one device has it", "relay/queue/boltqueue/ack.go", "return d.passed(targets, p) && d.delivered(targets, p)", "return d.delivered(targets, p)",

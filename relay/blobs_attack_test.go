@@ -297,6 +297,9 @@ func TestBlobRequestsRefused(t *testing.T) {
 		{"a range beyond", "GET", id, map[string]string{"Range": "bytes=1000-"}, 0, 416},
 		{"a range of the end", "GET", id, map[string]string{"Range": "bytes=-7"}, 0, 206},
 		{"all", "GET", id, nil, 0, 200},
+		{"a doubt in another spelling", "HEAD", id, map[string]string{wire.HeaderDoubt: "?0"}, 0, 400},
+		{"a doubt of what it cannot see", "HEAD", fresh, map[string]string{wire.HeaderDoubt: "?1"}, 0, 404},
+		{"a doubt", "HEAD", id, map[string]string{wire.HeaderDoubt: "?1"}, 0, 200},
 	} {
 		l := lineTo(t, w)
 		got := l.ask(c.method, wire.BlobPath+c.id.String(), l.token(a, c.method, c.id, time.Now()), c.header, make([]byte, c.body))

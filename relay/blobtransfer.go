@@ -82,7 +82,17 @@ func statusOf(err error) int {
 }
 
 func (t *ticket) state(w http.ResponseWriter, req *http.Request) error {
-	state, err := t.blobs.relay.config.Blobs.State(req.Context(), t.by, t.id)
+	ask := t.blobs.relay.config.Blobs.State
+	switch given := req.Header.Values(wire.HeaderDoubt); {
+	case len(given) == 1 && given[0] == "?1":
+		ask = t.blobs.relay.config.Blobs.Doubt
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wire.DoubtTime + wire.BlobGrace))
+	case len(given) > 0:
+		return errRequest
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), wire.DoubtTime)
+	defer cancel()
+	state, err := ask(ctx, t.by, t.id)
 	if errors.Is(err, blob.ErrDone) {
 		w.Header().Set(wire.HeaderDone, "?1")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"schakel/clients/schakel"
+	"schakel/clients/store"
 )
 
 func (a *app) attachmentCommand() *cobra.Command {
@@ -218,7 +219,8 @@ func writeWhole(path string, write func(io.Writer) error) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+	to := store.NewWriting(f, 0)
+	if err := errors.Join(write(to), to.Flush(), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(f.Name(), path); err != nil { // never over what came there meanwhile

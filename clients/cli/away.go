@@ -60,6 +60,9 @@ func (a *app) away(ctx context.Context, until time.Time, back bool) error {
 		for _, desk := range said.Untold {
 			fmt.Fprintf(a.Err, "not told: %s; it will miss this desk\n", inertLine(string(desk)))
 		}
+		if !said.Late.IsZero() {
+			fmt.Fprintf(a.Err, "from %s on senders of routine messages are alarmed: partners count a working day before that; have somebody look in\n", onClock(said.Late))
+		}
 		return nil
 	})
 }

@@ -64,6 +64,19 @@ func TestBodyThatIsTooLarge(t *testing.T) {
 	p.must(cli.NotFound, args...)
 }
 
+// Who leaves hears whom that was not said to, and that it is longer than partners count.
+func TestAwayTellsWhoLeaves(t *testing.T) {
+	p := newPlace(t)
+	p.serve(&scripted{})
+	out, said := p.must(cli.Done, "away", "--until", "2099-05-18T08:30")
+	if !contains(out, "away until", "18") || !contains(said, "politie-re03/oc", "07:30", "working day") {
+		t.Errorf("%q, %q", out, said)
+	}
+	if _, said := p.must(cli.Done, "away", "--back"); said != "" {
+		t.Errorf("control: %q", said)
+	}
+}
+
 func TestPuttingAnAlarmAway(t *testing.T) {
 	p, n := newPlace(t), &scripted{}
 	p.serve(n)

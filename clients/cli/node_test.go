@@ -365,7 +365,10 @@ func (n *scripted) GiveHistory(_ context.Context, desk identity.DeskID, _ string
 }
 
 func (n *scripted) Away(_ context.Context, until time.Time) (schakel.Absence, error) {
-	return schakel.Absence{Until: until, Untold: []identity.DeskID{"politie-re03/oc"}}, n.personErr
+	if until.IsZero() {
+		return schakel.Absence{}, n.personErr
+	}
+	return schakel.Absence{Until: until, Untold: []identity.DeskID{"politie-re03/oc"}, Late: until.Add(-time.Hour)}, n.personErr
 }
 
 func (n *scripted) Absent(context.Context) (schakel.Absence, error) { return schakel.Absence{}, nil }

@@ -195,7 +195,7 @@ func streamed[T any](ctx context.Context, c *Client, path string, in any, w io.W
 		return a, &p
 	}
 	to := &failingWriter{to: w}
-	if _, err := io.Copy(to, resp.Body); err != nil {
+	if _, err := io.CopyBuffer(to, resp.Body, make([]byte, fileBuffer)); err != nil {
 		if to.err != nil {
 			return a, to.err
 		}

@@ -38,7 +38,7 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 
 // fileBuffer is for the files that go over the socket: with the usual 4 KiB each piece of
 // one costs the kernel several calls.
-const fileBuffer = 64 << 10
+const fileBuffer = 256 << 10
 
 // Close gives up idle connections.
 func (c *Client) Close() error {

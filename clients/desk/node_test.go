@@ -258,7 +258,7 @@ func (n *node) GiveHistory(_ context.Context, desk identity.DeskID, called strin
 	return schakel.Given{Desk: desk, Messages: 3, Cases: 2, Left: 1}, n.note(desk, called, by)
 }
 func (n *node) Away(_ context.Context, until time.Time) (schakel.Absence, error) {
-	return schakel.Absence{Until: until, Untold: []identity.DeskID{"c/d"}}, n.note(until)
+	return schakel.Absence{Until: until, Untold: []identity.DeskID{"c/d"}, Late: at()}, n.note(until)
 }
 func (n *node) Absent(context.Context) (schakel.Absence, error) {
 	return schakel.Absence{Until: at()}, n.note()

@@ -192,7 +192,7 @@ func (n *Node) SaveAttachment(ctx context.Context, ref string, place int, how Sa
 	if sum, err := hex.DecodeString(strings.TrimPrefix(out.SHA256, "sha256:")); err == nil && len(sum) == len(content) {
 		content = [32]byte(sum)
 	}
-	err = seal.OpenAttachment(&sniffing{to: w, want: out.MediaType, size: named.Size, anyway: how.Anyway}, &stoppingFile{ctx, f}, named, content)
+	err = seal.OpenAttachment(&sniffing{to: w, want: out.MediaType, size: named.Size, anyway: how.Anyway}, stoppingFile{ctx, f}, named, content)
 	if errors.Is(err, seal.ErrDigest) { // the disk changed it: the relay may still have it
 		err = errors.Join(fmt.Errorf("%w: its file was changed on this disk", ErrNotHere), err, n.lostFile(ctx, row))
 	}
@@ -327,12 +327,12 @@ func (s *sniffing) Write(p []byte) (int, error) {
 // stoppingFile is a file whose reading ends with its context.
 type stoppingFile struct {
 	ctx context.Context
-	io.ReadSeeker
+	io.ReaderAt
 }
 
-func (s *stoppingFile) Read(p []byte) (int, error) {
+func (s stoppingFile) ReadAt(p []byte, off int64) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.ReadSeeker.Read(p)
+	return s.ReaderAt.ReadAt(p, off)
 }

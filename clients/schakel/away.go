@@ -8,6 +8,7 @@ import (
 
 	"schakel/clients/store"
 	"schakel/crypto/identity"
+	"schakel/crypto/message"
 )
 
 // A machine that is switched off when people go home is not silence. Its device says in its
@@ -30,6 +31,7 @@ const (
 type Absence struct {
 	Until  time.Time         `json:"until,omitzero"`   // zero: it did not
 	Untold []identity.DeskID `json:"untold,omitempty"` // desks with an open case that were not reached: they miss this desk two hours from its last statement
+	Late   time.Time         `json:"late,omitzero"`    // when the sender of a routine message that comes right now is alarmed that nobody took it, where that is before Until
 }
 
 // Absent returns what this device said last, while it holds.
@@ -38,6 +40,7 @@ func (n *Node) Absent(ctx context.Context) (a Absence, err error) {
 		a.Until, err = n.awayUntil(tx)
 		return err
 	})
+	a.Late = n.lateBefore(a.Until)
 	return a, err
 }
 
@@ -68,7 +71,20 @@ func (n *Node) Away(ctx context.Context, until time.Time) (Absence, error) {
 	for _, desk := range desks {
 		n.stateSoon(desk)
 	}
-	return Absence{Until: until.UTC(), Untold: n.untold(ctx, desks)}, nil
+	return Absence{Until: until.UTC(), Untold: n.untold(ctx, desks), Late: n.lateBefore(until)}, nil
+}
+
+// lateBefore is when what nobody here takes is late first, where that is before a time: whoever
+// closes on a day that the partners count as a working day hears of it while somebody is there.
+func (n *Node) lateBefore(until time.Time) time.Time {
+	terms, ok := n.catalogue.Terms(message.Routine)
+	if !ok {
+		return time.Time{}
+	}
+	if late := terms.Acknowledged.End(n.now(), n.catalogue.Calendar()); late.Before(until) {
+		return late.UTC()
+	}
+	return time.Time{}
 }
 
 // untold waits until the relay has the statements to these desks, and returns those of which it

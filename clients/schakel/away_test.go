@@ -6,8 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"schakel/clients/protocol"
+	"schakel/clients/protocol/calendar"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
+	"schakel/crypto/identity"
+	"schakel/crypto/message"
 	"schakel/relay/wire"
 )
 
@@ -75,5 +79,62 @@ func TestAwayNamesWhoWasNotTold(t *testing.T) {
 	d.op.Do(nil)
 	if a, err := d.to.Node.Away(testContext(t), back); err != nil || len(a.Untold) > 0 {
 		t.Errorf("not told: %v, %v", a.Untold, err)
+	}
+}
+
+// A desk that is closed on a working day said that it is away, and what it does not get in time
+// is told to its sender all the same: only what the partners agreed on moves a term. Where they
+// closed the bridge day after Ascension, nobody is alarmed the whole long weekend.
+func TestClosedOnAWorkingDay(t *testing.T) {
+	for name, c := range map[string]struct {
+		agreed *protocol.Catalogue
+		late   bool
+	}{
+		"as agreed":     {closedOn(t, bridge, protocol.V1()), false},
+		"a working day": {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			on := func(day, hour int) time.Time { return time.Date(2026, time.May, day, hour, 0, 0, 0, calendar.Zone()) }
+			chain := schakeltest.PrepareUnder(t, on(13, 18), c.agreed)
+			chain.StartRelay()
+			p := pair{Chain: chain, from: chain.Join("vt20/crisis", identity.RoleVeiligThuis), to: chain.Join("knooppunt/piket", identity.RoleKnooppunt)}
+			p.from.Start()
+			p.to.Start()
+			p.reachable(t)
+			p.delivered(t, p.sendAs(t, message.Routine))
+			back := on(18, 8)
+			a, err := p.to.Node.Away(testContext(t), back)
+			if err != nil || len(a.Untold) > 0 {
+				t.Fatalf("%+v, %v", a, err)
+			}
+			if a.Late.IsZero() == c.late || c.late && !a.Late.Equal(on(16, 0)) {
+				t.Errorf("whoever leaves hears that what comes is late at %v", a.Late)
+			}
+			p.to.Stop()
+			p.Pass(on(14, 12).Sub(p.Now()))
+			sent := p.sendAs(t, message.Routine)
+			if _, err := p.from.Node.Wait(testContext(t), sent.Hash, schakel.StateAtRelay); err != nil {
+				t.Fatal(err)
+			}
+			for p.Now().Before(on(18, 3)) {
+				p.Pass(5 * time.Hour)
+				if err := p.from.Node.KeepWatchForTest(testContext(t)); err != nil {
+					t.Fatal(err)
+				}
+				late := c.late && p.Now().After(on(16, 0).Add(2*time.Minute))
+				for _, a := range alarms(t, p.from, schakel.AlarmUndelivered) {
+					if a.Since.Before(on(16, 0)) || !late {
+						t.Errorf("alarmed at %v", a.Since)
+					}
+				}
+				if late && !hasAlarm(t, p.from, schakel.AlarmUndelivered) {
+					t.Errorf("it is not told at %v", p.Now())
+				}
+			}
+			if hasAlarm(t, p.from, schakel.AlarmSilence) {
+				t.Error("missed while it is away")
+			}
+		})
 	}
 }

@@ -148,6 +148,11 @@ func InvitationFingerprint(invitation []byte) (string, error) {
 // verifies the whole register, and publishes the first epoch keys. It can be called
 // again after it was cut short.
 func Join(ctx context.Context, st *store.Store, invitation []byte, fingerprint string, now func() time.Time) error {
+	return JoinAs(ctx, Config{Store: st, Now: now}, invitation, fingerprint)
+}
+
+// JoinAs is Join for a device that is set up in its own way, over another network perhaps.
+func JoinAs(ctx context.Context, cfg Config, invitation []byte, fingerprint string) error {
 	inv, err := trust.ParseInvitation(invitation)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRegister, err)
@@ -155,7 +160,8 @@ func Join(ctx context.Context, st *store.Store, invitation []byte, fingerprint s
 	if err := inv.CheckFingerprint(fingerprint); err != nil {
 		return fmt.Errorf("%w: %w", ErrFingerprint, err)
 	}
-	n, err := joining(ctx, Config{Store: st, Now: now, Every: 200 * time.Millisecond}, inv)
+	cfg.Every = 200 * time.Millisecond
+	n, err := joining(ctx, cfg, inv)
 	if err != nil {
 		return err
 	}
@@ -269,7 +275,7 @@ func (n *Node) post(ctx context.Context, entry []byte) error {
 		return err
 	}
 	relay := n.directory().relay
-	transport := &http.Transport{TLSClientConfig: tlsFor(relay), ForceAttemptHTTP2: false}
+	transport := &http.Transport{DialContext: n.network, TLSClientConfig: tlsFor(relay), ForceAttemptHTTP2: false}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: loginTimeout}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint(relay)+wire.RegisterPath, bytes.NewReader(entry))

@@ -146,14 +146,6 @@ func (n *Node) SignAsForTest(ctx context.Context, d Draft, change func(*message.
 	return seal.SignMessage(m, n.keys, person)
 }
 
-// BehindForTest is by how many entries this node's register is shorter than the relay said
-// at login that its own is.
-func (n *Node) BehindForTest() uint64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.claimed.size - min(n.claimed.size, n.dir.Size())
-}
-
 // KeepWatchForTest raises now what silence means.
 func (n *Node) KeepWatchForTest(ctx context.Context) error { return n.keepWatch(ctx) }
 
@@ -370,9 +362,6 @@ func SniffForTest(w io.Writer, called string, size uint64, anyway bool) io.Write
 	return &sniffing{to: w, want: called, size: size, anyway: anyway}
 }
 
-// VouchedForTest is when witnesses vouched for the register that the node goes by.
-func (n *Node) VouchedForTest() time.Time { return n.registerAge().Vouched }
-
 // TakeAtMostForTest sets how many messages of one desk this node takes at once.
 func (n *Node) TakeAtMostForTest(most int) {
 	n.quotas.mu.Lock()
@@ -396,4 +385,19 @@ func (n *Node) ConverseForTest(ctx context.Context, conn *wire.Conn) (ends bool,
 	defer cancel()
 	err = n.converse(ctx, dialCtx, conn)
 	return errors.As(err, new(*fatalError)), err
+}
+
+// PartsForTest are the sizes of the parts of an upload of which each arrived, or broke off.
+func PartsForTest(arrived []bool) (sizes []int64) {
+	m, k := newMoves(), moveKey{}
+	for _, ok := range arrived {
+		m.claim(k, time.Unix(int64(len(sizes))*3600, 0))
+		if sizes = append(sizes, m.part(k)); ok {
+			m.larger(k)
+			m.unclaim(k)
+		} else {
+			m.end(k, troubleLine, time.Unix(int64(len(sizes))*3600, 0))
+		}
+	}
+	return sizes
 }

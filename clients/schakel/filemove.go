@@ -144,7 +144,7 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if err := checkFetched(f, sum, a); err != nil {
-		return errors.Join(err, n.otherFile(ctx, a))
+		return errors.Join(err, n.otherFile(ctx, a), n.doubt(ctx, relay, a))
 	}
 	return n.fetched(ctx, relay, a)
 }
@@ -213,7 +213,7 @@ func (n *Node) read(ctx context.Context, relay *wire.Blobs, a store.Attachment, 
 		guard.Reset(stalled)
 		n.moves.at(keyOf(a), uint64(at+got), n.now())
 	}}
-	got, err := io.Copy(io.MultiWriter(sum, to), from)
+	got, err := to.ReadFrom(io.TeeReader(from, sum)) // into the buffer that the file is written from
 	if err == nil && got < size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -248,6 +248,22 @@ func (n *Node) otherFile(ctx context.Context, a store.Attachment) error {
 	n.moves.at(keyOf(a), 0, n.now())
 	n.events.publish(in.events...)
 	return ifThere(err)
+}
+
+// doubt tells the relay that what it gave is another file: where its disk changed it, its sender
+// brings it again. The connection is of no use afterwards: that try is over.
+func (n *Node) doubt(ctx context.Context, relay *wire.Blobs, a store.Attachment) error {
+	ctx, cancel := context.WithTimeout(ctx, wire.DoubtTime+loginTimeout)
+	defer cancel()
+	switch state, err := relay.Doubt(ctx, wire.BlobID(a.Blob)); {
+	case errors.Is(err, wire.ErrBlobNone):
+		n.log.Warn("the relay found that it changed a file, and its sender brings it again", "message", a.Message, "place", a.Place)
+	case err == nil && state.Complete:
+		n.log.Error("the relay gave another file, and says that it has the right one", "message", a.Message, "place", a.Place)
+	default:
+		n.log.Info("the relay was not told that it gave another file", "trouble", troubleOf(err))
+	}
+	return nil
 }
 
 // fetched notes that all of it is here. A desk that has one device only says so to the

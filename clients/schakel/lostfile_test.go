@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,18 +17,29 @@ import (
 	"schakel/clients/schakel/schakeltest"
 	"schakel/crypto/message"
 	"schakel/relay/blob"
+	"schakel/relay/wire"
 )
 
-// countingStore counts the parts that devices bring, and can say that it has none.
+// countingStore counts the parts that devices bring, can say that it has none, and can keep
+// others.
 type countingStore struct {
 	blob.Store
-	parts  atomic.Int64
-	denies atomic.Bool
+	parts   atomic.Int64
+	denies  atomic.Bool
+	changes atomic.Bool // what it keeps
 }
 
 func (c *countingStore) Put(ctx context.Context, name string, r io.Reader, size int64) error {
 	if strings.HasPrefix(name, "parts/") {
 		c.parts.Add(1)
+		if c.changes.Load() {
+			content, err := io.ReadAll(r)
+			if err != nil {
+				return err
+			}
+			content[0] ^= 1
+			r = bytes.NewReader(content)
+		}
 	}
 	return c.Store.Put(ctx, name, r, size)
 }
@@ -66,13 +78,23 @@ func (p pair) oneToNobody(t *testing.T, content []byte) schakel.Sent {
 	return sent
 }
 
+// parts are the files in which the relay keeps the bytes of attachments.
+func (p pair) parts(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(p.Files(), "blobs", "parts", "*", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // losePart takes the bytes of an attachment away from the relay while it runs, and leaves its
 // records, as a disk does or an operator who makes room.
 func (p pair) losePart(t *testing.T) {
 	t.Helper()
-	lost, err := filepath.Glob(filepath.Join(p.Files(), "blobs", "parts", "*", "*", "*"))
-	if err != nil || len(lost) == 0 {
-		t.Fatalf("nothing to lose: %v", err)
+	lost := p.parts(t)
+	if len(lost) == 0 {
+		t.Fatal("nothing to lose")
 	}
 	for _, name := range lost {
 		if err := os.Remove(name); err != nil {
@@ -120,6 +142,74 @@ func TestLostFileComesAgain(t *testing.T) {
 	}
 }
 
+// rotPart changes one bit of an attachment on the relay's disk while it runs.
+func (p pair) rotPart(t *testing.T) {
+	t.Helper()
+	there := p.parts(t)
+	if len(there) != 1 {
+		t.Fatalf("%d parts to change", len(there))
+	}
+	content, err := os.ReadFile(there[0])
+	if err == nil {
+		content[len(content)/2] ^= 1
+		err = os.WriteFile(there[0], content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRottenFileComesAgain: the relay's disk changes a bit of a file. Its recipient refuses it
+// with an alarm, the relay finds out, the sender's device brings it again, and the alarm ends;
+// no person did anything. The control is that it does not come before that device asked.
+func TestRottenFileComesAgain(t *testing.T) {
+	p, counted := newCounted(t)
+	content := pdf(100_000)
+	sent := p.oneToNobody(t, content)
+	p.rotPart(t)
+	p.to.Reopen()
+	p.to.Start()
+	p.delivered(t, sent)
+	eventually(t, "the relay has let go of it", func() bool {
+		all := attachmentsAt(t, p.to, sent)
+		return len(p.parts(t)) == 0 && len(all) == 1 && all[0].State == schakel.AttachmentRefused
+	})
+	if n := counted.parts.Load(); n != 1 || len(alarms(t, p.to, schakel.AlarmAttachment)) != 1 {
+		t.Fatalf("the control: %d parts, an alarm %t", n, len(alarms(t, p.to, schakel.AlarmAttachment)) == 1)
+	}
+	p.Pass(6 * time.Minute)
+	attachmentIs(t, p.to, sent, 1, schakel.AttachmentHere)
+	if !bytes.Equal(saved(t, p.to, sent, 1), content) {
+		t.Error("another content")
+	}
+	if n := counted.parts.Load(); n != 2 || len(alarms(t, p.to, schakel.AlarmAttachment)) == 1 {
+		t.Errorf("%d parts went up for a file of one, the alarm stands %t", n, len(alarms(t, p.to, schakel.AlarmAttachment)) == 1)
+	}
+}
+
+// TestRelayThatChangesForEver: a relay that says of each file that its disk changed it costs
+// the sender three more uploads, and no fourth.
+func TestRelayThatChangesForEver(t *testing.T) {
+	p, counted := newCounted(t)
+	counted.changes.Store(true)
+	sent := p.oneToNobody(t, pdf(100_000))
+	p.to.Reopen()
+	p.to.Start()
+	p.delivered(t, sent)
+	for range 8 {
+		eventually(t, "the relay has let go of it", func() bool { return len(p.parts(t)) == 0 })
+		p.Pass(3 * time.Hour)
+		p.asksOnce(t)
+		attachmentIs(t, p.from, sent, 1, schakel.AttachmentAtRelay)
+	}
+	if n := counted.parts.Load(); n != 4 {
+		t.Errorf("%d uploads of one file, want the first and three more", n)
+	}
+	if all := attachmentsAt(t, p.to, sent); all[0].State == schakel.AttachmentHere || len(alarms(t, p.to, schakel.AlarmAttachment)) != 1 {
+		t.Errorf("its recipient: %+v", all)
+	}
+}
+
 // asksOnce waits until the sender's device has asked the relay once more.
 func (p pair) asksOnce(t *testing.T) {
 	t.Helper()
@@ -140,5 +230,21 @@ func TestRelayThatLosesForEver(t *testing.T) {
 	}
 	if n := counted.parts.Load(); n != 4 {
 		t.Errorf("%d uploads of one file, want the first and three more", n)
+	}
+}
+
+// TestPartsOfAnUpload: parts double while they arrive and are a quarter after each that broke
+// off, within what a relay takes; what broke off once is made good again.
+func TestPartsOfAnUpload(t *testing.T) {
+	const mib = 1 << 20
+	want := []int64{4 * mib, 8 * mib, 8 * mib, 2 * mib, mib / 2, mib / 4, mib / 4, mib / 2, mib, 2 * mib, 4 * mib, mib}
+	got := schakel.PartsForTest([]bool{true, true, false, false, false, false, true, true, true, true, false, true})
+	if !slices.Equal(got, want) {
+		t.Errorf("parts of %d bytes, want %d", got, want)
+	}
+	for _, size := range got {
+		if size < wire.MinBlobPart || size > wire.MaxBlobPart {
+			t.Errorf("a part of %d bytes, which no relay takes", size)
+		}
 	}
 }

@@ -2,21 +2,24 @@ package schakel_test
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"schakel/clients/protocol"
 	"schakel/clients/protocol/calendar"
 	"schakel/clients/schakel"
 	"schakel/clients/schakel/schakeltest"
-	"schakel/clients/store"
 	"schakel/crypto/envelope"
 	"schakel/crypto/identity"
 	"schakel/crypto/message"
@@ -25,13 +28,28 @@ import (
 )
 
 // monthDays is how many days of normal operation four partners go through; make month asks
-// for all of them. What happens, and when, is drawn from -seed; what happens at once is up to
-// the machine all the same.
+// for all of them. What happens, and when, is drawn from -seed; the clock stands still until
+// every device and the relay wait, so it does not matter how fast the machine is.
 var monthDays = flag.Int("month", 1, "simulated days of normal operation")
 
 // begins is a Thursday before Easter: Easter and King's Day, Liberation Day and Ascension lie
 // within the 46 days after it.
 var begins = time.Date(2026, time.April, 2, 6, 0, 0, 0, calendar.Zone())
+
+// bridge is the Friday after Ascension, on which the practice is closed. It is a working day,
+// unless the partners agree that it is none, as configs/agreement.toml does for another year.
+var bridge = calendar.Date{Year: 2026, Month: time.May, Day: 15}
+
+// closedOn adds to a version of the protocol that nobody works on a day.
+func closedOn(t testing.TB, day calendar.Date, c *protocol.Catalogue) *protocol.Catalogue {
+	t.Helper()
+	digest := c.Digest()
+	out, err := c.Amend(fmt.Appendf(nil, "name = \"Test\"\non = \"sha256:%s\"\n[holidays]\nclosed = [%q]\n", hex.EncodeToString(digest[:]), day.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
 
 // bureau is one desk: its devices, and who works there.
 type bureau struct {
@@ -50,11 +68,12 @@ type task struct {
 	do func()
 }
 
-// month is a chain that works normally, on a clock that is moved.
+// month is a chain that works normally, in a bubble.
 type month struct {
 	*schakeltest.Chain
 	t                       *testing.T
 	rng                     *rand.Rand
+	agreed                  *protocol.Catalogue // nil: the protocol as it is
 	vt, hub, police, doctor *bureau
 	all                     []*bureau
 	tasks                   []task
@@ -63,20 +82,49 @@ type month struct {
 	newer                   bool     // which version of the program was rolled out last
 	signals                 []string // that were acknowledged
 
-	passed atomic.Int64 // when the relay last carried something, by the clock of the test
 	mu     sync.Mutex
 	alarms map[string]time.Time // desk, kind, subject: since when
 
-	careful        bool // go on in small steps: see calm
-	restarts, lost int
+	restarts int
 }
 
-func newMonth(t *testing.T, seed uint64) *month {
+// inMonth has partners work from a moment on, under an agreement, until play is over.
+func inMonth(t *testing.T, from time.Time, agreed *protocol.Catalogue, play func(*month)) {
+	if _, err := os.Stat("/dev/shm"); err == nil { // each tick may write to a disk
+		t.Setenv("TMPDIR", "/dev/shm")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newMonth(t, from.Add(-time.Hour), agreed)
+		defer w.StopRelay()
+		defer func() {
+			for _, o := range w.all {
+				for m := range o.awake {
+					w.sleep(o, m)
+				}
+			}
+			if t.Failed() {
+				t.Log(w.Now(), w.told())
+			}
+		}()
+		w.found()
+		w.until(from)
+		play(w)
+	})
+}
+
+func newMonth(t *testing.T, now time.Time, agreed *protocol.Catalogue) *month {
 	t.Helper()
-	w := &month{Chain: schakeltest.PrepareAt(t, begins), t: t, rng: rand.New(rand.NewPCG(seed, 7)), alarms: map[string]time.Time{}}
-	w.Every = 10 * time.Millisecond
+	w := &month{Chain: schakeltest.PrepareUnder(t, now, agreed), agreed: agreed, t: t, rng: rand.New(rand.NewPCG(*deskSeed, 7)), alarms: map[string]time.Time{}}
+	network := &threads{}
+	w.Listen, w.Network, w.Every, w.Expire = network.listen, network.dial, 2*time.Minute, 30*time.Minute
 	w.Tap = w.tap
 	w.StartRelay()
+	return w
+}
+
+// found makes the desks, and waits until they know each other.
+func (w *month) found() {
+	w.t.Helper()
 	w.vt, w.hub = w.open("vt20/crisis", identity.RoleVeiligThuis), w.open("knooppunt/piket", identity.RoleKnooppunt)
 	w.police, w.doctor = w.open("politie-mn/meldkamer", identity.RolePolitie), w.open("arts/praktijk", identity.RoleSignaleerder)
 	w.doctor.hours = true
@@ -98,13 +146,12 @@ func newMonth(t *testing.T, seed uint64) *month {
 	for _, o := range w.all {
 		for _, other := range w.all {
 			if m := o.devices[0]; o != other && !(o == w.doctor && other == w.hub) {
-				w.awaits("everybody seals to everybody", 0, func() bool {
+				w.awaits("everybody seals to everybody", func() bool {
 					return m.Node.TargetsForTest(other.desk) >= len(other.devices) || m.Node.TargetsForTest(other.desk) == 0 && o != w.vt
 				})
 			}
 		}
 	}
-	return w
 }
 
 func (w *month) open(desk identity.DeskID, role identity.Role) *bureau {
@@ -113,12 +160,8 @@ func (w *month) open(desk identity.DeskID, role identity.Role) *bureau {
 	return o
 }
 
-// tap notes when something passes, and withholds what a control withholds.
+// tap withholds what a control withholds.
 func (w *month) tap(device identity.DeviceID, from wire.Side, f wire.Frame) []wire.Frame {
-	switch f.(type) {
-	case wire.Put, wire.Deliver:
-		w.passed.Store(time.Now().UnixNano())
-	}
 	if deed := w.withhold.Load(); deed != nil && (*deed)(device, from, f) {
 		return nil
 	}
@@ -182,135 +225,25 @@ func (w *month) soon(least, most int, do func()) {
 	w.at(w.Now().Add(time.Duration(least+w.rng.IntN(most-least+1))*time.Minute), do)
 }
 
-// until lets time pass, by less than what two statements are apart, and does what is due.
+// until lets time pass, and does what is due.
 func (w *month) until(end time.Time) {
-	for w.Now().Before(end) {
-		next := w.Now().Add(time.Duration(15+w.rng.IntN(25)) * time.Minute)
-		if w.careful {
-			next = w.Now().Add(5 * time.Minute)
-		}
-		if end.Before(next) {
-			next = end
-		}
-		if len(w.tasks) > 0 && w.tasks[0].at.Before(next) {
-			next = w.tasks[0].at
-		}
-		if d := next.Sub(w.Now()); d > 0 {
-			w.Pass(d)
-		}
-		for len(w.tasks) > 0 && !w.tasks[0].at.After(w.Now()) {
-			do := w.tasks[0].do
-			w.tasks = w.tasks[1:]
-			do()
-		}
-		w.calm()
+	for len(w.tasks) > 0 && w.tasks[0].at.Before(end) {
+		next := w.tasks[0]
+		w.tasks = w.tasks[1:]
+		<-time.After(next.at.Sub(w.Now()))
+		next.do()
 	}
+	<-time.After(end.Sub(w.Now()))
 }
 
-// calm waits until what is on its way between devices that run has arrived, and everybody has
-// said what is due. Within that the clock goes on by itself, as it does outside: fast over the
-// pauses that devices make, and then at twice its pace at most, so that a machine that is slow
-// makes no message late.
-func (w *month) calm() {
+// awaits waits for what happens by itself: with the next statement at the latest, or the one after.
+func (w *month) awaits(what string, cond func() bool) {
 	w.t.Helper()
-	w.careful = false
-	for began, last, fast := time.Now(), time.Now(), 0; ; fast++ {
-		missing, lost := w.restless()
-		if missing == "" {
-			return
-		}
-		if lost && time.Since(began) > quiet && time.Since(time.Unix(0, w.passed.Load())) > quiet {
-			w.careful = true // such as a statement lost with a connection: the next one says the same
-			w.lost++
-			return
-		}
-		if time.Since(began) > patience {
-			w.t.Fatalf("%s: never calm: %s; alarms %v", w.Now().In(calendar.Zone()).Format(time.RFC1123), missing, w.told())
-		}
-		<-time.After(3 * time.Millisecond)
-		if fast < 60 {
-			w.Pass(50 * time.Millisecond)
-		} else {
-			w.Pass(min(time.Since(last), 50*time.Millisecond))
-		}
-		last = time.Now()
-	}
-}
-
-// quiet is how long nothing passes when nothing is on its way, and patience how long the
-// slowest machine may take for what takes moments: neither is a measure of speed.
-const (
-	quiet    = 4 * time.Second
-	patience = 5 * time.Minute
-)
-
-// awaits waits for something, and lets so much time pass every half second.
-func (w *month) awaits(what string, step time.Duration, cond func() bool) {
-	w.t.Helper()
-	for began, polls := time.Now(), 1; !cond(); polls++ {
-		if time.Since(began) > patience {
-			w.t.Fatalf("never happened: %s", what)
-		}
-		<-time.After(10 * time.Millisecond)
-		if polls%50 == 0 {
-			w.Pass(step)
+	for end := w.Now().Add(2 * time.Hour); !cond(); <-time.After(time.Second) {
+		if w.Now().After(end) {
+			w.t.Fatalf("%s: never happened: %s; alarms %v", w.Now().In(calendar.Zone()).Format(time.RFC1123), what, w.told())
 		}
 	}
-}
-
-// restless says what is missing, and whether it can be nothing but what comes with the next
-// statement or the next word of witnesses.
-func (w *month) restless() (missing string, lost bool) {
-	for _, o := range w.all {
-		for m := range o.awake {
-			now := m.Node.NowForTest()
-			// A word that was not enough when it was asked for, because a clock or a daemon was
-			// behind, comes with the next question of the relay: within half an hour.
-			if at := m.Node.VouchedForTest(); now.Sub(at) > 80*time.Minute {
-				lost = now.Sub(at) < 3*time.Hour && (lost || missing == "")
-				missing = cmp.Or(missing, fmt.Sprintf("%s has the word of witnesses of %v", o.desk, at))
-			}
-			if behind := m.Node.BehindForTest(); behind > 0 {
-				missing, lost = fmt.Sprintf("%s lacks %d entries of the register", o.desk, behind), false
-			}
-			view(w.t, m, func(tx *store.Tx) error {
-				peers, err := tx.OpenPeers()
-				for _, p := range peers {
-					if other := w.office(p.Desk); err != nil || !other.runs() || other == o && len(o.awake) == 1 {
-						continue
-					}
-					ds, err := tx.Outgoing(p.Desk, now)
-					switch {
-					case err != nil:
-						return err
-					case len(ds) > 0 && p.Desk == o.desk: // what was for a device that is gone stays until it expires
-						lost = lost || missing == ""
-						missing = cmp.Or(missing, fmt.Sprintf("%s has %d for itself", o.desk, len(ds)))
-					case p.Desk == o.desk:
-					case len(ds) > 0:
-						missing, lost = fmt.Sprintf("%s has %d for %s", o.desk, len(ds), p.Desk), false
-					case now.Sub(p.StatementOut) > time.Hour+time.Minute:
-						missing, lost = fmt.Sprintf("%s owes %s a statement since %v", o.desk, p.Desk, p.StatementOut), false
-					case p.NextDue.Unix() > 0 && now.Sub(p.NextDue) > 12*time.Minute:
-						lost = lost || missing == ""
-						missing = cmp.Or(missing, fmt.Sprintf("%s heard nothing of %s since %v", o.desk, p.Desk, p.NextDue))
-					}
-				}
-				if err != nil {
-					return err
-				}
-				rs, err := tx.Unstated(now, 100)
-				for _, r := range rs {
-					if other := w.office(r.Desk); other != o && other.runs() {
-						lost = lost || missing == ""
-						missing = cmp.Or(missing, fmt.Sprintf("a device of %s did not hear that %s has %s", o.desk, r.Desk, r.Message))
-					}
-				}
-				return err
-			})
-		}
-	}
-	return missing, lost
 }
 
 func (w *month) office(desk identity.DeskID) *bureau {
@@ -345,7 +278,7 @@ func (w *month) connected() {
 					w.t.Logf("%s: %s", o.desk, last)
 				}
 			}()
-			w.awaits("a device connects", 0, func() bool {
+			w.awaits("a device connects", func() bool {
 				s, err := m.Node.Status(w.t.Context())
 				last = s.LastError
 				return err == nil && s.Connected
@@ -400,34 +333,31 @@ func (w *month) whole() {
 	}
 }
 
-// A month of normal operation, and two weeks: Easter and Ascension lie in it. Nobody is alarmed but
-// where somebody should be, and nothing is lost. Then two things are not normal: a message
-// is withheld, the register stands still, and both are told.
+// A month of normal operation, and two weeks: Easter and Ascension lie in it. Nobody is alarmed,
+// and nothing is lost. Then three things are not normal: a message is withheld, a desk goes
+// without a word, the register stands still; each is told.
 func TestMonth(t *testing.T) {
-	t.Parallel()
-	seed := *deskSeed
-	t.Logf("seed %d: repeat with -args -month=%d -seed=%d", seed, *monthDays, seed)
-	w := newMonth(t, seed)
-	for d := range *monthDays {
-		w.plan(begins.AddDate(0, 0, d))
-	}
+	t.Logf("seed %d: repeat with -args -month=%d -seed=%d", *deskSeed, *monthDays, *deskSeed)
 	started := time.Now()
-	defer func() {
-		if t.Failed() {
-			t.Log(w.Now(), w.told())
+	inMonth(t, begins, closedOn(t, bridge, protocol.V1()), func(w *month) {
+		for d := range *monthDays {
+			w.plan(begins.AddDate(0, 0, d))
 		}
-	}()
-	w.until(begins.AddDate(0, 0, *monthDays))
-	w.tasks = nil
-	w.arrive(w.doctor)
-	w.calm()
-	w.whole()
-	for _, a := range w.told() {
-		t.Errorf("alarmed without cause: %s", a)
-	}
-	t.Logf("%d days, %d deliveries of messages, %d restarts, %d entries in the register, %d times something came with what was next, in %v", *monthDays, len(w.sent), w.restarts, w.Register().Size(), w.lost, time.Since(started).Round(time.Second))
-	w.withheld()
-	w.frozen()
+		end := begins.AddDate(0, 0, *monthDays)
+		w.until(end)
+		w.tasks = nil
+		w.arrive(w.doctor)
+		w.until(end.Add(time.Minute))
+		w.whole()
+		for _, a := range w.told() {
+			w.t.Errorf("alarmed without cause: %s", a)
+		}
+		w.t.Logf("%d days, %d deliveries of messages, %d restarts, %d entries in the register", *monthDays, len(w.sent), w.restarts, w.Register().Size())
+		w.withheld()
+		w.missed()
+		w.frozen()
+	})
+	t.Logf("in %v", time.Since(started).Round(time.Second))
 }
 
 // withheld is a control: the relay keeps a message from the police.
@@ -440,16 +370,14 @@ func (w *month) withheld() {
 	}
 	w.withhold.Store(&deed)
 	s := w.say(w.hub, schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{w.vt.desk, w.police.desk}})
-	w.acknowledgeNow(w.vt, s.Hash)
-	w.Pass(3 * time.Minute)
+	w.acknowledge(w.vt, s.Hash)
 	w.hears(fmt.Sprintf("%s %s %s %s", w.hub.desk, schakel.AlarmUndelivered, s.Hash, w.police.desk))
 	w.withhold.Store(nil)
-	w.Pass(2 * time.Minute) // it is made again
-	w.awaits("it comes after all", 5*time.Minute, func() bool {
+	w.awaits("it comes after all", func() bool {
 		sum, err := w.hub.devices[0].Node.Trace(w.t.Context(), s.Hash)
 		return err == nil && stateAt(sum, w.police.desk) == schakel.StateDelivered
 	})
-	w.acknowledge(w.police, s.Hash, nil)
+	w.acknowledge(w.police, s.Hash)
 }
 
 func headerTier(raw []byte) envelope.Tier {
@@ -460,6 +388,20 @@ func headerTier(raw []byte) envelope.Tier {
 	return h.Tier
 }
 
+// missed is a control: the machine of the police is switched off, and nobody said so.
+func (w *month) missed() {
+	w.t.Helper()
+	m := w.police.devices[0]
+	w.sleep(w.police, m)
+	w.until(w.Now().Add(time.Hour))
+	for _, o := range []*bureau{w.vt, w.hub} {
+		w.hears(fmt.Sprintf("%s %s %s", o.desk, schakel.AlarmSilence, w.police.desk))
+	}
+	m.Reopen()
+	w.wake(w.police, m)
+	w.connected()
+}
+
 // frozen is a control: nobody is shown a newer register.
 func (w *month) frozen() {
 	w.t.Helper()
@@ -468,7 +410,7 @@ func (w *month) frozen() {
 		return is && from == wire.SideRelay
 	}
 	w.withhold.Store(&deed)
-	w.Pass(25 * time.Hour)
+	w.until(w.Now().Add(25 * time.Hour))
 	for _, o := range []*bureau{w.vt, w.hub, w.police} {
 		w.hears(fmt.Sprintf("%s %s ageing", o.desk, schakel.AlarmFreshness))
 	}
@@ -477,7 +419,7 @@ func (w *month) frozen() {
 // hears waits for an alarm.
 func (w *month) hears(alarm string) {
 	w.t.Helper()
-	w.awaits(alarm, time.Minute, func() bool {
+	w.awaits(alarm, func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for key := range w.alarms {

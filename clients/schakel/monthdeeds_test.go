@@ -13,14 +13,10 @@ import (
 	"schakel/crypto/trust"
 )
 
-// works reports whether the practice is open on a day: not on the bridge day after Ascension
-// either, which counts as a working day.
+// works reports whether the practice is open on a day.
 func works(day time.Time) bool {
-	d := day.In(calendar.Zone())
-	if wd := d.Weekday(); wd == time.Saturday || wd == time.Sunday || d.Month() == time.May && d.Day() == 15 {
-		return false
-	}
-	return calendar.Calendar{}.IsWorkingDay(calendar.DateOf(d))
+	d := calendar.DateOf(day)
+	return d != bridge && calendar.Calendar{}.IsWorkingDay(d)
 }
 
 // plan draws what happens on a day that begins at six in the morning.
@@ -70,15 +66,13 @@ func (w *month) opens() time.Time {
 // leave switches the machine of an office off until it opens again, and says so first.
 func (w *month) leave(o *bureau) {
 	for m := range o.awake {
-		w.calm()
-		w.awaits("everybody is told of an absence", 0, func() bool {
+		w.awaits("everybody is told of an absence", func() bool {
 			a, err := m.Node.Away(w.t.Context(), w.opens())
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			return len(a.Untold) == 0
 		})
-		w.calm()
 		w.sleep(o, m)
 	}
 }
@@ -118,7 +112,7 @@ func (w *month) say(from *bureau, d schakel.Draft) schakel.Sent {
 			w.t.Log(err)
 		}
 	}()
-	w.awaits("it can be sent", 0, func() bool {
+	w.awaits("it can be sent", func() bool {
 		sent, err = m.Node.Send(w.t.Context(), d)
 		return err == nil
 	})
@@ -137,21 +131,13 @@ func (w *month) noteSent(from *bureau, m *schakeltest.Member, hash string) {
 	}
 }
 
-// acknowledge has a person of an office sign for a message, when somebody is there.
-func (w *month) acknowledge(o *bureau, hash string, then func()) {
+// acknowledge has a person of an office sign for a message once it is there, when somebody is.
+func (w *month) acknowledge(o *bureau, hash string, then ...func()) {
+	w.t.Helper()
 	if !o.runs() {
-		w.at(w.opens().Add(20*time.Minute), func() { w.acknowledge(o, hash, then) })
+		w.at(w.opens().Add(20*time.Minute), func() { w.acknowledge(o, hash, then...) })
 		return
 	}
-	w.calm()
-	w.acknowledgeNow(o, hash)
-	if then != nil {
-		then()
-	}
-}
-
-func (w *month) acknowledgeNow(o *bureau, hash string) {
-	w.t.Helper()
 	m := w.anyOf(o)
 	var err error
 	var sent schakel.Sent
@@ -160,7 +146,7 @@ func (w *month) acknowledgeNow(o *bureau, hash string) {
 			w.t.Log(err)
 		}
 	}()
-	w.awaits("it can be acknowledged", 0, func() bool {
+	w.awaits("it can be acknowledged", func() bool {
 		sent, err = m.Node.Acknowledge(w.t.Context(), hash, schakel.Acknowledgement{Person: o.person.Name, PIN: schakeltest.PIN})
 		if errors.Is(err, schakel.ErrNotFound) {
 			m = o.devices[0]
@@ -168,6 +154,9 @@ func (w *month) acknowledgeNow(o *bureau, hash string) {
 		return err == nil
 	})
 	w.noteSent(o, m, sent.Hash)
+	for _, do := range then {
+		do()
+	}
 }
 
 // signal is a doctor's concern, and what becomes of it.
@@ -191,19 +180,19 @@ func (w *month) feedback() {
 		return
 	}
 	s := w.say(w.vt, schakel.Draft{Class: "terugkoppeling", Urgency: message.Routine, To: []identity.DeskID{w.doctor.desk}, Answers: w.signals[w.rng.IntN(len(w.signals))]})
-	w.at(w.opens().Add(time.Duration(20+w.rng.IntN(60))*time.Minute), func() { w.acknowledge(w.doctor, s.Hash, nil) })
+	w.at(w.opens().Add(time.Duration(20+w.rng.IntN(60))*time.Minute), func() { w.acknowledge(w.doctor, s.Hash) })
 }
 
 // acute is a report in the night or by day, a case that is led, and its closing days later.
 func (w *month) acute() {
 	s := w.say(w.hub, schakel.Draft{Class: "melding", Urgency: message.Acute, To: []identity.DeskID{w.vt.desk, w.police.desk}})
-	w.soon(1, 5, func() { w.acknowledge(w.vt, s.Hash, nil) })
-	w.soon(6, 10, func() { w.acknowledge(w.police, s.Hash, nil) })
+	w.soon(1, 5, func() { w.acknowledge(w.vt, s.Hash) })
+	w.soon(6, 10, func() { w.acknowledge(w.police, s.Hash) })
 	w.soon(120, 5*24*60, func() {
 		c := w.say(w.vt, schakel.Draft{Class: protocol.ClassClosing, Urgency: message.Routine, Case: s.Case,
 			To: []identity.DeskID{w.police.desk, w.hub.desk}, Person: w.vt.person.Name, PIN: schakeltest.PIN})
-		w.soon(5, 60, func() { w.acknowledge(w.police, c.Hash, nil) })
-		w.soon(5, 60, func() { w.acknowledge(w.hub, c.Hash, nil) })
+		w.soon(5, 60, func() { w.acknowledge(w.police, c.Hash) })
+		w.soon(5, 60, func() { w.acknowledge(w.hub, c.Hash) })
 	})
 }
 
@@ -213,7 +202,7 @@ func (w *month) advice() {
 	w.soon(5, 60, func() {
 		w.acknowledge(w.hub, s.Hash, func() {
 			a := w.say(w.hub, schakel.Draft{Class: "advies", Urgency: message.Routine, To: []identity.DeskID{w.vt.desk}, Answers: s.Hash})
-			w.soon(5, 60, func() { w.acknowledge(w.vt, a.Hash, nil) })
+			w.soon(5, 60, func() { w.acknowledge(w.vt, a.Hash) })
 		})
 	})
 }
@@ -228,7 +217,7 @@ func (w *month) restartOne() {
 	w.sleep(o, m)
 	w.restarts++
 	m.Reopen()
-	w.Pass(time.Duration(w.rng.IntN(180)) * time.Second)
+	<-time.After(time.Duration(w.rng.IntN(180)) * time.Second)
 	w.wake(o, m)
 	w.connected()
 }
@@ -236,7 +225,7 @@ func (w *month) restartOne() {
 func (w *month) restartRelay() {
 	w.restarts++
 	w.StopRelay()
-	w.Pass(time.Duration(w.rng.IntN(120)) * time.Second)
+	<-time.After(time.Duration(w.rng.IntN(120)) * time.Second)
 	w.StartRelay()
 	w.connected()
 }
@@ -263,7 +252,7 @@ func (w *month) upgrade(o *bureau, m *schakeltest.Member, newer bool) {
 	}
 	m.Reopen()
 	if w.restarts++; newer {
-		m.Speaks(version2(w.t))
+		m.Speaks(w.version2())
 	} else {
 		m.Speaks()
 	}
@@ -279,11 +268,18 @@ func (w *month) replaceDevice() {
 	w.enrol(w.vt)
 	w.connected()
 	w.soon(60, 200, func() {
-		w.calm()
 		w.sleep(w.vt, old)
 		if err := w.vt.devices[0].Node.Revoke(w.t.Context(), trust.Device{ID: old.Node.Device()}.Subject(), trust.ReasonRetired); err != nil {
 			w.t.Fatal(err)
 		}
 		w.vt.devices = append(w.vt.devices[:1], w.vt.devices[2:]...)
 	})
+}
+
+// version2 is the next version of the protocol, under the same agreement.
+func (w *month) version2() *protocol.Catalogue {
+	if w.agreed == nil {
+		return version2(w.t)
+	}
+	return closedOn(w.t, bridge, version2(w.t))
 }

@@ -13,7 +13,7 @@ type Writing struct {
 }
 
 const (
-	writingPiece   = 64 << 10
+	writingPiece   = 256 << 10
 	writingStretch = 1 << 20
 )
 

@@ -9,9 +9,12 @@ import (
 	"hash"
 )
 
-// batch is how many bytes are handed over at a time. A SHA-256 has two of them while it is
-// written to, and less where there is less to hash.
-const batch = 64 << 10
+// A SHA-256 has two batches while it is written to, and less where there is less to hash. Each
+// handing over wakes a thread, so what goes on for long is handed over in large ones.
+const (
+	firstBatch = 64 << 10
+	batch      = 256 << 10
+)
 
 // SHA256 is a SHA-256 of what is written to it. The zero value is one of nothing. It is for
 // one goroutine; what works beside that one ends by itself, also when nobody asks for the Sum.
@@ -19,16 +22,19 @@ type SHA256 struct {
 	hash hash.Hash
 	n    uint64
 	fill []byte
+	full int         // bytes of fill that are handed over; 0: firstBatch
 	busy chan []byte // gives back the batch that was hashed; nil: none is under way
 }
 
 // Write implements io.Writer. It never fails, and keeps nothing of p.
 func (s *SHA256) Write(p []byte) (int, error) {
 	for left := p; len(left) > 0; {
-		n := min(len(left), batch-len(s.fill))
+		s.full = max(s.full, firstBatch)
+		n := min(len(left), s.full-len(s.fill))
 		s.fill = append(s.fill, left[:n]...)
-		if left = left[n:]; len(s.fill) == batch {
+		if left = left[n:]; len(s.fill) == s.full {
 			s.hand()
+			s.full = min(2*s.full, batch)
 		}
 	}
 	s.n += uint64(len(p))

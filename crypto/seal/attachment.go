@@ -105,49 +105,56 @@ func CheckAttachment(sealed io.Reader, named [32]byte, length uint64) error {
 }
 
 // pieceSize is how many bytes are read at a time.
-const pieceSize = 128 << 10
+const pieceSize = 8 * chunkSize
 
-// OpenAttachment writes the content of a sealed file to w. It reads the file twice: not a
-// byte of it is decrypted before all of it proved to be what the message names (ErrDigest:
-// attacks E01 to E06), and the second reading must be the same again. What then does not
-// open, is padded otherwise, or has another content than the SHA-256 that the body states
-// is its sender's doing, and refused with ErrContent: w holds bytes by then that must be
-// thrown away. content of zeros is not compared.
-func OpenAttachment(w io.Writer, sealed io.ReadSeeker, a message.Attachment, content [32]byte) error {
+// OpenAttachment writes the content of a sealed file to w. Not a byte of it is decrypted
+// before all of it was read and proved to be what the message names (ErrDigest: attacks E01
+// to E06). What then does not open, is padded otherwise, or has another content than the
+// SHA-256 that the body states is its sender's doing, and refused with ErrContent: w holds
+// bytes by then that must be thrown away. That SHA-256, the cipher and the padding together
+// leave no room for other bytes when the file is read again; content of zeros is not
+// compared, and then the whole file is hashed once more behind it. So is one that does not
+// open: where the disk changed it meanwhile, that is ErrDigest, and no sender is blamed.
+func OpenAttachment(w io.Writer, sealed io.ReaderAt, a message.Attachment, content [32]byte) error {
 	id, err := age.ParseHybridIdentity(a.Identity)
 	if err != nil {
 		return fmt.Errorf("%w: no one-time identity", ErrContent) // age's error may quote the secret
 	}
 	length := AttachmentLength(a.Size)
-	if _, err := sealed.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("failed to read an attachment: %w", err)
+	check := func() error {
+		return CheckAttachment(io.NewSectionReader(sealed, 0, int64(length)+1), a.Digest, length)
 	}
-	if err := CheckAttachment(sealed, a.Digest, length); err != nil {
+	if err := check(); err != nil {
 		return err
 	}
-	if _, err := sealed.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("failed to read an attachment: %w", err)
+	err = openContent(w, sealed, id, a.Size, content)
+	if errors.Is(err, ErrContent) || err == nil && content == ([32]byte{}) {
+		if e := check(); e != nil {
+			return fmt.Errorf("it changed while it was read: %w", e)
+		}
 	}
-	var again digest.SHA256
+	return err
+}
+
+// openContent decrypts what was found to be the file that the message names.
+func openContent(w io.Writer, sealed io.ReaderAt, id *age.HybridIdentity, size uint64, content [32]byte) error {
 	once := &strictIdentity{key: newEpochKey(0, id), index: 0, count: 1}
-	plain, err := age.Decrypt(io.TeeReader(io.LimitReader(sealed, int64(length)), &again), once)
+	plain, padded, err := age.DecryptReaderAt(sealed, int64(AttachmentLength(size)), once)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrContent, err)
 	}
-	if err := copyContent(w, plain, a.Size, content); err != nil {
-		return err
+	if uint64(padded) != paddedContent(size) {
+		return fmt.Errorf("%w: %d bytes with their padding", ErrContent, padded)
 	}
-	if again.Len() != length || again.Sum() != a.Digest {
-		return fmt.Errorf("%w: it changed while it was read", ErrDigest)
-	}
-	return nil
+	return copyContent(w, io.NewSectionReader(plain, 0, padded), size, content)
 }
 
-// copyContent writes the content and demands that exactly its padding follows.
+// copyContent writes the content and demands that nothing but zeros follows.
 func copyContent(w io.Writer, plain io.Reader, size uint64, content [32]byte) error {
 	var c digest.SHA256
 	written := &writing{to: w}
-	n, err := io.CopyBuffer(io.MultiWriter(&c, written), io.LimitReader(plain, int64(size)), make([]byte, pieceSize))
+	piece := make([]byte, pieceSize)
+	n, err := io.CopyBuffer(io.MultiWriter(&c, written), io.LimitReader(plain, int64(size)), piece)
 	if err == nil && uint64(n) < size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -160,20 +167,22 @@ func copyContent(w io.Writer, plain io.Reader, size uint64, content [32]byte) er
 	if content != ([32]byte{}) && c.Sum() != content {
 		return fmt.Errorf("%w: another content than the message describes", ErrContent)
 	}
-	padding, buffer := uint64(0), make([]byte, minPadded)
-	for {
-		n, err := plain.Read(buffer)
-		if !bytes.Equal(buffer[:n], zeros[:n]) {
-			return fmt.Errorf("%w: padding is not zero", ErrContent)
-		}
-		padding += uint64(n)
-		if err == io.EOF && padding == paddedContent(size)-size {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %d bytes of padding: %w", ErrContent, padding, err)
+	if _, err := io.CopyBuffer(onlyZeros{}, plain, piece); err != nil {
+		return fmt.Errorf("%w: its padding: %w", ErrContent, err)
+	}
+	return nil
+}
+
+// onlyZeros refuses to be written anything else.
+type onlyZeros struct{}
+
+func (onlyZeros) Write(p []byte) (int, error) {
+	for left := p; len(left) > 0; left = left[min(len(left), len(zeros)):] {
+		if n := min(len(left), len(zeros)); !bytes.Equal(left[:n], zeros[:n]) {
+			return 0, errors.New("not all zeros")
 		}
 	}
+	return len(p), nil
 }
 
 // writing remembers why nothing more could be written: that is not the sender's doing.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 
-	"schakel/crypto/digest"
 	"schakel/crypto/identity"
 	"schakel/relay/wire"
 )
@@ -182,17 +181,8 @@ func (k *Keeper) sum(ctx context.Context, u upload, chain []piece) (wire.BlobID,
 	if id, err := k.running.sum(u, chain); err == nil {
 		return id, nil
 	}
-	r := &Reader{keeper: k, ctx: ctx, pieces: chain, size: u.length}
-	defer r.Close()
-	var h digest.SHA256
-	if _, err := io.CopyBuffer(&h, r, make([]byte, readBack)); err != nil {
-		return wire.BlobID{}, err
-	}
-	return h.Sum(), nil
+	return k.readBack(ctx, u, chain)
 }
-
-// readBack is how many bytes are read at a time where a blob is read back.
-const readBack = 256 << 10
 
 // hold lets desks fetch an upload, and the desk of its device.
 func (k *Keeper) hold(ctx context.Context, u upload, desks []identity.DeskID) error {

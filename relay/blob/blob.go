@@ -62,6 +62,7 @@ type Keeper struct {
 	config  Config
 	running running
 	gone    marks
+	doubts  doubts
 	begin   sync.Mutex // held from a look at an organisation's share to the record that takes of it
 }
 

@@ -23,6 +23,7 @@ const (
 	HeaderComplete = "Upload-Complete" // a boolean as RFC 9651 writes it: ?1 or ?0
 	HeaderDesks    = "Schakel-Desks"   // who may fetch it, with commas between
 	HeaderDone     = "Schakel-Done"    // ?1 beside 404, to the device that uploaded it: needed no more, and not lost
+	HeaderDoubt    = "Schakel-Doubt"   // ?1 in a HEAD: this device got other bytes than the name says
 )
 
 // Limits of blobs.
@@ -36,6 +37,8 @@ const (
 	BlobGrace   = 30 * time.Second
 	BlobStall   = 20 * time.Second // without a byte, then it is cut
 	BlobIdle    = 5 * time.Second  // between two requests on one connection
+	// DoubtTime is how long reading a blob back may take.
+	DoubtTime = 10 * time.Minute
 
 	BlobLife       = 7 * 24 * time.Hour // from the last byte, or from the last time that it was named again
 	UnfinishedLife = 24 * time.Hour     // of an upload, from its first byte

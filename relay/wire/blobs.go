@@ -88,6 +88,19 @@ func (b *Blobs) State(ctx context.Context, id BlobID) (BlobState, error) {
 	return blobState(resp)
 }
 
+// Doubt is State where what came is not what the name says: the relay reads the blob back, and
+// answers ErrBlobNone if it was changed there; its sender uploads it again. A relay from before
+// this answers as to State.
+func (b *Blobs) Doubt(ctx context.Context, id BlobID) (BlobState, error) {
+	header := http.Header{}
+	header.Set(HeaderDoubt, "?1")
+	resp, err := b.do(ctx, http.MethodHead, id, header, nil, 0)
+	if err != nil {
+		return BlobState{}, err
+	}
+	return blobState(resp)
+}
+
 // Append uploads one part. It is on the relay's disk when Append returns nil. With
 // ErrBlobOffset comes the state from which to go on.
 func (b *Blobs) Append(ctx context.Context, id BlobID, p BlobPart) (BlobState, error) {
@@ -273,7 +286,7 @@ func dialBlobs(ctx context.Context, addr string, c *tls.Config) (*blobConn, erro
 	if c == nil {
 		b.raw, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	} else {
-		b.raw, b.binding, err = dialTLS(ctx, "tcp", addr, c, (&net.Dialer{}).DialContext)
+		b.raw, b.binding, err = dialTLS(ctx, "tcp", addr, c, dialGathered)
 	}
 	if err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ import (
 	"schakel/relay"
 	"schakel/relay/blob"
 	"schakel/relay/blob/folder"
+	"schakel/relay/queue"
 	"schakel/relay/queue/boltqueue"
 	"schakel/relay/register"
 	"schakel/relay/wire"
@@ -48,6 +49,8 @@ type Chain struct {
 	// Blobs, set before StartRelay, stands between the relay and where it keeps attachments:
 	// what a dishonest operator does to those.
 	Blobs func(blob.Store) blob.Store
+	// Store, where set, opens the mailboxes in place of a file of the chain's own.
+	Store func() (queue.Store, error)
 	// Listen and Network, where set, are what connects devices with the relay, in place of
 	// this machine's network: one in memory.
 	Listen  func() (net.Listener, error)
@@ -60,6 +63,7 @@ type Chain struct {
 	Every time.Duration
 
 	t       testing.TB
+	agreed  *protocol.Catalogue // the partners' own agreement; nil: the protocol as it is
 	dir     string
 	root    signer
 	log     signer
@@ -116,7 +120,13 @@ func Prepare(t testing.TB) *Chain {
 // PrepareAt is Prepare with another time on everybody's clock.
 func PrepareAt(t testing.TB, now time.Time) *Chain {
 	t.Helper()
-	c := &Chain{t: t, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t), moved: time.Until(now)}
+	return PrepareUnder(t, now, nil)
+}
+
+// PrepareUnder is PrepareAt for partners who agreed on something beside the protocol.
+func PrepareUnder(t testing.TB, now time.Time, agreed *protocol.Catalogue) *Chain {
+	t.Helper()
+	c := &Chain{t: t, agreed: agreed, dir: t.TempDir(), root: newSigner(t), log: newSigner(t), receipt: newSigner(t), moved: time.Until(now)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
 	c.address = l.Addr().String()
@@ -146,7 +156,7 @@ func (c *Chain) found() {
 	now := c.Now().UTC().Truncate(time.Second)
 	root := trust.Root{
 		Version: 1, Threshold: 1, Keys: []identity.Key{c.root.Public()},
-		Agreement: protocol.V1().Digest(), Issued: now, Expires: now.AddDate(1, 0, 0),
+		Agreement: cmp.Or(c.agreed, protocol.V1()).Digest(), Issued: now, Expires: now.AddDate(1, 0, 0),
 	}
 	genesis, err := root.Sign(trust.First(), c.root)
 	ok(c.t, err)
@@ -181,7 +191,7 @@ func (c *Chain) StartRelay() {
 	_, err = log.Import(context.Background(), c.genesis, c.Now())
 	ok(c.t, err)
 	c.register = log
-	store, err := boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
+	store, err := c.store()
 	ok(c.t, err)
 	files, err := folder.Open(c.file("blobs"))
 	ok(c.t, err)
@@ -210,6 +220,13 @@ func (c *Chain) StartRelay() {
 		ok(c.t, store.Close())
 		ok(c.t, log.Close())
 	}
+}
+
+func (c *Chain) store() (queue.Store, error) {
+	if c.Store != nil {
+		return c.Store()
+	}
+	return boltqueue.Open(boltqueue.Config{Path: c.file("queue.db")})
 }
 
 func (c *Chain) listener() (net.Listener, error) {

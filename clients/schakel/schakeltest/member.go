@@ -87,7 +87,7 @@ func (m *Member) join() {
 	m.chain.t.Helper()
 	fingerprint, err := schakel.InvitationFingerprint(m.invitation)
 	ok(m.chain.t, err)
-	ok(m.chain.t, schakel.Join(context.Background(), m.store, m.invitation, fingerprint, m.chain.Now))
+	ok(m.chain.t, schakel.JoinAs(context.Background(), schakel.Config{Store: m.store, Now: m.chain.Now, Network: m.chain.Network}, m.invitation, fingerprint))
 	m.open()
 }
 
@@ -174,7 +174,7 @@ func (m *Member) open() {
 }
 
 func (m *Member) load() (err error) {
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills, Network: m.chain.Network})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Catalogue: m.chain.agreed, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills, Network: m.chain.Network})
 	return err
 }
 

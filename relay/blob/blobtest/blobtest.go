@@ -42,6 +42,7 @@ func Checks() []Check {
 		{"upload and fetch", checkUpload},
 		{"parts out of place", checkPlaces},
 		{"an upload that breaks off", checkResume},
+		{"parts of any size", checkSizes},
 		{"bytes that are not those of the name", checkMismatch},
 		{"hashed as it comes in", checkHashed},
 		{"two parts of one place", checkTwins},
@@ -59,6 +60,7 @@ func Checks() []Check {
 		{"damaged records", checkDamaged},
 		{"lost", checkLost},
 		{"needed no more", checkDone},
+		{"doubted", checkDoubted},
 		{"strays", checkStrays},
 	}
 }

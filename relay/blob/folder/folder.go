@@ -117,7 +117,7 @@ func (s *Store) write(ctx context.Context, name string, r io.Reader, size int64)
 // A file is written in pieces of one size, however its bytes come in, and the disk begins
 // with each stretch while the next comes: so Sync has little left to wait for.
 const (
-	pieceSize = 64 << 10
+	pieceSize = 256 << 10
 	stretch   = 1 << 20
 )
 

@@ -131,26 +131,41 @@ func (s *Store) Put(ctx context.Context, name string, r io.Reader, size int64) e
 	if size == 0 {
 		r = bytes.NewReader(nil)
 	}
-	source := &source{r: r}
-	_, err := s.core.Client.PutObject(ctx, s.bucket, name, source, size, minio.PutObjectOptions{DisableMultipart: true, ContentType: "application/octet-stream"})
-	switch {
-	case err == nil:
-		return nil
-	case source.err != nil: // of the device, not of the server
-		return fmt.Errorf("failed to write: %w", source.err)
+	again, _ := r.(io.Seeker)
+	for try := 1; ; try++ {
+		source := &source{r: r}
+		_, err := s.core.Client.PutObject(ctx, s.bucket, name, source, size, minio.PutObjectOptions{DisableMultipart: true, ContentType: "application/octet-stream"})
+		switch {
+		case err == nil:
+			return nil
+		case source.err != nil: // of the device, not of the server
+			return fmt.Errorf("failed to write: %w", source.err)
+		case again == nil, try == conflicts, minio.ToErrorResponse(err).StatusCode != http.StatusConflict:
+			return fmt.Errorf("failed to write: %w", bare(err))
+		}
+		if _, err := again.Seek(-source.n, io.SeekCurrent); err != nil {
+			return fmt.Errorf("failed to write: %w", err)
+		}
 	}
-	return fmt.Errorf("failed to write: %w", bare(err))
 }
 
-// source remembers why reading ended.
+// conflicts is how often an object is put that the server says is in conflict with something
+// else that happens just now: S3 says so of two writers of one name, and a gateway on a folder
+// where what was deleted a moment ago took the folder along. A part that comes in from a device
+// is put once: that device sends it again.
+const conflicts = 10
+
+// source remembers how much was read, and why reading ended.
 type source struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
 // Read reads on.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	s.n += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}

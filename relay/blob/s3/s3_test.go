@@ -3,10 +3,12 @@ package s3_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"go.uber.org/goleak"
 
@@ -55,6 +57,52 @@ func TestAnswers(t *testing.T) {
 		_, err := s.Get(ctx, "uploads/vt20/crisis/x", 0)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || strings.Contains(err.Error(), "vt20") {
 			t.Errorf("%d %s: %v", c.answer, c.code, err)
+		}
+	}
+}
+
+// What the server says is in conflict with what happens just now is put again, a few times, if
+// its bytes can be had again: records and holds can. A part that comes from a device is put once.
+func TestConflict(t *testing.T) {
+	var conflicts, puts int
+	var kept string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			return // the bucket
+		}
+		body, _ := io.ReadAll(r.Body)
+		if puts++; puts <= conflicts {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = w.Write([]byte(`<Error><Code>ExistingObjectIsDirectory</Code></Error>`))
+			return
+		}
+		kept = string(body)
+	}))
+	defer server.Close()
+	ctx := context.Background()
+	s, err := s3.Open(ctx, s3.Config{Endpoint: server.URL, Bucket: "bucket", Key: "k", Secret: func() (string, error) { return "s", nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, c := range []struct {
+		name      string
+		body      io.Reader
+		size      int64
+		conflicts int
+		puts      int
+		stored    bool
+	}{
+		{"no conflict", strings.NewReader("record"), 6, 0, 1, true},
+		{"a record", strings.NewReader("record"), 6, 3, 4, true},
+		{"nothing", iotest.ErrReader(io.EOF), 0, 3, 4, true},
+		{"for ever", strings.NewReader("record"), 6, 1000, 10, false},
+		{"a part as it comes in", iotest.OneByteReader(strings.NewReader("record")), 6, 1, 1, false},
+	} {
+		conflicts, puts, kept = c.conflicts, 0, ""
+		err := s.Put(ctx, "uploads/vt20/crisis/x", c.body, c.size)
+		if (err == nil) != c.stored || puts != c.puts || c.stored && !strings.Contains(kept, "record"[:c.size]) {
+			t.Errorf("%s: %d puts, %q is kept, %v", c.name, puts, kept, err)
 		}
 	}
 }

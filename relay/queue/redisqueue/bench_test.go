@@ -36,7 +36,7 @@ import (
 //	go test -run - -bench Cycle -benchtime 50000x ./relay/queue/redisqueue
 func BenchmarkCycle(b *testing.B) {
 	for _, size := range []int{1 << 10, 6 << 10} {
-		for _, desks := range []int{8, 1000} {
+		for _, desks := range []int{8, 1000, 10_000} {
 			b.Run(fmt.Sprintf("size=%d/desks=%d", size, desks), func(b *testing.B) { compare(b, desks, size) })
 		}
 	}

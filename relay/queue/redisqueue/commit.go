@@ -115,10 +115,10 @@ func (b *batch) send(ctx context.Context, calls []*call) error {
 	return b.s.send(ctx, "drain", aborted)
 }
 
-func (s *Store) arguments(c *call) []any {
+func (s *Store) arguments(c *call, within string) []any {
 	q := &s.config.Quota
-	args := make([]any, 0, 8+3*len(c.orgs)+len(c.args))
-	args = append(args, s.marker, s.bell(), s.node, q.DeskRecords, q.DeskBytes, q.SealerRecords, q.SealerBytes, len(c.orgs))
+	args := make([]any, 0, 9+3*len(c.orgs)+len(c.args))
+	args = append(args, s.marker, s.bell(), s.node, q.DeskRecords, q.DeskBytes, q.SealerRecords, q.SealerBytes, within, len(c.orgs))
 	for org := range c.orgs {
 		other := s.shares.elsewhere(c.bucket, org)
 		args = append(args, string(org), other.records, other.bytes)

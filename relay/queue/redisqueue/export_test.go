@@ -27,3 +27,6 @@ func ParseTold(payload string) (again string, device identity.DeviceID, ok bool)
 	}
 	return fmt.Sprintf("session\n%s\n%d\n%s", t.node, t.number, t.device[:]), t.device, ok
 }
+
+// Buckets is over how many the desks are spread.
+const Buckets = buckets

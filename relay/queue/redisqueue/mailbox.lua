@@ -92,13 +92,22 @@ local function who()
   return process .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
 
+-- whoIn asks once in a transaction, within which nobody takes over. A transaction has a
+-- name that is never given again; without one every call asks.
+local transaction, answered
+local function whoIn(name)
+  if name == '' then return who() end
+  if name ~= transaction then transaction, answered = name, who() end
+  return answered
+end
+
 -- opened returns the bucket's names and its clock, or nil when this is not the
 -- store that the caller opened: not its marker, or not in the process that was
 -- vouched for.
-local function opened(keys, epoch)
+local function opened(keys, epoch, within)
   local k = names(keys[1])
   local meta = redis.call('HMGET', k.meta, 'epoch', 'by', 'now')
-  if meta[1] ~= epoch or meta[2] ~= who() then return nil end
+  if meta[1] ~= epoch or meta[2] ~= whoIn(within or '') then return nil end
   return k, tonumber(meta[3] or '') or 0
 end
 

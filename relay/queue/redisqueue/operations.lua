@@ -228,15 +228,15 @@ local function flushCounts(c)
 end
 
 local function batch(keys, args, room)
-  local k, now = opened(keys, args[1])
+  local k, now = opened(keys, args[1], args[8])
   if not k then return redis.error_reply(EPOCH) end
   local c = {
     k = k, now = now, args = args, room = room, desks = {}, orgs = {}, shares = {}, dirty = {}, dirtyOrgs = {}, dirtyIds = {},
     moved = {}, wasBehind = {}, grown = {}, ends = {}, waiting = {}, unwaiting = {},
     quota = { tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), tonumber(args[7]) },
   }
-  local i = 9
-  for _ = 1, tonumber(args[8]) do
+  local i = 10
+  for _ = 1, tonumber(args[9]) do
     c.shares[args[i]] = { tonumber(args[i + 1]), tonumber(args[i + 2]) }
     i = i + 3
   end

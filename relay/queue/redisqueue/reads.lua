@@ -84,7 +84,7 @@ end
 local function vouch(keys, args)
   local meta = redis.call('HMGET', keys[1], 'epoch', 'by')
   if (meta[1] or '') ~= args[1] or (meta[2] or '') ~= args[2] or who() ~= args[3] then return 0 end
-  redis.call('HSET', keys[1], 'epoch', args[4], 'by', args[3], 'format', '1')
+  redis.call('HSET', keys[1], 'epoch', args[4], 'by', args[3], 'format', '2')
   return 1
 end
 

@@ -179,7 +179,7 @@ func (s *Store) usable() error {
 func (s *Store) fail(err error) { s.failed.Store(&err) }
 
 // buckets is part of the format: a desk is always in the same one.
-const buckets = 64
+const buckets = 16
 
 // bucketOf spreads desks with FNV-1a.
 func bucketOf(desk identity.DeskID) int {

@@ -43,7 +43,7 @@ func metaIn(c redisqueue.Config, bucket int) string {
 func bucketOf(desk identity.DeskID) int {
 	sum := fnv.New32a()
 	sum.Write([]byte(desk))
-	return int(sum.Sum32() % 64)
+	return int(sum.Sum32() % redisqueue.Buckets)
 }
 
 // slotOf returns the slot of a bucket, and who has it.
@@ -93,7 +93,7 @@ func reshard(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
 func moveBuckets(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config, from, to *redistest.Server) (moved int) {
 	t.Helper()
 	var slots []int
-	for bucket := range 64 {
+	for bucket := range redisqueue.Buckets {
 		if slot, owner := slotOf(t, cluster, c, bucket); owner == from {
 			slots = append(slots, slot)
 		}
@@ -151,11 +151,11 @@ func clusterFailover(t *testing.T, cluster *redistest.Cluster, c redisqueue.Conf
 	l := begin(t, c)
 	for n := range max(1, *failovers/5) {
 		l.goesOn(t, 500, nil)
-		_, primary := slotOf(t, cluster, c, n*21%64)
+		_, primary := slotOf(t, cluster, c, n*5%redisqueue.Buckets)
 		gone := desksOf(t, cluster, c, primary)
 		primary.Kill()
 		began := time.Now()
-		takeOver(t, cluster, c, n*21%64, primary)
+		takeOver(t, cluster, c, n*5%redisqueue.Buckets, primary)
 		taken := time.Since(began)
 		l.goesOn(t, loadBatch, func(desk identity.DeskID) bool { return gone[desk] })
 		t.Logf("another primary after %v, its desks are served after %v", taken.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
@@ -243,7 +243,7 @@ func partFull(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) {
 func notLeading(t *testing.T, cluster *redistest.Cluster, c redisqueue.Config) *redistest.Server {
 	t.Helper()
 	_, leader := slotOf(t, cluster, c, 0)
-	for bucket := range 64 {
+	for bucket := range redisqueue.Buckets {
 		if _, owner := slotOf(t, cluster, c, bucket); owner != leader {
 			return owner
 		}

@@ -2,6 +2,7 @@ package redisqueue
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -168,11 +169,13 @@ func (e *exchange) run(ctx context.Context) {
 	// Redis takes nothing between MULTI and EXEC.
 	transaction := !e.s.config.Cluster && e.name == "commit" && (len(e.part) > 1 || waits)
 	var commands [][]any
+	within := ""
 	if transaction {
+		within = rand.Text() // never twice: the functions ask once in it who they are
 		commands = append(commands, []any{"multi"})
 	}
 	for _, c := range e.part {
-		commands = append(commands, e.s.command(e.name, c))
+		commands = append(commands, e.s.command(e.name, c, within))
 	}
 	if waits {
 		commands = append(commands, []any{"fcall", function("touch"), 1, e.s.metaKey(e.part[0].bucket), e.s.marker})
@@ -197,11 +200,11 @@ func (e *exchange) run(ctx context.Context) {
 	e.settle(answers, waits, wait)
 }
 
-// command is the whole call. All keys that it may touch are declared.
-func (s *Store) command(name string, c *call) []any {
+// command is the whole call, within a transaction or none. All keys that it may touch are declared.
+func (s *Store) command(name string, c *call, within string) []any {
 	args := c.args
 	if name == "commit" || name == "drain" {
-		args = s.arguments(c)
+		args = s.arguments(c, within)
 	}
 	keys := &s.keys[c.bucket]
 	command := make([]any, 0, 3+len(keys.fixed)+len(c.desks)+len(args))

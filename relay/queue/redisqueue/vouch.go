@@ -22,7 +22,7 @@ import (
 // that of several relays one wins, and whoever ends half-way is made up for by the
 // next who looks.
 
-const format = "1"
+const format = "2"
 
 // vouched is what the server of one bucket said about it.
 type vouched struct {

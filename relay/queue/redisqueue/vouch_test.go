@@ -36,7 +36,7 @@ func TestOpenedTogether(t *testing.T) {
 	first := mustOpen(t, server.Config())
 	before := epochOf(t, first)
 	for round := range 8 {
-		root.Del(t.Context(), metaOf(round*9))
+		root.Del(t.Context(), metaOf(round*2))
 		openTogether(t, server.Config(), 6)
 		last := mustOpen(t, server.Config())
 		after := epochOf(t, last)
@@ -97,7 +97,7 @@ func TestUnfinishedRenewal(t *testing.T) {
 	if after == before {
 		t.Error("the renewal was taken back")
 	}
-	if marker := root.HGet(t.Context(), metaOf(63), "epoch").Val(); marker != "a new one" {
+	if marker := root.HGet(t.Context(), metaOf(redisqueue.Buckets-1), "epoch").Val(); marker != "a new one" {
 		t.Errorf("the renewal was not finished: %q", marker)
 	}
 	if _, err := running.Commit(t.Context(), []queue.Op{put(2)}); !errors.Is(err, queue.ErrIndeterminate) {
@@ -111,7 +111,7 @@ var bucketOfDesk = func() int {
 	for i := range len(desk) {
 		sum = (sum ^ uint32(desk[i])) * 16777619
 	}
-	return int(sum % 64)
+	return int(sum % redisqueue.Buckets)
 }()
 
 // TestThereAndBack has a replica take over and the former primary after it, while
@@ -184,12 +184,54 @@ func forge(t *testing.T, server *redistest.Server) {
 	defer root.Close()
 	info := root.InfoMap(t.Context(), "server", "replication").Item
 	_, err := root.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
-		for bucket := range 64 {
+		for bucket := range redisqueue.Buckets {
 			pipe.HSet(t.Context(), metaOf(bucket), "by", info("Server", "run_id")+info("Replication", "master_replid"))
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOtherFormat opens a store that another version has laid out otherwise: it is refused,
+// and not read in part.
+func TestOtherFormat(t *testing.T) {
+	server := start(t)
+	root := server.Root()
+	defer root.Close()
+	mustOpen(t, server.Config()).Close()
+	root.HSet(t.Context(), metaOf(redisqueue.Buckets-1), "format", "1")
+	if _, err := redisqueue.Open(t.Context(), server.Config()); !errors.Is(err, queue.ErrVersion) {
+		t.Errorf("a store of another format: %v", err)
+	}
+}
+
+// TestTakenOverBetweenTransactions has a server follow another for a moment, and lead again as
+// the same process: what happened meanwhile nobody knows. A transaction asks who its server is
+// once, the next one asks again.
+func TestTakenOverBetweenTransactions(t *testing.T) {
+	server := start(t)
+	root := server.Root()
+	defer root.Close()
+	store := mustOpen(t, server.Config())
+	both := func(n int) []queue.Op { // in two buckets: in a transaction
+		there := put(n)
+		there.Desk = "elsewhere/desk"
+		return []queue.Op{put(n), there}
+	}
+	if bucketOf(desk) == bucketOf("elsewhere/desk") {
+		t.Fatal("both desks are in one bucket: the test is blind")
+	}
+	for _, r := range commit(t, store, both(1)...) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if err := errors.Join(root.SlaveOf(t.Context(), "127.0.0.1", "1").Err(), root.SlaveOf(t.Context(), "NO", "ONE").Err()); err != nil {
+		t.Fatal(err)
+	}
+	if results, err := store.Commit(t.Context(), both(2)); !errors.Is(err, queue.ErrIndeterminate) {
+		t.Errorf("puts after another history gave %+v, %v", results, err)
 	}
 }
