@@ -88,13 +88,15 @@ func contactsAhead(r roster.Roster, now time.Time) (out []rota.Contact) {
 	return out
 }
 
-// lacking names the contacts of which something is missing, as colleagues know them.
+// lacking names the contacts of which something is missing, as colleagues know them, in the
+// order of their names: who is on call first depends on the hour at which somebody looks.
 func lacking(r roster.Roster, of []rota.Contact, has func(rota.Contact) bool) (names []string) {
 	for _, c := range of {
 		if !has(c) {
 			names = append(names, r.Name(c))
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
