@@ -23,7 +23,8 @@ import (
 type phases struct{ sealed, atRelay, here, saved time.Duration }
 
 // TestBesideAge: a file goes from desk to desk and is saved, beside the stock age program,
-// cp, and age again. In full a gigabyte, three times in turn, and how long each took.
+// cp, and age again, as they are and with each of their files synced, as each of ours is. In
+// full a gigabyte, three times in turn, and how long each took.
 func TestBesideAge(t *testing.T) {
 	size, rounds := int64(4<<20), 1
 	if *full {
@@ -36,26 +37,35 @@ func TestBesideAge(t *testing.T) {
 	f := &files{chain: c, from: from, to: to, path: c.file("groot.pdf")}
 	f.sum = f.write(size)
 	stock := f.stockAge()
-	var shares []float64
+	var shares, synced []float64
 	for range rounds {
 		cool := f.warm(6 * size)
 		before := f.processor()
 		ours := f.timed()
 		after := f.processor()
 		cool()
-		cool = f.warm(6 * size)
-		theirs, worked := stock()
-		cool()
-		shares = append(shares, theirs.Seconds()/ours.saved.Seconds())
-		t.Logf("%d MiB: sealed after %s, at the relay after %s, here after %s, saved after %s; age, cp and age %s: %.2f of their speed", size>>20,
-			ms(ours.sealed), ms(ours.atRelay), ms(ours.here), ms(ours.saved), ms(theirs), shares[len(shares)-1])
+		t.Logf("%d MiB: sealed after %s, at the relay after %s, here after %s, saved after %s", size>>20,
+			ms(ours.sealed), ms(ours.atRelay), ms(ours.here), ms(ours.saved))
 		for name, used := range after {
 			t.Logf("processor of %s: %s", name, ms(used-before[name]))
 		}
-		t.Logf("processor of age, cp and age: %s", ms(worked))
+		shares = append(shares, f.besides("age, cp and age", size, ours, func() (took, worked time.Duration) { return stock(false) }))
+		synced = append(synced, f.besides("age, cp and age, each synced", size, ours, func() (took, worked time.Duration) { return stock(true) }))
 	}
 	slices.Sort(shares)
-	t.Logf("the middle one of %d: %.2f of their speed", rounds, shares[rounds/2])
+	slices.Sort(synced)
+	t.Logf("the middle one of %d: %.2f of their speed, %.2f where they sync", rounds, shares[rounds/2], synced[rounds/2])
+}
+
+// besides runs what others do with the same file, and returns our share of their speed.
+func (f *files) besides(what string, size int64, ours phases, others func() (took, worked time.Duration)) (share float64) {
+	f.t.Helper()
+	cool := f.warm(6 * size)
+	took, worked := others()
+	cool()
+	share = took.Seconds() / ours.saved.Seconds()
+	f.t.Logf("%s: %s, %s of the processor: %.2f of their speed", what, ms(took), ms(worked), share)
+	return share
 }
 
 // processor is how much of the processors each process has used.
@@ -124,7 +134,7 @@ func (f *files) same(path string) {
 
 // stockAge builds the stock age program, and returns what seals the large file with it, copies
 // it and opens it.
-func (f *files) stockAge() func() (took, worked time.Duration) {
+func (f *files) stockAge() func(synced bool) (took, worked time.Duration) {
 	f.t.Helper()
 	program := f.file("age")
 	build := exec.Command("go", "build", "-o", program, "filippo.io/age/cmd/age")
@@ -137,9 +147,14 @@ func (f *files) stockAge() func() (took, worked time.Duration) {
 	}
 	sealed, copied, plain := f.file("a.age"), f.file("b.age"), f.file("plain")
 	commands := []string{program + " -r " + id.Recipient().String() + " -o " + sealed + " " + f.path, "cp " + sealed + " " + copied, program + " -d -i " + key + " -o " + plain + " " + copied}
-	return func() (took, worked time.Duration) {
+	synced := []string{commands[0], "sync " + sealed, commands[1], "sync " + copied, commands[2], "sync " + plain}
+	return func(sync bool) (took, worked time.Duration) {
+		run := commands
+		if sync {
+			run = synced
+		}
 		began := time.Now()
-		for _, line := range commands {
+		for _, line := range run {
 			words := strings.Fields(line)
 			c := exec.Command(words[0], words[1:]...)
 			must[[]byte](f.t)(c.CombinedOutput())
