@@ -110,13 +110,17 @@ func TestPagesLoseNothing(t *testing.T) {
 	first := p.want(200, "GET", "/v1/messages?limit=1", nil)
 	var list struct{ Next string }
 	first.into(t, &list)
+	begin := "A"
+	if strings.HasPrefix(list.Next, begin) {
+		begin = "B"
+	}
 	other := o.program("ander", desk.TokenRequest{Roles: desk.Roles()})
 	for name, r := range map[string]reply{
 		"of another token":  other.ask("GET", "/v1/messages?limit=1&cursor="+list.Next, nil),
 		"of another list":   p.ask("GET", "/v1/cases?cursor="+list.Next, nil),
 		"of another filter": p.ask("GET", "/v1/messages?box=all&cursor="+list.Next, nil),
 		"made up":           p.ask("GET", "/v1/messages?cursor=aGFsbG8", nil),
-		"changed":           p.ask("GET", "/v1/messages?cursor=A"+list.Next[1:], nil),
+		"changed":           p.ask("GET", "/v1/messages?cursor="+begin+list.Next[1:], nil),
 	} {
 		if r.status != 400 || r.code(t) != "cursor" {
 			t.Errorf("a cursor %s: %d %s", name, r.status, r.body)
