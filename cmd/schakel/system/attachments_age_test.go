@@ -109,7 +109,9 @@ func (f *files) timed() (p phases) {
 	}
 	p.here = time.Since(began)
 	path := f.file("saved.pdf")
-	if out, err := exec.Command(f.programs.schakel, "--home", f.to.home, "attachment", "save", sent.Hash, "1", "--out", path).CombinedOutput(); err != nil {
+	save := exec.Command(f.programs.schakel, "--home", f.to.home, "attachment", "save", sent.Hash, "1", "--out", path)
+	save.Env = environ()
+	if out, err := save.CombinedOutput(); err != nil {
 		f.t.Fatalf("%v: %s", err, out)
 	}
 	p.saved = time.Since(began)
