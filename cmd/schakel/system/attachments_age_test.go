@@ -39,18 +39,16 @@ func TestBesideAge(t *testing.T) {
 	stock := f.stockAge()
 	var shares, synced []float64
 	for range rounds {
-		cool := f.warm(6 * size)
 		before := f.processor()
 		ours := f.timed()
 		after := f.processor()
-		cool()
 		t.Logf("%d MiB: sealed after %s, at the relay after %s, here after %s, saved after %s", size>>20,
 			ms(ours.sealed), ms(ours.atRelay), ms(ours.here), ms(ours.saved))
 		for name, used := range after {
 			t.Logf("processor of %s: %s", name, ms(used-before[name]))
 		}
-		shares = append(shares, f.besides("age, cp and age", size, ours, func() (took, worked time.Duration) { return stock(false) }))
-		synced = append(synced, f.besides("age, cp and age, each synced", size, ours, func() (took, worked time.Duration) { return stock(true) }))
+		shares = append(shares, f.besides("age, cp and age", ours, func() (took, worked time.Duration) { return stock(false) }))
+		synced = append(synced, f.besides("age, cp and age, each synced", ours, func() (took, worked time.Duration) { return stock(true) }))
 	}
 	slices.Sort(shares)
 	slices.Sort(synced)
@@ -58,11 +56,9 @@ func TestBesideAge(t *testing.T) {
 }
 
 // besides runs what others do with the same file, and returns our share of their speed.
-func (f *files) besides(what string, size int64, ours phases, others func() (took, worked time.Duration)) (share float64) {
+func (f *files) besides(what string, ours phases, others func() (took, worked time.Duration)) (share float64) {
 	f.t.Helper()
-	cool := f.warm(6 * size)
 	took, worked := others()
-	cool()
 	share = took.Seconds() / ours.saved.Seconds()
 	f.t.Logf("%s: %s, %s of the processor: %.2f of their speed", what, ms(took), ms(worked), share)
 	return share
