@@ -31,12 +31,12 @@ type killed struct {
 	wrong    []string
 
 	mu       sync.Mutex
-	place    int                  // guarded by mu
-	offered  map[envelope.ID]int  // guarded by mu; in which place it was written to the connection
-	promised map[envelope.ID]bool // until it is delivered
-	last     int                  // the place of what was delivered last in this session
-	acked    uint64               // the position that the store was told of
-	total    int                  // promised in all
+	place    int                 // guarded by mu
+	offered  map[envelope.ID]int // guarded by mu; in which place it was written to the connection
+	promised map[envelope.ID]int // around which kill; until it is delivered
+	last     int                 // the place of what was delivered last in this session
+	acked    uint64              // the position that the store was told of
+	total    int                 // promised in all
 }
 
 // Faults 1, 2 and 15: the program is killed at random moments while it takes envelopes and
@@ -83,7 +83,7 @@ func killedOnBolt(t *testing.T, program string) *killed {
 
 func newKilled(p *process, from, to *relaytest.Device) *killed {
 	return &killed{p: p, from: from, to: to, random: rand.New(rand.NewPCG(*killsSeed, 15)),
-		offered: map[envelope.ID]int{}, promised: map[envelope.ID]bool{}}
+		offered: map[envelope.ID]int{}, promised: map[envelope.ID]int{}}
 }
 
 func (k *killed) report(t *testing.T) {
@@ -178,7 +178,7 @@ func (k *killed) promises(f wire.Frame) (n int) {
 		return 0
 	}
 	for _, l := range stored.Leaves {
-		k.promised[l.ID] = true
+		k.promised[l.ID] = k.turn
 	}
 	k.total += len(stored.Leaves)
 	return len(stored.Leaves)
@@ -211,13 +211,37 @@ func (k *killed) takeAll() {
 		if id != last {
 			continue
 		}
-		for id := range k.promised {
-			k.wrong = append(k.wrong, fmt.Sprintf("%s was promised and is lost", id))
+		if len(k.promised) > 0 {
+			k.sayLost(s, last)
 		}
 		if len(k.wrong) == 0 {
 			k.settle(s, d.Position)
 		}
 		return
+	}
+}
+
+// sayLost looks a second time, in a session of its own, whether what was promised is gone from
+// the store or was passed over.
+func (k *killed) sayLost(s *relaytest.Session, last envelope.ID) {
+	k.t.Helper()
+	where := make(map[envelope.ID]string, len(k.promised))
+	for id, turn := range k.promised {
+		where[id] = fmt.Sprintf("%s was promised around kill %d of %d, and is lost", id, turn, k.turn)
+	}
+	s.Close()
+	again := k.receive()
+	for {
+		d, id := k.take(again)
+		if _, missed := where[id]; missed {
+			where[id] += fmt.Sprintf(": it is stored at %d, and was not handed out", d.Position)
+		}
+		if id == last {
+			break
+		}
+	}
+	for _, w := range where {
+		k.wrong = append(k.wrong, w)
 	}
 }
 
