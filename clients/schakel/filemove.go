@@ -144,7 +144,9 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	if err := checkFetched(f, sum, a); err != nil {
-		return errors.Join(err, n.otherFile(ctx, a), n.doubt(ctx, relay, a))
+		err = errors.Join(err, n.otherFile(ctx, a))
+		n.doubt(ctx, relay, a)
+		return err
 	}
 	return n.fetched(ctx, relay, a)
 }
@@ -252,7 +254,7 @@ func (n *Node) otherFile(ctx context.Context, a store.Attachment) error {
 
 // doubt tells the relay that what it gave is another file: where its disk changed it, its sender
 // brings it again. The connection is of no use afterwards: that try is over.
-func (n *Node) doubt(ctx context.Context, relay *wire.Blobs, a store.Attachment) error {
+func (n *Node) doubt(ctx context.Context, relay *wire.Blobs, a store.Attachment) {
 	ctx, cancel := context.WithTimeout(ctx, wire.DoubtTime+loginTimeout)
 	defer cancel()
 	switch state, err := relay.Doubt(ctx, wire.BlobID(a.Blob)); {
@@ -263,7 +265,6 @@ func (n *Node) doubt(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 	default:
 		n.log.Info("the relay was not told that it gave another file", "trouble", troubleOf(err))
 	}
-	return nil
 }
 
 // fetched notes that all of it is here. A desk that has one device only says so to the

@@ -30,24 +30,32 @@ func TestEndpointsRefused(t *testing.T) {
 	}
 }
 
+// served is a store on a server that has its bucket, and answers everything else so.
+func served(t *testing.T, answer http.HandlerFunc) *s3.Store {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodHead { // which asks for the bucket
+			answer(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	s, err := s3.Open(t.Context(), s3.Config{Endpoint: server.URL, Bucket: "bucket", Key: "k", Secret: func() (string, error) { return "s", nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
 // What a server says becomes one of the errors of blob.Store, and names no object.
 func TestAnswers(t *testing.T) {
 	answer := http.StatusOK
 	code := ""
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			return // the bucket
-		}
+	s := served(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(answer)
 		_, _ = w.Write([]byte(`<Error><Code>` + code + `</Code><Message>uploads/vt20/crisis</Message><Key>uploads/vt20/crisis</Key></Error>`))
-	}))
-	defer server.Close()
+	})
 	ctx := context.Background()
-	s, err := s3.Open(ctx, s3.Config{Endpoint: server.URL, Bucket: "bucket", Key: "k", Secret: func() (string, error) { return "s", nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	for _, c := range []struct {
 		answer int
 		code   string
@@ -66,10 +74,7 @@ func TestAnswers(t *testing.T) {
 func TestConflict(t *testing.T) {
 	var conflicts, puts int
 	var kept string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			return // the bucket
-		}
+	s := served(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if puts++; puts <= conflicts {
 			w.WriteHeader(http.StatusConflict)
@@ -77,14 +82,8 @@ func TestConflict(t *testing.T) {
 			return
 		}
 		kept = string(body)
-	}))
-	defer server.Close()
+	})
 	ctx := context.Background()
-	s, err := s3.Open(ctx, s3.Config{Endpoint: server.URL, Bucket: "bucket", Key: "k", Secret: func() (string, error) { return "s", nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	for _, c := range []struct {
 		name      string
 		body      io.Reader
