@@ -21,11 +21,18 @@ import (
 // eventually waits for what other processes bring about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(2 * relaytest.Patience); !ok(); <-time.After(20 * time.Millisecond) {
+	if !within(2*relaytest.Patience, ok) {
+		t.Fatal("not within time: ", what)
+	}
+}
+
+func within(most time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(most); !ok(); <-time.After(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("not within time: ", what)
+			return false
 		}
 	}
+	return true
 }
 
 // takes puts one envelope and waits for the promise.

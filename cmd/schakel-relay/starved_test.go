@@ -87,21 +87,22 @@ func (c *crush) offer(ctx context.Context, conn *wire.Conn, puts []wire.Frame) {
 			}
 		}
 	})
-	for ctx.Err() == nil {
+	defer reading.Wait()
+	defer conn.CloseNow()
+	for {
 		for part := range slices.Chunk(puts, 250) {
 			if conn.Write(ctx, part...) != nil {
-				break
+				return
 			}
 		}
 	}
-	_ = conn.CloseNow()
-	reading.Wait()
 }
 
 // starved starts a relay, lets devices crush it with envelopes of a tier, takes all but a tenth
 // of a processor from it, and returns how often acute envelopes were refused meanwhile: of so
-// many, or of fewer where the first refusal is enough.
-func starved(t *testing.T, tier envelope.Tier, acute int, enough bool) (refused int) {
+// many, or of fewer where the first refusal is enough. It also says whether the relay shed
+// anything: one whose disk is faster than a tenth of a processor can read has no need to.
+func starved(t *testing.T, tier envelope.Tier, acute int, enough bool) (refused int, sheds bool) {
 	group := tenth(t)
 	p, from, to, w := newProcess(t)
 	crowd := make([]*relaytest.Device, 6)
@@ -132,7 +133,7 @@ func starved(t *testing.T, tier envelope.Tier, acute int, enough bool) (refused 
 	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, p.running.Process.Pid), 0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the relay sheds", func() bool { return c.refused.Load() > 0 })
+	sheds = within(relaytest.Patience, func() bool { return c.refused.Load() > 0 })
 	before := c.refused.Load()
 	var took []time.Duration
 	for len(took) < acute && (refused == 0 || !enough) {
@@ -142,10 +143,13 @@ func starved(t *testing.T, tier envelope.Tier, acute int, enough bool) (refused 
 	slices.Sort(took)
 	t.Logf("tier %d: %d promised, %d shed, %d refused for another reason; the relay had to wait %d times; acute: refused %d times, promised after %v",
 		tier, c.stored.Load(), c.refused.Load(), c.others.Load(), throttled(t, group), refused, took)
-	if throttled(t, group) == 0 || c.refused.Load() == before && !enough {
-		t.Error("the relay was not starved, or shed nothing meanwhile: the test is blind")
+	if throttled(t, group) == 0 {
+		t.Error("the relay was not starved: the test is blind")
 	}
-	return refused
+	if sheds = sheds && (enough || c.refused.Load() > before); !sheds && *full {
+		t.Error("the relay shed nothing: the test is blind")
+	}
+	return refused, sheds
 }
 
 // offerAcute offers one acute envelope until it is promised.
@@ -178,14 +182,22 @@ func TestStarvedRelayTakesTheAcute(t *testing.T) {
 	if *full {
 		acute = 100
 	}
-	if refused := starved(t, envelope.TierNone, acute, false); refused > 0 {
+	refused, sheds := starved(t, envelope.TierNone, acute, false)
+	if refused > 0 {
 		t.Errorf("acute envelopes were refused %d times", refused)
+	}
+	if !sheds {
+		t.Log("NOT TESTED: what has no tier is refused first; the relay could take everything")
 	}
 }
 
 // Control: where what crushes it is acute as well, nothing is shed before the acute.
 func TestStarvedRelayRefusesTheAcute(t *testing.T) {
-	if starved(t, envelope.TierAcute, 40, true) == 0 {
+	refused, sheds := starved(t, envelope.TierAcute, 40, true)
+	if !sheds {
+		t.Skip("NOT TESTED: the relay could take everything, and the acute with it")
+	}
+	if refused == 0 {
 		t.Error("no acute envelope was refused among so many: the test of it is blind")
 	}
 }

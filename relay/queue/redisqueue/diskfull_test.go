@@ -89,7 +89,8 @@ func diskFull(t *testing.T, rewriting bool) {
 	if rewriter > 0 { // it outlives the server; systemd ends both
 		_ = syscall.Kill(rewriter, syscall.SIGKILL)
 	}
-	if log, err := os.ReadFile(disk.Path("redis", "redis.log")); err != nil || strings.Contains(string(log), "rewrite finished successfully") {
+	// Once is when it started.
+	if log, err := os.ReadFile(disk.Path("redis", "redis.log")); err != nil || strings.Count(string(log), "rewrite finished successfully") != 1 {
 		t.Errorf("control: the file was rewritten before the disk was full: %v", err)
 	}
 	if results, err := store.Commit(t.Context(), []queue.Op{put(2000)}); err == nil && !unanswered(results[0].Err) {

@@ -18,6 +18,7 @@ import (
 
 	"schakel/crypto/identity"
 	"schakel/relay/queue"
+	"schakel/relay/queue/redisqueue"
 	"schakel/relay/queue/redisqueue/redistest"
 )
 
@@ -75,6 +76,74 @@ func TestRewriterKilled(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d rewriters killed, %d envelopes answered", rounds, l.count(nil))
+}
+
+// A server that cannot write its file anew after a start is not vouched for, and the error
+// says why; when it can, it is.
+func TestFileCannotBeWrittenAnew(t *testing.T) {
+	t.Parallel() // it waits for the disk
+	redistest.Need(t)
+	server, err := redistest.Start(t.TempDir(), "rdb-key-save-delay", "1000000") // a second for each key
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	root := server.Root()
+	defer root.Close()
+	if err := root.Set(t.Context(), "a-key", "so that there is something to write", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		for ; ctx.Err() == nil; <-time.After(5 * time.Millisecond) {
+			if pid := childOf(server); pid > 0 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
+	_, err = redisqueue.Open(t.Context(), server.Config())
+	if !errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "such as a full disk") {
+		t.Errorf("opening gave %v", err)
+	}
+	cancel()
+	killing.Wait()
+	commit(t, mustOpen(t, server.Config()), put(1))
+}
+
+// A server with a torn transaction is killed while its file is written anew: it refuses its
+// next start, because the torn file is no longer the last one, and takes the one after that,
+// which systemd gives it. Nothing is lost.
+func TestKilledWhileWrittenAnew(t *testing.T) {
+	redistest.Need(t)
+	dir := t.TempDir()
+	server, err := redistest.Start(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { server.Stop() }()
+	store := mustOpen(t, server.Config())
+	commit(t, store, put(1))
+	commit(t, store, put(2))
+	store.Close()
+	killedAnd(t, server, func() { tear(t, dir, 4) })
+	root := server.Root()
+	defer root.Close()
+	if err := errors.Join(root.ConfigSet(t.Context(), "rdb-key-save-delay", "1000000").Err(), root.BgRewriteAOF(t.Context()).Err()); err != nil {
+		t.Fatal(err)
+	}
+	rewriter := childOf(server)
+	server.Kill()
+	_ = syscall.Kill(rewriter, syscall.SIGKILL)
+	if err := server.Restart(); err != nil { // as often as it takes
+		t.Fatal(err)
+	}
+	if log, err := os.ReadFile(filepath.Join(dir, "redis.log")); err != nil || !strings.Contains(string(log), "truncated file is not the last file") {
+		t.Errorf("control: the torn file was no obstacle: %v", err)
+	}
+	if page := read(t, mustOpen(t, server.Config())); len(page.Records) != 1 || page.Records[0].ID != put(1).ID {
+		t.Errorf("there are %+v", page.Records)
+	}
 }
 
 // Fault 30: the server is loading, for as long as a large file takes. No mailbox reads as
@@ -222,11 +291,11 @@ func TestRepaired(t *testing.T) {
 // breakStructure makes the length of an argument wrong, where two thirds of the file are over.
 func breakStructure(t *testing.T, dir string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
-	if err != nil || len(files) != 1 {
-		t.Fatal(files, err)
+	file, err := lastFile(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(files[0])
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +305,7 @@ func breakStructure(t *testing.T, dir string) {
 		t.Fatal("no command in the file")
 	}
 	copy(raw[at+2:], "#")
-	if err := os.WriteFile(files[0], raw, 0o600); err != nil {
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

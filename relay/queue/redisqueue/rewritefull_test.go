@@ -82,9 +82,9 @@ func thereAre(t *testing.T, store *redisqueue.Store, answered []envelope.ID, whe
 // is there. The control is Redis' own word that the rewriting failed.
 func TestDiskFillsDuringRewrite(t *testing.T) {
 	redistest.Need(t)
-	disk := disktest.Tmpfs(t, 32<<20)
+	disk := disktest.Tmpfs(t, 48<<20)
 	reserve := disk.Path("reserve")
-	if err := os.WriteFile(reserve, make([]byte, 8<<20), 0o600); err != nil {
+	if err := os.WriteFile(reserve, make([]byte, 24<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server, err := redistest.Start(disk.Path("redis"))

@@ -37,7 +37,7 @@ const loader = "default"
 
 // needed and forbidden are what the relay's user must and must not be able to do.
 var needed = [][]any{
-	{"fcall", "f", "1", "KEY"}, {"fcall_ro", "f", "1", "KEY"}, {"multi"}, {"exec"}, {"info"}, {"config", "get", "appendonly"},
+	{"fcall", "f", "1", "KEY"}, {"fcall_ro", "f", "1", "KEY"}, {"multi"}, {"exec"}, {"info"}, {"config", "get", "appendonly"}, {"bgrewriteaof"},
 	{"function", "list"}, {"publish", "BELL", "x"}, {"subscribe", "BELL"}, {"wait", "0", "1"},
 	{"hmget", "KEY", "f"}, {"hget", "KEY", "f"}, {"hset", "KEY", "f", "v"}, {"hdel", "KEY", "f"}, {"hgetall", "KEY"}, {"hlen", "KEY"}, {"time"},
 	{"xadd", "KEY", "1-0", "f", "v"}, {"xdel", "KEY", "1-0"}, {"xrange", "KEY", "-", "+"}, {"xinfo", "stream", "KEY"},
@@ -221,6 +221,7 @@ type server struct {
 	role      string
 	clustered bool
 	replicas  int // that are in step
+	file      file
 }
 
 // late is how many seconds ago a replica may have been heard: they speak every second.
@@ -244,6 +245,7 @@ func askServer(ctx context.Context, client *redis.Client) (server, error) {
 		return server{}, errLoading
 	}
 	found.version, found.role, found.clustered = fields["redis_version"], fields["role"], fields["cluster_enabled"] == "1"
+	found.file = parseFile(fields)
 	return found, nil
 }
 

@@ -164,19 +164,24 @@ func (s *Store) agree(ctx context.Context, seen [buckets]vouched) (settled bool,
 	return settled, nil
 }
 
-// mark vouches for the server of a bucket, unless the bucket is no longer as seen.
+// mark vouches for the server of a bucket, unless the bucket is no longer as seen: one that
+// started again since then is not who was seen.
 func (s *Store) mark(ctx context.Context, bucket int, seen *vouched, marker string) (bool, error) {
 	client, err := s.watches.of(ctx, bucket)
 	if err != nil {
 		return false, fmt.Errorf("%w: failed to mark bucket %d: %w", queue.ErrUnavailable, bucket, err)
 	}
-	done, err := client.FCall(ctx, function("vouch"), []string{s.metaKey(bucket)}, seen.marker, seen.by, seen.self, marker).Int()
-	if err != nil && bucket > 0 {
-		return false, nil // it is out of reach now, the next look will tell
-	} else if err != nil {
-		return false, fmt.Errorf("%w: failed to mark the store: %w", queue.ErrUnavailable, err)
+	done := 0
+	if err = s.fileAnew(ctx, client); err == nil {
+		done, err = client.FCall(ctx, function("vouch"), []string{s.metaKey(bucket)}, seen.marker, seen.by, seen.self, marker).Int()
 	}
-	return done == 1, nil
+	switch {
+	case err == nil:
+		return done == 1, nil
+	case bucket > 0 && !errors.Is(err, errNotAnew):
+		return false, nil // it is out of reach now, the next look will tell
+	}
+	return false, fmt.Errorf("%w: failed to mark the store: %w", queue.ErrUnavailable, err)
 }
 
 // masters returns who takes writes now.
