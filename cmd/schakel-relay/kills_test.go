@@ -96,8 +96,8 @@ func (k *killed) report(t *testing.T) {
 // often kills so many times at least, and takes in between what waits: sessions of a batch
 // end with it.
 func (k *killed) often(t *testing.T, times int) {
-	for end := k.turn + times; k.turn < end && len(k.wrong) == 0; {
-		t.Run(fmt.Sprint("from ", k.turn), func(t *testing.T) {
+	for end, goesOn := k.turn+times, true; goesOn && k.turn < end && len(k.wrong) == 0; {
+		goesOn = t.Run(fmt.Sprint("from ", k.turn), func(t *testing.T) {
 			k.t, k.p.t = t, t
 			for range 5 {
 				k.whileTaking()
