@@ -56,6 +56,14 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// TestSeedThatFound plays the seed in which a device still waited for the answer to a ping
+// when its connection had long been closed.
+func TestSeedThatFound(t *testing.T) {
+	if w, _, _ := play(t, 204959, mistake{}); len(w.faults) > 0 {
+		t.Error(w.faults)
+	}
+}
+
 // recount prints what the nemesis did, where there is something to explain.
 func (w *world) recount(t *testing.T) {
 	t.Helper()

@@ -123,9 +123,7 @@ func (c *Conn) keepAlive() func() {
 	stopped.Lock() // until timer is set: the function below reads it
 	defer stopped.Unlock()
 	timer = time.AfterFunc(c.ping, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), c.ping)
-		defer cancel()
-		if err := c.ws.Ping(ctx); err != nil {
+		if err := c.pingOnce(); err != nil {
 			_ = c.guard.Close()
 			return
 		}
@@ -140,6 +138,21 @@ func (c *Conn) keepAlive() func() {
 		defer stopped.Unlock()
 		ended = true
 		timer.Stop()
+	}
+}
+
+// pingOnce waits for the answer to one ping, but not longer than the connection lives: the
+// library learns only from a reader that it has ended, and by then there may be none.
+func (c *Conn) pingOnce() error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.ping)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- c.ws.Ping(ctx) }()
+	select {
+	case err := <-answered:
+		return err
+	case <-c.guard.done:
+		return net.ErrClosed
 	}
 }
 
