@@ -359,7 +359,11 @@ func benchStoreAlone(b *testing.B, size int, store queue.Store, err error) {
 	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = committer.Run(ctx) })
+	running.Go(func() {
+		if err := committer.Run(ctx); err != nil {
+			panic(err)
+		}
+	})
 	payload := make([]byte, size)
 	rand.Read(payload)
 	b.SetBytes(int64(size))
