@@ -152,6 +152,8 @@ func longer(pkg string, rounds int) []string {
 	switch pkg {
 	case "cmd/schakel/system":
 		return []string{"-full", "-line-cuts", fmt.Sprint(5 * rounds)}
+	case "relay":
+		return []string{"-full"}
 	case "cmd/schakel-relay":
 		return []string{"-full", "-kills", fmt.Sprint(5 * rounds)}
 	case "relay/queue/boltqueue":

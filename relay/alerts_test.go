@@ -14,9 +14,10 @@ import (
 	"schakel/relay"
 )
 
-// Every metric in the rules about attachments is one that the relay has, with the label that
-// is asked for, and a status in them is one that it answers when it has no room or no store.
-func TestAttachmentAlertRules(t *testing.T) {
+// Every metric in the rules about mailboxes and attachments is one that the relay has, with
+// the label that is asked for, and a status in them is one that it answers when it has no room
+// or no store.
+func TestAlertRules(t *testing.T) {
 	t.Parallel()
 	var rules struct {
 		Groups []struct {
@@ -39,7 +40,7 @@ func TestAttachmentAlertRules(t *testing.T) {
 	name, status := regexp.MustCompile(`schakel_[a-z_]+`), regexp.MustCompile(`status="([0-9]+)"`)
 	found, answered := 0, []string{strconv.Itoa(http.StatusInsufficientStorage), strconv.Itoa(http.StatusServiceUnavailable)}
 	for _, g := range rules.Groups {
-		if g.Name != "schakel-attachments" {
+		if g.Name != "schakel-mailboxes" && g.Name != "schakel-attachments" {
 			continue
 		}
 		for _, r := range g.Rules {
@@ -59,7 +60,7 @@ func TestAttachmentAlertRules(t *testing.T) {
 			}
 		}
 	}
-	if found != 3 {
+	if found != 4 {
 		t.Errorf("%d metrics are asked for", found)
 	}
 	if has("schakel_relay_blob_nonsense", "") || has("schakel_relay_blob_requests_total", "nonsense") {

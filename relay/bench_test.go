@@ -212,9 +212,13 @@ func (f *flow) receive(r *benchRun) {
 
 // BenchmarkIdle reports what an idle session costs: heap and stacks, with a raw peer that
 // holds next to nothing itself without TLS, and the other half of the TLS connection with it.
-// A session that has taken a message ("spoken") keeps the larger stack that it needed.
+// A session that has taken a message and a ping ("spoken") keeps the larger stack that it
+// needed; devices ping every wire.PingInterval.
 func BenchmarkIdle(b *testing.B) {
-	for name, c := range map[string]struct{ plain, speaks bool }{"plain": {true, false}, "plain-spoken": {true, true}, "TLS-both-ends": {false, false}} {
+	for name, c := range map[string]struct{ plain, speaks bool }{
+		"plain": {true, false}, "plain-spoken": {true, true},
+		"TLS-both-ends": {false, false}, "TLS-both-ends-spoken": {false, true},
+	} {
 		b.Run(name, func(b *testing.B) { benchIdle(b, c.plain, c.speaks) })
 	}
 }
@@ -244,6 +248,10 @@ func benchIdle(b *testing.B, plain, speaks bool) {
 				p.send(frame(opBinary, true, encode(b, wire.WantKeys{Tag: 1})))
 				if _, _, err := p.next(); err != nil {
 					b.Fatal(err)
+				}
+				p.send(frame(opPing, true, []byte("idle")))
+				if op, _, err := p.next(); err != nil || op != opPong {
+					b.Fatalf("opcode %d for a ping: %v", op, err)
 				}
 			}
 			p.br = nil
@@ -351,7 +359,11 @@ func benchStoreAlone(b *testing.B, size int, store queue.Store, err error) {
 	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = committer.Run(ctx) })
+	running.Go(func() {
+		if err := committer.Run(ctx); err != nil {
+			panic(err)
+		}
+	})
 	payload := make([]byte, size)
 	rand.Read(payload)
 	b.SetBytes(int64(size))

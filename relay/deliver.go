@@ -70,6 +70,7 @@ func (s *session) addRecords(frames []wire.Frame, records []queue.Record, todo s
 			}
 			messages, bytes = messages+1, bytes+len(r.Envelope)
 			frames = append(frames, frameOf(r))
+			s.meter.debt.hand(r.Position, s.relay.config.Now())
 		}
 		s.sent = r.Position
 	}

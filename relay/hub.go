@@ -27,12 +27,13 @@ type hub struct {
 	closed   bool
 }
 
-// meter holds a device's rates. It outlives the session, or whoever reconnects
-// would start with a full allowance each time.
+// meter holds a device's rates, and what it owes. It outlives the session, or whoever
+// reconnects would start with a full allowance each time, and without debt.
 type meter struct {
 	puts *rate.Limiter
 	asks *rate.Limiter
 	idle time.Time // since when no session uses it; zero: one does
+	debt debt
 }
 
 func newHub(r *Relay) *hub {

@@ -13,8 +13,8 @@ import (
 // sessions do not read their mailboxes in the same instant.
 const sweepParts = 5
 
-// sweep ends sessions whose time is over, and rings every session once per
-// Limits.Sweep in case a ring was missed.
+// sweep ends sessions whose time is over, rings every session once per Limits.Sweep in
+// case a ring was missed, and looks for devices that acknowledge nothing.
 func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(r.config.Limits.Sweep / sweepParts)
 	defer tick.Stop()
@@ -29,6 +29,7 @@ func (r *Relay) sweep(ctx context.Context) {
 		// many rounds.
 		r.hub.each(func(s *session) { s.sweep(now, s.turn == round%sweepParts) })
 		r.hub.forgetMeters(time.Now())
+		r.lookAtDebts(now)
 		r.hub.posters.forget(time.Now())
 	}
 }

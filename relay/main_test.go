@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"schakel/relay/relaytest"
 	"schakel/relay/wire"
 )
+
+var full = flag.Bool("full", false, "as many envelopes as the promises speak of")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -34,6 +34,7 @@ type metrics struct {
 	damaged      prometheus.Counter
 	panics       prometheus.Counter
 	shed         prometheus.Counter
+	owed         prometheus.Gauge
 	batch        prometheus.Histogram
 }
 
@@ -74,13 +75,14 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		damaged:    counter("damaged_records_total", "Records that failed their checksum."),
 		panics:     counter("panics_total", "Sessions ended by a fault of the program."),
 		shed:       counter("shed_total", "Connections turned away for lack of room."),
+		owed:       gauge("unacknowledged_seconds", "For how long a device has acknowledged nothing of what it was handed, at most; 0 where none owes anything."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "schakel", Subsystem: "relay", Name: "batch_operations",
 			Help: "Operations per durable batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
 	}
 	reg.MustRegister(m.sessions, m.registerSize, m.registerLate, m.cosignedSize, m.cosignedTime, m.cosignatures, m.logins, m.closes, m.puts, m.entries, m.expired,
-		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.batch, m.blobs, m.blobBytes, m.blobFree, m.blobLooks, m.blobRequests,
+		m.stored, m.deliveries, m.acks, m.damaged, m.panics, m.shed, m.owed, m.batch, m.blobs, m.blobBytes, m.blobFree, m.blobLooks, m.blobRequests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -23,6 +23,7 @@ const (
 	opBinary       = 2
 	opClose        = 8
 	opPing         = 9
+	opPong         = 10
 )
 
 // rawPeer speaks WebSocket by hand, so that it can speak it wrongly.

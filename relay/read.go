@@ -153,6 +153,7 @@ func (s *session) noteAck(p queue.Position) {
 	s.mu.Lock()
 	s.shared.acked = max(s.shared.acked, p)
 	s.mu.Unlock()
+	s.meter.debt.acknowledge(p, s.relay.config.Now())
 	s.relay.metrics.acks.Inc()
 }
 

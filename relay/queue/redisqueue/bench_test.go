@@ -1,6 +1,7 @@
 package redisqueue_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -82,6 +83,8 @@ type bench struct {
 	root        *redis.Client
 	committer   *queue.Committer
 	answered    chan *queue.Put
+	ctx         context.Context // ends with the first error: what a round waits for would never come
+	end         context.CancelCauseFunc
 	desks, size int
 	sent        int
 }
@@ -91,15 +94,15 @@ func newBench(b *testing.B, desks, size int, open func(*testing.B, *redistest.Se
 	r := &bench{b: b, root: server.Root(), answered: make(chan *queue.Put, 4*inFlight), desks: desks, size: size}
 	store := open(b, server)
 	r.committer = queue.NewCommitter(store, queue.CommitterConfig{Committed: r.committed})
-	ctx, cancel := context.WithCancel(context.Background())
+	r.ctx, r.end = context.WithCancelCause(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := r.committer.Run(ctx); err != nil {
-			b.Error(err)
+		if err := r.committer.Run(r.ctx); err != nil {
+			r.end(err)
 		}
 	})
 	b.Cleanup(func() {
-		cancel()
+		r.end(nil)
 		running.Wait()
 		if err := errors.Join(store.Close(), r.root.Close()); err != nil {
 			b.Error(err)
@@ -120,8 +123,9 @@ func openBench(b *testing.B, server *redistest.Server) queue.Store {
 
 func (r *bench) committed(batch []queue.Entry) {
 	for i := range batch {
-		if batch[i].Result.Err != nil {
-			r.b.Error(batch[i].Result.Err)
+		if err := batch[i].Result.Err; err != nil {
+			r.end(err)
+			return
 		}
 		put, ok := batch[i].Op.(*queue.Put)
 		if !ok {
@@ -129,9 +133,19 @@ func (r *bench) committed(batch []queue.Entry) {
 		}
 		ack := &queue.Ack{Desk: put.Desk, Device: put.Targets[0], Position: batch[i].Result.Position}
 		if err := r.committer.Submit(nil, ack); err != nil {
-			r.b.Error(err)
+			r.end(err)
+			return
 		}
 		r.answered <- put
+	}
+}
+
+// await waits until one put has been answered.
+func (r *bench) await() {
+	select {
+	case <-r.answered:
+	case <-r.ctx.Done():
+		r.b.Fatal(context.Cause(r.ctx))
 	}
 }
 
@@ -142,15 +156,15 @@ func (r *bench) round(n int) spent {
 	began, before := time.Now(), r.used()
 	for i := range n {
 		if i >= inFlight {
-			<-r.answered
+			r.await()
 		}
 		r.sent++
 		if err := r.committer.Submit(nil, benchPut(r.sent, r.desks, r.size)); err != nil {
-			r.b.Fatal(err)
+			r.b.Fatal(cmp.Or(context.Cause(r.ctx), err))
 		}
 	}
 	for range min(n, inFlight) {
-		<-r.answered
+		r.await()
 	}
 	now, each := r.used(), float64(n)
 	return spent{

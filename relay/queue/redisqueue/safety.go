@@ -120,6 +120,10 @@ func (s *Store) checkSafety(ctx context.Context, client *redis.Client, found ser
 				ErrUnsafe, d.name, values[d.name], d.why, d.name, d.value)
 		}
 	}
+	// A file that was off and is on again holds nothing of what is written before it is whole.
+	if s.unsafe.Load() != nil && found.file.beingWritten {
+		return fmt.Errorf("%w: its file is not written yet with all that was missing; wait", ErrUnsafe)
+	}
 	return s.checkRights(ctx, client)
 }
 
@@ -217,6 +221,7 @@ func (s *Store) look(ctx context.Context) {
 
 // server is what a Redis process says of itself.
 type server struct {
+	process   string // of which who() in mailbox.lua says more
 	version   string
 	role      string
 	clustered bool
@@ -245,7 +250,7 @@ func askServer(ctx context.Context, client *redis.Client) (server, error) {
 		return server{}, errLoading
 	}
 	found.version, found.role, found.clustered = fields["redis_version"], fields["role"], fields["cluster_enabled"] == "1"
-	found.file = parseFile(fields)
+	found.process, found.file = fields["run_id"], parseFile(fields)
 	return found, nil
 }
 
