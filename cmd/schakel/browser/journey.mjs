@@ -64,18 +64,28 @@ async function click(page, selector) {
 // open first, the outermost first.
 async function shown(page, selector) {
   for (let folds = 0; folds < 8; folds++) {
-    const at = await page.evaluate((s) => {
-      let e = document.querySelector(s);
+    const at = await page.evaluate(async (s) => {
+      const all = [...document.querySelectorAll(s)];
+      let e = all.find((x) => x.checkVisibility()) ?? all[0];
       if (!e) return { none: true };
       let fold = null;
       for (let d = e.closest("details"); d; d = d.parentElement.closest("details")) if (!d.open && !d.firstElementChild.contains(e)) fold = d;
       if (!fold && !e.checkVisibility()) fold = e.closest("nav")?.querySelector("details:not([open])") ?? null;
       if (fold) e = fold.querySelector("summary");
       e.scrollIntoView({ block: "center", behavior: "instant" });
-      const r = e.getBoundingClientRect();
-      const x = r.x + Math.min(r.width / 2, 20), y = r.y + r.height / 2;
-      const top = document.elementFromPoint(x, y);
-      return { x, y, fold: fold !== null, free: top !== null && (e.contains(top) || top.contains(e)), over: top?.outerHTML.slice(0, 80) };
+      const look = () => {
+        const r = e.getBoundingClientRect();
+        const x = r.x + Math.min(r.width / 2, 20), y = r.y + r.height / 2;
+        const top = document.elementFromPoint(x, y);
+        return { x, y, fold: fold !== null, free: r.width > 0 && top !== null && (e.contains(top) || top.contains(e)), over: top?.outerHTML.slice(0, 80) };
+      };
+      let seen = look();
+      for (let frames = 0; frames < 60 && !seen.free; frames++) { // it is still being laid out, or news came in
+        await new Promise((drawn) => requestAnimationFrame(drawn));
+        if (!e.isConnected) e = document.querySelector(s) ?? e;
+        seen = look();
+      }
+      return seen;
     }, selector);
     if (at.none) throw new Error("there is no " + selector);
     if (!at.free) throw new Error(`${selector} is covered, at ${at.x}, ${at.y}, by ${at.over}`);

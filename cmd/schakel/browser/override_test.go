@@ -54,10 +54,12 @@ func TestOldRegister(t *testing.T) {
 	if send.Status != http.StatusSeeOther {
 		t.Fatalf("on a person's word: %d\n%s", send.Status, send.Body)
 	}
+	const sent = "/inbox?part=them"
+	p.Until("the relay has the message", func() bool { return strings.Contains(b.Get(sent).Body, "Bij de relay") })
 	forward := "/messages/" + strings.Split(send.Header.Get("Location"), "/")[2] + "/forwarding"
 	const route = "/messages/{ref}/forwarding"
 	p.look(
-		visit{Name: "inbox, sent by an old register", Path: "/inbox?part=them", route: "/inbox", Cookies: in, Shows: []string{"oud register"}},
+		visit{Name: "inbox, sent by an old register", Path: sent, route: "/inbox", Cookies: in, Shows: []string{"oud register"}},
 		visit{Name: "sending on, an old register", Path: forward + "?to=" + string(to), route: route, Cookies: in,
 			Shows: []string{"Het register is te oud", "Het nummer dat u hebt gebeld", "Teken en verstuur toch"}},
 		visit{Name: "sending on, an old register, nobody called", Path: forward + "?to=" + string(to), route: route, Cookies: in,
