@@ -26,7 +26,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"schakel/clients/desk/metrics"
+	"schakel/clients/store"
 )
 
 // Stdio is all that a command knows of the world outside.
@@ -49,7 +49,7 @@ type Stdio struct {
 // System is the process's own standard streams, environment, clock and disks.
 func System() Stdio {
 	return Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Now: time.Now, Zone: time.Local,
-		Asks: term.IsTerminal(int(os.Stdin.Fd())), Free: metrics.Free, StartOver: startOver}
+		Asks: term.IsTerminal(int(os.Stdin.Fd())), Free: store.Free, StartOver: startOver}
 }
 
 // app is one run of the program.

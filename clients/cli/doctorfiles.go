@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"schakel/clients/schakel"
 )
 
 // checkFiles judges what needs no key: who else can read the device's folder, whether
@@ -19,7 +21,7 @@ func (a *app) checkFiles() []check {
 // SchakelDeskDiskFull alarms; at the second there is none for a file of a message.
 const (
 	littleRoom = 1_000_000_000
-	noRoom     = 100_000_000
+	noRoom     = schakel.LeaveFree
 )
 
 // checkRoom looks at the disk on which the store lies, before it is full: then nothing

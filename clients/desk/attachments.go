@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"schakel/clients/schakel"
+	"schakel/clients/store"
 	"schakel/crypto/seal"
 )
 
@@ -232,6 +233,7 @@ func fileRefusals() []refusal {
 		{schakel.ErrAttachedName, "file-name", http.StatusBadRequest, "A file with this name cannot be attached", "Een bestand met deze naam kan niet mee", "give the file another name"},
 		{seal.ErrContent, "attachment-content", http.StatusUnprocessableEntity, "The attachment is not what its sender says of it", "De bijlage is niet wat de afzender ervan zegt", "keep nothing of it, and telephone who sent it"},
 		{seal.ErrDigest, "attachment-other", http.StatusUnprocessableEntity, "The sealed file is another than its message names", "Het verzegelde bestand is een ander dan het bericht noemt", "have it brought again: it is damaged, or was exchanged; when the relay is back it comes by itself"},
+		{store.ErrFull, "disk-full", http.StatusInsufficientStorage, "There is no room left on the disk of this device", "Er is geen ruimte meer op de schijf van dit apparaat", "make room on that disk, and do the same again; what is sent to this desk waits at the relay meanwhile"},
 		{schakel.ErrDisk, "disk", http.StatusInsufficientStorage, "The disk of this device failed", "De schijf van dit apparaat werkte niet mee", "make room on this device's disk, and do the same again"},
 	}
 }

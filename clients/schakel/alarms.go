@@ -139,6 +139,10 @@ func (n *Node) explainAttachment(a store.Alarm) (text, remedy string) {
 		return "Een bijlage van dit bureau is nog niet bij de relay. Het bericht zelf is wel verstuurd.",
 			"Kijk wat er misgaat met `schakel attachment list " + message + "`. Is er haast bij: bel de ontvanger."
 	}
+	if n.moves.troubleOfSubject(a.Subject) == troubleDisk {
+		return fmt.Sprintf("Een bijlage bij een bericht van %s past niet op de schijf van dit apparaat. Het bericht zelf is er wel.", a.Code),
+			"Maak ruimte op die schijf: `schakel doctor` zegt hoeveel er is. De bijlage komt daarna vanzelf. Is er haast bij, wacht dan niet. " + n.call(identity.DeskID(a.Code))
+	}
 	return fmt.Sprintf("Een bijlage bij een bericht van %s is er nog niet. Het bericht zelf is er wel.", a.Code),
 		"Probeer het nu met `schakel attachment fetch " + message + "`. Is er haast bij, wacht dan niet. " + n.call(identity.DeskID(a.Code))
 }

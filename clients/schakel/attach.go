@@ -71,7 +71,7 @@ func (n *Node) Attach(ctx context.Context, name, mediaType string, content io.Re
 	if err != nil {
 		return Attached{}, err
 	}
-	to := store.NewWriting(f, 0)
+	to := n.store.NewWriting(f, 0, n.leave)
 	sealed, err := seal.SealAttachment(to, &stopping{ctx, begin})
 	if err = errors.Join(err, to.Flush(), f.Sync(), f.Close()); err == nil {
 		err = n.keepAttached(ctx, attachedRow{File: file, Identity: sealed.Identity, Name: name, MediaType: found, Size: sealed.Size, Content: sealed.Content}, sealed.Digest)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"schakel/clients/courier"
@@ -144,14 +145,15 @@ func (n *Node) BringAttachment(ctx context.Context, id string, sealed io.Reader)
 }
 
 // copySealed writes a sealed file to f, and refuses one that is another.
-func (n *Node) copySealed(ctx context.Context, f io.Writer, sealed io.Reader, a store.Attachment) error {
+func (n *Node) copySealed(ctx context.Context, f *os.File, sealed io.Reader, a store.Attachment) error {
 	from := &watched{r: &stopping{ctx, sealed}, moved: func(got int64) { n.moves.at(keyOf(a), uint64(got), n.now()) }}
-	err := seal.CheckAttachment(io.TeeReader(from, f), a.Blob, a.Length)
+	to := n.store.NewWriting(f, 0, n.leave)
+	err := seal.CheckAttachment(io.TeeReader(from, to), a.Blob, a.Length)
 	if err != nil && from.err == nil && !errors.Is(err, seal.ErrDigest) {
 		err = wrapDisk(err)
 	}
-	if s, ok := f.(interface{ Sync() error }); ok && err == nil {
-		err = wrapDisk(s.Sync())
+	if err == nil {
+		err = wrapDisk(errors.Join(to.Flush(), f.Sync()))
 	}
 	return err
 }

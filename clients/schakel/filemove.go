@@ -131,9 +131,12 @@ func (n *Node) fetch(ctx context.Context, relay *wire.Blobs, a store.Attachment)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
+	if err := n.store.RoomForFiles(n.leave); err != nil { // without asking the relay for what is not kept
+		return wrapDisk(err)
+	}
 	sum := n.moves.sum(keyOf(a), at)
 	defer sum.Rest()
-	to := store.NewWriting(f, at)
+	to := n.store.NewWriting(f, at, n.leave)
 	for n.moves.at(keyOf(a), uint64(at), n.now()); at < int64(a.Length); {
 		got, err := n.read(ctx, relay, a, to, sum, at, min(fetchPart, int64(a.Length)-at))
 		if at += got; err != nil {

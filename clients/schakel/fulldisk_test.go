@@ -19,8 +19,8 @@ import (
 
 // TestDiskFillsDuringDownload: the disk that a recipient's files are on runs full while one comes.
 // The device goes on and says why the file does not, messages come meanwhile, and with room the
-// file goes on where it was. The control is that the disk was full. Its store is on another disk:
-// SQLite does not open one within a mount that is this test's alone.
+// file goes on where it was. The control is that the disk was full. Its store is on another disk;
+// for both on one see TestStoreAndFilesOnOneDisk.
 func TestDiskFillsDuringDownload(t *testing.T) {
 	disk := disktest.Tmpfs(t, 16<<20)
 	p := newPair(t, nil)

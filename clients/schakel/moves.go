@@ -105,6 +105,18 @@ func (m *moves) progress(k moveKey) move {
 	return move{}
 }
 
+// troubleOfSubject is why the latest try of an attachment that an alarm names failed.
+func (m *moves) troubleOfSubject(subject string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, one := range m.all {
+		if attachmentSubject(store.Attachment{Message: k.message, Place: k.place}) == subject {
+			return one.trouble
+		}
+	}
+	return ""
+}
+
 // claim begins a transfer, unless it is under way or rests.
 func (m *moves) claim(k moveKey, now time.Time) bool {
 	m.mu.Lock()

@@ -1,6 +1,7 @@
 package schakel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,10 @@ type Config struct {
 	// is an alarm, and the pager pages for it, until somebody begins one: see StartDrill.
 	DrillMonthly bool
 
+	// Leave is how much room files of attachments leave on the disk of the store, in bytes, so
+	// that messages still come. Default LeaveFree; negative: none, for a test.
+	Leave int64
+
 	// PINWork is the base-2 logarithm of scrypt's work for the PIN of a new person.
 	// Default vault.DefaultWorkFactor, about a second; tests take less.
 	PINWork int
@@ -85,6 +90,7 @@ type Node struct {
 	network      wire.Network
 	restored     time.Time           // from a backup; zero: never
 	ending       identity.DeviceID   // whose place this device is about to take: nothing is sealed to it any more
+	leave        uint64              // room that files leave on the disk
 	light        bool                // an officer carries this device: see notLight
 	catalogue    *protocol.Catalogue // the agreement
 	spoken       protocol.Versions   // it and the others that this node reads, and writes to who speaks them
@@ -133,6 +139,9 @@ type Node struct {
 	answered     map[identity.DeskID]time.Time     // and when it was shown last
 }
 
+// LeaveFree is how much room files leave on the disk of the store.
+const LeaveFree = 100_000_000
+
 // maxParsed bounds the public keys kept in memory, about 4 KiB each.
 const maxParsed = 4096
 
@@ -155,7 +164,7 @@ func New(cfg Config) (*Node, error) {
 func newNode(cfg Config) *Node {
 	n := &Node{
 		store: cfg.Store, floor: &clockFloor{local: cfg.Now}, log: cfg.Log, every: cfg.Every, pinWork: cfg.PINWork, keepFor: cfg.KeepFor, coolingOff: cfg.CoolingOff, channels: cfg.Channels,
-		drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin, network: cfg.Network,
+		leave: uint64(max(0, cmp.Or(cfg.Leave, LeaveFree))), drillMonthly: cfg.DrillMonthly, backupWithin: cfg.BackupWithin, network: cfg.Network,
 		catalogue: cfg.Catalogue, parsed: seal.NewRecipients(maxParsed), work: make(chan struct{}, 1), moves: newMoves(), quotas: newQuotas(), refused: make(chan struct{}, 1),
 		epochs: map[uint64]*seal.EpochKey{}, stating: map[identity.DeskID]time.Time{}, unheard: map[identity.DeskID]stated{},
 		unreadable: map[identity.DeskID][]envelope.ID{}, aside: map[string]time.Time{},

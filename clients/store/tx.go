@@ -33,7 +33,8 @@ var errEnded = errors.New("transaction has ended")
 // Update runs f in a transaction that writes. When it returns nil, everything f
 // did is on disk, synced. When f or Update fails, nothing of it happened, except
 // after a failed commit: then nobody knows, and the store refuses with ErrBroken
-// until it is opened again.
+// until it is opened again. So that a disk which fills up does not come to that, it
+// refuses with ErrFull while there is little room.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	return s.transact(ctx, true, f)
 }
@@ -52,6 +53,11 @@ func (s *Store) transact(ctx context.Context, writes bool, f func(*Tx) error) er
 	defer func() { s.turn <- struct{}{} }()
 	if err := s.usable(writes); err != nil {
 		return err
+	}
+	if writes {
+		if err := roomFor(s.dir, spare); err != nil {
+			return err
+		}
 	}
 	tx, err := s.begin(writes)
 	if err != nil {

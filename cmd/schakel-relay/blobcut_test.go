@@ -217,50 +217,50 @@ func (b *cutBlob) down(cut int64, direct *wire.Blobs) (failed, some bool) {
 // half part is kept, nobody sees what is not complete, and it goes on where it was. The
 // control is that cuts fell within the part, and that without one it passes.
 func TestBlobLineReset(t *testing.T) {
+	p, from, to, _ := newProcess(t)
+	p.start()
+	b := &cutBlob{line: newCutting(t, strings.TrimPrefix(p.listen, "wss://")), from: from, to: to}
+	b.line.up.Store(-1)
+	b.line.down.Store(-1)
+	direct, reader := from.Blobs(), to.Blobs()
+	t.Run("up", func(t *testing.T) {
+		b.t = t
+		b.everywhere(&b.line.carried[0], func(cut int64) (failed, half bool) { return b.up(cut, direct, reader) })
+		b.line.up.Store(-1)
+	})
+	t.Run("down", func(t *testing.T) {
+		b.t = t
+		b.fresh()
+		if err := patiently(t, func() error { return b.upload(direct) }); err != nil {
+			t.Fatal(err)
+		}
+		b.everywhere(&b.line.carried[1], func(cut int64) (failed, half bool) { return b.down(cut, reader) })
+	})
+}
+
+// everywhere cuts one direction at all places that it has, or at some of them.
+func (b *cutBlob) everywhere(carried *atomic.Int64, at func(cut int64) (failed, half bool)) {
+	b.t.Helper()
 	step := int64(149)
 	if *full {
 		step = 1
 	}
-	p, from, to, _ := newProcess(t)
-	p.start()
-	b := &cutBlob{t: t, line: newCutting(t, strings.TrimPrefix(p.listen, "wss://")), from: from, to: to}
-	b.line.up.Store(-1)
-	b.line.down.Store(-1)
-	direct, reader := from.Blobs(), to.Blobs()
-	if failed, _ := b.up(-1, direct, reader); failed {
-		t.Fatal("control: it fails over a line that is not cut")
+	if failed, _ := at(-1); failed {
+		b.t.Fatal("control: it fails over a line that is not cut")
 	}
-	total := b.line.carried[0].Load()
-	failures, begun := 0, 0
+	total, failures, within := carried.Load(), 0, 0
 	for cut := int64(0); cut < total; cut += step {
-		failed, half := b.up(cut, direct, reader)
+		failed, half := at(cut)
 		failures += one(failed)
-		begun += one(half)
+		within += one(failed && half)
+		if cut%1000 < step {
+			b.t.Logf("at %d of %d", cut, total)
+		}
 	}
-	if failures == 0 || begun == 0 {
-		t.Errorf("control: of %d bytes up %d cuts failed an upload, %d within its part", total, failures, begun)
+	if failures == 0 || within == 0 {
+		b.t.Errorf("control: of %d bytes %d cuts made it fail, %d within the part", total, failures, within)
 	}
-	t.Logf("up: %d bytes, %d uploads failed, %d of them within the part", total, failures, begun)
-
-	b.line.up.Store(-1)
-	b.fresh()
-	if err := patiently(t, func() error { return b.upload(direct) }); err != nil {
-		t.Fatal(err)
-	}
-	if failed, _ := b.down(-1, reader); failed {
-		t.Fatal("control: a download fails over a line that is not cut")
-	}
-	total = b.line.carried[1].Load()
-	failures, begun = 0, 0
-	for cut := int64(0); cut < total; cut += step {
-		failed, some := b.down(cut, reader)
-		failures += one(failed)
-		begun += one(failed && some)
-	}
-	if failures == 0 || begun == 0 {
-		t.Errorf("control: of %d bytes down %d cuts failed a download, %d behind its beginning", total, failures, begun)
-	}
-	t.Logf("down: %d bytes, %d downloads failed, %d of them behind their beginning", total, failures, begun)
+	b.t.Logf("%d bytes: %d cuts made it fail, %d of them within the part", total, failures, within)
 }
 
 func one(yes bool) int {

@@ -59,11 +59,12 @@ type Config struct {
 
 // Keeper keeps blobs in a store. It may be used by any number of goroutines.
 type Keeper struct {
-	config  Config
-	running running
-	gone    marks
-	doubts  doubts
-	begin   sync.Mutex // held from a look at an organisation's share to the record that takes of it
+	config   Config
+	running  running
+	gone     marks
+	doubts   doubts
+	refusals refusals
+	begin    sync.Mutex // held from a look at an organisation's share to the record that takes of it
 }
 
 // New returns a Keeper.
@@ -320,8 +321,8 @@ func (k *Keeper) clear(ctx context.Context, prefix string) error {
 type Reader struct {
 	keeper *Keeper
 	ctx    context.Context
+	of     upload
 	pieces []piece
-	size   int64
 	at     int64
 	open   io.ReadCloser // from at on, to the end of its part; nil: none
 	left   int64         // of open
@@ -337,11 +338,11 @@ func (k *Keeper) Open(ctx context.Context, by Owner, id wire.BlobID) (*Reader, e
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{keeper: k, ctx: ctx, pieces: pieces, size: u.length}, nil
+	return &Reader{keeper: k, ctx: ctx, of: u, pieces: pieces}, nil
 }
 
 // Size is the length of the blob.
-func (r *Reader) Size() int64 { return r.size }
+func (r *Reader) Size() int64 { return r.of.length }
 
 // Seek sets where the next Read begins.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
@@ -349,9 +350,9 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += r.at
 	case io.SeekEnd:
-		offset += r.size
+		offset += r.of.length
 	}
-	if offset < 0 || offset > r.size {
+	if offset < 0 || offset > r.of.length {
 		return 0, errors.New("failed to seek outside a blob")
 	}
 	if offset != r.at {
@@ -363,7 +364,7 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 
 // Read reads from one part; the next Read goes on with the next.
 func (r *Reader) Read(p []byte) (int, error) {
-	if r.at >= r.size {
+	if r.at >= r.of.length {
 		return 0, io.EOF
 	}
 	if r.open == nil {
@@ -397,8 +398,11 @@ func (r *Reader) next() error {
 		return 1
 	})
 	p := r.pieces[i]
-	open, err := r.keeper.config.Store.Get(r.ctx, p.name, r.at-p.offset)
+	open, err := r.keeper.get(r.ctx, r.of, p.name, r.at-p.offset)
 	if err != nil {
+		if errors.Is(err, ErrNone) { // a list names it
+			r.keeper.refused(r.ctx, r.of, p.name)
+		}
 		return fmt.Errorf("failed to read a part: %w", err)
 	}
 	r.open, r.left = open, p.offset+p.size-r.at

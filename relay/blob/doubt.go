@@ -84,7 +84,7 @@ const readBackSize = 256 << 10
 
 // readBack is the SHA-256 of parts as they lie in the store.
 func (k *Keeper) readBack(ctx context.Context, u upload, list []piece) (wire.BlobID, error) {
-	r := &Reader{keeper: k, ctx: ctx, pieces: list, size: u.length}
+	r := &Reader{keeper: k, ctx: ctx, of: u, pieces: list}
 	defer r.Close()
 	var h digest.SHA256
 	if _, err := io.CopyBuffer(&h, r, make([]byte, readBackSize)); err != nil {

@@ -93,8 +93,8 @@ func (k *Keeper) putRecord(ctx context.Context, name string, record any) error {
 	return k.config.Store.Put(ctx, name, bytes.NewReader(raw), int64(len(raw)))
 }
 
-func (k *Keeper) getRecord(ctx context.Context, name string, most int64, to any) error {
-	r, err := k.config.Store.Get(ctx, name, 0)
+func (k *Keeper) getRecord(ctx context.Context, u upload, name string, most int64, to any) error {
+	r, err := k.get(ctx, u, name, 0)
 	if err != nil {
 		return err
 	}
@@ -110,14 +110,14 @@ func (k *Keeper) getRecord(ctx context.Context, name string, most int64, to any)
 }
 
 func (k *Keeper) getBegun(ctx context.Context, u upload) (b begun, err error) {
-	if err := k.getRecord(ctx, u.name(), maxBegun, &b); err != nil {
+	if err := k.getRecord(ctx, u, u.name(), maxBegun, &b); err != nil {
 		return b, err
 	}
 	return b, b.check()
 }
 
 func (k *Keeper) getWhole(ctx context.Context, u upload) (w whole, err error) {
-	return w, k.getRecord(ctx, u.whole(), maxWhole, &w)
+	return w, k.getRecord(ctx, u, u.whole(), maxWhole, &w)
 }
 
 func (k *Keeper) seconds(after time.Duration) int64 {

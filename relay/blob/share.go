@@ -135,6 +135,7 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 	if err != nil {
 		return n, err
 	}
+	var refused error
 	for u, isWhole := range uploads {
 		over, end, err := k.over(ctx, u, isWhole)
 		if err == nil && over {
@@ -145,7 +146,10 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 		} else {
 			n.add(u, isWhole)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrUnreadable): // one record does not keep the others from their look
+			refused = err
+		case err != nil:
 			return n, err
 		}
 	}
@@ -156,7 +160,7 @@ func (k *Keeper) Expire(ctx context.Context) (n Usage, err error) {
 	if err := errors.Join(k.strays(ctx, uploads), k.forgetDone(ctx)); err != nil {
 		return n, err
 	}
-	return n, k.config.Store.Tidy(ctx)
+	return n, errors.Join(refused, k.config.Store.Tidy(ctx))
 }
 
 // over reports whether an upload's time is over, and how it then ends. A record that is damaged

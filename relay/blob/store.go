@@ -20,7 +20,8 @@ type Store interface {
 	// error, or after a crash, no part of it is ever seen. ErrFull: there is no room.
 	Put(ctx context.Context, name string, r io.Reader, size int64) error
 
-	// Get reads an object from an offset on. ErrNone: there is no such object.
+	// Get reads an object from an offset on. ErrNone: there is no such object. ErrUnreadable,
+	// here or where it is read: there is, and its disk refuses to give it.
 	Get(ctx context.Context, name string, from int64) (io.ReadCloser, error)
 
 	// List yields the objects whose names begin with prefix, in the order of their
@@ -49,6 +50,7 @@ const Unknown = 1<<63 - 1
 
 // What a store answers beside its own errors.
 var (
-	ErrNone = errors.New("no such object")
-	ErrFull = errors.New("no room")
+	ErrNone       = errors.New("no such object")
+	ErrFull       = errors.New("no room")
+	ErrUnreadable = errors.New("the disk refuses to read it")
 )

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"schakel/clients/schakel"
+	"schakel/clients/store"
 	"schakel/crypto/envelope"
 	"schakel/relay/page"
 )
@@ -96,7 +97,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 
 // surroundings are of the machine: what of it cannot be read fails the scrape too.
 func (c *collector) surroundings(out chan<- prometheus.Metric) {
-	if free, err := Free(c.Folder); err != nil {
+	if free, err := store.Free(c.Folder); err != nil {
 		out <- prometheus.NewInvalidMetric(diskFree, err)
 	} else {
 		out <- prometheus.MustNewConstMetric(diskFree, prometheus.GaugeValue, float64(free))

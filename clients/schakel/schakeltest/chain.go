@@ -59,6 +59,11 @@ type Chain struct {
 	Log *slog.Logger
 	// Expire is how often the relay looks for what expired; 0 is 100 ms.
 	Expire time.Duration
+	// Stores, where set, is the folder for the store of a device that joins, such as on a disk that is
+	// small, in place of one of the test's own.
+	Stores string
+	// Leave is how much room files leave on the disk of a store; 0: none.
+	Leave int64
 	// Every is how often devices look at their timers; 0 is 50 ms.
 	Every time.Duration
 

@@ -75,7 +75,7 @@ func region(role identity.Role) string {
 // member makes the empty store of a device.
 func (c *Chain) member(desk identity.DeskID, light bool) *Member {
 	c.t.Helper()
-	m := &Member{Desk: desk, chain: c, light: light, dir: filepath.Join(c.t.TempDir(), "store")}
+	m := &Member{Desk: desk, chain: c, light: light, dir: filepath.Join(cmp.Or(c.Stores, c.t.TempDir()), "store")}
 	var err error
 	m.store, err = store.Create(context.Background(), m.dir, store.CreateOptions{Keys: m.ways()})
 	ok(c.t, err)
@@ -174,7 +174,7 @@ func (m *Member) open() {
 }
 
 func (m *Member) load() (err error) {
-	m.Node, err = schakel.New(schakel.Config{Store: m.store, Catalogue: m.chain.agreed, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills, Network: m.chain.Network})
+	m.Node, err = schakel.New(schakel.Config{Store: m.store, Catalogue: m.chain.agreed, Now: m.now, Log: m.chain.Log, Every: cmp.Or(m.chain.Every, 50*time.Millisecond), PINWork: 4, CoolingOff: m.coolingOff(), Also: m.also, Channels: m.channels, DrillMonthly: m.drills, Network: m.chain.Network, Leave: cmp.Or(m.chain.Leave, -1)})
 	return err
 }
 

@@ -61,6 +61,10 @@ func Checks() []Check {
 		{"lost", checkLost},
 		{"needed no more", checkDone},
 		{"doubted", checkDoubted},
+		{"a part that cannot be read", checkRefusedPart},
+		{"a record that cannot be read", checkRefusedRecord},
+		{"a disk that fails for a moment", checkRefusedOnce},
+		{"a disk that fails as a whole", checkRefusedAll},
 		{"strays", checkStrays},
 	}
 }

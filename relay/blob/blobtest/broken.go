@@ -30,6 +30,8 @@ func Broken(s blob.Store) map[string]blob.Store {
 	return map[string]blob.Store{
 		"what breaks off is not there": halves{s},
 		"deletion":                     keeper{s},
+		"a part that cannot be read":   keeper{s},
+		"a record that cannot be read": keeper{s},
 		"lists":                        forgetful{s},
 		"ranges of an object":          fromStart{s},
 		"put again":                    firstStays{s},

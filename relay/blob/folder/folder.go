@@ -193,14 +193,38 @@ func (s *Store) Get(_ context.Context, name string, from int64) (io.ReadCloser, 
 		return nil, blob.ErrNone
 	}
 	if err != nil {
-		return nil, fmt.Errorf("failed to read: %w", bare(err))
+		return nil, unread(err)
 	}
 	if from > 0 {
 		if _, err := file.Seek(from, io.SeekStart); err != nil {
-			return nil, errors.Join(fmt.Errorf("failed to read: %w", bare(err)), file.Close())
+			return nil, errors.Join(unread(err), file.Close())
 		}
 	}
-	return file, nil
+	return object{file}, nil
+}
+
+// unread is why something could not be read. EIO is what a disk answers for a sector that it
+// cannot give, and a file system for one whose checksum is wrong.
+func unread(err error) error {
+	if errors.Is(err, syscall.EIO) {
+		return fmt.Errorf("%w: %w", blob.ErrUnreadable, bare(err))
+	}
+	return fmt.Errorf("failed to read: %w", bare(err))
+}
+
+// object is a file that is read, and nothing else: WriteTo of a file passes by unread.
+type object struct{ file *os.File }
+
+// Close ends reading.
+func (o object) Close() error { return o.file.Close() }
+
+// Read reads on.
+func (o object) Read(p []byte) (int, error) {
+	n, err := o.file.Read(p)
+	if err != nil && err != io.EOF {
+		err = unread(err)
+	}
+	return n, err
 }
 
 // List implements blob.Store. What is deleted while it lists may be left out.

@@ -172,7 +172,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Get implements blob.Store.
+// Get implements blob.Store. It never says ErrUnreadable: what a server answers from 500 on, and
+// where its answer breaks off, says that it fails, and nothing of the object. What it lost it answers 404.
 func (s *Store) Get(ctx context.Context, name string, from int64) (io.ReadCloser, error) {
 	var o minio.GetObjectOptions
 	if from > 0 {

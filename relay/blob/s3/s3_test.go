@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -60,11 +61,35 @@ func TestAnswers(t *testing.T) {
 		answer int
 		code   string
 		want   error
-	}{{404, "NoSuchKey", blob.ErrNone}, {507, "InsufficientStorage", blob.ErrFull}, {400, "XMinioStorageFull", blob.ErrFull}, {403, "AccessDenied", nil}} {
+	}{{404, "NoSuchKey", blob.ErrNone}, {507, "InsufficientStorage", blob.ErrFull}, {400, "XMinioStorageFull", blob.ErrFull}, {403, "AccessDenied", nil}, {501, "NotImplemented", nil}} {
 		answer, code = c.answer, c.code
 		_, err := s.Get(ctx, "uploads/vt20/crisis/x", 0)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || strings.Contains(err.Error(), "vt20") {
+		if err == nil || errors.Is(err, blob.ErrUnreadable) || c.want != nil && !errors.Is(err, c.want) || strings.Contains(err.Error(), "vt20") {
 			t.Errorf("%d %s: %v", c.answer, c.code, err)
+		}
+	}
+}
+
+// A server that fails, or whose answer breaks off, has not lost an object: nothing that it says is
+// blob.ErrUnreadable.
+func TestServerThatFailsLosesNothing(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"an error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"a body that breaks off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "10")
+			_, _ = w.Write([]byte("half"))
+		},
+	} {
+		s := served(t, answer)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // an error is asked for again, with rests
+		r, err := s.Get(ctx, "parts/x", 0)
+		if err == nil {
+			_, err = io.ReadAll(r)
+			_ = r.Close()
+		}
+		cancel()
+		if err == nil || errors.Is(err, blob.ErrUnreadable) || errors.Is(err, blob.ErrNone) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

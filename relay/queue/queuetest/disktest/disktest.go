@@ -16,6 +16,7 @@
 package disktest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +73,34 @@ func Tmpfs(t testing.TB, size int) *Disk {
 	}
 	t.Cleanup(d.Remove)
 	return d
+}
+
+// within names the place of the disk for a test that TmpfsWithin runs again.
+const within = "SCHAKEL_TEST_WITHIN"
+
+// TmpfsWithin runs a test again in a process that finds a Tmpfs at an ordinary path, which it
+// returns there: SQLite opens no database by a path of [Disk.Path]. Here it returns "" when that
+// process has ended; the test ends as it did.
+func TmpfsWithin(t *testing.T, size int) (dir string) {
+	t.Helper()
+	if dir := os.Getenv(within); dir != "" {
+		return dir
+	}
+	d := Tmpfs(t, size)
+	command := d.room.command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+	command.Env = append(os.Environ(), within+"="+d.at)
+	out, err := command.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Errorf("%v\n%s", err, out)
+	case bytes.Contains(out, []byte("--- SKIP")):
+		t.Skipf("%s", out)
+	case !bytes.Contains(out, []byte("--- PASS: "+t.Name()+" ")):
+		t.Errorf("it was not run:\n%s", out)
+	default:
+		t.Logf("%s", out)
+	}
+	return ""
 }
 
 func (d *Disk) mount(args ...string) error {
@@ -162,11 +191,15 @@ func (r *room) leave() {
 
 // run runs a command in the room.
 func (r *room) run(args ...string) error {
-	namespace := fmt.Sprintf("--mount=/proc/%d/ns/mnt", r.holder.Process.Pid)
-	if out, err := exec.Command("nsenter", append([]string{namespace, "--"}, args...)...).CombinedOutput(); err != nil {
+	if out, err := r.command(args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", args[0], err, out)
 	}
 	return nil
+}
+
+func (r *room) command(args ...string) *exec.Cmd {
+	namespace := fmt.Sprintf("--mount=/proc/%d/ns/mnt", r.holder.Process.Pid)
+	return exec.Command("nsenter", append([]string{namespace, "--"}, args...)...)
 }
 
 // lacking skips the test, or fails it where SCHAKEL_TEST_NEED_DISKS is set.
