@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,7 +18,7 @@ import (
 )
 
 // Open connects, checks that Redis keeps promises, and looks after it until Close.
-// It waits while Redis loads its data, until ctx ends, and while sentinels or a
+// It waits while Redis loads its data and writes its file anew, until ctx ends, and while sentinels or a
 // cluster have another server take over, until Config.Start is over. Errors:
 // ErrUnsafe with the setting to change, queue.ErrVersion, queue.ErrUnavailable when
 // Redis does not answer.
@@ -114,6 +115,7 @@ func (s *Store) guarantee() queue.Guarantee {
 // help.
 func (s *Store) enter(ctx context.Context) error {
 	began := time.Now()
+	var say sync.Once
 	for {
 		err := s.checkServers(ctx)
 		if err == nil {
@@ -122,7 +124,8 @@ func (s *Store) enter(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errLoading): // until ctx ends
+		case errors.Is(err, errLoading), errors.Is(err, errNotYet): // until ctx ends
+			say.Do(func() { s.log.Info("waiting for redis", "reason", err.Error()) })
 		case errors.Is(err, errReplica) && !s.takeOvers():
 			return fmt.Errorf("%w: %w; give the address of the primary", ErrUnsafe, err)
 		case !s.takeOvers(), errors.Is(err, queue.ErrUnsafe), errors.Is(err, queue.ErrVersion), time.Since(began) > s.config.Start:

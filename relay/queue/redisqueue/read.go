@@ -50,8 +50,8 @@ func (s *Store) one(ctx context.Context, command, name string, bucket int, keys,
 func (s *Store) mayAskAgain(ctx context.Context, err error) bool {
 	switch err := classify(err); {
 	case errors.Is(err, errRenewed):
-		if err := s.same(ctx); err != nil {
-			s.log.Warn("redis cannot say who was vouched for", "error", err.Error())
+		if !s.mayBeSame(ctx) {
+			return false
 		}
 	case !errors.Is(err, errElsewhere):
 		return false

@@ -6,7 +6,7 @@
 //	committer := queue.NewCommitter(store, queue.CommitterConfig{...})
 //	go store.Listen(ctx, hub.Ring)   // doorbells of the other relays
 //
-// Desks are spread over 64 buckets, and a bucket's keys share a hash tag. All state
+// Desks are spread over 16 buckets, and a bucket's keys share a hash tag. All state
 // changes are server-side functions (operations.lua) about one bucket, and a batch
 // is one call per bucket in one transaction, so that Redis, with appendfsync
 // always, writes it to disk once and answers after that.
@@ -93,7 +93,8 @@ type Store struct {
 	marker string // in every bucket, constant
 	state  queue.State
 
-	troubles troubles
+	troubles   troubles
+	rewritings rewritings
 
 	failed atomic.Pointer[error]  // why nothing works any more
 	unsafe atomic.Pointer[string] // why puts are refused, nil while they are not

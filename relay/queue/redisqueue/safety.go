@@ -120,7 +120,24 @@ func (s *Store) checkSafety(ctx context.Context, client *redis.Client, found ser
 				ErrUnsafe, d.name, values[d.name], d.why, d.name, d.value)
 		}
 	}
+	if err := s.checkWhole(ctx, client); err != nil {
+		return err
+	}
 	return s.checkRights(ctx, client)
+}
+
+// checkWhole looks, when settings were wrong, whether the file holds everything: one that was
+// off and is on again holds nothing of what is written before it is whole. It looks after the
+// settings were seen, or the file might be turned on in between.
+func (s *Store) checkWhole(ctx context.Context, client *redis.Client) error {
+	if s.unsafe.Load() == nil {
+		return nil
+	}
+	found, err := askServer(ctx, client)
+	if err == nil && found.file.beingWritten {
+		err = fmt.Errorf("%w: its file is not written yet with all that was missing; wait", ErrUnsafe)
+	}
+	return err
 }
 
 func checkVersion(version string) error {
@@ -217,6 +234,7 @@ func (s *Store) look(ctx context.Context) {
 
 // server is what a Redis process says of itself.
 type server struct {
+	process   string // of which who() in mailbox.lua says more
 	version   string
 	role      string
 	clustered bool
@@ -245,7 +263,7 @@ func askServer(ctx context.Context, client *redis.Client) (server, error) {
 		return server{}, errLoading
 	}
 	found.version, found.role, found.clustered = fields["redis_version"], fields["role"], fields["cluster_enabled"] == "1"
-	found.file = parseFile(fields)
+	found.process, found.file = fields["run_id"], parseFile(fields)
 	return found, nil
 }
 

@@ -72,8 +72,12 @@ func (s *Store) vouch(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		settled, err := s.agree(ctx, seen)
-		if err != nil || settled {
+		err = s.allAnew(ctx, &seen)
+		settled := false
+		if err == nil {
+			settled, err = s.agree(ctx, seen)
+		}
+		if err != nil && !errors.Is(err, errOther) || settled {
 			return seen[0].marker, err
 		}
 		// Others may be at it: without a pause they would take turns.
@@ -171,17 +175,13 @@ func (s *Store) mark(ctx context.Context, bucket int, seen *vouched, marker stri
 	if err != nil {
 		return false, fmt.Errorf("%w: failed to mark bucket %d: %w", queue.ErrUnavailable, bucket, err)
 	}
-	done := 0
-	if err = s.fileAnew(ctx, client); err == nil {
-		done, err = client.FCall(ctx, function("vouch"), []string{s.metaKey(bucket)}, seen.marker, seen.by, seen.self, marker).Int()
-	}
-	switch {
-	case err == nil:
-		return done == 1, nil
-	case bucket > 0 && !errors.Is(err, errNotAnew):
+	done, err := client.FCall(ctx, function("vouch"), []string{s.metaKey(bucket)}, seen.marker, seen.by, seen.self, marker).Int()
+	if err != nil && bucket > 0 {
 		return false, nil // it is out of reach now, the next look will tell
+	} else if err != nil {
+		return false, fmt.Errorf("%w: failed to mark the store: %w", queue.ErrUnavailable, err)
 	}
-	return false, fmt.Errorf("%w: failed to mark the store: %w", queue.ErrUnavailable, err)
+	return done == 1, nil
 }
 
 // masters returns who takes writes now.
@@ -231,4 +231,17 @@ func (s *Store) same(ctx context.Context) error {
 		return s.renewed()
 	}
 	return nil
+}
+
+// mayBeSame does what same does for an operation that was refused, and reports whether it is
+// worth another attempt. While a server writes its file anew it is not; that the watch logs.
+func (s *Store) mayBeSame(ctx context.Context) bool {
+	err := s.same(ctx)
+	if errors.Is(err, errNotYet) || errors.Is(err, errNotAnew) {
+		return false
+	}
+	if err != nil {
+		s.log.Warn("redis cannot say who was vouched for", "error", err.Error())
+	}
+	return true
 }
