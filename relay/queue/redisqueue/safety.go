@@ -212,11 +212,15 @@ func (s *Store) watch(ctx context.Context) {
 }
 
 func (s *Store) look(ctx context.Context) {
-	if err := s.same(ctx); err != nil {
+	err := s.same(ctx)
+	for errors.Is(err, errNotYet) && pause(ctx, 50*time.Millisecond) { // who watches may wait
+		err = s.same(ctx)
+	}
+	if err != nil {
 		s.log.Error("redis cannot be watched", "error", err.Error())
 		return
 	}
-	err := s.checkServers(ctx)
+	err = s.checkServers(ctx)
 	switch {
 	case errors.Is(err, ErrUnsafe):
 		reason := err.Error()
