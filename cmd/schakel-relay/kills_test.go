@@ -28,6 +28,7 @@ type killed struct {
 	redis    *redistest.Server // nil: bbolt
 	random   *rand.Rand
 	turn     int // kills so far
+	torn     int // of them, with half a transaction at the end of Redis's file
 	wrong    []string
 
 	mu       sync.Mutex
@@ -90,7 +91,10 @@ func (k *killed) report(t *testing.T) {
 	for _, w := range k.wrong[:min(20, len(k.wrong))] {
 		t.Error(w)
 	}
-	t.Logf("seed %d: %d kills, %d envelopes promised, %d not delivered or not as they should be", *killsSeed, k.turn, k.total, len(k.wrong))
+	if k.redis != nil && k.torn == 0 {
+		t.Error("no kill left half a transaction: the test is blind for that")
+	}
+	t.Logf("seed %d: %d kills, %d of them within a write of Redis, %d envelopes promised, %d not delivered or not as they should be", *killsSeed, k.turn, k.torn, k.total, len(k.wrong))
 }
 
 // often kills so many times at least, and takes in between what waits: sessions of a batch
@@ -118,6 +122,7 @@ func (k *killed) kill() {
 	}
 	if redis {
 		k.redis.Kill()
+		k.tear()
 	}
 	if relay {
 		if code := k.p.stop(syscall.SIGKILL); code != -1 {
@@ -131,6 +136,18 @@ func (k *killed) kill() {
 	}
 	_ = k.p.running.Wait() // one whose Redis was restarted ends by itself
 	k.p.start()
+}
+
+// tear has the kill of Redis hit it within a write, each time: by itself it does so once in
+// some hundred times. What was not promised before is not promised by it.
+func (k *killed) tear() {
+	torn, err := k.redis.Tear()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if torn {
+		k.torn++
+	}
 }
 
 func (k *killed) whileTaking() {

@@ -120,11 +120,24 @@ func (s *Store) checkSafety(ctx context.Context, client *redis.Client, found ser
 				ErrUnsafe, d.name, values[d.name], d.why, d.name, d.value)
 		}
 	}
-	// A file that was off and is on again holds nothing of what is written before it is whole.
-	if s.unsafe.Load() != nil && found.file.beingWritten {
-		return fmt.Errorf("%w: its file is not written yet with all that was missing; wait", ErrUnsafe)
+	if err := s.checkWhole(ctx, client); err != nil {
+		return err
 	}
 	return s.checkRights(ctx, client)
+}
+
+// checkWhole looks, when settings were wrong, whether the file holds everything: one that was
+// off and is on again holds nothing of what is written before it is whole. It looks after the
+// settings were seen, or the file might be turned on in between.
+func (s *Store) checkWhole(ctx context.Context, client *redis.Client) error {
+	if s.unsafe.Load() == nil {
+		return nil
+	}
+	found, err := askServer(ctx, client)
+	if err == nil && found.file.beingWritten {
+		err = fmt.Errorf("%w: its file is not written yet with all that was missing; wait", ErrUnsafe)
+	}
+	return err
 }
 
 func checkVersion(version string) error {
@@ -199,11 +212,15 @@ func (s *Store) watch(ctx context.Context) {
 }
 
 func (s *Store) look(ctx context.Context) {
-	if err := s.same(ctx); err != nil {
+	err := s.same(ctx)
+	for errors.Is(err, errNotYet) && pause(ctx, 50*time.Millisecond) { // who watches may wait
+		err = s.same(ctx)
+	}
+	if err != nil {
 		s.log.Error("redis cannot be watched", "error", err.Error())
 		return
 	}
-	err := s.checkServers(ctx)
+	err = s.checkServers(ctx)
 	switch {
 	case errors.Is(err, ErrUnsafe):
 		reason := err.Error()
