@@ -18,8 +18,8 @@ import (
 )
 
 // Open connects, checks that Redis keeps promises, and looks after it until Close.
-// It waits while Redis loads its data and writes its file anew, until ctx ends, and while sentinels or a
-// cluster have another server take over, until Config.Start is over. Errors:
+// It waits while Redis loads its data and writes its file anew, until ctx ends, and while
+// sentinels or a cluster have another server take over, until Config.Start is over. Errors:
 // ErrUnsafe with the setting to change, queue.ErrVersion, queue.ErrUnavailable when
 // Redis does not answer.
 func Open(ctx context.Context, c Config) (*Store, error) {
