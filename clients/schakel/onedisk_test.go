@@ -3,7 +3,6 @@
 package schakel_test
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -117,14 +116,7 @@ func TestStoreAndFilesOnOneDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	p.Pass(2 * time.Minute)
-	attachmentIs(t, p.to, sent, 1, schakel.AttachmentHere)
-	if !bytes.Equal(saved(t, p.to, sent, 1), content) {
-		t.Error("another content")
-	}
-	if left := namesOf(t, files); len(left) != 1 {
-		t.Errorf("files %q for one", left)
-	}
+	p.goesOn(t, sent, content, files)
 	eventually(t, "the alarm ends", func() bool { return len(alarms(t, p.to, schakel.AlarmAttachment)) == 0 })
 	p.to.Reopen()
 	if n := holds(t, p.to, late); n != 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -23,31 +24,7 @@ const doubtRest = 10 * time.Minute
 // doubts are the blobs that were read back lately.
 type doubts struct {
 	reading sync.Mutex // held while one is read: one at a time
-
-	mu   sync.Mutex // guards good
-	good map[upload]time.Time
-}
-
-// rests reports whether a blob was found good a moment ago, and forgets those of long ago.
-func (d *doubts) rests(u upload, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for one, at := range d.good {
-		if age := now.Sub(at); age < 0 || age >= doubtRest {
-			delete(d.good, one)
-		}
-	}
-	_, ok := d.good[u]
-	return ok
-}
-
-func (d *doubts) found(u upload, now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.good == nil {
-		d.good = make(map[upload]time.Time)
-	}
-	d.good[u] = now
+	good    lately[upload]
 }
 
 // Doubt is State for a device whose desk may fetch a blob and got other bytes. The blob is read
@@ -60,7 +37,7 @@ func (k *Keeper) Doubt(ctx context.Context, by Owner, id wire.BlobID) (wire.Blob
 		return wire.BlobState{}, err
 	}
 	state := wire.BlobState{Offset: u.length, Length: u.length, Complete: true}
-	if k.doubts.rests(u, k.config.Now()) || !k.doubts.reading.TryLock() {
+	if _, rests := k.doubts.good.known(u, k.config.Now(), doubtRest); rests || !k.doubts.reading.TryLock() {
 		return state, nil
 	}
 	defer k.doubts.reading.Unlock()
@@ -69,7 +46,7 @@ func (k *Keeper) Doubt(ctx context.Context, by Owner, id wire.BlobID) (wire.Blob
 		return wire.BlobState{}, fmt.Errorf("failed to read a blob back: %w", err)
 	}
 	if found == u.id {
-		k.doubts.found(u, k.config.Now())
+		k.doubts.good.note(u, k.config.Now(), math.MaxInt)
 		return state, nil
 	}
 	k.config.Log.Error("a blob is not what its name says any more: its sender uploads it again", "device", u.by.Device.String(), "blob", u.id.String())

@@ -27,37 +27,16 @@ const (
 type refusals struct {
 	looking sync.Mutex // held while one is looked at, one at a time; guards lost
 	lost    []time.Time
-
-	mu    sync.Mutex // guards first
-	first map[string]time.Time
+	first   lately[string]
 }
 
 // again notes that an object was refused, and reports whether it was before, long enough ago.
 func (r *refusals) again(name string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for one, at := range r.first {
-		if age := now.Sub(at); age < 0 || age >= refusedLife {
-			delete(r.first, one)
-		}
+	at, known := r.first.known(name, now, refusedLife)
+	if !known {
+		r.first.note(name, now, refusedNoted)
 	}
-	at, known := r.first[name]
-	switch {
-	case known:
-		return now.Sub(at) >= refusedRest
-	case len(r.first) >= refusedNoted:
-		return false
-	case r.first == nil:
-		r.first = make(map[string]time.Time)
-	}
-	r.first[name] = now
-	return false
-}
-
-func (r *refusals) forget(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.first, name)
+	return known && now.Sub(at) >= refusedRest
 }
 
 // few reports whether one more may be taken for lost. The caller holds looking.
@@ -114,14 +93,14 @@ func (k *Keeper) refused(ctx context.Context, u upload, name string) {
 		return
 	}
 	if err := k.reads(ctx, name); !errors.Is(err, ErrUnreadable) && !errors.Is(err, ErrNone) {
-		k.refusals.forget(name)
+		k.refusals.first.forget(name)
 		return
 	}
 	if err := k.config.Store.Delete(ctx, name); err != nil {
 		log.Error("what the store refuses to read cannot be deleted: see the disk", "error", err.Error())
 		return
 	}
-	k.refusals.forget(name)
+	k.refusals.first.forget(name)
 	k.refusals.lost = append(k.refusals.lost, now)
 	log.Error("the store refused again to read what it had of a blob, which is lost: its sender uploads it again")
 }

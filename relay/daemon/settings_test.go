@@ -115,7 +115,7 @@ func TestShippedUnit(t *testing.T) {
 	for name, want := range map[string]string{
 		"ExecStart": "/usr/bin/schakel-relay serve --config /etc/schakel/relay.toml", "StateDirectory": "schakel-relay",
 		"KillSignal": "SIGTERM", "TimeoutStopSec": "40s", "RestartPreventExitStatus": "10",
-		"WatchdogSec": "60s", "NotifyAccess": "main", "Restart": "on-failure",
+		"WatchdogSec": "60s", "NotifyAccess": "main", "Restart": "on-failure", "StartLimitIntervalSec": "0",
 	} {
 		if unit[name] != want {
 			t.Errorf("%s=%q, want %q", name, unit[name], want)

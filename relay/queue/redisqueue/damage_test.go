@@ -44,7 +44,7 @@ func openServed(dir string, _ queue.Quota) (queue.Store, error) {
 
 // flip flips a bit of the append-only file.
 func flip(dir string, random *rand.Rand) error {
-	file, err := lastFile(dir) // the functions stand in the base
+	file, err := redistest.LastFile(dir) // the functions stand in the base
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func TestTornTail(t *testing.T) {
 // tear cuts bytes from the end of the append-only file.
 func tear(t *testing.T, dir string, bytes int64) {
 	t.Helper()
-	file, err := lastFile(dir)
+	file, err := redistest.LastFile(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,16 +89,6 @@ func tear(t *testing.T, dir string, bytes int64) {
 	if err := errors.Join(err, os.Truncate(file, about.Size()-bytes)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// lastFile is the append-only file of a folder that is written to. One that was written anew
-// has a later number, and may stand beside the one before for a moment.
-func lastFile(dir string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
-	if err != nil || len(files) == 0 {
-		return "", fmt.Errorf("no append-only file: %w", err)
-	}
-	return files[len(files)-1], nil // by name, of which there are few
 }
 
 // Fault 36: the password of the relay's user is changed while the relay runs, and its

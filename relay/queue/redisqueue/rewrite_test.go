@@ -59,8 +59,7 @@ func TestRewriterKilled(t *testing.T) {
 			t.Errorf("control: nobody rewrites any more: %v", err)
 		}
 		within(t, 20*time.Second, "the server notices", func() bool {
-			state := root.Info(t.Context(), "persistence").Val()
-			return strings.Contains(state, "aof_rewrite_in_progress:0") && strings.Contains(state, "aof_last_bgrewrite_status:err")
+			return says(t, server, "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:err")
 		})
 	}
 	l.goesOn(t, 2*loadBatch, nil)
@@ -174,8 +173,7 @@ func TestLoading(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, 20*time.Second, "the file is rewritten", func() bool {
-		state := root.Info(t.Context(), "persistence").Val()
-		return strings.Contains(state, "aof_rewrite_in_progress:0") && strings.Contains(state, "aof_last_bgrewrite_status:ok")
+		return says(t, server, "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:ok")
 	})
 	server.Kill()
 	slow, err := os.OpenFile(filepath.Join(dir, "redis.conf"), os.O_APPEND|os.O_WRONLY, 0)
@@ -291,7 +289,7 @@ func TestRepaired(t *testing.T) {
 // breakStructure makes the length of an argument wrong, where two thirds of the file are over.
 func breakStructure(t *testing.T, dir string) {
 	t.Helper()
-	file, err := lastFile(dir)
+	file, err := redistest.LastFile(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

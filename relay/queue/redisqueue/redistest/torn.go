@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Tear leaves at the end of the append-only file of a server that was killed what a kill
@@ -14,11 +15,10 @@ import (
 // It is the last that adds to a stream, once more, at the next place. It reports whether there
 // was one.
 func (s *Server) Tear() (bool, error) {
-	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
-	if err != nil || len(files) == 0 {
-		return false, fmt.Errorf("no append-only file: %w", err)
+	path, err := LastFile(s.dir)
+	if err != nil {
+		return false, err
 	}
-	path := files[len(files)-1] // by name, of which there are few
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return false, err
@@ -31,6 +31,23 @@ func (s *Server) Tear() (bool, error) {
 		return false, nil
 	}
 	return true, os.WriteFile(path, append(raw[:whole:whole], half...), 0o600)
+}
+
+// LastFile is the append-only file that a server writes to, in its folder. Each one that is
+// written anew has the next number, and may stand beside the one before for a moment.
+func LastFile(dir string) (path string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
+	last := -1
+	for _, file := range files {
+		words := strings.Split(filepath.Base(file), ".") // appendonly.aof.12.incr.aof
+		if n, err := strconv.Atoi(words[max(0, len(words)-3)]); err == nil && n > last {
+			path, last = file, n
+		}
+	}
+	if path == "" {
+		return "", errors.Join(fmt.Errorf("no append-only file in %s", dir), err)
+	}
+	return path, nil
 }
 
 // tornAfter returns half of a transaction, and up to where the file is whole: the kill may
