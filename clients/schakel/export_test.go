@@ -45,8 +45,8 @@ func (n *Node) TargetsForTest(desk identity.DeskID) int {
 
 // PutForTest seals any delivery with the node's real keys and hands it to the
 // relay: what a modified client can do. It returns nil once the relay has answered,
-// whatever it said: a session that ends in between, as after a leap of the clock,
-// takes what it was given with it.
+// whatever it said. A session that ends in between, as after a leap of the clock, takes
+// what it was given with it: then the same envelope is handed to the next one.
 func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelope.Tier, d delivery.Delivery) error {
 	targets, err := n.targets(desk)
 	if err != nil {
@@ -56,27 +56,39 @@ func (n *Node) PutForTest(ctx context.Context, desk identity.DeskID, tier envelo
 	if err != nil {
 		return err
 	}
-	s := n.live()
-	if s == nil {
-		return ErrUnreachable // between two sessions
-	}
 	row := store.Delivery{Envelope: parcel.ID, Raw: raw}
-	s.flight.took(row)
-	if err := s.say(ctx, wire.Put{Envelope: raw}); err != nil {
-		return err
-	}
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for s.flight.passed(row) {
+	for !n.putOnce(ctx, row, look.C) {
 		select {
-		case <-s.gone:
-			return ErrUnreachable
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(ErrUnreachable, ctx.Err())
 		case <-look.C:
 		}
 	}
 	return nil
+}
+
+// putOnce hands an envelope to the session that is there, and says whether it was answered.
+func (n *Node) putOnce(ctx context.Context, row store.Delivery, look <-chan time.Time) bool {
+	s := n.live()
+	if s == nil {
+		return false // between two sessions
+	}
+	s.flight.took(row)
+	if s.say(ctx, wire.Put{Envelope: row.Raw}) != nil {
+		return false
+	}
+	for s.flight.passed(row) {
+		select {
+		case <-s.gone:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-look:
+		}
+	}
+	return true
 }
 
 // Forgery is what a modified client does otherwise when it seals. The zero one is honest.

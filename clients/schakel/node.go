@@ -112,7 +112,7 @@ type Node struct {
 	replan       atomic.Bool   // the rota changed, or the relay answered: look at the plan now
 	quotas       *quotas       // of what other desks send here
 	open         openKeys      // keys of persons who confirm without a PIN
-	watching     time.Time     // upkeep's own: since when it runs
+	watching     time.Time     // upkeep's own once it runs: since when that is
 	recheck      atomic.Bool   // a connection stands, or the register grew: offer keys and persons now
 
 	mu        sync.Mutex // guards what follows
@@ -266,6 +266,7 @@ func (n *Node) loadEpochs(tx *store.Tx) error {
 // going until ctx ends. It reconnects by itself, with full jitter. It returns nil
 // when ctx ended, and an error only when the store can no longer be trusted.
 func (n *Node) Run(ctx context.Context) error {
+	n.watching = n.now()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.stayConnected(ctx) })
 	g.Go(func() error { return n.upkeep(ctx) })

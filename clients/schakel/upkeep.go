@@ -34,7 +34,6 @@ func (n *Node) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	var alarms, epochs, forget, shown, rota time.Time
-	n.watching = n.now()
 	for {
 		if n.recheck.Swap(false) {
 			epochs, rota = time.Time{}, time.Time{}

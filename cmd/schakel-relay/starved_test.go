@@ -194,13 +194,21 @@ func TestStarvedRelayTakesTheAcute(t *testing.T) {
 	}
 }
 
-// Control: where what crushes it is acute as well, nothing is shed before the acute.
+// Control: where what crushes it is acute as well, nothing is shed before the acute. What is
+// shed then is a matter of chance: of a crush that loses one in twenty, forty acute envelopes
+// are spared in one run of eight. Only -full takes that for a failure, and asks more often.
 func TestStarvedRelayRefusesTheAcute(t *testing.T) {
-	refused, sheds := starved(t, envelope.TierAcute, 40, true)
-	if !sheds {
-		t.Skip("NOT TESTED: the relay could take everything, and the acute with it")
+	acute := 40
+	if *full {
+		acute = 400
 	}
-	if refused == 0 {
+	refused, sheds := starved(t, envelope.TierAcute, acute, true)
+	switch {
+	case !sheds:
+		t.Skip("NOT TESTED: the relay could take everything, and the acute with it")
+	case refused == 0 && *full:
 		t.Error("no acute envelope was refused among so many: the test of it is blind")
+	case refused == 0:
+		t.Skip("NOT TESTED: what was shed was never the acute envelope of this test")
 	}
 }

@@ -42,7 +42,8 @@ type Member struct {
 	channels schakel.Channels // nil: it pages nobody
 	drills   bool             // it organises them
 
-	moved atomic.Int64 // how far this device's own clock is off, in nanoseconds
+	moved  atomic.Int64                  // how far this device's own clock is off, in nanoseconds
+	looked atomic.Pointer[chan struct{}] // closed once the device that was started looked at its clock
 }
 
 // Join admits a desk and its first device, the way a partner joins: request,
@@ -221,13 +222,22 @@ func (m *Member) Organise() {
 // MoveClock makes this device's own clock wrong: ahead of everybody else's by d.
 func (m *Member) MoveClock(d time.Duration) { m.moved.Store(int64(d)) }
 
-func (m *Member) now() time.Time { return m.chain.Now().Add(time.Duration(m.moved.Load())) }
+// now is the device's clock. Who looks at it at all is what Start waits for.
+func (m *Member) now() time.Time {
+	if looked := m.looked.Swap(nil); looked != nil {
+		defer close(*looked)
+	}
+	return m.chain.Now().Add(time.Duration(m.moved.Load()))
+}
 
-// Start runs the device.
+// Start runs the device. When it returns the device has looked at its clock: a test that
+// moves the clock next moves it for a device that runs, which does not settle again.
 func (m *Member) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended, looked := make(chan error, 1), make(chan struct{})
+	m.looked.Store(&looked)
 	go func() { ended <- m.Node.Run(ctx) }()
+	<-looked
 	m.cancel = cancel
 	m.stop = func() {
 		cancel()
