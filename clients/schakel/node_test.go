@@ -17,9 +17,10 @@ import (
 	"schakel/crypto/trust"
 )
 
+// testContext ends what hangs. How long what a test does takes is a matter of the machine.
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -27,7 +28,7 @@ func testContext(t testing.TB) context.Context {
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	for !cond() {
 		select {
