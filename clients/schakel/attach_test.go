@@ -47,6 +47,7 @@ func report(p pair, t *testing.T, u message.Urgency, files ...schakel.Attached) 
 // asked makes a case in which an answer with files can be given.
 func (p pair) asked(t *testing.T) schakel.Sent {
 	t.Helper()
+	p.answerable(t)
 	sent, err := p.to.Node.Send(testContext(t), schakel.Draft{Class: "informatieverzoek", Urgency: message.Urgent,
 		To: []identity.DeskID{p.from.Desk}, Body: example(t, "informatieverzoek")})
 	if err != nil {

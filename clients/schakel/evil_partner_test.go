@@ -1,7 +1,6 @@
 package schakel_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -46,17 +45,17 @@ func evilOn(t *testing.T, chain *schakeltest.Chain) *evil {
 		police:    chain.Join("politie-mn/meldkamer", identity.RolePolitie),
 		knooppunt: chain.Join("knooppunt/piket", identity.RoleKnooppunt),
 	}
-	for _, m := range []*schakeltest.Member{e.vt, e.police, e.knooppunt} {
+	all := []*schakeltest.Member{e.vt, e.police, e.knooppunt}
+	for _, m := range all {
 		m.Start()
-		eventually(t, "everybody knows everybody", func() bool {
-			desks, err := m.Node.Directory(context.Background())
-			return err == nil && (m != e.knooppunt || len(desks) == 2 && desks[0].Reachable && desks[1].Reachable)
-		})
 	}
-	eventually(t, "the first one knows the last", func() bool {
-		desks, err := e.vt.Node.Directory(context.Background())
-		return err == nil && len(desks) == 2 && desks[0].Reachable && desks[1].Reachable
-	})
+	for _, m := range all {
+		for _, other := range all {
+			if m != other {
+				sealsTo(t, m, other.Desk, 1)
+			}
+		}
+	}
 	return e
 }
 

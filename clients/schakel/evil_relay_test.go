@@ -413,7 +413,7 @@ var relayRows = map[string]func(t *testing.T, d *dishonest){
 		})
 		d.to = d.Join("knooppunt-2/piket", identity.RoleKnooppunt) // nobody keeps keys of it yet
 		d.to.Start()
-		alarmed(t, d.from, schakel.AlarmKeySwap)
+		alarmStands(t, d.from, schakel.AlarmKeySwap, d.to.Node.Device().String(), true)
 		sent := d.send(t)
 		d.Pass(16 * time.Minute)
 		alarmed(t, d.from, schakel.AlarmUndelivered) // it was looked at

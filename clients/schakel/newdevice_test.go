@@ -162,6 +162,7 @@ func TestConfirmNewDevice(t *testing.T) {
 	p.from.Stop()
 	p.from.Reopen()
 	p.from.Start()
+	sealsTo(t, p.from, p.to.Desk, 2) // its keys come after it
 	p.delivered(t, p.send(t))
 	eventually(t, "what is sent now is for both", func() bool { return seen.names(node.Device(), id) > 0 })
 	if x := p.newDevice(t, id); !x.Waits.IsZero() || x.By != by.Person || x.Called != "+31600000001" || x.Confirmed.IsZero() {

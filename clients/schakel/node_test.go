@@ -17,6 +17,7 @@ import (
 	"schakel/crypto/trust"
 )
 
+// testContext ends what hangs. How long what a test does takes is a matter of the machine.
 func testContext(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

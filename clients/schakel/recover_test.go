@@ -33,12 +33,20 @@ func newPair(t *testing.T, tap func(identity.DeviceID, wire.Side, wire.Frame) []
 	return p
 }
 
+// reachable waits until the sender can seal to the recipient: the register alone says that it
+// may, and the keys come after that.
 func (p pair) reachable(t testing.TB) {
 	t.Helper()
 	eventually(t, "the sender knows the recipient", func() bool {
 		desks, err := p.from.Node.Directory(context.Background())
-		return err == nil && len(desks) == 1 && desks[0].Reachable
+		return err == nil && len(desks) == 1 && desks[0].Reachable && p.from.Node.TargetsForTest(p.to.Desk) > 0
 	})
+}
+
+// answerable waits until the recipient can seal to the sender as well.
+func (p pair) answerable(t testing.TB) {
+	t.Helper()
+	eventually(t, "the recipient knows the sender", func() bool { return p.to.Node.TargetsForTest(p.from.Desk) > 0 })
 }
 
 func (p pair) send(t testing.TB) schakel.Sent {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -23,8 +24,40 @@ func (s *Store) NewFile() (name string, f *os.File, err error) {
 	b := make([]byte, fileNameSize/2)
 	rand.Read(b)
 	name = hex.EncodeToString(b)
-	f, err = s.file(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	s.made.note(name)
+	if f, err = s.file(name, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
+		s.made.drop(name)
+	}
 	return name, f, err
+}
+
+// made are the files that this process made and did not delete: no crash left them behind.
+// Their age would not tell. A machine that sleeps over the weekend while a file is attached
+// wakes up with a file that nothing names yet, and that is older than a day.
+type made struct {
+	mu    sync.Mutex // guards what follows
+	names map[string]bool
+}
+
+func (m *made) note(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.names == nil {
+		m.names = map[string]bool{}
+	}
+	m.names[name] = true
+}
+
+func (m *made) drop(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.names, name)
+}
+
+func (m *made) has(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names[name]
 }
 
 // OpenFile opens the file of an attachment to read it, or to go on writing it. It refuses
@@ -59,6 +92,7 @@ func (s *Store) file(name string, flag int) (*os.File, error) {
 
 // DeleteFile takes the file of an attachment away, if it is there.
 func (s *Store) DeleteFile(name string) error {
+	s.made.drop(name)
 	root, err := os.OpenRoot(filepath.Join(s.dir, attachmentsFolder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -82,7 +116,8 @@ func (s *Store) loseFiles(names []string) {
 }
 
 // SweepFiles deletes files that belong to nothing and were not written to since: what a
-// crash left behind. kept names those that no message has yet.
+// crash left behind. kept names those that no message has yet; what this process makes
+// stays as well.
 func (s *Store) SweepFiles(tx *Tx, since time.Time, kept map[string]bool) error {
 	rows, err := os.ReadDir(filepath.Join(s.dir, attachmentsFolder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +132,7 @@ func (s *Store) SweepFiles(tx *Tx, since time.Time, kept map[string]bool) error 
 	}
 	for _, row := range rows {
 		info, err := row.Info()
-		if err != nil || named[row.Name()] || kept[row.Name()] || len(row.Name()) != fileNameSize || !info.ModTime().Before(since) {
+		if err != nil || named[row.Name()] || kept[row.Name()] || s.made.has(row.Name()) || len(row.Name()) != fileNameSize || !info.ModTime().Before(since) {
 			continue
 		}
 		tx.LoseFile(row.Name())

@@ -100,6 +100,7 @@ type Store struct {
 	dataKey  vault.Key
 	readOnly bool
 	attended bool
+	made     made
 
 	turn  chan struct{} // holds one token: whoever took it owns all below
 	conn  *connection   // nil once closed

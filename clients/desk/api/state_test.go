@@ -141,6 +141,7 @@ func TestAnswersOutliveTheDaemon(t *testing.T) {
 		return newProgram(t, base, holder, secret)
 	}
 	body := map[string]string{"to": string(o.doctor.Desk)}
+	o.until("the doctor can be sealed to", func() bool { return o.member.Node.SendTest(t.Context(), o.doctor.Desk) == nil })
 	restarted().want(204, "POST", "/v1/test-deliveries", body, "Idempotency-Key", "test-0001")
 	if r := restarted().want(204, "POST", "/v1/test-deliveries", body, "Idempotency-Key", "test-0001"); r.header.Get("Idempotency-Replayed") != "true" {
 		t.Error("it was done again")
@@ -199,7 +200,7 @@ func TestEvents(t *testing.T) {
 // stream goes on after a cursor and waits for the event of a message.
 func stream(t *testing.T, p *program, after, hash string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/v1/events", nil)
 	ok(t, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,12 @@ func openCooling(t testing.TB, cools time.Duration) *office {
 	o.member.Start()
 	o.person = o.member.AddPerson("P. Iket")
 	o.tokens = token.New(token.Config{Store: o.member.Store(), People: o.member.Node, Now: chain.Now})
+	if cools == 0 {
+		o.until("the office can answer who writes", func() bool {
+			all, err := o.member.Node.Directory(t.Context())
+			return err == nil && slices.ContainsFunc(all, func(d schakel.Desk) bool { return d.ID == o.doctor.Desk && d.Reachable })
+		})
+	}
 	o.site, o.base = serve(t, api.Config{Node: o.member.Node, Tokens: o.tokens, Answers: once.New(o.member.Store(), chain.Now), Now: chain.Now})
 	return o
 }
@@ -107,7 +114,7 @@ func (o *office) program(name string, r desk.TokenRequest) *program {
 func newProgram(t testing.TB, base string, tok desk.Token, secret string) *program {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &program{Client: &http.Client{Transport: transport, Timeout: time.Minute}, t: t, base: base, token: tok, secret: secret}
+	return &program{Client: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, t: t, base: base, token: tok, secret: secret}
 }
 
 // worker is a program that may all that concerns cases.
@@ -325,7 +332,7 @@ func (o *office) report(change func(*schakel.Draft)) string {
 
 func (o *office) until(what string, yes func() bool) {
 	o.t.Helper()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(2 * time.Minute)
 	for !yes() {
 		if time.Now().After(end) {
 			o.t.Fatalf("%s: does not happen", what)

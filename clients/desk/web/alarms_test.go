@@ -87,7 +87,7 @@ func TestAnAlarmIsNews(t *testing.T) {
 	}()
 	<-news
 	o.Rota(func(s *roster.Sheet) { s.Layers[0].Rules[0].To = "2026-01-11T08:00" })
-	end := time.After(20 * time.Second)
+	end := time.After(time.Minute)
 	for heard := ""; !strings.Contains(heard, "data: alarm"); {
 		select {
 		case s := <-news:

@@ -112,9 +112,12 @@ func TestAttachAndSave(t *testing.T) {
 	if _, err := s.police.Node.SaveAttachment(t.Context(), s.inbox()[0].Hash, 1, schakel.Saving{}, &out); err != nil || !bytes.Equal(out.Bytes(), one) {
 		t.Errorf("the police has other bytes: %v", err)
 	}
-	contains(t, s.Get(strings.TrimSuffix(sent, "/sent")), "2 bijlagen", "Bij de relay", "Bewaar")
 	s.Until("the police said that it has them", func() bool {
 		return strings.Contains(s.Get(strings.TrimSuffix(sent, "/sent")).Body, "heeft alle bestanden sinds")
+	})
+	contains(t, s.Get(strings.TrimSuffix(sent, "/sent")), "2 bijlagen", "Bewaar")
+	s.Until("the page says that the relay has them", func() bool {
+		return strings.Contains(s.Get(strings.TrimSuffix(sent, "/sent")).Body, "Bij de relay")
 	})
 	contains(t, s.Get("/drafts"), "U bent met niets bezig")
 }

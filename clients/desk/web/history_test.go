@@ -68,6 +68,7 @@ func TestAskingForHistory(t *testing.T) {
 	o := webtest.Open(t, webtest.Options{})
 	o.Report(nil)
 	b := o.User("P. Iket", desk.RoleOnCall)
+	o.Until("the doctor can be sealed to", func() bool { return o.Member.Node.SendTest(t.Context(), o.Doctor.Desk) == nil })
 	contains(t, b.Get("/history"), "Vraag de geschiedenis terug", `name="to" value="arts/praktijk"`)
 	contains(t, b.Post("/history/questions", nil), "Kies minstens één bureau")
 	contains(t, b.Post("/history/questions", url.Values{"to": {"politie-mn/oc"}}), "Kies minstens één bureau")

@@ -218,7 +218,8 @@ func TestParcels(t *testing.T) {
 	if g := p.taken()[3]; signed(g, first.Secret) || !signed(g, second.Secret) || !signed(g, third.Secret) || g.kind != "schakel.test" {
 		t.Error("the first key is good after two rotations")
 	}
-	if w := o.only(); w.Waiting != 0 || w.LastGood.IsZero() || w.Secrets != 2 {
+	o.until("it is noted that all was taken", func() bool { return o.only().Waiting == 0 })
+	if w := o.only(); w.LastGood.IsZero() || w.Secrets != 2 {
 		t.Errorf("%+v", w)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,12 @@ func Open(t testing.TB, opt Options) *Office {
 			t.Error(err)
 		}
 	})
+	if opt.Cools == 0 {
+		o.Until("the office can answer who writes", func() bool {
+			all, err := o.Member.Node.Directory(t.Context())
+			return err == nil && slices.ContainsFunc(all, func(d schakel.Desk) bool { return d.ID == o.Doctor.Desk && d.Reachable })
+		})
+	}
 	return o
 }
 
@@ -134,7 +141,7 @@ func (o *Office) Report(change func(*schakel.Draft)) string {
 // Until waits for a condition.
 func (o *Office) Until(what string, yes func() bool) {
 	o.t.Helper()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(2 * time.Minute)
 	for !yes() {
 		if time.Now().After(end) {
 			o.t.Fatalf("%s: does not happen", what)
@@ -153,14 +160,15 @@ type Browser struct {
 	base string
 }
 
-// NewBrowser is a browser that nobody signed in with.
+// NewBrowser is a browser that nobody signed in with. Its patience is that for a page that
+// listens as well: from its beginning to the last that a test waits for.
 func NewBrowser(t testing.TB, base string) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	ok(t, err)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Browser{t: t, base: base, Client: &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second,
+	return &Browser{t: t, base: base, Client: &http.Client{Jar: jar, Transport: transport, Timeout: 2 * time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
