@@ -53,6 +53,9 @@ func TestDaemonStartsAgain(t *testing.T) {
 	t.Cleanup(srv.Close)
 	s := signedIn(t, o, srv.URL)
 	s.use(`main a[href="/messages/` + hash + `"]`)
+	o.Report(nil)
+	s.order(order{Do: "until", At: "#news"}) // its stream is open: that is what is cut off
+
 	next := o.Site.Config // knows the store, and none of the sessions
 	next.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: srv.URL, Now: next.Now})
 	again, err := web.New(next)

@@ -134,7 +134,7 @@ func (o *Office) Report(change func(*schakel.Draft)) string {
 // Until waits for a condition.
 func (o *Office) Until(what string, yes func() bool) {
 	o.t.Helper()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(2 * time.Minute)
 	for !yes() {
 		if time.Now().After(end) {
 			o.t.Fatalf("%s: does not happen", what)
@@ -160,7 +160,7 @@ func NewBrowser(t testing.TB, base string) *Browser {
 	ok(t, err)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Browser{t: t, base: base, Client: &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second,
+	return &Browser{t: t, base: base, Client: &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
