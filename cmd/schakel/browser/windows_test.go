@@ -65,3 +65,25 @@ func TestDaemonStartsAgain(t *testing.T) {
 	s.order(order{Do: "until", At: "body:not([data-idle])"})
 	s.at("/sign-in")
 }
+
+// TestNewsWhileAPageOpens: what comes in after a page was made and before its script listens
+// is news on that page, though nothing comes after it.
+func TestNewsWhileAPageOpens(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{})
+	listens := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live" { // as on a slow machine
+			select {
+			case <-listens:
+			case <-r.Context().Done():
+			}
+		}
+		o.Site.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	s := signedIn(t, o, srv.URL)
+	s.at("/inbox")
+	o.Report(nil)
+	close(listens)
+	s.order(order{Do: "until", At: "#news"})
+}
