@@ -3,9 +3,11 @@ package web
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"schakel/clients/desk"
 	"schakel/clients/desk/rights"
 	"schakel/clients/schakel"
 )
@@ -54,6 +56,53 @@ func (s *streams) leave(token string, replaced chan struct{}) {
 	}
 }
 
+// past counts what the node told, by kind. A page says up to where it knows: what happens
+// between its making and its stream would otherwise be news to nobody.
+type past struct {
+	mu     sync.Mutex // guards what follows
+	events <-chan schakel.Event
+	counts map[schakel.EventKind]int
+}
+
+// begin counts from now on, until end.
+func (p *past) begin(node desk.Node) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts = map[schakel.EventKind]int{}
+	p.events, end = node.Subscribe()
+	return end
+}
+
+// mark is how much of what concerns a user was told by now: whatever the node told before is
+// in it. It names no message, and counts nothing that would be no news to that user.
+func (p *past) mark(v *visit) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for more := p.events != nil; more; {
+		select {
+		case e, open := <-p.events:
+			if more = open; open {
+				p.counts[e.Kind]++
+			}
+		default:
+			more = false
+		}
+	}
+	sum := 0
+	for kind, n := range p.counts {
+		if concerns(v, kind) {
+			sum += n
+		}
+	}
+	return strconv.Itoa(sum)
+}
+
+// missed reports whether there was news between the making of a page and now.
+func (s *Site) missed(v *visit) bool {
+	since := v.URL.Query().Get("since")
+	return since != "" && since != s.past.mark(v)
+}
+
 // follow tells a page that there is news, as server-sent events (WHATWG HTML, 9.2), until
 // the session locks: then it says so, and the page goes away. What the news is a page
 // asks for like any other; nothing of it is in here. A page that shows a message names it,
@@ -74,7 +123,7 @@ func (s *Site) follow(v *visit) (answer, error) {
 	files := transfers{site: s, v: v, message: v.URL.Query().Get("message")}
 	ticks, still := files.ticks()
 	defer still()
-	ok := say(": schakel\n\n") && files.tick(say)
+	ok := say(": schakel\n\n") && (!s.missed(v) || say("event: news\ndata: "+string(schakel.EventGap)+"\n\n")) && files.tick(say)
 	for ok {
 		wait := time.NewTimer(min(beat, max(s.Door.Remaining(v.token), time.Second)))
 		select {

@@ -89,6 +89,7 @@ type view struct {
 	Provider bool      // the organisation has a sign-in of its own
 	Case     string    // number of the case that the page is about; empty: of none
 	At       time.Time // when the page was made
+	Since    string    // up to where it knows of news
 	Page     any
 	may      func(rights.Operation) bool
 }
@@ -167,7 +168,7 @@ func (s *Site) rendered(v *visit, a answer) ([]byte, error) {
 	if v.Method != http.MethodGet {
 		m.Here = a.here
 	}
-	m.Typing, m.At = a.typing, s.Now()
+	m.Typing, m.At, m.Since = a.typing, s.Now(), v.since
 	if of, ok := a.shows.(interface{ number() string }); ok {
 		m.Case = of.number()
 	}

@@ -58,6 +58,7 @@ type visit struct {
 	wrong atomic.Bool // the PIN of a form was
 	shown bool        // a passkey signs, in place of the PIN
 	slip  *paper      // what this user is typing in this form, where something was
+	since string      // up to where a page that is made now knows of news: see past
 }
 
 // answer is what a page comes to: a template with what it shows, or another place to go.
@@ -189,6 +190,7 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request, route Route) (*visi
 	}
 	if err == nil || errors.Is(err, signin.ErrLocked) {
 		v.user, v.node = user, rights.As(s.Node, user)
+		v.since = s.past.mark(v) // before anything is read
 	}
 	switch {
 	case route.Who == Anybody, route.Who == Known && errors.Is(err, signin.ErrLocked):

@@ -67,6 +67,7 @@ type Site struct {
 	mux   *http.ServeMux
 	guard http.Handler
 	live  streams
+	past  past
 	told  outcomes
 }
 
@@ -116,6 +117,7 @@ func (s *Site) Serve(ctx context.Context, ln net.Listener) error {
 		c.NextProtos = []string{"http/1.1"}
 		ln = tls.NewListener(ln, c)
 	}
+	defer s.past.begin(s.Node)()
 	crowd := desk.NewCrowd(maxConns)
 	return desk.ServeUntil(ctx, ln, &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,

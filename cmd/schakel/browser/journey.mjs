@@ -7,13 +7,15 @@
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
+// patience is for what will surely come, on however slow a machine.
+const patience = 180000;
 const seats = new Map();
 let browser;
 
 async function sit({ who, hand, base, options, cut }) {
   const context = await browser.newContext({ acceptDownloads: true, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(180000);
+  page.setDefaultTimeout(patience);
   const wrong = [];
   context.on("request", (r) => { if (!r.url().startsWith(base + "/")) wrong.push("asks elsewhere: " + r.url()); });
   const lost = cut ? /ERR_INCOMPLETE_CHUNKED_ENCODING|EventSource's response/ : /^$/; // what a browser says of a stream that was cut off
@@ -80,7 +82,7 @@ async function shown(page, selector) {
         return { x, y, fold: fold !== null, free: r.width > 0 && top !== null && (e.contains(top) || top.contains(e)), over: top?.outerHTML.slice(0, 80) };
       };
       let seen = look();
-      for (let frames = 0; frames < 60 && !seen.free; frames++) { // it is still being laid out, or news came in
+      for (let frames = 0; frames < 600 && !seen.free; frames++) { // it is still being laid out, or news came in
         await new Promise((drawn) => requestAnimationFrame(drawn));
         if (!e.isConnected) e = document.querySelector(s) ?? e;
         seen = look();
@@ -233,13 +235,13 @@ async function paper({ page }, { path, height }) {
 async function windows({ context, base }, { path, many }) {
   for (let i = 0; i < many; i++) {
     const page = await context.newPage();
-    await page.goto(base + path, { waitUntil: "load", timeout: 60000 }).catch((e) => { throw new Error(`window ${i + 2} does not open: ${e.message}`); });
+    await page.goto(base + path, { waitUntil: "load" }).catch((e) => { throw new Error(`window ${i + 2} does not open: ${e.message}`); });
   }
 }
 
 // until waits for what a page shows by itself.
 async function until({ page }, { at }) {
-  await page.locator(at).first().waitFor({ state: "visible", timeout: 60000 });
+  await page.locator(at).first().waitFor({ state: "visible" });
 }
 
 const acts = { use, save, choose, windows, until, fill, look: async () => {}, go: ({ page, base }, { path }) => page.goto(base + path, { waitUntil: "load" }),
@@ -259,7 +261,7 @@ async function follow(order) {
 const lines = createInterface({ input: process.stdin });
 for await (const line of lines) {
   const order = JSON.parse(line);
-  browser ??= await chromium.launch({ executablePath: order.chromium, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  browser ??= await chromium.launch({ executablePath: order.chromium, timeout: patience, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"] });
   if (order.do === "leave") {
     for (const seat of seats.values()) await seat.context.close();

@@ -62,9 +62,8 @@ type page struct {
 func startHands(t *testing.T) *hands {
 	t.Helper()
 	h := &hands{chromium: chromium(t)}
-	cmd := exec.CommandContext(t.Context(), "node", "journey.mjs")
+	cmd := exec.Command("node", "journey.mjs") // which ends the browser with its input, and itself after that
 	cmd.WaitDelay, cmd.Stderr = 10*time.Second, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	var err error
 	h.in, err = cmd.StdinPipe()
@@ -76,7 +75,9 @@ func startHands(t *testing.T) *hands {
 	ok(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = h.in.Close()
-		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
+		stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Signal(os.Interrupt) })
+		defer stuck.Stop()
+		if err := cmd.Wait(); err != nil {
 			t.Errorf("the browser: %v", err)
 		}
 	})
@@ -162,7 +163,7 @@ func (s *seat) sees(words ...string) {
 // until looks at a page again, by a link, until it is so.
 func (s *seat) until(what, at string, yes func() bool) {
 	s.t.Helper()
-	err := program.Until(s.t.Context(), what, time.Minute, func() (bool, error) {
+	err := program.Until(s.t.Context(), what, 5*time.Minute, func() (bool, error) {
 		s.use(at)
 		return yes(), nil
 	})

@@ -24,6 +24,7 @@ func (p *pages) onCall() {
 		s.Layers[1].Rules[0].To = "2026-01-11T08:00"
 		s.People = append(s.People, roster.Person{Contact: "p-4", Person: spare.ID.String(), Name: spare.Name, Phone: "+31600000014"})
 	})
+	p.alarms(1) // at times nobody is on call
 	b := p.User(p.Person.Name, desk.Roles()...)
 	form := b.Get("/on-call/swap").Body
 	mine, theirs := option(form, "mine"), option(form, "theirs")

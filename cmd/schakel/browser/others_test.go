@@ -136,6 +136,7 @@ func (p *pages) newDevice() {
 	b := p.User("P. Iket", desk.Roles()...)
 	const path, confirm = "/directory/arts/praktijk", "/directory/{org}/{desk}/confirmation"
 	p.Until("the device is there", func() bool { return strings.Contains(b.Get(path).Body, "heeft een nieuw apparaat") })
+	p.alarms(2)
 	p.look(
 		visit{Name: "new device at a desk", Path: path, route: "/directory/{org}/{desk}", Cookies: p.worker, Shows: []string{"Dit bureau heeft een nieuw apparaat", "Krijgt niets tot"}},
 		visit{Name: "confirm a device", Path: path + "/confirmation", route: confirm, Cookies: p.worker, Shows: []string{"Bel dit bureau op een nummer dat u al had"}},
@@ -143,6 +144,7 @@ func (p *pages) newDevice() {
 			Steps: []step{{Type: []string{"#pin", schakeltest.PIN}, Status: http.StatusUnprocessableEntity}, {Use: "main form button"}}, Shows: []string{"Kies het apparaat", "Vul het nummer in"}},
 	)
 	ok(p.t, p.Member.Node.ConfirmDevice(p.t.Context(), p.Doctor.Desk, id, "+31600000001", schakel.By{Person: "P. Iket", PIN: schakeltest.PIN}))
+	p.alarms(1)
 	p.look(visit{Name: "a device that was confirmed", Path: path, route: "/directory/{org}/{desk}", Cookies: p.worker, Shows: []string{"P. Iket belde +31600000001"}})
 }
 
@@ -152,6 +154,7 @@ func (p *pages) newKey() {
 	p.Chain.ReplaceKey("arts")
 	b := p.User("P. Iket", desk.Roles()...)
 	p.Until("the key is another", func() bool { return strings.Contains(b.Get("/alarms").Body, "een andere sleutel dan eerst") })
+	p.alarms(2)
 	var clear string
 	for _, part := range strings.Split(b.Get("/alarms").Body, `href="`) {
 		if strings.HasPrefix(part, "/alarms/clearance") {

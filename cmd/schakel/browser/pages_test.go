@@ -125,6 +125,16 @@ func (p *pages) link() string {
 // lateAlarms are those of an office five hours after everything stood still.
 const lateAlarms = 9
 
+// alarms waits until there are so many: they are raised one after the other, by a desk that
+// does that when it gets to it, and each page says how many there are.
+func (p *pages) alarms(want int) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("there are %d alarms", want), func() bool {
+		s, err := p.Member.Node.Status(p.t.Context())
+		return err == nil && s.Alarms == want
+	})
+}
+
 // TestPages looks at every page in every state: as a wide and a narrow window, at 400 %,
 // dark, in forced colours, in English and without scripts. Nothing may be wrong.
 func TestPages(t *testing.T) {
@@ -175,10 +185,11 @@ func TestPages(t *testing.T) {
 	p.StopRelay()
 	p.Chain.Pass(5 * time.Hour)
 	p.worker = cookies(t, p.User("P. Iket", desk.Roles()...), p.Base)
-	p.Until("it is late, and there is no connection", func() bool {
+	p.Until("there is no connection", func() bool {
 		s, err := p.Member.Node.Status(t.Context())
-		return err == nil && !s.Connected && s.Alarms == lateAlarms // they are raised one after the other
+		return err == nil && !s.Connected
 	})
+	p.alarms(lateAlarms)
 	p.look(
 		visit{Name: "offline, late", Path: "/inbox", Cookies: p.worker, Shows: []string{"Geen verbinding met de relay", "Te laat", "alarm"}},
 		visit{Name: "acknowledged", Path: "/messages/" + hash + "/acknowledged", route: "/messages/{ref}/acknowledged", Cookies: p.worker, Shows: []string{"De afzender krijgt uw naam"}},

@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const job = JSON.parse(readFileSync(0, "utf8"));
-const browser = await chromium.launch({ executablePath: job.chromium, args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"] });
+const browser = await chromium.launch({ executablePath: job.chromium, timeout: 120000, args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"] });
 const sheets = [];
 try {
   const context = await browser.newContext({ locale: "nl-NL" });
   await context.addCookies(job.cookies.map((c) => ({ ...c, url: job.base })));
   const page = await context.newPage();
+  page.setDefaultTimeout(120000);
   for (const path of job.paths) {
     await page.goto(job.base + path, { waitUntil: "load" });
     await page.emulateMedia({ media: "print" });

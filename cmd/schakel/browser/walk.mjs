@@ -16,8 +16,12 @@ let job;
 let found = [];
 const pages = new Set(); // those that are open
 
+// patience is for what will surely come, on however slow a machine.
+const patience = 120000;
+
 const browser = await chromium.launch({
   executablePath: process.argv[2],
+  timeout: patience,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-smooth-scrolling", "--disable-dev-shm-usage"],
 });
@@ -32,7 +36,7 @@ async function watched(options) {
   });
   await context.addInitScript("globalThis.lookOver = function () {" + axe + "\n}"); // read once, not with every page
   const page = await context.newPage();
-  page.setDefaultTimeout(30000);
+  page.setDefaultTimeout(patience);
   page.on("console", (m) => {
     const own = now.status >= 400 && m.text().startsWith("Failed to load resource") && m.text().includes(` ${now.status} `) && m.location().url.startsWith(job.base + "/");
     if (m.type() === "error" && !own) found.push({ name: now.name, what: "console", detail: m.text() });
@@ -244,6 +248,9 @@ async function lookAt(visit) {
     page.now.name = `${visit.name} (${how})`;
     await page.setViewportSize(size);
     await page.emulateMedia({ forcedColors });
+    await page.evaluate(async ({ width, height }) => { // the page learns its size on another way than what it is asked
+      for (let frames = 0; frames < 600 && (innerWidth !== width || innerHeight !== height); frames++) await new Promise((drawn) => requestAnimationFrame(drawn));
+    }, size).catch(() => {}); // what is there now goes away: the next page comes in that size
   };
   await as("wide", wide);
   if (!(await arrive(at, visit, "wide"))) return;
@@ -288,10 +295,13 @@ async function lookWithoutScripts(visit) {
 // somebody is busy with: what a page says must be the same at each run. What is not held
 // against a file comes after that, two windows at a time.
 async function look(visits) {
-  for (const v of visits) await lookAt(v);
+  const whole = async (how, v) => { // one page that goes away under the eyes of who looks is one fault, and not the end
+    await how(v).catch((e) => found.push({ name: v.name, what: "cannot be looked at", detail: e.message }));
+  };
+  for (const v of visits) await whole(lookAt, v);
   if (job.said) return;
   const further = async (how) => {
-    for (const v of visits) if (!v.again) await how(v);
+    for (const v of visits) if (!v.again) await whole(how, v);
   };
   await Promise.all([further(lookInEnglish), further(lookWithoutScripts)]);
 }
@@ -343,11 +353,11 @@ async function step(page, hand, s) {
   if (s.focus) await page.locator(s.focus).first().focus();
   if (s.say) console.log(JSON.stringify({ said: s.say }));
   if (s.back) await page.goBack({ waitUntil: "load" });
-  if (s.path) await page.waitForURL((u) => u.pathname === s.path, { timeout: 30000 });
-  if (s.visible) await page.locator(s.visible).first().waitFor({ state: "visible", timeout: 30000 });
+  if (s.path) await page.waitForURL((u) => u.pathname === s.path);
+  if (s.visible) await page.locator(s.visible).first().waitFor({ state: "visible" });
   if (s.focused && !(await page.evaluate((sel) => document.activeElement.matches(sel), s.focused))) throw new Error("the focus is no longer on " + s.focused);
   if (s.still) await still(page, s.still);
-  if (s.shows) await page.getByText(s.shows).filter({ visible: true }).first().waitFor({ state: "visible", timeout: 30000 });
+  if (s.shows) await page.getByText(s.shows).filter({ visible: true }).first().waitFor({ state: "visible" });
   if (s.hides && (await page.locator("html").innerText()).includes(s.hides)) throw new Error("it shows " + s.hides);
 }
 
@@ -364,11 +374,25 @@ async function walk() {
     try {
       await step(page, job.hand, s);
     } catch (e) {
-      found.push({ name: job.name, what: "step " + (i + 1), detail: `${JSON.stringify(s)}: ${e.message}; at ${page.url()}: ${(await page.locator("body").innerText()).slice(0, 600)}` });
+      found.push({ name: job.name, what: "step " + (i + 1), detail: `${JSON.stringify(s)}: ${e.message}; at ${page.url()}: ${(await page.locator("body").innerText({ timeout: 5000 }).catch(() => "")).slice(0, 600)}` });
       break;
     }
   }
   await context.close();
+}
+
+// left leads a window away. One that was just going somewhere by itself, since its session
+// locked or there is news, is led away once it is there.
+async function left(page) {
+  for (let tries = 1; ; tries++) {
+    try {
+      await page.goto("about:blank");
+      return;
+    } catch (e) {
+      if (tries === 5) throw e;
+      await page.waitForLoadState().catch(() => {});
+    }
+  }
 }
 
 try {
@@ -378,7 +402,7 @@ try {
     if (job.visits) await look(job.visits);
     if (job.steps) await walk();
     // A page that stayed open would ask an office that has ended for news, in the next job.
-    for (const page of pages) await page.goto("about:blank");
+    for (const page of pages) await left(page);
     console.log(JSON.stringify({ found }));
   }
 } finally {

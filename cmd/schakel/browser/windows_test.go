@@ -53,6 +53,9 @@ func TestDaemonStartsAgain(t *testing.T) {
 	t.Cleanup(srv.Close)
 	s := signedIn(t, o, srv.URL)
 	s.use(`main a[href="/messages/` + hash + `"]`)
+	o.Report(nil)
+	s.order(order{Do: "until", At: "#news"}) // its stream is open: that is what is cut off
+
 	next := o.Site.Config // knows the store, and none of the sessions
 	next.Door = signin.New(signin.Config{Store: o.Member.Store(), People: o.Member.Node, Base: srv.URL, Now: next.Now})
 	again, err := web.New(next)
@@ -61,4 +64,26 @@ func TestDaemonStartsAgain(t *testing.T) {
 	srv.CloseClientConnections()
 	s.order(order{Do: "until", At: "body:not([data-idle])"})
 	s.at("/sign-in")
+}
+
+// TestNewsWhileAPageOpens: what comes in after a page was made and before its script listens
+// is news on that page, though nothing comes after it.
+func TestNewsWhileAPageOpens(t *testing.T) {
+	o := webtest.Open(t, webtest.Options{})
+	listens := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live" { // as on a slow machine
+			select {
+			case <-listens:
+			case <-r.Context().Done():
+			}
+		}
+		o.Site.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	s := signedIn(t, o, srv.URL)
+	s.at("/inbox")
+	o.Report(nil)
+	close(listens)
+	s.order(order{Do: "until", At: "#news"})
 }

@@ -94,7 +94,8 @@ function moved(f) {
 const mayRenew = () => !document.querySelector("form textarea, main form");
 let stream;
 function listen() {
-  stream = new EventSource("/live" + (files ? "?message=" + files.dataset.files : ""));
+  const { since } = document.body.dataset; // what came since the page was made is news, too
+  stream = new EventSource("/live?since=" + since + (files ? "&message=" + files.dataset.files : ""));
   stream.addEventListener("files", (e) => JSON.parse(e.data).forEach(moved));
   stream.addEventListener("news", () => {
     if (document.hidden && mayRenew()) location.reload();
