@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -87,6 +88,20 @@ func mustOpen(t testing.TB, c redisqueue.Config) *redisqueue.Store {
 	store, err := redisqueue.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
+}
+
+// impatient opens a store that waits for less than this machine may take to open one.
+func impatient(t testing.TB, c redisqueue.Config, patience time.Duration) (store *redisqueue.Store) {
+	t.Helper()
+	c.Patience = patience
+	for began := time.Now(); store == nil; {
+		var err error
+		if store, err = redisqueue.Open(t.Context(), c); err != nil && time.Since(began) > time.Minute {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() { store.Close() })
 	return store
