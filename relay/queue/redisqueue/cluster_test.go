@@ -54,10 +54,12 @@ func ownerOf(t *testing.T, cluster *redistest.Cluster, bucket int) (*redistest.S
 func TestCluster(t *testing.T) {
 	t.Parallel() // it waits for the disk
 	cluster, c := startCluster(t, "cluster-node-timeout", "20000")
-	t.Run("promises", func(t *testing.T) { checkFew(t, func(string) redisqueue.Config { return c }) })
-	t.Run("doorbells", func(t *testing.T) { checkDoorbells(t, c) })
-	t.Run("nodes", func(t *testing.T) { checkNodes(t, c) })
-	t.Run("timers", func(t *testing.T) { checkJournal(t, c) })
+	calm := c // what follows first is not about servers that are slow
+	calm.Patience = unhurried
+	t.Run("promises", func(t *testing.T) { checkFew(t, func(string) redisqueue.Config { return calm }) })
+	t.Run("doorbells", func(t *testing.T) { checkDoorbells(t, calm) })
+	t.Run("nodes", func(t *testing.T) { checkNodes(t, calm) })
+	t.Run("timers", func(t *testing.T) { checkJournal(t, calm) })
 	t.Run("moved", func(t *testing.T) { checkMoved(t, cluster, c) })
 	t.Run("undeclared", func(t *testing.T) { checkUndeclared(t, cluster) })
 	t.Run("one part", func(t *testing.T) { checkOnePart(t, cluster, c) })

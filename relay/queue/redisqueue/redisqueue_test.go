@@ -129,7 +129,7 @@ func TestStore(t *testing.T) {
 	queuetest.Run(t, queuetest.Backend{
 		Open: func(dir string, quota queue.Quota) (queue.Store, error) {
 			c := config(dir)
-			c.Quota = quota
+			c.Quota, c.Patience = quota, unhurried
 			return open(c)
 		},
 		Process: func(dir string) *exec.Cmd { return process(config(dir)) },
