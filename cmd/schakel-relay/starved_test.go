@@ -133,7 +133,7 @@ func starved(t *testing.T, tier envelope.Tier, acute int, enough bool) (refused 
 	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, p.running.Process.Pid), 0); err != nil {
 		t.Fatal(err)
 	}
-	sheds = within(relaytest.Patience, func() bool { return c.refused.Load() > 0 })
+	sheds = within(20*time.Second, func() bool { return c.refused.Load() > 0 })
 	if enough && !sheds && !*full {
 		return 0, false
 	}
