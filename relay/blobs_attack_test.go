@@ -323,7 +323,7 @@ func TestBlobRequestsRefused(t *testing.T) {
 // A device that sends a part byte by byte, or nothing at all, is cut; and one whose
 // second connection sends the same part is not kept waiting for the first.
 func TestSlowBlobIsCut(t *testing.T) {
-	w := relaytest.New(t, relaytest.Config{Limits: relay.Limits{BlobStall: 200 * time.Millisecond}})
+	w := relaytest.New(t, relaytest.Config{Limits: relay.Limits{BlobStall: time.Second}})
 	a, b := w.Enrol("vt20/crisis", identity.RoleVeiligThuis), w.Enrol("pol-mn/zeden", identity.RolePolitie)
 	content, id := sealed(1000)
 	part := wire.BlobPart{Length: 1000, Desks: []identity.DeskID{b.Desk}, Size: 1000}

@@ -24,7 +24,7 @@ import (
 
 func admin(t testing.TB, w *relaytest.World, path string) (int, string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: relaytest.Patience}
 	resp, err := client.Get(w.AdminURL + path)
 	if err != nil {
 		t.Fatal(err)

@@ -94,12 +94,7 @@ func TestNothingStaysOfConnections(t *testing.T) {
 	t.Cleanup(func() { p.stop(syscall.SIGKILL) })
 	epochs(t, to, w)
 	visitAll(t, p, w, from, 50) // what is made once is made
-	var goroutines, files int
-	eventually(t, "all is quiet", func() bool {
-		was, had := goroutines, files
-		goroutines, files = p.goroutines(), p.openFiles()
-		return was == goroutines && had == files
-	})
+	goroutines, files := p.quiet()
 	came := visitAll(t, p, w, from, n)
 	eventually(t, "as many goroutines and files as before", func() bool { return p.goroutines() <= goroutines && p.openFiles() <= files })
 	t.Logf("%v connections came and went; %d goroutines and %d files before, %d and %d after", came, goroutines, files, p.goroutines(), p.openFiles())
@@ -110,6 +105,22 @@ func TestNothingStaysOfConnections(t *testing.T) {
 	}
 	defer stays.CloseNow()
 	eventually(t, "one that stays is noticed", func() bool { return p.goroutines() > goroutines && p.openFiles() > files })
+}
+
+// quiet waits until the relay has as many goroutines and files as half a second before, and at
+// each look in between: one that still ends would hide one that stays.
+func (p *process) quiet() (goroutines, files int) {
+	p.t.Helper()
+	same := 0
+	eventually(p.t, "all is quiet", func() bool {
+		was, had := goroutines, files
+		goroutines, files = p.goroutines(), p.openFiles()
+		if same++; was != goroutines || had != files {
+			same = 0
+		}
+		return same >= 25
+	})
+	return goroutines, files
 }
 
 // visitAll has so many visits, of all kinds, and returns how many of each were.

@@ -3,6 +3,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -36,6 +37,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BIN", bin)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SCHAKEL_COOLING_OFF", "0s") // chains that are minutes old
+			env.Setenv("SCHAKEL_WAIT", patience.String())
 			for name, content := range map[string]string{"passphrase": "zes willekeurige woorden hier\n", "pin": "123456\n"} {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content), 0o600); err != nil {
 					return err
@@ -95,7 +97,7 @@ func exit(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // patience is how long a script waits for anything.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -128,12 +130,23 @@ func run(ts *testscript.TestScript, args ...string) string {
 	return strings.TrimSpace(ts.ReadFile("stdout"))
 }
 
+// free finds a port below those that Linux gives to connections: a relay that starts, or starts
+// again, must not find that some connection of this machine has got its port meanwhile.
+func free(ts *testscript.TestScript) string {
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
+		if err == nil {
+			ts.Check(ln.Close())
+			return ln.Addr().String()
+		}
+	}
+	ts.Fatalf("no port is free")
+	return ""
+}
+
 // chain takes flags for the ceremony; @FILE stands for what is in a file.
 func chain(ts *testscript.TestScript, _ bool, args []string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	address := ln.Addr().String()
-	ts.Check(ln.Close())
+	address := free(ts)
 	run(ts, "schakel-relay", "init", "--data", "relay", "--listen", address, "--id", "relay-1")
 	ceremony := []string{"schakel", "register", "init", "--dir", "root", "--relay", "relay/relay.json"}
 	for _, arg := range args {

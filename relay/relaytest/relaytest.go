@@ -43,7 +43,8 @@ import (
 	"schakel/relay/wire"
 )
 
-// Patience is how long anything here waits before the test fails.
+// Patience is how long anything here waits before the test fails: long enough for a machine
+// that does much else.
 const Patience = time.Minute
 
 // Config varies the relay. The zero value is a relay as in production.

@@ -215,7 +215,7 @@ func set(body any, path, value string) error {
 }
 
 // caseTime is how long anything in a case may take.
-const caseTime = 2 * time.Minute
+const caseTime = patience
 
 func (p *play) wait(yes func() error) error { return waitFor(p.patience, yes) }
 

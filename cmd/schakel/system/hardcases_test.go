@@ -72,6 +72,7 @@ func TestCaseFilesCanFail(t *testing.T) {
 			t.Errorf("passes: %s", wrong)
 		}
 	}
+	p.patience = caseTime
 	if err := p.do("regie: vt, term 1, at vt huisarts politie"); err != nil {
 		t.Errorf("control: what is so is noticed as well: %v", err)
 	}

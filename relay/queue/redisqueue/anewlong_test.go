@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,9 +40,9 @@ func TestWrittenAnewForLong(t *testing.T) {
 	t.Parallel()                                       // it waits for the disk
 	server := start(t, "rdb-key-save-delay", "100000") // a tenth of a second for each key
 	c := server.Config()
-	c.Patience, c.Watch = 200*time.Millisecond, 50*time.Millisecond
-	running := mustOpen(t, c)
-	commit(t, running, put(1))
+	c.Watch = 50 * time.Millisecond
+	running := impatient(t, c, 200*time.Millisecond)
+	within(t, 30*time.Second, "a put is taken", func() bool { return commit(t, running, put(1))[0].Err == nil })
 	killedAnd(t, server, func() {})
 	var epochs [2][16]byte
 	var opening sync.WaitGroup
@@ -162,7 +161,7 @@ func TestClusterPartWrittenAnew(t *testing.T) {
 	killedAnd(t, part, func() {})
 	root := part.Root()
 	defer root.Close()
-	if err := root.ConfigSet(t.Context(), "rdb-key-save-delay", "300000").Err(); err != nil { // of each key
+	if err := root.ConfigSet(t.Context(), "rdb-key-save-delay", "2000000").Err(); err != nil { // of each key; it is not waited for
 		t.Fatal(err)
 	}
 	putAll := func() {
@@ -184,7 +183,7 @@ func TestClusterPartWrittenAnew(t *testing.T) {
 	if err := root.ConfigSet(t.Context(), "rdb-key-save-delay", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	_ = syscall.Kill(childOf(part), syscall.SIGKILL) // which has the delay of before
+	_ = killRewriter(part) // which has the delay of before
 	within(t, 30*time.Second, "the store ends", func() bool {
 		for _, op := range putsTo(&n) {
 			if _, err := store.Commit(t.Context(), []queue.Op{op}); err != nil {

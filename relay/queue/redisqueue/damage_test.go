@@ -42,6 +42,16 @@ func openServed(dir string, _ queue.Quota) (queue.Store, error) {
 	return served{store, server}, nil
 }
 
+// openPatiently opens a store for what is offered again in hundreds, on a machine that may be
+// too slow for them.
+func openPatiently(dir string, quota queue.Quota) (queue.Store, error) {
+	store, err := openServed(dir, quota)
+	if err != nil {
+		return nil, err
+	}
+	return patient{store}, nil
+}
+
 // flip flips a bit of the append-only file.
 func flip(dir string, random *rand.Rand) error {
 	file, err := redistest.LastFile(dir) // the functions stand in the base

@@ -54,6 +54,18 @@ func rewrites(t *testing.T, server *redistest.Server) (pid int) {
 	return pid
 }
 
+// rewritesForLong is rewrites of a file for longer than any disk takes to fill up: a second for
+// each key.
+func rewritesForLong(t *testing.T, server *redistest.Server) (pid int) {
+	t.Helper()
+	root := server.Root()
+	defer root.Close()
+	if err := root.ConfigSet(t.Context(), "rdb-key-save-delay", "1000000").Err(); err != nil {
+		t.Fatal(err)
+	}
+	return rewrites(t, server)
+}
+
 // TestDiskFull fills the disk below Redis, which then ends: appendfsync always leaves
 // it no choice. Puts are refused by name and what was answered is there, once the
 // reserve of the handbook has made room; then devices read and acknowledge, and that
@@ -71,7 +83,7 @@ func diskFull(t *testing.T, rewriting bool) {
 	if err := os.WriteFile(reserve, make([]byte, 8<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server, err := redistest.Start(disk.Path("redis"), "rdb-key-save-delay", "100000") // rewriting takes long
+	server, err := redistest.Start(disk.Path("redis"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +91,7 @@ func diskFull(t *testing.T, rewriting bool) {
 	store := mustOpen(t, server.Config())
 	rewriter := 0
 	if rewriting {
-		rewriter = rewrites(t, server)
+		rewriter = rewritesForLong(t, server)
 	}
 	answered, last, refused := fillUp(t, store)
 	if !unanswered(refused) && !errors.Is(refused, queue.ErrFull) {

@@ -133,19 +133,18 @@ func TestDyingDiskNoticesUnsynced(t *testing.T) {
 
 // Fault 20: the disk takes longer than the relay is patient. The put is not confirmed,
 // the next ones are refused at once, and nothing is taken that is not on the disk;
-// when it is fast again, puts are taken, and the first is there once.
+// when it is fast again, puts are taken, and the first is there once. Where this machine is as
+// slow as the disk, the next one may be sent, and unconfirmed as well.
 func TestSlowDisk(t *testing.T) {
 	t.Parallel() // it waits for the disk
 	server := start(t)
-	c := server.Config()
-	c.Patience = 300 * time.Millisecond
-	store := mustOpen(t, c)
+	store := impatient(t, server.Config(), 300*time.Millisecond)
 	tampered(t, server, "fdatasync:delay_enter=2000000:when=1")
 	began := time.Now()
 	if r := commit(t, store, put(1))[0]; !errors.Is(r.Err, queue.ErrUnconfirmed) {
 		t.Errorf("after %v a put over a slow disk gave %v", time.Since(began), r.Err)
 	}
-	if r := commit(t, store, put(2))[0]; !errors.Is(r.Err, queue.ErrUnavailable) && r.Err != nil {
+	if r := commit(t, store, put(2))[0]; !unanswered(r.Err) && r.Err != nil {
 		t.Errorf("the next gave %v", r.Err)
 	}
 	within(t, 20*time.Second, "puts are taken again", func() bool { return commit(t, store, put(1))[0].Err == nil })

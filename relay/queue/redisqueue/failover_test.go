@@ -24,9 +24,14 @@ import (
 
 var failovers = flag.Int("failovers", 1, "how often a primary is killed under load")
 
-// readyWithin is how soon after the death of a primary another takes envelopes. A
-// bound for a machine that does other things as well.
-const readyWithin = 10 * time.Second
+// readyWithin is how soon after the death of a primary another takes envelopes. The short
+// run has a machine that does other things as well: there it only says that it ends.
+func readyWithin() time.Duration {
+	if full() {
+		return 10 * time.Second
+	}
+	return time.Minute
+}
 
 // pair is a primary and a replica under three sentinels, that a process writes to.
 type pair struct {
@@ -129,7 +134,11 @@ func (p *pair) fallBehind(primary, replica *redistest.Server) error {
 		fmt.Sscan(primary.Replication()["master_repl_offset"], &offset)
 		return offset
 	}
-	for began, at := time.Now(), written(); time.Since(began) < 500*time.Millisecond && written() < at+100_000; {
+	most := 500 * time.Millisecond
+	if p.replicas == 0 { // then it writes on, however slow this machine is
+		most = time.Minute
+	}
+	for began, at := time.Now(), written(); time.Since(began) < most && written() < at+100_000; {
 		<-time.After(5 * time.Millisecond)
 	}
 	return nil
@@ -259,7 +268,7 @@ func TestFailover(t *testing.T) {
 	if lost := p.failOver(*failovers); lost > 0 {
 		t.Errorf("%d failovers lost what was confirmed", lost)
 	}
-	if len(p.ready) > 0 && p.ready[len(p.ready)-1] > readyWithin {
+	if len(p.ready) > 0 && p.ready[len(p.ready)-1] > readyWithin() {
 		t.Errorf("it took %v", p.ready[len(p.ready)-1])
 	}
 }

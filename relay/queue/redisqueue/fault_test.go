@@ -185,9 +185,8 @@ func TestAnotherServer(t *testing.T) {
 // store does too: the process that was vouched for has forgotten nothing.
 func TestFrozen(t *testing.T) {
 	server := start(t)
-	c := server.Config()
-	c.Patience = 300 * time.Millisecond
-	store := mustOpen(t, c)
+	const patience = 300 * time.Millisecond
+	store := impatient(t, server.Config(), patience)
 	server.Process().Signal(syscall.SIGSTOP)
 	defer server.Process().Signal(syscall.SIGCONT)
 	if r := commit(t, store, put(1))[0]; !errors.Is(r.Err, queue.ErrUnconfirmed) {
@@ -197,7 +196,7 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("the next gave %v", r.Err)
 	}
 	if many() {
-		staysFrozen(t, store, c.Patience)
+		staysFrozen(t, store, patience)
 	}
 	server.Process().Signal(syscall.SIGCONT)
 	within(t, 20*time.Second, "puts are taken again", func() bool { return commit(t, store, put(1))[0].Err == nil })
@@ -302,7 +301,7 @@ func TestEmptied(t *testing.T) {
 	if _, err := store.Read(t.Context(), desk, 0, queue.Limit{Records: 1, Bytes: 1}); err == nil {
 		t.Error("an emptied store reads as an empty mailbox")
 	}
-	within(t, 5*time.Second, "the watch notices", func() bool {
+	within(t, 30*time.Second, "the watch notices", func() bool {
 		_, err := watched.State(t.Context())
 		return errors.Is(err, queue.ErrIndeterminate)
 	})

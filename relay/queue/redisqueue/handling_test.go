@@ -113,7 +113,7 @@ func TestPasswordChanged(t *testing.T) {
 	if err := errors.Join(user.Err(), root.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "yes").Err()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, "a put is refused", func() bool {
+	within(t, 30*time.Second, "a put is refused", func() bool {
 		err := commit(t, store, put(2))[0].Err
 		if err != nil && !unanswered(err) {
 			t.Fatal(err)
@@ -121,7 +121,7 @@ func TestPasswordChanged(t *testing.T) {
 		return errors.Is(err, queue.ErrUnavailable)
 	})
 	password.Store(&fresh)
-	within(t, 10*time.Second, "a put is taken", func() bool { return commit(t, store, put(3))[0].Err == nil })
+	within(t, 30*time.Second, "a put is taken", func() bool { return commit(t, store, put(3))[0].Err == nil })
 	if n := len(read(t, store).Records); n < 2 || n > 3 { // the second may have come before the cut
 		t.Errorf("%d records", n)
 	}

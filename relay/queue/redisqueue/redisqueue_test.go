@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -92,6 +93,20 @@ func mustOpen(t testing.TB, c redisqueue.Config) *redisqueue.Store {
 	return store
 }
 
+// impatient opens a store that waits for less than this machine may take to open one.
+func impatient(t testing.TB, c redisqueue.Config, patience time.Duration) (store *redisqueue.Store) {
+	t.Helper()
+	c.Patience = patience
+	for began := time.Now(); store == nil; {
+		var err error
+		if store, err = redisqueue.Open(t.Context(), c); err != nil && time.Since(began) > time.Minute {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
+}
+
 func process(c redisqueue.Config) *exec.Cmd {
 	password, _ := c.Password()
 	command := exec.Command(os.Args[0])
@@ -114,7 +129,7 @@ func TestStore(t *testing.T) {
 	queuetest.Run(t, queuetest.Backend{
 		Open: func(dir string, quota queue.Quota) (queue.Store, error) {
 			c := config(dir)
-			c.Quota = quota
+			c.Quota, c.Patience = quota, unhurried
 			return open(c)
 		},
 		Process: func(dir string) *exec.Cmd { return process(config(dir)) },

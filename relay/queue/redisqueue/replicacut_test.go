@@ -35,7 +35,7 @@ func (m *machine) replicaCycle() error {
 	}
 	m.after = nil
 	err = queuetest.PowerCut(queuetest.Backend{
-		Open: openServed, Process: func(string) *exec.Cmd { return process(pair.Config()) },
+		Open: openPatiently, Process: func(string) *exec.Cmd { return process(pair.Config()) },
 	}, dir, m.random, func(int) (string, error) {
 		// The replica first: what it did not confirm by then is not answered.
 		if err := disktest.Freeze(replica.Process().Pid, primary.Process().Pid); err != nil {
@@ -90,7 +90,8 @@ func TestPowerCutOfReplica(t *testing.T) {
 // The control: a replica that writes to its disk once a second has confirmed what is
 // gone.
 func TestPowerCutOfReplicaNoticesUnsynced(t *testing.T) {
-	if newMachine(t, "everysec").replicaCuts(max(2, *cuts/10)) == 0 {
+	m := newMachine(t, "everysec")
+	if !sooner(func() bool { return m.replicaCuts(max(2, *cuts/10)) > 0 }) {
 		t.Error("nothing was lost: the test is blind")
 	}
 }

@@ -31,10 +31,14 @@ var few = map[string]bool{
 	"quota of an organisation": true, "expiry": true, "notices": true, "waiting": true, "concurrency": true,
 }
 
+// unhurried is the patience of a store with which nothing is to go wrong: a replica has a third
+// of it to confirm, and the machine of these tests may need more than production gives.
+const unhurried = 30 * time.Second
+
 func checkFew(t *testing.T, config func(dir string) redisqueue.Config) {
 	b := queuetest.Backend{Open: func(dir string, quota queue.Quota) (queue.Store, error) {
 		c := config(dir)
-		c.Prefix, c.Quota = prefixOf(dir), quota
+		c.Prefix, c.Quota, c.Patience = prefixOf(dir), quota, unhurried
 		return open(c)
 	}}
 	for _, check := range queuetest.Checks() {

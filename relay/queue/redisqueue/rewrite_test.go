@@ -33,13 +33,22 @@ func childOf(server *redistest.Server) int {
 	return child
 }
 
+// killRewriter kills what rewrites a server's file. Where nobody does that is an error: to kill
+// process 0 is to kill these tests, and whatever started them.
+func killRewriter(server *redistest.Server) error {
+	pid := childOf(server)
+	if pid <= 0 {
+		return errors.New("nobody rewrites the file")
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
 // Fault 23: what rewrites the file is killed, and nothing else, again and again under load,
 // and the server itself in the end. Whatever was answered is there.
 func TestRewriterKilled(t *testing.T) {
 	t.Parallel() // it waits for the disk
 	redistest.Need(t)
-	// Slow, so that there is somebody to kill: a tenth of a second for each key.
-	server, err := redistest.Start(t.TempDir(), "rdb-key-save-delay", "100000")
+	server, err := redistest.Start(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +60,17 @@ func TestRewriterKilled(t *testing.T) {
 		rounds = *cuts / 4
 	}
 	l := begin(t, server.Config())
+	l.goesOn(t, 1, nil) // the store is open, for which the file had to be written
+	// From now on slow, so that there is somebody to kill: a second for each key.
+	if err := root.ConfigSet(t.Context(), "rdb-key-save-delay", "1000000").Err(); err != nil {
+		t.Fatal(err)
+	}
 	for range rounds {
 		l.goesOn(t, 2*loadBatch, nil)
 		rewrites(t, server)
 		l.goesOn(t, loadBatch, nil)
-		if err := syscall.Kill(childOf(server), syscall.SIGKILL); err != nil {
-			t.Errorf("control: nobody rewrites any more: %v", err)
+		if err := killRewriter(server); err != nil {
+			t.Errorf("control: %v", err)
 		}
 		within(t, 20*time.Second, "the server notices", func() bool {
 			return says(t, server, "aof_rewrite_in_progress:0", "aof_last_bgrewrite_status:err")
@@ -128,10 +142,7 @@ func TestKilledWhileWrittenAnew(t *testing.T) {
 	killedAnd(t, server, func() { tear(t, dir, 4) })
 	root := server.Root()
 	defer root.Close()
-	if err := errors.Join(root.ConfigSet(t.Context(), "rdb-key-save-delay", "1000000").Err(), root.BgRewriteAOF(t.Context()).Err()); err != nil {
-		t.Fatal(err)
-	}
-	rewriter := childOf(server)
+	rewriter := rewritesForLong(t, server)
 	server.Kill()
 	_ = syscall.Kill(rewriter, syscall.SIGKILL)
 	if err := server.Restart(); err != nil { // as often as it takes
@@ -156,17 +167,14 @@ func TestLoading(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { server.Stop() }()
-	c := server.Config()
-	c.Patience = 200 * time.Millisecond // or it would wait until all is over
-	store := mustOpen(t, c)
 	const each, count = 10, 10 * loadDesks
-	for n := range each {
-		var ops []queue.Op
-		for m := range loadDesks {
-			ops = append(ops, loadPut(n*loadDesks+m))
+	filling := mustOpen(t, server.Config())
+	for n := range count {
+		if r := commit(t, filling, loadPut(n))[0]; r.Err != nil {
+			t.Fatal(r.Err)
 		}
-		commit(t, store, ops...)
 	}
+	store := impatient(t, server.Config(), 200*time.Millisecond) // or it would wait until all is over
 	root := server.Root()
 	defer root.Close()
 	if err := root.BgRewriteAOF(t.Context()).Err(); err != nil { // what is loaded slowly is the base

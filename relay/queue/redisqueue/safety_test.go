@@ -104,7 +104,7 @@ func TestUnsafeWhileRunning(t *testing.T) {
 	store := mustOpen(t, c)
 	at := commit(t, store, put(1))[0].Position
 	root.ConfigSet(t.Context(), "appendfsync", "everysec")
-	within(t, 5*time.Second, "a put is refused", func() bool {
+	within(t, 30*time.Second, "a put is refused", func() bool {
 		return errors.Is(commit(t, store, put(2))[0].Err, queue.ErrUnsafe)
 	})
 	if !strings.Contains(store.Unsafe(), "appendfsync always") {
@@ -114,7 +114,7 @@ func TestUnsafeWhileRunning(t *testing.T) {
 		t.Errorf("ack gave %v", r.Err)
 	}
 	root.ConfigSet(t.Context(), "appendfsync", "always")
-	within(t, 5*time.Second, "a put is taken again", func() bool { return commit(t, store, put(3))[0].Err == nil })
+	within(t, 30*time.Second, "a put is taken again", func() bool { return commit(t, store, put(3))[0].Err == nil })
 }
 
 // What is written while the file is off, and until all of it is written when it is on again,
@@ -129,7 +129,7 @@ func TestFileTurnedOff(t *testing.T) {
 	store := mustOpen(t, c)
 	commit(t, store, put(1))
 	root.ConfigSet(t.Context(), "appendonly", "no")
-	within(t, 5*time.Second, "a put is refused", func() bool {
+	within(t, 30*time.Second, "a put is refused", func() bool {
 		return errors.Is(commit(t, store, put(2))[0].Err, queue.ErrUnsafe)
 	})
 	root.ConfigSet(t.Context(), "appendonly", "yes")
