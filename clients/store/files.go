@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -24,40 +23,11 @@ func (s *Store) NewFile() (name string, f *os.File, err error) {
 	b := make([]byte, fileNameSize/2)
 	rand.Read(b)
 	name = hex.EncodeToString(b)
-	s.made.note(name)
+	s.made.Store(name, true)
 	if f, err = s.file(name, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
-		s.made.drop(name)
+		s.made.Delete(name)
 	}
 	return name, f, err
-}
-
-// made are the files that this process made and did not delete: no crash left them behind.
-// Their age would not tell. A machine that sleeps over the weekend while a file is attached
-// wakes up with a file that nothing names yet, and that is older than a day.
-type made struct {
-	mu    sync.Mutex // guards what follows
-	names map[string]bool
-}
-
-func (m *made) note(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.names == nil {
-		m.names = map[string]bool{}
-	}
-	m.names[name] = true
-}
-
-func (m *made) drop(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.names, name)
-}
-
-func (m *made) has(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.names[name]
 }
 
 // OpenFile opens the file of an attachment to read it, or to go on writing it. It refuses
@@ -92,7 +62,7 @@ func (s *Store) file(name string, flag int) (*os.File, error) {
 
 // DeleteFile takes the file of an attachment away, if it is there.
 func (s *Store) DeleteFile(name string) error {
-	s.made.drop(name)
+	s.made.Delete(name)
 	root, err := os.OpenRoot(filepath.Join(s.dir, attachmentsFolder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -132,7 +102,8 @@ func (s *Store) SweepFiles(tx *Tx, since time.Time, kept map[string]bool) error 
 	}
 	for _, row := range rows {
 		info, err := row.Info()
-		if err != nil || named[row.Name()] || kept[row.Name()] || s.made.has(row.Name()) || len(row.Name()) != fileNameSize || !info.ModTime().Before(since) {
+		_, made := s.made.Load(row.Name())
+		if err != nil || named[row.Name()] || kept[row.Name()] || made || len(row.Name()) != fileNameSize || !info.ModTime().Before(since) {
 			continue
 		}
 		tx.LoseFile(row.Name())

@@ -62,6 +62,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"schakel/clients/store/vault"
 )
@@ -100,7 +101,11 @@ type Store struct {
 	dataKey  vault.Key
 	readOnly bool
 	attended bool
-	made     made
+
+	// made has the names of the files that this process made and did not delete: no crash left
+	// them behind. Their age would not tell. A machine that sleeps over the weekend while a file
+	// is attached wakes up with a file that nothing names yet, and that is older than a day.
+	made sync.Map
 
 	turn  chan struct{} // holds one token: whoever took it owns all below
 	conn  *connection   // nil once closed

@@ -196,13 +196,10 @@ func TestStarvedRelayTakesTheAcute(t *testing.T) {
 
 // Control: where what crushes it is acute as well, nothing is shed before the acute. What is
 // shed then is a matter of chance: of a crush that loses one in twenty, forty acute envelopes
-// are spared in one run of eight. Only -full takes that for a failure, and asks more often.
+// are spared in one run of eight, and two hundred in one of thirty thousand. The first that is
+// refused is enough.
 func TestStarvedRelayRefusesTheAcute(t *testing.T) {
-	acute := 40
-	if *full {
-		acute = 400
-	}
-	refused, sheds := starved(t, envelope.TierAcute, acute, true)
+	refused, sheds := starved(t, envelope.TierAcute, 200, true)
 	switch {
 	case !sheds:
 		t.Skip("NOT TESTED: the relay could take everything, and the acute with it")
